@@ -1,0 +1,224 @@
+"""mitmproxy's hooks, thin: a flow becomes a request, a response becomes a flow's. And the door that puts them there."""
+
+import asyncio
+import logging
+import os
+import random
+import sys
+import time
+from collections.abc import Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import ctx, exceptions, http
+from mitmproxy.addonmanager import Loader
+
+from latehook import flows, options, service
+from latehook.engine import Engine
+from latehook.guard import Guard
+from latehook.layers import Exchange
+from latehook.model import LatehookError, Request, Response
+from latehook.reload import Reload
+from latehook.schedule import Clock
+from latehook.service import Mocks
+from latehook.store import Store
+from latehook.transport import Transport
+
+log = logging.getLogger(__name__)
+
+STREAM_FROM = 1024 * 1024
+"""Bytes from which another host's message passes through unbuffered; one of unknown length always does."""
+
+
+class Door:
+    """What mock.py holds, made anew at every edit of it: it puts Latehook on the master once and then does nothing."""
+
+    name = "latehook-door"
+
+    def __init__(self, script: str) -> None:
+        self._beside = Path(script).parent
+
+    def load(self, loader: Loader) -> None:
+        addons = ctx.master.addons
+        if addons.get(Latehook.name) is not None:
+            return
+        try:
+            latehook = Latehook(self._beside)
+            addons.add(latehook)
+            flows.place(ctx.master, latehook, first=False)
+            latehook.configure(set(ctx.options.keys()))
+        except LatehookError as error:
+            sys.exit(f"latehook: {error}")
+        except BaseException as error:  # mitmproxy would go on without us, and let the requests through
+            log.debug("latehook: cannot start", exc_info=True)
+            sys.exit(f"latehook: cannot start: {type(error).__name__}: {error}")
+
+
+class Latehook:
+    """The addon. It outlives reloads of mock.py, broken edits of it and its deletion."""
+
+    name = "latehook"
+
+    def __init__(self, beside: Path) -> None:
+        logging.getLogger("latehook").setLevel(logging.INFO)
+        self._beside = beside
+        self._env = dict(os.environ)
+        self._attention = flows.Attention(acts=True, looks=True, lists=True)
+        self._watching: asyncio.Task[None] | None = None
+        self._started = False
+        self.guard = Guard(_not_contacted)
+        self.engine = Engine(Mocks(), Store(), Transport(self.guard.refusal), Clock(), random.Random())
+        self.addons = [self.guard]
+
+    # Life
+
+    def load(self, loader: Loader) -> None:
+        for name, text in options.HELP.items():
+            loader.add_option(name, Sequence[str], [], text)
+
+    def configure(self, updated: set[str]) -> None:
+        """At the start an error ends it; later mitmproxy takes the bad value back."""
+        if updated & options.HELP.keys():
+            try:
+                self._configure()
+            except LatehookError as error:
+                if not self._started:
+                    raise
+                raise exceptions.OptionsError(f"latehook: {error}") from None
+        self._look_around()
+
+    def running(self) -> None:
+        try:
+            options.check_names(ctx.options.deferred)
+        except LatehookError as error:
+            sys.exit(f"latehook: {error}")
+        self._started = True
+        self._look_around()
+        log.info("latehook: ready: %d mocks for %s", len(self.engine.mocks.all), self._named_hosts())
+
+    async def done(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+        owed = await self.engine.close()
+        if owed:
+            log.warning("latehook: stopped with %d webhook%s still owed", owed, "" if owed == 1 else "s")
+
+    def _configure(self) -> None:
+        given = {name: getattr(ctx.options, name) for name in options.HELP}
+        parsed = options.parse(given, self._beside)
+        reload = Reload(parsed.files, self._env, self._use)
+        reload.load()
+        self.engine.delivery.workers = parsed.workers
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = asyncio.get_running_loop().create_task(reload.watch(), name="latehook: watch mocks files")
+
+    def _use(self, mocks: Mocks) -> None:
+        self.guard.hosts.close(mock.matcher for mock in mocks.all)
+        self.engine.use(mocks)
+
+    def _look_around(self) -> None:
+        self._attention = flows.attention(ctx.master)
+        flows.place(ctx.master, self, first=not self._attention.acts)
+
+    def _named_hosts(self) -> str:
+        hosts = dict.fromkeys(mock.matcher.host for mock in self.engine.mocks.all)
+        return ", ".join(hosts) or "no host"
+
+    # Requests
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        exchange = self.guard.exchange(flow)
+        if not exchange.mocked:
+            flow.request.stream = flow.response is None and _is_long(flow.request)
+            return
+        if self.engine.mocks.forwards:
+            found = self.engine.mocks.matching(_request(flow, exchange))
+            exchange.forward = found is not None and found[0].response is None
+            flow.request.stream = exchange.forward
+        self._halt(exchange)
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        if not flow.live or flow.response is not None or flow.error is not None:
+            return
+        exchange = self.guard.exchange(flow)
+        if exchange.stays:
+            flow.response = await self._answer(flow, exchange)
+            self._halt(exchange)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        exchange = self.guard.exchange(flow)
+        if flow.response is not None and not exchange.stays:
+            flow.response.stream = flow.response.stream or _is_long(flow.response)
+        self._halt(exchange)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        self._halt(self.guard.exchange(flow))
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._halt(self.guard.exchange(flow))
+
+    def update(self, flows: Sequence[Any]) -> None:
+        """mitmproxy tells all addons of every change of a flow; only a list of flows wants to know."""
+        if self._attention.acts or self._attention.lists:
+            return
+        if all(isinstance(flow, http.HTTPFlow) and self.guard.exchange(flow).stays for flow in flows):
+            raise exceptions.AddonHalt
+
+    def _halt(self, exchange: Exchange) -> None:
+        """Where nobody looks, a mocked request's flow stops here."""
+        if self._attention.none and exchange.stays:
+            raise exceptions.AddonHalt
+
+    async def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
+        request = _request(flow, exchange)
+        try:
+            answer = await self.engine.accept(request)
+        except Exception as error:
+            log.exception("latehook: a request could not be answered")
+            return _http(service.failure(500, f"an error of its own: {type(error).__name__}", request))
+        if answer.response is None:  # decided at the headers, unless the mocks have changed since
+            return _http(service.failure(503, "the mocks were edited during this request: send it again", request))
+        return _http(answer.response)
+
+
+def _request(flow: http.HTTPFlow, exchange: Exchange) -> Request:
+    data = flow.request.data
+    upload = exchange.upload
+    return Request(
+        method=data.method.decode("latin-1"),
+        scheme=data.scheme.decode("latin-1"),
+        host=exchange.host or data.host,
+        port=exchange.port or data.port,
+        target=data.path.decode("latin-1"),
+        headers=data.headers.fields,
+        body=upload.body,
+        size=upload.size,
+    )
+
+
+def _http(response: Response) -> http.Response:
+    now = time.time()
+    fields = [(name.encode("latin-1", "replace"), value.encode()) for name, value in response.headers]
+    reason = HTTPStatus(response.status).phrase if response.status in _STATUSES else ""
+    return http.Response(
+        b"HTTP/1.1", response.status, reason.encode(), http.Headers(fields), response.body, None, now, now
+    )
+
+
+_STATUSES = frozenset(HTTPStatus)
+
+
+def _not_contacted(flow: http.HTTPFlow) -> http.Response:
+    """What the choke point answers where nothing else has: a hook of ours failed or was never asked."""
+    return _http(
+        service.failure(
+            502, "this request was not answered, and a mocked host is never contacted", _request(flow, Exchange(True))
+        )
+    )
+
+
+def _is_long(message: http.Request | http.Response) -> bool:
+    length = message.headers.get("content-length", "")
+    return not length.isdigit() or int(length) > STREAM_FROM

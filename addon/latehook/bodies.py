@@ -1,0 +1,118 @@
+"""PURE: what the body of a request says: bounded decoding, text, JSON."""
+
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import brotli
+import zstandard
+
+KEPT = 16 * 1024 * 1024
+"""Bytes kept of a body, coded or decoded. Of a larger one only the size is known."""
+
+
+class BodyError(ValueError):
+    """A body that cannot be read, with the reason."""
+
+
+def encode_json(value: Any) -> bytes:
+    """Compact JSON in UTF-8. ValueError for what JSON has no form for (NaN, an endless number)."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can only escape
+        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+
+
+def text(body: bytes | None, size: int, coding: str, content_type: str) -> str:
+    """The body as text, by the content type's charset (UTF-8 unless given). BodyError says why it cannot be."""
+    charset = _parameter(content_type, "charset") or "utf-8"
+    try:
+        return decode(body, size, coding).decode(charset, errors="replace")
+    except LookupError:
+        raise BodyError(f"the charset {charset!r} is not known") from None
+
+
+def parse_json(body: bytes | None, size: int, coding: str) -> Any:
+    """The body as JSON; None where there is none or it is not JSON. BodyError where it was not kept."""
+    raw = decode(body, size, coding)
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def decode(body: bytes | None, size: int, coding: str) -> bytes:
+    """The body without its content codings (gzip, deflate, br, zstd). BodyError says what is wrong with it."""
+    if body is None:
+        raise BodyError(f"the body has {size:,} bytes and only {KEPT:,} are kept")
+    for name in reversed([name.strip().lower() for name in coding.split(",") if name.strip()]):
+        if name == "identity":
+            continue
+        decoder = _DECODERS.get(name)
+        if decoder is None:
+            raise BodyError(f"the content coding {name!r} is not known: use one of {', '.join(_DECODERS)}")
+        body = _bounded(decoder, body, name)
+    return body
+
+
+def _bounded(decoder: Callable[[bytes], Iterator[bytes]], body: bytes, name: str) -> bytes:
+    decoded = bytearray()
+    try:
+        for piece in decoder(body):
+            decoded += piece
+            if len(decoded) > KEPT:
+                raise BodyError(f"the {name} body has more than {KEPT:,} bytes when it is unpacked")
+    except (zlib.error, brotli.error, zstandard.ZstdError) as error:
+        raise BodyError(f"the body is not {name}: {error}") from None
+    return bytes(decoded)
+
+
+_PIECE = 1024 * 1024
+
+
+def _zlib(window: int) -> Callable[[bytes], Iterator[bytes]]:
+    def decoder(body: bytes) -> Iterator[bytes]:
+        while body:  # gzip may have several members, one behind the other
+            inflate = zlib.decompressobj(window)
+            yield inflate.decompress(body, _PIECE)
+            while inflate.unconsumed_tail:
+                yield inflate.decompress(inflate.unconsumed_tail, _PIECE)
+            yield inflate.flush()
+            body = inflate.unused_data
+
+    return decoder
+
+
+def _deflate(body: bytes) -> Iterator[bytes]:
+    """RFC 9110 8.4.1.2 says zlib's format; some clients send the bare one."""
+    is_zlib = len(body) >= 2 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
+    return _zlib(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)(body)
+
+
+def _brotli(body: bytes) -> Iterator[bytes]:
+    decoder = brotli.Decompressor()
+    yield decoder.process(body, output_buffer_limit=_PIECE)
+    while not decoder.can_accept_more_data():
+        yield decoder.process(b"", output_buffer_limit=_PIECE)
+
+
+def _zstd(body: bytes) -> Iterator[bytes]:
+    yield from zstandard.ZstdDecompressor().read_to_iter(body, write_size=_PIECE)
+
+
+_DECODERS: dict[str, Callable[[bytes], Iterator[bytes]]] = {
+    "gzip": _zlib(zlib.MAX_WBITS | 16),
+    "x-gzip": _zlib(zlib.MAX_WBITS | 16),
+    "deflate": _deflate,
+    "br": _brotli,
+    "zstd": _zstd,
+}
+
+
+def _parameter(content_type: str, name: str) -> str | None:
+    for part in content_type.split(";")[1:]:
+        key, _, value = part.partition("=")
+        if key.strip().lower() == name:
+            return value.strip().strip('"')
+    return None

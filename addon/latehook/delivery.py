@@ -1,0 +1,112 @@
+"""Attempts: slots for each destination, starts paced by the loop's turns. What is sent and what follows others know."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from latehook.model import Outcome, Outgoing
+
+log = logging.getLogger(__name__)
+
+STARTS_A_TURN = 8
+"""Attempts started in one turn of the loop: between them the requests get their turn."""
+
+DEFAULT_WORKERS = 64
+"""Attempts under way at once to one destination."""
+
+
+class Deliveries(Protocol):
+    """What delivery is told: the engine's side."""
+
+    def destination(self, key: int) -> str | None:
+        """Where a due webhook goes, as scheme, host and port; None: it is not to be sent any more."""
+
+    def prepare(self, key: int) -> Outgoing | None:
+        """The next attempt of a webhook, made when its slot is free; None: there is none."""
+
+    async def conclude(self, key: int, outcome: Outcome) -> None:
+        """An attempt has ended."""
+
+
+@dataclass(slots=True)
+class Slots:
+    """One destination: the attempts under way and the webhooks that wait for one of them to end."""
+
+    busy: int = 0
+    waiting: deque[int] = field(default_factory=deque)
+
+
+class Delivery:
+    """Starts attempts when their destination has a slot free, and only then makes them."""
+
+    def __init__(
+        self, deliveries: Deliveries, send: Callable[[Outgoing], Awaitable[Outcome]], workers: int = DEFAULT_WORKERS
+    ) -> None:
+        self.workers = workers
+        self._deliveries = deliveries
+        self._send = send
+        self._due: deque[int] = deque()
+        self._slots: dict[str, Slots] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._turn: asyncio.Handle | None = None
+        self._stopped = False
+
+    def enqueue(self, keys: Iterable[int]) -> None:
+        """These webhooks are due."""
+        self._due.extend(keys)
+        self._next_turn()
+
+    async def drain(self, seconds: float) -> None:
+        """Start nothing more; give what is under way that long to end, then break it off."""
+        self._stopped = True
+        if self._under_way:
+            _, late = await asyncio.wait(set(self._under_way), timeout=seconds)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=0.1)
+
+    def _next_turn(self) -> None:
+        if self._turn is None and self._due and not self._stopped:
+            self._turn = asyncio.get_running_loop().call_soon(self._start_some)
+
+    def _start_some(self) -> None:
+        self._turn = None
+        for _ in range(min(STARTS_A_TURN, len(self._due))):
+            if self._stopped:
+                return
+            key = self._due.popleft()
+            destination = self._deliveries.destination(key)
+            if destination is not None:
+                self._start_or_wait(destination, key)
+        self._next_turn()
+
+    def _start_or_wait(self, destination: str, key: int) -> None:
+        slots = self._slots.setdefault(destination, Slots())
+        if slots.busy >= self.workers:
+            slots.waiting.append(key)
+            return
+        slots.busy += 1
+        task = asyncio.get_running_loop().create_task(self._attempt(key), name=f"webhook {key}")
+        self._under_way.add(task)
+        task.add_done_callback(lambda done: self._ended(destination, done))
+
+    async def _attempt(self, key: int) -> None:
+        outgoing = self._deliveries.prepare(key)
+        if outgoing is not None:
+            await self._deliveries.conclude(key, await self._send(outgoing))
+
+    def _ended(self, destination: str, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("latehook: an attempt broke: %r", error, exc_info=error)
+        slots = self._slots[destination]
+        slots.busy -= 1
+        if slots.waiting and not self._stopped:
+            self._due.appendleft(slots.waiting.popleft())
+            self._next_turn()
+        elif slots.busy == 0:
+            del self._slots[destination]

@@ -1,0 +1,193 @@
+"""PURE: the expressions of a mocks file: checked and compiled once, at load, then evaluated."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Template, TemplateError, TemplateSyntaxError, meta, nodes
+
+from latehook.model import ExpressionError, MocksError, Place
+from latehook.sandbox import Sandbox, plain
+
+Names = Mapping[str, Any]
+"""The names an expression may use: name → the members it has, as Names, or None where any will do."""
+
+
+class Expression:
+    """A text of a mocks file with `{{ }}` in it, compiled. Called with a scope it gives its value."""
+
+    __slots__ = ("_is_value", "_template", "place", "roots")
+
+    def __init__(self, template: Template, is_value: bool, place: Place, roots: frozenset[str]) -> None:
+        self._template = template
+        self._is_value = is_value
+        self.place = place
+        self.roots = roots
+        """The dotted names it reads, such as `request.json`."""
+
+    def __call__(self, scope: Mapping[str, Any]) -> Any:
+        """The value: of its own type where the text is one expression, else text. ExpressionError has the place."""
+        context = self._template.new_context(scope, shared=True)  # type: ignore[arg-type]
+        try:
+            written = list(self._template.root_render_func(context))
+            return plain(context.vars["value"]) if self._is_value else "".join(written)
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise ExpressionError(self.place, f"the expression failed: {error}") from None
+        except RecursionError:
+            raise ExpressionError(self.place, "the expression failed: its data is nested too deeply") from None
+
+
+def render(value: Any, scope: Mapping[str, Any]) -> Any:
+    """A compiled value, and all in it, as plain data."""
+    if isinstance(value, Expression):
+        return value(scope)
+    if isinstance(value, dict):
+        return {key: render(item, scope) for key, item in value.items()}
+    if isinstance(value, list):
+        return [render(item, scope) for item in value]
+    return value
+
+
+def roots_of(value: Any) -> frozenset[str]:
+    """The dotted names that a compiled value reads."""
+    if isinstance(value, Expression):
+        return value.roots
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return frozenset().union(*map(roots_of, value))
+    return frozenset()
+
+
+class Compiler:
+    """Compiles the texts of a mocks file, each text once. `env` is the environment as it was at the start."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._sandbox = Sandbox()
+        self._compiled: dict[str, tuple[Template, bool]] = {}
+
+    def compile(self, text: str, place: Place, names: Names) -> Any:
+        """An Expression; or the value itself where nothing but `env` stands in the text. MocksError has the place."""
+        if not any(mark in text for mark in ("{{", "{%", "{#")):
+            return text
+        tree = self._parse(text, place)
+        roots = self._check(tree, place, names)
+        if text not in self._compiled:
+            try:
+                self._compiled[text] = self._compile(tree)
+            except TemplateError as error:
+                raise MocksError(place, f"{error.message} (in {text!r})") from None
+        template, is_value = self._compiled[text]
+        expression = Expression(template, is_value, place, roots)
+        if meta.find_undeclared_variables(tree) <= {"env"}:
+            return self._evaluate(expression)
+        return expression
+
+    def scope(self) -> dict[str, Any]:
+        """What every expression sees."""
+        return {**self._sandbox.globals, "env": self._env}
+
+    def _evaluate(self, expression: Expression) -> Any:
+        try:
+            return expression(self.scope())
+        except ExpressionError as error:
+            raise MocksError(expression.place, str(error).removeprefix(f"{expression.place}: ")) from None
+
+    def _parse(self, text: str, place: Place) -> nodes.Template:
+        try:
+            return self._sandbox.parse(text)
+        except TemplateSyntaxError as error:
+            raise MocksError(place, f"{error.message} (in {text!r})") from None
+
+    def _compile(self, tree: nodes.Template) -> tuple[Template, bool]:
+        sole = _sole_expression(tree)
+        if sole is not None:  # kept as a value: written out it would be text
+            tree = nodes.Template([nodes.Assign(nodes.Name("value", "store"), sole, lineno=1)], lineno=1)
+            tree.set_environment(self._sandbox)
+        return self._sandbox.from_string(tree), sole is not None
+
+    def _check(self, tree: nodes.Template, place: Place, names: Names) -> frozenset[str]:
+        """Refuse names that do not exist here, and what reads files; give the dotted names the text reads."""
+        for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
+            raise MocksError(
+                place, f"{type(node).__name__.lower()} cannot be used: a mocks file has no templates to read"
+            )
+        allowed = {**names, **dict.fromkeys(self._sandbox.globals)}
+        free = meta.find_undeclared_variables(tree)
+        for name in sorted(free - allowed.keys()):
+            raise MocksError(place, f"there is no {name!r} here{nearest(name, allowed)}")
+        chains = [chain for chain in _chains(tree) if chain.parts[0] in free]
+        excused = {id(found.node) for found in tree.find_all(nodes.Filter) if found.name in ("default", "d")}
+        for chain in chains:
+            _check_chain(chain.parts, allowed, place)
+            if id(chain.node) not in excused:
+                self._check_env(chain.parts, place)
+        return frozenset(".".join(chain.parts[:2]) for chain in chains)
+
+    def _check_env(self, parts: list[str], place: Place) -> None:
+        if parts[0] == "env" and len(parts) > 1 and parts[1] not in self._env:
+            name = parts[1]
+            raise MocksError(
+                place,
+                f"the environment variable {name} is not set: set it, "
+                f"or write {{{{ env.{name} | default('…') }}}}{nearest(name, self._env)}",
+            )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The nearest valid spelling, as the end of a message; nothing where none is near."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _sole_expression(tree: nodes.Template) -> nodes.Expr | None:
+    """The expression, if the text is nothing but one."""
+    if len(tree.body) == 1 and isinstance(tree.body[0], nodes.Output) and len(tree.body[0].nodes) == 1:
+        only = tree.body[0].nodes[0]
+        return None if isinstance(only, nodes.TemplateData) else only
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """A dotted chain that starts at a name, as its parts: `job.request.json` and `job['request'].json` alike."""
+
+    node: nodes.Node
+    parts: list[str]
+
+
+def _chains(tree: nodes.Node) -> list[_Chain]:
+    """Every chain, and every name that stands alone."""
+    chains = []
+    bases = set()
+    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
+        parts: list[str] = []
+        at: nodes.Node = node
+        while isinstance(at, (nodes.Getattr, nodes.Getitem)):
+            key = at.attr if isinstance(at, nodes.Getattr) else _constant(at.arg)
+            if key is None:  # a computed key: what stands behind it is data
+                parts.clear()
+            else:
+                parts.append(key)
+            at = at.node
+        if isinstance(at, nodes.Name) and parts:
+            chains.append(_Chain(node, [at.name, *reversed(parts)]))
+            bases.add(id(at))
+    names = tree.find_all(nodes.Name)
+    return chains + [_Chain(name, [name.name]) for name in names if name.ctx == "load" and id(name) not in bases]
+
+
+def _constant(node: nodes.Node) -> str | None:
+    return node.value if isinstance(node, nodes.Const) and isinstance(node.value, str) else None
+
+
+def _check_chain(chain: list[str], names: Names, place: Place) -> None:
+    known: Names | None = names
+    for at, part in enumerate(chain):
+        if known is None:
+            return
+        if part not in known:
+            raise MocksError(place, f"{'.'.join(chain[:at])} has no {part!r}{nearest(part, known)}")
+        known = known[part]

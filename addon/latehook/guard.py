@@ -1,0 +1,219 @@
+"""Which connections are intercepted and which pass untouched; nothing leaves for a mocked host."""
+
+import ipaddress
+import logging
+import re
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from mitmproxy import ctx, exceptions, http, tls
+from mitmproxy.connection import Client
+from mitmproxy.net.http import url
+from mitmproxy.net.tls import starts_like_tls_record
+from mitmproxy.proxy import layers, mode_specs
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import NextLayer
+from mitmproxy.proxy.layers import modes
+from mitmproxy.proxy.layers.tls import parse_client_hello
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from latehook import layers as ours
+from latehook.layers import Exchange
+from latehook.matching import Hosts
+
+log = logging.getLogger(__name__)
+
+NEVER = "latehook: a mocked host is never contacted"
+
+
+class Guard:
+    """mitmproxy's connection hooks. Whatever fails in one of them, the connection does not reach a mocked host."""
+
+    name = "latehook-guard"
+
+    def __init__(self, refusal_to_connect: Callable[[http.HTTPFlow], http.Response]) -> None:
+        self.hosts = Hosts()
+        self.refusal_to_connect = refusal_to_connect
+        self._exchanges: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
+        self._allowed: set[tuple[str, tuple[str, int]]] = set()
+
+    # What others ask
+
+    def exchange(self, flow: http.HTTPFlow) -> Exchange:
+        """What is known of a request: decided once, by the name in its URL, its Host header or its TLS handshake."""
+        known = self._exchanges.get(flow)
+        if known is None:
+            try:
+                known = self._decide(flow)
+            except Exception:
+                log.exception("latehook: cannot tell whether a request is mocked: it is not let through")
+                known = Exchange(True)
+            self._exchanges[flow] = known
+        return known
+
+    def allow(self, flow: http.HTTPFlow) -> None:
+        """Let a forwarded request's connection out to a mocked host."""
+        if self.exchange(flow).forward:
+            self._allowed.add((flow.client_conn.id, (flow.request.host, flow.request.port)))
+
+    def refusal(self, host: str, port: int) -> str | None:
+        """Why no webhook may go to this host or address, if it may not."""
+        if self.hosts.closed(host, port):
+            return f"refused: {host} is mocked here, so the webhook would come back to Latehook"
+        if port in {address[1] for address in self._listening()} and _is_local(host):
+            return f"refused: {host}:{port} is Latehook's own port"
+        return None
+
+    # mitmproxy's hooks
+
+    def client_connected(self, client: Client) -> None:
+        """Modes that connect at once must wait where the destination may be mocked."""
+        if not isinstance(client.proxy_mode, (mode_specs.RegularMode, mode_specs.UpstreamMode)):
+            handler = ctx.master.addons.get("proxyserver").connections[client.id]
+            context = handler.layer.context
+            context.options = LazyWhereMocked(context.options, context, self._may_be_mocked)
+
+    def client_disconnected(self, client: Client) -> None:
+        self._allowed = {entry for entry in self._allowed if entry[0] != client.id}
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        """A 2xx of ours keeps mitmproxy from connecting upstream before it has seen a request."""
+        if flow.response is None and self.hosts.closed(flow.request.host, flow.request.port):
+            now = time.time()
+            version = flow.request.data.http_version
+            flow.response = http.Response(version, 200, b"Connection established", http.Headers(), b"", None, now, now)
+
+    def next_layer(self, next_layer: NextLayer) -> None:
+        if next_layer.layer is not None:
+            return
+        if self._passes(next_layer):
+            next_layer.layer = layers.TCPLayer(next_layer.context, ignore=True)
+            return
+        ctx.master.addons.get("nextlayer").next_layer(next_layer)
+        ours.adopt(next_layer.layer, self)
+
+    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        address = data.context.server.address
+        port = address[1] if address else 443
+        names = (address[0] if address else "", data.client_hello.sni or "")
+        if any(self.hosts.closed(name, port) for name in names):
+            data.establish_server_tls_first = False
+            raise exceptions.AddonHalt  # or mitmproxy's own TLS addon connects after all
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        """The last net, for what is not HTTP and for what went wrong before."""
+        address = data.server.address
+        try:
+            if address is None or (data.client.id, address[:2]) in self._allowed:
+                return
+            if self.hosts.closed(*address[:2]):
+                data.server.error = NEVER
+        except Exception:
+            log.exception("latehook: cannot tell whether a connection is to a mocked host: it is not made")
+            data.server.error = NEVER
+
+    # Decisions
+
+    def _decide(self, flow: http.HTTPFlow) -> Exchange:
+        request = flow.request
+        named, named_port = url.parse_authority(request.host_header or "", check=False)
+        port = request.port
+        for host, at in ((named, named_port or port), (request.host, port), (flow.client_conn.sni or "", port)):
+            if host and self.hosts.closed(host, at):
+                return Exchange(True, host, at)
+        return Exchange(False)
+
+    def _may_be_mocked(self, context: Context) -> bool:
+        address = context.server.address
+        if address is None:
+            return False
+        host, port = address[:2]
+        if self.hosts.closed(host, port):
+            return True
+        # A client that looks names up itself sends an address: only its TLS or HTTP will say for whom it is.
+        by_address = not isinstance(context.client.proxy_mode, mode_specs.ReverseMode) and _is_address(host)
+        return by_address and port in self.hosts.ports()
+
+    def _passes(self, next_layer: NextLayer) -> bool:
+        """Whether the connection is another host's, to be passed on byte by byte."""
+        context = next_layer.context
+        address = context.server.address
+        if context.client.transport_protocol != "tcp" or context.client.tls_established or address is None:
+            return False
+        if isinstance(context.layers[0], modes.ReverseProxy):
+            return False
+        if len(context.layers) == 1 and isinstance(context.layers[0], (modes.HttpProxy, modes.HttpUpstreamProxy)):
+            return False
+        host, port = address[:2]
+        if self.hosts.closed(host, port):
+            return False
+        if _is_address(host) and port in self.hosts.ports() and not next_layer.data_server():
+            name = _named_in(next_layer.data_client())
+            return name is not None and not self.hosts.closed(name, port)
+        return True
+
+    @staticmethod
+    def _listening() -> list[Any]:
+        proxyserver = ctx.master.addons.get("proxyserver")
+        return list(proxyserver.listen_addrs()) if proxyserver else []
+
+
+class LazyWhereMocked:
+    """mitmproxy's options for one connection: `lazy` where its destination may be mocked, else as they are.
+
+    The strategy is asked for after the destination is known, and before anything connects to it.
+    """
+
+    def __init__(self, options: Any, context: Context, may_be_mocked: Callable[[Context], bool]) -> None:
+        self._options = options
+        self._context = context
+        self._may_be_mocked = may_be_mocked
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "connection_strategy" and self._may_be_mocked(self._context):
+            return "lazy"
+        return getattr(self._options, name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._options
+
+
+def _named_in(data: bytes) -> str | None:
+    """The host that a TLS or HTTP client names in its first bytes; "" for none, None where more bytes are needed."""
+    if starts_like_tls_record(data):
+        try:
+            hello = parse_client_hello(data)
+        except ValueError:
+            return ""
+        return None if hello is None else hello.sni or ""
+    if not re.match(rb"[A-Z]{3,} ", data):
+        return ""
+    head, end, _ = data.partition(b"\r\n\r\n")
+    found = re.search(rb"\r\nhost:[ \t]*([^\r\n]*)", head + b"\r\n", re.IGNORECASE)
+    if found is None:
+        return "" if end else None
+    return url.parse_authority(found[1].decode("latin-1").strip(), check=False)[0]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_local(host: str) -> bool:
+    """Whether an address is one of this machine's: only those can be bound to."""
+    if not _is_address(host):
+        return host.lower().rstrip(".") == "localhost"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,121 @@
+"""mitmproxy's HTTP layers, ours where they must be: the choke point before the third party, and uploads past memory.
+
+Every HTTP request goes upstream through `HttpStream.make_server_connection`, also on a connection that is already open
+and also behind an upstream proxy, where no hook is asked. So that is where a mocked one is stopped.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mitmproxy import http
+from mitmproxy.proxy import events
+from mitmproxy.proxy.layer import Layer
+from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
+from mitmproxy.proxy.layers.http._events import RequestData, RequestEndOfMessage
+
+from latehook.bodies import KEPT
+
+Commands = Generator[Any, Any, Any]
+
+
+@dataclass(slots=True)
+class Upload:
+    """A request's body as it passes: all of it is counted, at most `bodies.KEPT` bytes are kept."""
+
+    size: int = 0
+    kept: bytearray | None = field(default_factory=bytearray)
+
+    def add(self, data: bytes) -> None:
+        self.size += len(data)
+        if self.size > KEPT:
+            self.kept = None
+        elif self.kept is not None:
+            self.kept += data
+
+    @property
+    def body(self) -> bytes | None:
+        return None if self.kept is None else bytes(self.kept)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What is known of one request on its way: `host` and `port` are those it is mocked by."""
+
+    mocked: bool
+    host: str = ""
+    port: int = 0
+    forward: bool = False
+    upload: Upload = field(default_factory=Upload)
+
+    @property
+    def stays(self) -> bool:
+        """It never goes to the third party."""
+        return self.mocked and not self.forward
+
+
+class Policy(Protocol):
+    """Who decides: the guard."""
+
+    def exchange(self, flow: http.HTTPFlow) -> Exchange: ...
+    def refusal_to_connect(self, flow: http.HTTPFlow) -> http.Response: ...
+    def allow(self, flow: http.HTTPFlow) -> None: ...
+
+
+class Stream(HttpStream):
+    """One request. A mocked one is neither streamed nor limited, and cannot be connected upstream."""
+
+    policy: Policy
+
+    @property
+    def _stays(self) -> bool:
+        return self.policy.exchange(self.flow).stays
+
+    def check_body_size(self, request: bool) -> Commands:
+        if self._stays:
+            return False
+        return (yield from super().check_body_size(request))
+
+    def start_request_stream(self) -> Commands:
+        if self._stays:
+            self.client_state = self.state_consume_request_body
+        else:
+            yield from super().start_request_stream()
+
+    def state_consume_request_body(self, event: events.Event) -> Commands:
+        exchange = self.policy.exchange(self.flow)
+        if exchange.stays and isinstance(event, RequestData):
+            exchange.upload.add(event.data)
+            return
+        if exchange.stays and isinstance(event, RequestEndOfMessage):
+            self.request_body_buf += exchange.upload.body or b""
+        yield from super().state_consume_request_body(event)
+
+    def make_server_connection(self) -> Commands:
+        if self._stays:
+            self.flow.response = self.policy.refusal_to_connect(self.flow)
+            yield from self.send_response()
+            return False
+        self.policy.allow(self.flow)
+        return (yield from super().make_server_connection())
+
+
+class Http(HttpLayer):
+    """All requests of one client connection."""
+
+    policy: Policy
+
+    def make_stream(self, stream_id: int) -> Commands:
+        stream = Stream(self.context.fork(), stream_id)
+        stream.policy = self.policy
+        self.streams[stream_id] = stream
+        yield from self.event_to_child(stream, events.Start())
+
+
+def adopt(layer: Layer | None, policy: Policy) -> None:
+    """Make the HTTP layer at the end of a stack that mitmproxy has chosen ours."""
+    while layer is not None and not isinstance(layer, HttpLayer):
+        layer = getattr(layer, "child_layer", None)
+    if layer is not None:
+        layer.__class__ = Http  # a layer registers itself when it is made: there is no making a second one
+        layer.policy = policy  # type: ignore[attr-defined]

@@ -1,0 +1,200 @@
+"""PURE: which requests a mock answers, by method, scheme, host, port and path."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from urllib.parse import unquote
+
+from latehook.model import Request
+
+PORTS = {"http": 80, "https": 443}
+_MATCH = re.compile(
+    r"(?P<methods>[A-Za-z]+(?:\|[A-Za-z]+)*)\s+"
+    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/:?#\[\]]+)"
+    r"(?::(?P<port>[^\s/?#]*))?"
+    r"(?P<path>/\S*)?",
+)
+_CAPTURE = re.compile(r"\{([^{}]*)\}")
+
+
+@lru_cache(4096)
+def canonical_host(host: str) -> str:
+    """A host as it is compared: lower case, without the root's dot, its international labels as `xn--`."""
+    host = host.lower().rstrip(".").strip("[]")
+    if host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        return host
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of a path: a literal, or a pattern with captures."""
+
+    literal: str | None
+    pattern: re.Pattern[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """A `match`, parsed. `methods` is None for ANY, `port` and `scheme` are None where any will do."""
+
+    text: str
+    methods: frozenset[str] | None
+    scheme: str | None
+    host: str
+    port: int | None
+    segments: tuple[Segment, ...]
+    rest: bool
+
+    def captures(self, request: Request) -> dict[str, str] | None:
+        """The captured parts of the path if the request matches, else None."""
+        if self.differs(request) is not None:
+            return None
+        return self._path(request.path)
+
+    def differs(self, request: Request) -> str | None:
+        """The first thing in which the request differs from this match, in words; None where it matches."""
+        if not covers(self.host, request.host):
+            return f"host is {request.host}, not {self.host}"
+        if self.port is not None and self.port != request.port:
+            return f"port is {request.port}, not {self.port}"
+        if self.scheme is not None and self.scheme != request.scheme:
+            return f"scheme is {request.scheme}, not {self.scheme}"
+        if not self.takes(request.method):
+            return f"method is {request.method}, not {'|'.join(sorted(self.methods or ()))}"
+        if self._path(request.path) is None:
+            return f"path is {request.path}"
+        return None
+
+    def takes(self, method: str) -> bool:
+        """HEAD is taken by what takes GET."""
+        return self.methods is None or method in self.methods or (method == "HEAD" and "GET" in self.methods)
+
+    def only_peeks(self, method: str) -> bool:
+        """Whether the method is a HEAD that the mock takes but does not name: it gets no body and starts no job."""
+        return method == "HEAD" and (self.methods is None or "HEAD" not in self.methods)
+
+    def _path(self, path: str) -> dict[str, str] | None:
+        parts = path.split("/")[1:]
+        count = len(self.segments)
+        if not (len(parts) > count if self.rest else len(parts) == count):
+            return None
+        captured: dict[str, str] = {}
+        for segment, part in zip(self.segments, parts, strict=False):
+            text = unquote(part) if "%" in part else part
+            if segment.pattern is None:
+                if text != segment.literal:
+                    return None
+            elif (found := segment.pattern.fullmatch(text)) is None:
+                return None
+            else:
+                captured.update(found.groupdict())
+        return captured
+
+
+def parse(text: str) -> Matcher:
+    """Read `METHOD[|METHOD…] [scheme://]host[:port]/path`. ValueError says what is wrong, and what to write."""
+    shape = "write METHOD [scheme://]host[:port]/path, such as POST https://api.slow.example/jobs"
+    found = _MATCH.fullmatch(text.strip())
+    if found is None:
+        reason = "leave the query out and use `when`" if "?" in text else shape
+        raise ValueError(f"{text!r} is not a match: {reason}")
+    path = found["path"]
+    if path is None:
+        raise ValueError(f"{text!r} has no path: {shape} (/** takes every path)")
+    if "?" in path or "#" in path:
+        raise ValueError(f"{text!r} has a query or fragment: leave it out and use `when`")
+    methods = found["methods"].upper().split("|")
+    segments, rest = _segments(text, path)
+    return Matcher(
+        text=text.strip(),
+        methods=None if "ANY" in methods else frozenset(methods),
+        scheme=_scheme(text, found["scheme"]),
+        host=_host(text, found["host"]),
+        port=_port(text, found["port"]),
+        segments=segments,
+        rest=rest,
+    )
+
+
+def _scheme(text: str, scheme: str | None) -> str | None:
+    if scheme is not None and scheme.lower() not in PORTS:
+        raise ValueError(f"{text!r} has the scheme {scheme!r}: write http or https, or leave it out for both")
+    return scheme and scheme.lower()
+
+
+def _host(text: str, host: str) -> str:
+    if "*" in host.removeprefix("*."):
+        raise ValueError(
+            f"{text!r} has the host {host!r}: a * stands for whole labels at the front, as in *.slow.example"
+        )
+    return f"*.{canonical_host(host[2:])}" if host.startswith("*.") else canonical_host(host)
+
+
+def _port(text: str, port: str | None) -> int | None:
+    if port is None:
+        return None
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"{text!r} has the port {port!r}: write a number from 1 to 65535")
+    return int(port)
+
+
+def _segments(text: str, path: str) -> tuple[tuple[Segment, ...], bool]:
+    parts = path.split("/")[1:]
+    rest = parts[-1] == "**"
+    if rest:
+        parts.pop()
+    if any("**" in part for part in parts):
+        raise ValueError(f"{text!r}: ** takes the rest of a path, so it can only be its last segment")
+    names = [name for part in parts for name in _CAPTURE.findall(part)]
+    for name in names:
+        if not name.isidentifier():
+            raise ValueError(f"{text!r}: {{{name}}} is not a name: use letters, digits and _")
+        if names.count(name) > 1:
+            raise ValueError(f"{text!r}: {{{name}}} stands twice: give each part of the path its own name")
+    return tuple(_segment(text, part) for part in parts), rest
+
+
+def _segment(text: str, part: str) -> Segment:
+    pieces = _CAPTURE.split(part)  # literal, name, literal, name, … literal
+    if any("{" in literal or "}" in literal for literal in pieces[::2]):
+        raise ValueError(f"{text!r}: {part!r} has a brace without its twin")
+    if len(pieces) == 1:
+        return Segment(unquote(part))
+    patterns = [f"(?P<{piece}>.+?)" if odd % 2 else re.escape(unquote(piece)) for odd, piece in enumerate(pieces)]
+    return Segment(None, re.compile("".join(patterns), re.DOTALL))
+
+
+def covers(pattern: str, host: str) -> bool:
+    """Whether a canonical host is the pattern's, or below it for `*.suffix`."""
+    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
+
+
+@dataclass(slots=True)
+class Hosts:
+    """The mocked hosts, each with the ports it is mocked on (None: any). A host once closed stays closed."""
+
+    exact: dict[str, set[int | None]] = field(default_factory=dict)
+    suffixes: dict[str, set[int | None]] = field(default_factory=dict)
+
+    def close(self, matchers: Iterable[Matcher]) -> None:
+        for matcher in matchers:
+            kind = self.suffixes if matcher.host.startswith("*.") else self.exact
+            kind.setdefault(matcher.host, set()).add(matcher.port)
+
+    def closed(self, host: str, port: int) -> bool:
+        host = canonical_host(host)
+        ports = self.exact.get(host)
+        if ports is not None and (None in ports or port in ports):
+            return True
+        return any(covers(suffix, host) and (None in ports or port in ports) for suffix, ports in self.suffixes.items())
+
+    def ports(self) -> set[int]:
+        """The ports at which a mocked host may be asked for: the schemes' own and those the mocks name."""
+        named = (*self.exact.values(), *self.suffixes.values())
+        return {*PORTS.values(), *(port for ports in named for port in ports if port is not None)}

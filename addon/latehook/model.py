@@ -1,0 +1,167 @@
+"""The words of Latehook as frozen values. Nothing is decided here and nothing is imported from the other rooms."""
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class State(StrEnum):
+    """A webhook's state."""
+
+    PENDING = "pending"  # its time, or its next attempt, is to come
+    HELD = "held"
+    DELIVERING = "delivering"
+    DELIVERED = "delivered"
+    FAILED = "failed"  # given up
+    CANCELED = "canceled"
+    SKIPPED = "skipped"  # nothing to send
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a mocks file something is written: what every error names."""
+
+    file: str
+    line: int
+    key: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.key}" if self.key else f"{self.file}:{self.line}"
+
+
+class LatehookError(Exception):
+    """Something the user can mend. Its text is one line: place, what is wrong, the value, the remedy."""
+
+
+class MocksError(LatehookError):
+    """A mocks file that cannot be used."""
+
+    def __init__(self, place: Place, problem: str) -> None:
+        super().__init__(f"{place}: {problem}")
+        self.place = place
+
+
+class ExpressionError(LatehookError):
+    """An expression that failed for one request or webhook."""
+
+    def __init__(self, place: Place, problem: str) -> None:
+        super().__init__(f"{place}: {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a decision may not take for itself: the time and chance.
+
+    `now` is Unix seconds, as the SUT sees it; `clock` is seconds of Latehook's own clock, which decides what is due.
+    """
+
+    now: float
+    clock: float
+    random: random.Random
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request of the system under test, as it came.
+
+    `target` is path and query as sent; `body` is None where it was not kept (`bodies.KEPT`), `size` counts all of it.
+    """
+
+    method: str
+    scheme: str
+    host: str
+    port: int
+    target: str
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes | None = b""
+    size: int = 0
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        return self.target.partition("?")[2]
+
+    @property
+    def url(self) -> str:
+        """The whole URL, without a scheme's own port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == {"http": 80, "https": 443}.get(self.scheme) else f":{self.port}"
+        return f"{self.scheme}://{host}{port}{self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The synthetic response to a request."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A request owed to the system under test. `due` is in seconds of Latehook's clock."""
+
+    id: str
+    due: float
+    to: str | None
+    state: State = State.PENDING
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one accepted request started. `definition` names the mock as it was then; `created_at` is Unix seconds."""
+
+    id: str
+    definition: str
+    created_at: float
+    request: Request
+    webhooks: tuple[Webhook, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a webhook says: decided at its first attempt and the same at every later one."""
+
+    url: str
+    body: bytes = b""
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One attempt, ready to be sent. `timeout` is in seconds, for the attempt in total."""
+
+    method: str
+    url: str
+    headers: Headers
+    body: bytes
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended: a status, or the reason there is none. Times are Unix seconds."""
+
+    started_at: float
+    ended_at: float
+    status: int | None = None
+    error: str | None = None
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A webhook as the store gives it back: with its job, and what its attempts have left."""
+
+    key: int
+    webhook: Webhook
+    job: Job
+    attempts: int = 0
+    content: Content | None = None

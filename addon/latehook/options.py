@@ -1,0 +1,55 @@
+"""The `--set mock_…` options: texts in, checked values out.
+
+Each is declared as a list of texts whose last counts: an option of another type that is given twice, or is not a
+number, switches an addon off without a word and lets the requests through.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from latehook.delivery import DEFAULT_WORKERS
+from latehook.expressions import nearest
+from latehook.model import LatehookError
+
+PREFIX = "mock_"
+HELP = {
+    "mock_file": "A mocks file; may be repeated. Default: ./mocks.yaml if there, else the one beside mock.py",
+    "mock_workers": f"Webhook attempts at once to one destination. Default: {DEFAULT_WORKERS}",
+}
+
+
+class OptionError(LatehookError):
+    """An option that is not known or has a value that does not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options, checked."""
+
+    files: tuple[Path, ...]
+    workers: int
+
+
+def parse(given: Mapping[str, Sequence[str]], beside: Path) -> Options:
+    """`given` is name → texts as given, `beside` the folder of mock.py. OptionError names option, value and remedy."""
+    workers = _last(given, "mock_workers", str(DEFAULT_WORKERS))
+    if not (workers.isascii() and workers.isdigit() and int(workers) > 0):
+        raise OptionError(f"mock_workers={workers}: write a whole number from 1, such as {DEFAULT_WORKERS}")
+    here = Path("mocks.yaml")
+    default = here if here.exists() else beside / "mocks.yaml"
+    files = tuple(Path(file).expanduser() for file in given.get("mock_file") or ()) or (default,)
+    return Options(files, int(workers))
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse names that start with mock_ and are none of ours."""
+    for name in sorted(names):
+        if name.startswith(PREFIX) and name not in HELP:
+            known = nearest(name, HELP) or f"; the options are {', '.join(HELP)}"
+            raise OptionError(f"the option {name} is not known{known}")
+
+
+def _last(given: Mapping[str, Sequence[str]], name: str, default: str) -> str:
+    values = given.get(name) or (default,)
+    return values[-1].strip()

@@ -1,0 +1,171 @@
+"""The HTTP client that sends attempts: httpx over aiohttp, and the check where each connection is made.
+
+httpx's own transport costs over twice the time an attempt and stalls the loop with a hundred under way; the published
+bridge to aiohttp re-quotes URLs (`%2f`), which a signed URL does not survive. Hence this bridge.
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import httpx
+import yarl
+
+from latehook.model import Outcome, Outgoing
+
+ANSWER_KEPT = 64 * 1024
+"""Bytes read of a receiver's answer. A longer one is cut off: it was an answer all the same."""
+
+IDLE_KEPT = 1.0
+"""Seconds an idle connection is kept: less than any common server keeps it, so that none is lost in a race."""
+
+Refusal = Callable[[str, int], str | None]
+"""Given a host or an address, and a port: why no webhook may go there, or None."""
+
+_NO_HEADERS_OF_ITS_OWN = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+class Refused(Exception):
+    """A destination to which no webhook may go, with the reason."""
+
+
+class Transport:
+    """Sends attempts. `send` never raises: whatever happens is an Outcome."""
+
+    def __init__(self, refusal: Refusal, now: Callable[[], float] = time.time) -> None:
+        for name in ("httpx", "httpcore", "aiohttp"):  # every record runs through all of mitmproxy's addons
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._refusal = refusal
+        self._now = now
+        self._client = httpx.AsyncClient(transport=_Bridge(refusal), trust_env=False, headers=[])
+
+    async def send(self, outgoing: Outgoing) -> Outcome:
+        started_at = self._now()
+        try:
+            async with asyncio.timeout(outgoing.timeout):
+                status, body = await self._exchange(outgoing)
+            return Outcome(started_at, self._now(), status, None, body)
+        except TimeoutError:
+            error = f"no answer within {outgoing.timeout:g} s"
+        except Refused as refused:
+            error = str(refused)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as failed:
+            error = str(failed) or type(failed).__name__
+        return Outcome(started_at, self._now(), None, error)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _exchange(self, outgoing: Outgoing) -> tuple[int, bytes]:
+        url = httpx.URL(outgoing.url)
+        if reason := self._refusal(url.host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)):
+            raise Refused(reason)
+        headers = [(name.encode(), value.encode()) for name, value in outgoing.headers]
+        request = httpx.Request(outgoing.method, url, headers=headers, content=outgoing.body or None)
+        request.extensions["as_written"] = outgoing.url
+        if not any(name.lower() == "user-agent" for name, _ in outgoing.headers):
+            request.headers["user-agent"] = "Latehook"
+        response = await self._client.send(request, auth=_as_it_is, stream=True)
+        try:
+            return response.status_code, await _beginning(response)
+        finally:
+            await response.aclose()
+
+
+def _as_it_is(request: httpx.Request) -> httpx.Request:
+    """User info of the URL is Basic authentication, unless the mock gives its own; nothing else is added."""
+    if request.url.username and "authorization" not in request.headers:
+        auth = httpx.BasicAuth(request.url.username, request.url.password)
+        return next(auth.auth_flow(request))
+    return request
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for piece in response.aiter_raw():
+        body += piece
+        if len(body) >= ANSWER_KEPT:
+            break
+    return bytes(body[:ANSWER_KEPT])
+
+
+class _Bridge(httpx.AsyncBaseTransport):
+    """httpx's requests over one aiohttp session, the URL exactly as it was written."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self._refusal = refusal
+        self._session: aiohttp.ClientSession | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            answer = await self._open().request(
+                request.method,
+                yarl.URL(str(request.url.copy_with(userinfo=b"")), encoded=True),
+                headers=list(request.headers.multi_items()),
+                data=request.content or None,
+                allow_redirects=False,
+            )
+        except aiohttp.ClientError as error:
+            raise httpx.TransportError(_reason(error), request=request) from error
+        return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Answer(answer), request=request)
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0, keepalive_timeout=IDLE_KEPT, ttl_dns_cache=10, socket_factory=self._checked_socket
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+                skip_auto_headers=_NO_HEADERS_OF_ITS_OWN,
+                auto_decompress=False,
+            )
+        return self._session
+
+    def _checked_socket(self, address: Any) -> socket.socket:
+        """Called with each resolved address just before it is connected to: no name gets round this."""
+        family, kind, protocol, _, sockaddr = address
+        if reason := self._refusal(sockaddr[0], sockaddr[1]):
+            raise Refused(reason)
+        return socket.socket(family, kind, protocol)
+
+
+class _Answer(httpx.AsyncByteStream):
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> Any:
+        try:
+            async for piece in self._answer.content.iter_any():
+                yield piece
+        except aiohttp.ClientError as error:
+            raise httpx.ReadError(_reason(error)) from error
+
+    async def aclose(self) -> None:
+        self._answer.close() if not self._answer.content.at_eof() else self._answer.release()
+
+
+def _reason(error: BaseException) -> str:
+    """An error of the HTTP client in one line, from the receiver's side."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"the name {error.host} is not known"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the receiver closed the connection without an answer"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"TLS: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientOSError) and error.strerror:
+        return str(error.os_error.strerror if isinstance(error, aiohttp.ClientConnectorError) else error.strerror)
+    text = " ".join(str(getattr(error, "message", "") or error).split())
+    return (
+        f"the answer is not HTTP: {text}"
+        if isinstance(error, aiohttp.ClientResponseError)
+        else text or type(error).__name__
+    )
