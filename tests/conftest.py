@@ -1,0 +1,41 @@
+"""Fixtures that more than one test file uses."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+import pytest
+from harness import Proxy, Receiver, mitmdump, receiver
+
+
+@pytest.fixture(scope="session")
+def confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """mitmproxy's folder with its CA, made once."""
+    from mitmproxy.certs import CertStore
+
+    folder = tmp_path_factory.mktemp("mitmproxy")
+    CertStore.from_store(folder, "mitmproxy", 2048)
+    return folder
+
+
+@pytest.fixture
+def sut() -> Iterator[Receiver]:
+    """The receiver of the system under test: it answers 200 unless a test says otherwise."""
+    with receiver() as server:
+        yield server
+
+
+@pytest.fixture
+def start(confdir: Path, tmp_path: Path) -> Iterator[Callable[..., Proxy]]:
+    """Start a mitmdump with the addon: `start(*arguments, mocks=TEXT, env={…})`. It is ended after the test."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str, mocks: str | None = None, **options: object) -> Proxy:
+            if mocks is not None:
+                file = tmp_path / "mocks.yaml"
+                file.write_text(mocks)
+                arguments = ("--set", f"mock_file={file}", *arguments)
+            started: AbstractContextManager[Proxy] = mitmdump(confdir, *arguments, **options)  # type: ignore[arg-type]
+            return stack.enter_context(started)
+
+        yield start
