@@ -95,7 +95,7 @@ class Latehook:
             sys.exit(f"latehook: {error}")
         self._started = True
         self._look_around()
-        log.info("latehook: ready: %d mocks for %s", len(self.engine.mocks.all), self._named_hosts())
+        log.info("latehook: ready for %s", self._named_hosts())
 
     async def done(self) -> None:
         if self._watching is not None:

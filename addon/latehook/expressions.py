@@ -60,80 +60,84 @@ def roots_of(value: Any) -> frozenset[str]:
     return frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """A dotted chain that starts at a name, as its parts: `job.request.json` and `job['request'].json` alike."""
+
+    parts: tuple[str, ...]
+    has_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What is known of a text wherever it stands; `free` are the names it takes from its scope."""
+
+    template: Template
+    is_value: bool
+    free: frozenset[str]
+    chains: tuple[_Chain, ...]
+
+
 class Compiler:
     """Compiles the texts of a mocks file, each text once. `env` is the environment as it was at the start."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
         self._sandbox = Sandbox()
-        self._compiled: dict[str, tuple[Template, bool]] = {}
+        self._texts: dict[str, _Text] = {}
 
     def compile(self, text: str, place: Place, names: Names) -> Any:
         """An Expression; or the value itself where nothing but `env` stands in the text. MocksError has the place."""
         if not any(mark in text for mark in ("{{", "{%", "{#")):
             return text
-        tree = self._parse(text, place)
-        roots = self._check(tree, place, names)
-        if text not in self._compiled:
-            try:
-                self._compiled[text] = self._compile(tree)
-            except TemplateError as error:
-                raise MocksError(place, f"{error.message} (in {text!r})") from None
-        template, is_value = self._compiled[text]
-        expression = Expression(template, is_value, place, roots)
-        if meta.find_undeclared_variables(tree) <= {"env"}:
-            return self._evaluate(expression)
-        return expression
+        known = self._texts.get(text)
+        if known is None:
+            known = self._texts[text] = self._compile(text, place)
+        self._check(known, place, names)
+        roots = frozenset(".".join(chain.parts[:2]) for chain in known.chains)
+        expression = Expression(known.template, known.is_value, place, roots)
+        return self._evaluate(expression) if known.free <= {"env"} else expression
 
     def scope(self) -> dict[str, Any]:
         """What every expression sees."""
         return {**self._sandbox.globals, "env": self._env}
+
+    def _compile(self, text: str, place: Place) -> _Text:
+        try:
+            tree = self._sandbox.parse(text)
+            for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
+                kind = type(node).__name__.lower()
+                raise MocksError(place, f"{kind} cannot be used: a mocks file has no other templates (in {text!r})")
+            free = frozenset(meta.find_undeclared_variables(tree))
+            chains = tuple(chain for chain in _chains(tree) if chain.parts[0] in free)
+            sole = _sole_expression(tree)
+            if sole is not None:  # kept as a value: written out it would be text
+                tree = nodes.Template([nodes.Assign(nodes.Name("value", "store"), sole, lineno=1)], lineno=1)
+                tree.set_environment(self._sandbox)
+            return _Text(self._sandbox.from_string(tree), sole is not None, free, chains)
+        except TemplateSyntaxError as error:
+            raise MocksError(place, f"{error.message} (in {text!r})") from None
+
+    def _check(self, text: _Text, place: Place, names: Names) -> None:
+        """Refuse names that do not exist here, and environment variables that are not set."""
+        allowed = {**names, **dict.fromkeys(self._sandbox.globals)}
+        for name in sorted(text.free - allowed.keys()):
+            raise MocksError(place, f"there is no {name!r} here{nearest(name, allowed)}")
+        for chain in text.chains:
+            _check_chain(chain.parts, allowed, place)
+            if chain.parts[0] == "env" and len(chain.parts) > 1 and not chain.has_default:
+                self._check_env(chain.parts[1], place)
+
+    def _check_env(self, name: str, place: Place) -> None:
+        if name not in self._env:
+            remedy = f"set it, or write {{{{ env.{name} | default('…') }}}}{nearest(name, self._env)}"
+            raise MocksError(place, f"the environment variable {name} is not set: {remedy}")
 
     def _evaluate(self, expression: Expression) -> Any:
         try:
             return expression(self.scope())
         except ExpressionError as error:
             raise MocksError(expression.place, str(error).removeprefix(f"{expression.place}: ")) from None
-
-    def _parse(self, text: str, place: Place) -> nodes.Template:
-        try:
-            return self._sandbox.parse(text)
-        except TemplateSyntaxError as error:
-            raise MocksError(place, f"{error.message} (in {text!r})") from None
-
-    def _compile(self, tree: nodes.Template) -> tuple[Template, bool]:
-        sole = _sole_expression(tree)
-        if sole is not None:  # kept as a value: written out it would be text
-            tree = nodes.Template([nodes.Assign(nodes.Name("value", "store"), sole, lineno=1)], lineno=1)
-            tree.set_environment(self._sandbox)
-        return self._sandbox.from_string(tree), sole is not None
-
-    def _check(self, tree: nodes.Template, place: Place, names: Names) -> frozenset[str]:
-        """Refuse names that do not exist here, and what reads files; give the dotted names the text reads."""
-        for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
-            raise MocksError(
-                place, f"{type(node).__name__.lower()} cannot be used: a mocks file has no templates to read"
-            )
-        allowed = {**names, **dict.fromkeys(self._sandbox.globals)}
-        free = meta.find_undeclared_variables(tree)
-        for name in sorted(free - allowed.keys()):
-            raise MocksError(place, f"there is no {name!r} here{nearest(name, allowed)}")
-        chains = [chain for chain in _chains(tree) if chain.parts[0] in free]
-        excused = {id(found.node) for found in tree.find_all(nodes.Filter) if found.name in ("default", "d")}
-        for chain in chains:
-            _check_chain(chain.parts, allowed, place)
-            if id(chain.node) not in excused:
-                self._check_env(chain.parts, place)
-        return frozenset(".".join(chain.parts[:2]) for chain in chains)
-
-    def _check_env(self, parts: list[str], place: Place) -> None:
-        if parts[0] == "env" and len(parts) > 1 and parts[1] not in self._env:
-            name = parts[1]
-            raise MocksError(
-                place,
-                f"the environment variable {name} is not set: set it, "
-                f"or write {{{{ env.{name} | default('…') }}}}{nearest(name, self._env)}",
-            )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -150,16 +154,9 @@ def _sole_expression(tree: nodes.Template) -> nodes.Expr | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Chain:
-    """A dotted chain that starts at a name, as its parts: `job.request.json` and `job['request'].json` alike."""
-
-    node: nodes.Node
-    parts: list[str]
-
-
 def _chains(tree: nodes.Node) -> list[_Chain]:
     """Every chain, and every name that stands alone."""
+    defaulted = {id(found.node) for found in tree.find_all(nodes.Filter) if found.name in ("default", "d")}
     chains = []
     bases = set()
     for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
@@ -173,17 +170,17 @@ def _chains(tree: nodes.Node) -> list[_Chain]:
                 parts.append(key)
             at = at.node
         if isinstance(at, nodes.Name) and parts:
-            chains.append(_Chain(node, [at.name, *reversed(parts)]))
+            chains.append(_Chain((at.name, *reversed(parts)), id(node) in defaulted))
             bases.add(id(at))
-    names = tree.find_all(nodes.Name)
-    return chains + [_Chain(name, [name.name]) for name in names if name.ctx == "load" and id(name) not in bases]
+    alone = (name for name in tree.find_all(nodes.Name) if name.ctx == "load" and id(name) not in bases)
+    return chains + [_Chain((name.name,), False) for name in alone]
 
 
 def _constant(node: nodes.Node) -> str | None:
     return node.value if isinstance(node, nodes.Const) and isinstance(node.value, str) else None
 
 
-def _check_chain(chain: list[str], names: Names, place: Place) -> None:
+def _check_chain(chain: tuple[str, ...], names: Names, place: Place) -> None:
     known: Names | None = names
     for at, part in enumerate(chain):
         if known is None:

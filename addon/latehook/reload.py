@@ -50,7 +50,7 @@ class Reload:
             log.exception("latehook: %s cannot be used; the last good mocks stay in use", names)
         else:
             self._use(mocks)
-            log.info("latehook: %s read again: %d mocks", names, len(mocks.all))
+            log.info("latehook: read again: %s", names)
 
     def _signature(self) -> Signature:
         return tuple(map(_stamp, self._files))

@@ -93,7 +93,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self._or_null(obj.get(name) if isinstance(obj, Mapping) else None, name)
 
     def _or_null(self, value: Any, name: Any) -> Any:
-        return self.undefined(name=str(name)) if value is None else value
+        if value is None:
+            return self.undefined(name=str(name))
+        if type(value) is list and None in value:
+            return [self._or_null(item, name) for item in value]
+        return value
 
 
 def plain(value: Any) -> Any:

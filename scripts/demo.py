@@ -1,0 +1,229 @@
+"""The main job, for real: a request is answered at once, and its webhook arrives later with the same identifier.
+
+A receiver (here), mitmdump with the addon, and curl (httpx where there is none), all on 127.0.0.1. Nothing stays
+behind: mitmproxy's files are in a temporary folder, and the processes started here are ended.
+"""
+
+import asyncio
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import ssl
+import sys
+import tempfile
+import time
+from asyncio import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+
+from ca_bundle import ca_bundle
+
+MITMDUMP = Path(sys.executable).with_name("mitmdump")
+ADDON = Path(__file__).absolute().parents[1] / "addon" / "mock.py"
+URL = "https://api.thirdparty.example/api/endpoint?some_parameter=some_value"
+DELAY = os.environ.get("DELAY") or "5s"
+PATIENCE = 10  # seconds that anything may take longer than it should
+PDF = b"""%PDF-1.4
+1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj
+2 0 obj <</Type /Pages /Kids [3 0 R] /Count 1>> endobj
+3 0 obj <</Type /Page /Parent 2 0 R /MediaBox [0 0 595 842]>> endobj
+trailer <</Root 1 0 R>>
+%%EOF
+"""
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy") and name != "THIRD_PARTY"
+}
+
+
+class Failed(Exception):
+    """Something the demo promises did not happen."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    at: float
+    status: int
+    body: str
+
+
+@dataclass(frozen=True)
+class Webhook:
+    at: float
+    method: str
+    target: str
+
+
+async def demo(folder: Path) -> None:
+    async with receiver() as (callback_url, arrival), proxy(folder, callback_url) as proxy_url:
+        show("receiver", callback_url)
+        show("proxy", f"{proxy_url}  (mitmdump -s addon/mock.py)\n")
+
+        started = time.monotonic()
+        answer = await post_pdf(folder, proxy_url)
+        show("answer", f"{answer.status} {answer.body}  after {(answer.at - started) * 1000:.0f} ms\n")
+
+        identifier = identifier_in(answer)
+
+        due = answer.at + seconds(DELAY)
+        webhook = await count_down(arrival, due)
+        show("webhook", f"{webhook.method} {webhook.target}")
+        waited = f"{webhook.at - answer.at:.3f} s after the answer came, DELAY is {DELAY}"
+        show("lateness", f"{(webhook.at - due) * 1000:+.0f} ms  ({waited})\n")
+
+        confirm(webhook, identifier)
+        show("identifier", f"{identifier}  in both")
+
+
+@asynccontextmanager
+async def receiver() -> AsyncIterator[tuple[str, asyncio.Future[Webhook]]]:
+    """The endpoint for webhooks of the system under test: its URL, and the first webhook."""
+    arrival: asyncio.Future[Webhook] = asyncio.get_running_loop().create_future()
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        now = time.monotonic()
+        method, target, _ = (await reader.readuntil(b"\r\n\r\n")).decode().split(" ", 2)
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        if not arrival.done():
+            arrival.set_result(Webhook(now, method, target))
+
+    async with await asyncio.start_server(receive, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}/webhook", arrival
+
+
+@asynccontextmanager
+async def proxy(folder: Path, callback_url: str) -> AsyncIterator[str]:
+    """mitmdump with the addon on a free port: the proxy's URL."""
+    log = folder / "mitmdump.log"
+    command = [str(MITMDUMP), "--listen-host", "127.0.0.1", "--listen-port", "0", "-s", str(ADDON)]
+    variables = {"CALLBACK_URL": callback_url, "DELAY": DELAY, "PYTHONUNBUFFERED": "1"}
+    with log.open("wb") as output:
+        options = {"cwd": folder, "env": ENVIRONMENT | variables, "stdout": output, "stderr": output}
+        async with running(*command, "--set", f"confdir={folder}", **options) as process:
+            try:
+                yield await listening(process, log)
+            except Failed as failure:
+                raise Failed(f"{failure}\nmitmdump's log:\n{log.read_text().rstrip()}") from None
+
+
+async def listening(process: subprocess.Process, log: Path) -> str:
+    deadline = time.monotonic() + 3 * PATIENCE
+    while time.monotonic() < deadline and process.returncode is None:
+        if started := re.search(r"proxy listening at (\S+:\d+).*latehook: ready", log.read_text(), re.DOTALL):
+            return f"http://{started[1]}"
+        await asyncio.sleep(0.05)
+    raise Failed("mitmdump did not start")
+
+
+async def post_pdf(folder: Path, proxy_url: str) -> Answer:
+    bundle = ca_bundle(folder)
+    (folder / "invoice.pdf").write_bytes(PDF)
+    if curl := shutil.which("curl"):
+        options = ["--proxy", proxy_url, "--cacert", bundle.name, "--form", "document=@invoice.pdf"]
+        show("client", shlex.join(["curl", *options, URL]))
+        return await post_with_curl(curl, *options, URL, cwd=folder)
+    show("client", f"httpx.post({URL!r}, proxy={proxy_url!r}, files=…)")
+    trust = ssl.create_default_context(cafile=bundle)
+    try:
+        async with httpx.AsyncClient(proxy=proxy_url, verify=trust, trust_env=False) as client:
+            response = await client.post(URL, files={"document": ("invoice.pdf", PDF, "application/pdf")})
+    except httpx.HTTPError as error:
+        raise Failed(f"no answer: {error}") from None
+    return Answer(time.monotonic(), response.status_code, response.text)
+
+
+async def post_with_curl(curl: str, *options: str, cwd: Path) -> Answer:
+    quiet = ["--disable", "--silent", "--show-error", "--no-buffer", "--max-time", "30"]
+    arguments = [*quiet, "--write-out", "\n%{http_code}", *options]
+    async with running(curl, *arguments, cwd=cwd, env=ENVIRONMENT, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        first = await process.stdout.read(1)  # curl itself ends a little after the answer
+        at = time.monotonic()
+        body, _, status = (first + await process.stdout.read()).decode().rpartition("\n")
+        if await process.wait() != 0:
+            raise Failed(f"curl ended with status {process.returncode}")
+        return Answer(at, int(status), body)
+
+
+@asynccontextmanager
+async def running(*command: str, **options: Any) -> AsyncIterator[subprocess.Process]:
+    """A process that is ended, whatever happens meanwhile."""
+    process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL, **options)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), PATIENCE)
+        except TimeoutError:
+            process.kill()
+
+
+async def count_down(arrival: asyncio.Future[Webhook], due: float) -> Webhook:
+    """Shows the time that is left until the webhook is there: on a terminal ten times a second."""
+    live = sys.stdout.isatty()
+    while not arrival.done():
+        left = due - time.monotonic()
+        if left < -PATIENCE:
+            raise Failed(f"no webhook within {PATIENCE} s after its time")
+        text = f"{'waiting':>10}  {max(left, 0):.1f} s"
+        print(f"\r{text} " if live else text, end="" if live else "\n", flush=True)
+        await asyncio.wait([arrival], timeout=0.1 if live else 1)
+    print("\r\033[K" if live else "\n", end="")
+    return arrival.result()
+
+
+def identifier_in(answer: Answer) -> str:
+    try:
+        identifier: str = json.loads(answer.body)["identifier"]
+    except (ValueError, LookupError, TypeError):
+        raise Failed("the answer has no identifier") from None
+    return identifier
+
+
+def confirm(webhook: Webhook, identifier: str) -> None:
+    expected = {"success": "true", "identifier": identifier, "some_parameter": "some_value"}
+    query = dict(parse_qsl(urlsplit(webhook.target).query, keep_blank_values=True))
+    if webhook.method != "GET" or query != expected:
+        raise Failed(f"expected a GET with {expected}")
+
+
+def seconds(duration: str) -> float:
+    """'1m30s' -> 90"""
+    units = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+    return sum(float(n) * units[unit] for n, unit in re.findall(r"([\d.]+)(ms|[smhd]?)", duration))
+
+
+def show(name: str, text: str) -> None:
+    print(f"{name:>10}  {text}", flush=True)
+
+
+async def main() -> None:
+    task = asyncio.current_task()
+    assert task
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # to clean up then too
+    with tempfile.TemporaryDirectory(prefix="latehook-demo-") as folder:
+        await demo(Path(folder))
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main())
+    except Failed as failure:
+        sys.exit(f"\nscripts/demo: {failure}")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except asyncio.CancelledError:
+        sys.exit(128 + signal.SIGTERM)

@@ -1,0 +1,183 @@
+"""Expressions: names checked at load, one null, native types, and data that stays data."""
+
+import random
+from typing import Any
+
+import pytest
+
+from latehook.expressions import Compiler, Expression, render
+from latehook.model import ExpressionError, MocksError, Place, Request
+from latehook.sandbox import to_text
+from latehook.scope import WITH_JOB, JobView, RequestView, new_uuid
+
+PLACE = Place("mocks.yaml", 7, "mocks[0].response.json")
+BODY = b'{"n": 3, "none": null, "list": [1, null, "x"], "deep": {"items": "a key", "get": 1}, "text": "{{ 7*7 }}", "yes": true}'
+
+
+def evaluate(
+    text: str, body: bytes = BODY, target: str = "/jobs/7?a=1&a=2&empty=", env: dict[str, str] | None = None
+) -> Any:
+    compiler = Compiler(env or {})
+    compiled = compiler.compile(text, PLACE, WITH_JOB)
+    headers = ((b"Content-Type", b"application/json"), (b"X-Foo", b"bar"), (b"X-Foo", b"baz"))
+    request = Request("POST", "https", "api.slow.example", 443, target, headers, body, len(body))
+    view = RequestView(request, {"id": "7"})
+    scope = compiler.scope() | {
+        "request": view,
+        "job": JobView("j1", "pending", 1700000000.5, view),
+        "now": 1700000001.25,
+        "uuid": lambda: new_uuid(random.Random(1)),
+    }
+    return render(compiled, scope)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("plain", "plain"),
+        ("{{ request.json.n }}", 3),
+        ("{{ request.json.yes }}", True),
+        ("{{ request.json.list }}", [1, None, "x"]),
+        ("{{ request.json.deep }}", {"items": "a key", "get": 1}),
+        ("n={{ request.json.n }} {{ request.json.yes }} {{ request.json.list }}", 'n=3 true [1,null,"x"]'),
+        ("{{ request.json.n }}{{ request.json.n }}", "33"),
+        (" {{ request.json.n }}", " 3"),
+        ("{{- request.json.n -}}", 3),
+        ("{{ '5' }}", "5"),
+        ("{{ request.json.n + 1 }}", 4),
+        ("{{ request.json['n'] }}", 3),
+        ("{{ request.json.list[0] }}", 1),
+        ("{{ request.json.list[9] }}", None),
+        ("{% for x in request.json.list %}<{{ x }}{{ loop.index }}>{% endfor %}", "<11><2><x3>"),
+        ("{{ request.method }} {{ request.url }}", "POST https://api.slow.example/jobs/7?a=1&a=2&empty="),
+        ("{{ request.path }}", "/jobs/7"),
+        ("{{ request.path.id }}", "7"),
+        ("{{ request.query.a }}", "1"),
+        ("{{ request.query.empty }}", ""),
+        ("{{ request.headers.x_foo }}", "bar, baz"),
+        ("{{ request.headers['X-FOO'] }}", "bar, baz"),
+        ("{{ request.size }}", len(BODY)),
+        ("{{ job.id }}/{{ job.status }}", "j1/pending"),
+        ("{{ job.request.json.n }}", 3),
+        ("{{ now | iso8601 }}", "2023-11-14T22:13:21.250Z"),
+        ("{{ job.created_at | unix }}", 1700000000),
+        ("{{ now | strftime('%Y/%m') }}", "2023/11"),
+        ("{{ uuid() }}", new_uuid(random.Random(1))),
+        ("{{ 'a b' | b64encode }}", "YSBi"),
+        ("{{ 'YSBi' | b64decode }}", "a b"),
+        ("{{ 'abc' | sha256 }}", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        ("{{ ('{\"a\": [1]}' | from_json).a }}", [1]),
+        ("{{ request.json.deep | tojson }}", '{"items":"a key","get":1}'),
+    ],
+)
+def test_a_value_that_is_one_expression_keeps_its_type_and_text_is_text(text: str, value: Any) -> None:
+    assert evaluate(text) == value
+
+
+@pytest.mark.parametrize("null", ["request.json.none", "request.json.missing", "request.query.missing", "none"])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ NULL }}", None),
+        ("<{{ NULL }}>", "<>"),
+        ("{{ NULL.a.b.c }}", None),
+        ("{{ NULL['a'][0] }}", None),
+        ("{{ NULL | default('d') }}", "d"),
+        ("{{ NULL or 'd' }}", "d"),
+        ("{{ NULL == none }}", True),
+        ("{{ NULL is none }}", True),
+        ("{{ NULL is defined }}", False),
+        ("{{ [NULL] }}", [None]),
+        ("{{ NULL | iso8601 }}", None),
+        ("{{ {'a': NULL} | tojson }}", '{"a":null}'),
+    ],
+)
+def test_what_is_missing_and_what_is_null_are_one_null(text: str, null: str, value: Any) -> None:
+    assert evaluate(text.replace("NULL", f"({null})" if null == "none" else null)) == value
+
+
+@pytest.mark.parametrize("null", ["request.json.none", "request.json.missing.a", "request.json.list[1]", "nulls[0]"])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ 'x' in NULL }}", False),
+        ("{{ NULL | length }}", 0),
+        ("{{ NULL | join(',') }}", ""),
+        ("{% for x in NULL %}{{ x }}{% else %}empty{% endfor %}", "empty"),
+    ],
+)
+def test_null_is_empty_to_iterate(text: str, null: str, value: Any) -> None:
+    nulls = "{% set nulls = request.json.list[1:] %}" if "nulls" in null else ""
+
+    assert evaluate(nulls + text.replace("NULL", null)) == (to_text(value) if nulls else value)
+
+
+def test_a_dot_on_data_is_a_key_and_never_a_method() -> None:
+    assert evaluate("{{ request.json.deep.items }}") == "a key"
+    assert evaluate("{{ request.json.deep.values }}") is None
+    assert evaluate("{{ request.json.text.upper }}") is None
+
+
+def test_an_interpolated_value_is_data() -> None:
+    assert evaluate("{{ request.json.text }}") == "{{ 7*7 }}"
+    assert evaluate("<{{ request.json.text }}>") == "<{{ 7*7 }}>"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{{ requst.json }}", "there is no 'requst' here; did you mean 'request'?"),
+        ("{{ request.jsn }}", "request has no 'jsn'; did you mean 'json'?"),
+        ("{{ request['jsn'].a }}", "request has no 'jsn'; did you mean 'json'?"),
+        ("{{ job.staus }}", "job has no 'staus'; did you mean 'status'?"),
+        ("{{ job.request.bdy }}", "job.request has no 'bdy'"),
+        ("{{ request.json | defalt('') }}", "No filter named 'defalt'"),
+        ("{{ request.json ", "unexpected end of template"),
+        ("{% include 'x' %}", "include cannot be used"),
+        (
+            "{{ env.MISSING }}",
+            "the environment variable MISSING is not set: set it, or write {{ env.MISSING | default('…') }}",
+        ),
+        ("{{ env['MISSING'] }}", "the environment variable MISSING is not set"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_an_error_at_load(text: str, says: str) -> None:
+    with pytest.raises(MocksError) as raised:
+        Compiler({"CALLBACK": "x"}).compile(text, PLACE, WITH_JOB)
+
+    assert str(raised.value).startswith("mocks.yaml:7: mocks[0].response.json: ")
+    assert says in str(raised.value)
+
+
+def test_env_is_read_at_load() -> None:
+    compiler = Compiler({"PORT": "80"})
+
+    assert compiler.compile("http://app:{{ env.PORT }}/", PLACE, {"env": None}) == "http://app:80/"
+    assert compiler.compile("{{ env.DELAY | default('5s') }}", PLACE, {"env": None}) == "5s"
+    assert isinstance(compiler.compile("{{ env.PORT }}{{ job.id }}", PLACE, WITH_JOB), Expression)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ request.json.none + 1 }}",
+        "{{ 1 / 0 }}",
+        "{{ request.json.n() }}",
+        "{{ request.json.text < 3 }}",
+        "{{ 'no json' | from_json }}",
+        "{{ 'x' | unix }}",
+    ],
+)
+def test_an_expression_that_fails_says_where(text: str) -> None:
+    with pytest.raises(ExpressionError, match=r"^mocks\.yaml:7: mocks\[0\]\.response\.json: the expression failed: \S"):
+        evaluate(text + "{{ now }}")
+
+
+def test_a_body_that_is_not_json_is_null() -> None:
+    assert evaluate("{{ request.json.n | default('none') }}", body=b"%PDF-1.7") == "none"
+
+
+def test_text_of_values() -> None:
+    assert [to_text(value) for value in (None, True, 1, 1.5, "é", [1], {"a": None})] == [
+        *("", "true", "1", "1.5", "é", "[1]", '{"a":null}')
+    ]
