@@ -100,6 +100,8 @@ class Guard:
         port = address[1] if address else 443
         names = (address[0] if address else "", data.client_hello.sni or "")
         if any(self.hosts.closed(name, port) for name in names):
+            if ctx.options.http2 and b"h2" in data.client_hello.alpn_protocols:
+                data.context.client.alpn = b"h2"  # as servers choose; mitmproxy takes what is named first
             data.establish_server_tls_first = False
             raise exceptions.AddonHalt  # or mitmproxy's own TLS addon connects after all
 

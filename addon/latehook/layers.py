@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mitmproxy import http
+from mitmproxy.net.http.http1 import connection_close
 from mitmproxy.proxy import events
 from mitmproxy.proxy.layer import Layer
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
@@ -91,6 +92,14 @@ class Stream(HttpStream):
             self.request_body_buf += exchange.upload.body or b""
         yield from super().state_consume_request_body(event)
 
+    def send_response(self, already_streamed: bool = False) -> Commands:
+        request, response = self.flow.request, self.flow.response
+        if self._stays and response is not None and request.data.http_version in _HTTP1:
+            # Told, a client opens its next connection; else it may use this one while mitmproxy is closing it.
+            if connection_close(request.data.http_version, request.headers):
+                response.headers.setdefault("connection", "close")
+        yield from super().send_response(already_streamed)
+
     def make_server_connection(self) -> Commands:
         if self._stays:
             self.flow.response = self.policy.refusal_to_connect(self.flow)
@@ -98,6 +107,9 @@ class Stream(HttpStream):
             return False
         self.policy.allow(self.flow)
         return (yield from super().make_server_connection())
+
+
+_HTTP1 = (b"HTTP/1.1", b"HTTP/1.0")
 
 
 class Http(HttpLayer):
