@@ -212,11 +212,12 @@ _STATUSES = frozenset(HTTPStatus)
 
 def _not_contacted(flow: http.HTTPFlow) -> http.Response:
     """What the choke point answers where nothing else has: a hook of ours failed or was never asked."""
-    return _http(
-        service.failure(
-            502, "this request was not answered, and a mocked host is never contacted", _request(flow, Exchange(True))
-        )
-    )
+    error = "this request was not answered, and a mocked host is never contacted"
+    try:
+        return _http(service.failure(502, error, _request(flow, Exchange(True))))
+    except Exception:  # in a layer, an exception would leave the client without an answer
+        log.exception("latehook: an error of its own")
+        return _http(Response(502, (("content-type", service.JSON),), b'{"error": "latehook: %s"}' % error.encode()))
 
 
 def _is_long(message: http.Request | http.Response) -> bool:

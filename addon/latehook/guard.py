@@ -54,10 +54,14 @@ class Guard:
             self._exchanges[flow] = known
         return known
 
-    def allow(self, flow: http.HTTPFlow) -> None:
-        """Let a forwarded request's connection out to a mocked host."""
-        if self.exchange(flow).forward:
-            self._allowed.add((flow.client_conn.id, (flow.request.host, flow.request.port)))
+    def lets_out(self, flow: http.HTTPFlow) -> bool:
+        """Whether a request may go upstream. Another addon may have pointed it at a mocked host since it came."""
+        exchange = self.exchange(flow)
+        address = flow.request.host, flow.request.port
+        if exchange.forward:
+            self._allowed.add((flow.client_conn.id, address))
+            return True
+        return not exchange.mocked and not self.hosts.closed(*address)
 
     def refusal(self, host: str, port: int) -> str | None:
         """Why no webhook may go to this host or address, if it may not."""
@@ -71,9 +75,8 @@ class Guard:
 
     def client_connected(self, client: Client) -> None:
         """Modes that connect at once must wait where the destination may be mocked."""
-        if not isinstance(client.proxy_mode, (mode_specs.RegularMode, mode_specs.UpstreamMode)):
-            handler = ctx.master.addons.get("proxyserver").connections[client.id]
-            context = handler.layer.context
+        if _connects_at_once(client):
+            context = ctx.master.addons.get("proxyserver").connections[client.id].layer.context
             context.options = LazyWhereMocked(context.options, context, self._may_be_mocked)
 
     def client_disconnected(self, client: Client) -> None:
@@ -111,7 +114,7 @@ class Guard:
         try:
             if address is None or (data.client.id, address[:2]) in self._allowed:
                 return
-            if self.hosts.closed(*address[:2]):
+            if self.hosts.closed(*address[:2]) or not _waited(data.client):
                 data.server.error = NEVER
         except Exception:
             log.exception("latehook: cannot tell whether a connection is to a mocked host: it is not made")
@@ -181,6 +184,19 @@ class LazyWhereMocked:
 
     def __contains__(self, name: str) -> bool:
         return name in self._options
+
+
+def _connects_at_once(client: Client) -> bool:
+    """Whether its mode connects before it has seen for whom: all do but those of clients that know of the proxy."""
+    return not isinstance(client.proxy_mode, (mode_specs.RegularMode, mode_specs.UpstreamMode))
+
+
+def _waited(client: Client) -> bool:
+    """False if `client_connected` failed, and mitmproxy connects before it has seen for whom."""
+    handler = ctx.master.addons.get("proxyserver").connections.get(client.id)  # None: mitmproxy replays a request
+    return (
+        handler is None or not _connects_at_once(client) or isinstance(handler.layer.context.options, LazyWhereMocked)
+    )
 
 
 def _named_in(data: bytes) -> str | None:

@@ -1,17 +1,18 @@
 """mitmproxy's HTTP layers, ours where they must be: the choke point before the third party, and uploads past memory.
 
 Every HTTP request goes upstream through `HttpStream.make_server_connection`, also on a connection that is already open
-and also behind an upstream proxy, where no hook is asked. So that is where a mocked one is stopped.
+and also behind an upstream proxy, where no hook is asked. So that is where a mocked one is stopped. A CONNECT goes
+through `handle_connect_…`: a mocked one connects to nothing, and has no tunnel through an upstream proxy.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mitmproxy import http
 from mitmproxy.net.http.http1 import connection_close
 from mitmproxy.proxy import events
-from mitmproxy.proxy.layer import Layer
+from mitmproxy.proxy.layer import Layer, NextLayer
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http._events import RequestData, RequestEndOfMessage
 
@@ -60,7 +61,7 @@ class Policy(Protocol):
 
     def exchange(self, flow: http.HTTPFlow) -> Exchange: ...
     def refusal_to_connect(self, flow: http.HTTPFlow) -> http.Response: ...
-    def allow(self, flow: http.HTTPFlow) -> None: ...
+    def lets_out(self, flow: http.HTTPFlow) -> bool: ...
 
 
 class Stream(HttpStream):
@@ -78,10 +79,10 @@ class Stream(HttpStream):
         return (yield from super().check_body_size(request))
 
     def start_request_stream(self) -> Commands:
-        if self._stays:
-            self.client_state = self.state_consume_request_body
-        else:
+        if self.policy.lets_out(self.flow):
             yield from super().start_request_stream()
+        else:
+            self.client_state = self.state_consume_request_body
 
     def state_consume_request_body(self, event: events.Event) -> Commands:
         exchange = self.policy.exchange(self.flow)
@@ -101,12 +102,24 @@ class Stream(HttpStream):
         yield from super().send_response(already_streamed)
 
     def make_server_connection(self) -> Commands:
-        if self._stays:
+        if not self.policy.lets_out(self.flow):
             self.flow.response = self.policy.refusal_to_connect(self.flow)
             yield from self.send_response()
             return False
-        self.policy.allow(self.flow)
         return (yield from super().make_server_connection())
+
+    def handle_connect_regular(self) -> Commands:
+        yield from self._connect(super().handle_connect_regular)
+
+    def handle_connect_upstream(self) -> Commands:
+        yield from self._connect(super().handle_connect_upstream)
+
+    def _connect(self, as_usual: Callable[[], Commands]) -> Commands:
+        if self._stays:
+            self.child_layer = NextLayer(self.context)
+            yield from self.handle_connect_finish()  # type: ignore[no-untyped-call]
+        else:
+            yield from as_usual()
 
 
 _HTTP1 = (b"HTTP/1.1", b"HTTP/1.0")

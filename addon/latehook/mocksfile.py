@@ -123,7 +123,12 @@ def _explained(source: Source, message: str) -> MocksError:
     if found and "missing required" in problem:
         return MocksError(source.place(path), f"the key {found[1]!r} is missing")
     words = problem.removeprefix("Expected ").replace("`", "").replace(" | ", " or ")
+    for theirs, ours in _YAML_WORDS.items():
+        words = re.sub(rf"\b{theirs}\b", ours, words)
     return MocksError(source.place(path), f"{source.at(path)!r} does not fit here: expected {words}")
+
+
+_YAML_WORDS = {"array": "a list", "object": "a map", "str": "text", "int": "a number", "float": "a number"}
 
 
 class _Mock:

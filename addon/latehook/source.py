@@ -53,9 +53,9 @@ class Source:
             raise MocksError(self._at(node, path), "this alias contains itself")
         self._lines.setdefault(path, node.start_mark.line + 1)
         within = (*within, node)
-        if isinstance(node, MappingNode):
+        if isinstance(node, MappingNode) and node.tag == "tag:yaml.org,2002:map":
             return self._mapping(node, path, within)
-        if isinstance(node, SequenceNode):
+        if isinstance(node, SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
             return [self._construct(item, (*path, at), within) for at, item in enumerate(node.value)]
         return self._scalar(node, path)
 
@@ -96,7 +96,7 @@ class Source:
                     return str(node.value)
         except (ValueError, KeyError):
             pass
-        raise MocksError(self._at(node, path), f"{node.value!r} with the tag {node.tag!r} is not plain YAML 1.2")
+        raise MocksError(self._at(node, path), f"the tag {kind!r} does not fit here: write plain YAML 1.2")
 
     def _at(self, node: Node, path: Path) -> Place:
         return Place(self.file, node.start_mark.line + 1, self.place(path).key if path in self._lines else "")
