@@ -4,13 +4,15 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -109,7 +111,18 @@ def mitmdump(
     wait: bool = True,
 ) -> Iterator[Proxy]:
     """A real `mitmdump -s addon/mock.py` on a free port; `wait=False` where it is to end by itself."""
-    command = [MITMDUMP, "--set", f"confdir={confdir}", "--listen-host", "127.0.0.1", "-p", "0", "-s", script, *arguments]
+    command = [
+        MITMDUMP,
+        "--set",
+        f"confdir={confdir}",
+        "--listen-host",
+        "127.0.0.1",
+        "-p",
+        "0",
+        "-s",
+        script,
+        *arguments,
+    ]
     environment = {name: value for name, value in os.environ.items() if name.lower() not in PROXY_VARIABLES}
     environment |= {"PYTHONUNBUFFERED": "1", **(env or {})}
     process = subprocess.Popen(
@@ -280,13 +293,119 @@ def raw_server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
 
 def _quietly(serve: Callable[[socket.socket], None], connection: socket.socket) -> None:
     with connection:
-        try:
+        with suppress(OSError):
             serve(connection)
-        except OSError:
-            pass
 
 
 def curl(*arguments: str, limit: float = LIMIT) -> subprocess.CompletedProcess[str]:
     """A real curl, quiet but for errors, without the machine's own proxy settings."""
     command = ["curl", "--silent", "--show-error", "--noproxy", "", "--max-time", str(limit), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=limit + 5)
+
+
+class ForwardProxy(ThreadingHTTPServer):
+    """A company's HTTP proxy. It takes every name for 127.0.0.1 and records what it is asked for: `METHOD target`."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Forward)
+        self.asked: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
+
+
+class _Forward(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: ForwardProxy
+
+    def do_CONNECT(self) -> None:
+        self.server.asked.append(f"CONNECT {self.path}")
+        try:
+            there = socket.create_connection(("127.0.0.1", int(self.path.rpartition(":")[2])), LIMIT)
+        except OSError:
+            self.send_error(502)
+            return
+        self.send_response(200)
+        self.end_headers()
+        with there:
+            back = threading.Thread(target=_copy, args=(there, self.connection), daemon=True)
+            back.start()
+            _copy(self.connection, there)
+            back.join(LIMIT)
+        self.close_connection = True
+
+    def _forward(self) -> None:
+        self.server.asked.append(f"{self.command} {self.path}")
+        parts = urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        there = HTTPConnection("127.0.0.1", parts.port or 80, timeout=LIMIT)
+        try:
+            there.request(self.command, parts._replace(scheme="", netloc="").geturl(), body, dict(self.headers))
+            response = there.getresponse()
+            answer(response.status, response.read())(self, 0)  # type: ignore[arg-type]
+        except OSError:
+            self.send_error(502)
+        finally:
+            there.close()
+
+    do_GET = do_POST = do_HEAD = _forward
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+@contextmanager
+def forward_proxy() -> Iterator[ForwardProxy]:
+    with serving(ForwardProxy()) as server:
+        yield server
+
+
+@contextmanager
+def serving[Server: ThreadingHTTPServer](server: Server) -> Iterator[Server]:
+    """The server while its loop runs in a thread."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate that is not mitmproxy's: what a TLS server shows, and `ca`, what a client must trust for it."""
+
+    context: ssl.SSLContext
+    ca: str
+
+
+def certificate(folder: Path, *names: str) -> Certificate:
+    """A certificate for these names, by a CA of its own."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    from mitmproxy.certs import CertStore
+
+    folder.mkdir(exist_ok=True)
+    entry = CertStore.from_store(folder, "other", 2048).get_cert(names[0], [x509.DNSName(name) for name in names])
+    chain = folder / "server.pem"
+    key = entry.privatekey.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    chain.write_bytes(entry.cert.to_pem() + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    return Certificate(context, str(folder / "other-ca-cert.pem"))
