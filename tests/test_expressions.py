@@ -1,33 +1,51 @@
 """Expressions: names checked at load, one null, native types, and data that stays data."""
 
+import hashlib
 import random
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from latehook.expressions import Compiler, Expression, render
-from latehook.model import ExpressionError, MocksError, Place, Request
+from latehook.model import ExpressionError, Job, MocksError, Moment, Place, Request, Stage
 from latehook.sandbox import to_text
-from latehook.scope import WITH_JOB, JobView, RequestView, new_uuid
+from latehook.scope import AT_REQUEST, JOB, JobView, new_uuid, scope_of
 
+NAMES = {**AT_REQUEST, **JOB, "vars": {"verdict": None}}
 PLACE = Place("mocks.yaml", 7, "mocks[0].response.json")
 BODY = b'{"n": 3, "none": null, "list": [1, null, "x"], "deep": {"items": "a key", "get": 1}, "text": "{{ 7*7 }}", "yes": true}'
+
+
+class NoJobs:
+    """A world with dials and no jobs."""
+
+    vars: ClassVar = {"verdict": "good"}
+
+    def jobs(self) -> list[Job]:
+        return []
+
+    def find(self, id: str) -> None:
+        return None
+
+    def repeated(self, mock: str, key: str) -> None:
+        return None
+
+    def answered(self, definition: str) -> int:
+        return 0
 
 
 def evaluate(
     text: str, body: bytes = BODY, target: str = "/jobs/7?a=1&a=2&empty=", env: dict[str, str] | None = None
 ) -> Any:
     compiler = Compiler(env or {})
-    compiled = compiler.compile(text, PLACE, WITH_JOB)
+    compiled = compiler.compile(text, PLACE, NAMES)
     headers = ((b"Content-Type", b"application/json"), (b"X-Foo", b"bar"), (b"X-Foo", b"baz"))
-    request = Request("POST", "https", "api.slow.example", 443, target, headers, body, len(body))
-    view = RequestView(request, {"id": "7"})
-    scope = compiler.scope() | {
-        "request": view,
-        "job": JobView("j1", "pending", 1700000000.5, view),
-        "now": 1700000001.25,
-        "uuid": lambda: new_uuid(random.Random(1)),
-    }
+    request = Request(
+        "POST", "https", "api.slow.example", 443, target, headers, body, len(body), captures=(("id", "7"),)
+    )
+    moment = Moment(1700000001.25, 501.0, random.Random(1), lambda clock: clock + 1699999500.0)
+    job = Job("j1", "a mock", 1700000000.5, request, (Stage(500.5, "queued"), Stage(560.0, "done")), {"kind": "a"})
+    scope = scope_of(compiler.scope(), request, moment, NoJobs()) | {"job": JobView(job, moment)}
     return render(compiled, scope)
 
 
@@ -54,10 +72,21 @@ def evaluate(
         ("{{ request.path.id }}", "7"),
         ("{{ request.query.a }}", "1"),
         ("{{ request.query.empty }}", ""),
-        ("{{ request.headers.x_foo }}", "bar, baz"),
-        ("{{ request.headers['X-FOO'] }}", "bar, baz"),
+        ("{{ request.headers.x_foo }}", "bar"),
+        ("{{ request.headers['X-FOO'] | all }}", ["bar", "baz"]),
+        ("{{ request.query.a | all }}", ["1", "2"]),
+        ("{{ request.query.missing | all }}", []),
+        ("{{ request.sha256 }}", hashlib.sha256(BODY).hexdigest()),
+        ("{{ vars.verdict }}", "good"),
+        ("{{ jobs }}", []),
+        ("{{ jobs | first }}", None),
+        ("{{ random.hex(6) | length }} {{ random.int(5, 5) }} {{ random.choice(['a']) }}", "6 5 a"),
+        ("{{ random.base62(24) | length }}", 24),
+        ("{{ job.vars.kind }}", "a"),
+        ("{{ job.at.queued }}", 1700000000.5),
+        ("{{ job.at.done | iso8601 }}", None),
         ("{{ request.size }}", len(BODY)),
-        ("{{ job.id }}/{{ job.status }}", "j1/pending"),
+        ("{{ job.id }}/{{ job.status }}", "j1/queued"),
         ("{{ job.request.json.n }}", 3),
         ("{{ now | iso8601 }}", "2023-11-14T22:13:21.250Z"),
         ("{{ job.created_at | unix }}", 1700000000),
@@ -131,6 +160,8 @@ def test_an_interpolated_value_is_data() -> None:
         ("{{ request['jsn'].a }}", "request has no 'jsn'; did you mean 'json'?"),
         ("{{ job.staus }}", "job has no 'staus'; did you mean 'status'?"),
         ("{{ job.request.bdy }}", "job.request has no 'bdy'"),
+        ("{{ vars.verdct }}", "vars has no 'verdct'; did you mean 'verdict'?"),
+        ("{{ random.hx(3) }}", "random has no 'hx'"),
         ("{{ request.json | defalt('') }}", "No filter named 'defalt'"),
         ("{{ request.json ", "unexpected end of template"),
         ("{% include 'x' %}", "include cannot be used"),
@@ -143,7 +174,7 @@ def test_an_interpolated_value_is_data() -> None:
 )
 def test_a_name_that_does_not_exist_is_an_error_at_load(text: str, says: str) -> None:
     with pytest.raises(MocksError) as raised:
-        Compiler({"CALLBACK": "x"}).compile(text, PLACE, WITH_JOB)
+        Compiler({"CALLBACK": "x"}).compile(text, PLACE, NAMES)
 
     assert str(raised.value).startswith("mocks.yaml:7: mocks[0].response.json: ")
     assert says in str(raised.value)
@@ -154,7 +185,7 @@ def test_env_is_read_at_load() -> None:
 
     assert compiler.compile("http://app:{{ env.PORT }}/", PLACE, {"env": None}) == "http://app:80/"
     assert compiler.compile("{{ env.DELAY | default('5s') }}", PLACE, {"env": None}) == "5s"
-    assert isinstance(compiler.compile("{{ env.PORT }}{{ job.id }}", PLACE, WITH_JOB), Expression)
+    assert isinstance(compiler.compile("{{ env.PORT }}{{ job.id }}", PLACE, NAMES), Expression)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from latehook.mocksfile import load, seconds
+from latehook.durations import Delay, seconds
+from latehook.messages import WebhookPlan
+from latehook.mocksfile import load
 from latehook.model import MocksError
-from latehook.service import Mocks
+from latehook.service import Mock, Mocks
 
 MOCK = """\
 mocks:
@@ -16,6 +18,11 @@ mocks:
       to: "{{ request.json.callback_url }}"
       json: {id: "{{ job.id }}"}
 """
+
+
+def webhook_of(mock: Mock) -> WebhookPlan:
+    [webhook] = [stage.webhook for stage in mock.stages if stage.webhook is not None]
+    return webhook
 
 
 @pytest.fixture
@@ -33,10 +40,11 @@ def test_the_default_file_is_valid_and_asks_for_nothing_but_a_callback_url() -> 
     default = Path(__file__).parent.parent / "addon" / "mocks.yaml"
 
     [mock] = load([default], {"CALLBACK_URL": "http://app.test/hook"}).all
+    [stage] = mock.stages
 
     assert mock.matcher.text == "POST api.thirdparty.example/api/endpoint"
-    assert mock.webhook is not None
-    assert (mock.webhook.after, mock.webhook.to, mock.webhook.method) == (5.0, "http://app.test/hook", "GET")
+    assert stage.after == Delay("fixed", 5.0)
+    assert (webhook_of(mock).to, webhook_of(mock).method) == ("http://app.test/hook", "GET")
 
 
 def test_env_may_stand_in_a_match_and_in_a_duration(read) -> None:
@@ -47,18 +55,19 @@ def test_env_may_stand_in_a_match_and_in_a_duration(read) -> None:
     [mock] = read(text, THERE="http://localhost:9000/x", DELAY="1m30s").all
 
     assert (mock.matcher.host, mock.matcher.port, mock.matcher.scheme) == ("localhost", 9000, "http")
-    assert mock.webhook is not None
-    assert mock.webhook.after == 90.0
+    assert mock.stages[0].after == Delay("fixed", 90.0)
 
 
 def test_what_is_not_given_has_its_default(read) -> None:
     [mock] = read(MOCK).all
 
     assert mock.response is not None
-    assert mock.webhook is not None
     assert mock.response.status == 200
-    assert (mock.webhook.method, mock.webhook.after, mock.webhook.timeout) == ("POST", 0.0, 15.0)
-    assert mock.webhook.retry == (1.0, 5.0, 15.0)
+    assert [(stage.after, stage.status) for stage in mock.stages] == [(Delay("fixed", 0.0), "completed")]
+    assert (webhook_of(mock).method, webhook_of(mock).timeout) == ("POST", 15.0)
+    assert webhook_of(mock).retry.waits == (1.0, 5.0, 15.0)
+    assert webhook_of(mock).ordered
+    assert webhook_of(mock).verify is True
 
 
 def test_several_files_are_one_list_in_order(read, tmp_path: Path) -> None:
@@ -78,8 +87,8 @@ mocks:
     webhook: {<<: *base, timeout: 5s, to: "http://app.test/"}
 """).all
 
-    assert mock.webhook is not None
-    assert (mock.webhook.method, mock.webhook.timeout, mock.webhook.headers) == ("PUT", 5.0, {"a": "b"})
+    webhook = webhook_of(mock)
+    assert (webhook.method, webhook.timeout, webhook.headers) == ("PUT", 5.0, {"a": "b"})
 
 
 def test_plain_values_are_yaml_1_2_and_dates_stay_text(read) -> None:
@@ -193,7 +202,7 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         ),
         pytest.param(
             MOCK.replace("      json:", "      form: {a: b}\n      json:"),
-            "mocks.yaml:6: mocks[0].webhook.form: a body is one of json, form, text: json stands here too",
+            "mocks.yaml:6: mocks[0].webhook.form: a body is one of json, form, text, file, multipart: json stands here too",
             id="two bodies",
         ),
         pytest.param(

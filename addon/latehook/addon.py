@@ -1,6 +1,7 @@
 """mitmproxy's hooks, thin: a flow becomes a request, a response becomes a flow's. And the door that puts them there."""
 
 import asyncio
+import hashlib
 import logging
 import os
 import random
@@ -16,8 +17,10 @@ from mitmproxy.addonmanager import Loader
 
 from latehook import flows, options, service
 from latehook.engine import Engine
+from latehook.forms import MultipartReader
 from latehook.guard import Guard
-from latehook.layers import Exchange
+from latehook.layers import Exchange, Upload
+from latehook.messages import JSON
 from latehook.model import LatehookError, Request, Response
 from latehook.reload import Reload
 from latehook.schedule import Clock
@@ -110,6 +113,9 @@ class Latehook:
         reload = Reload(parsed.files, self._env, self._use)
         reload.load()
         self.engine.delivery.workers = parsed.workers
+        if not self._started:  # a clock and a source of chance are not changed under way
+            self.engine.clock.speed = parsed.speed
+            self.engine.random.seed(parsed.seed)
         if self._watching is not None:
             self._watching.cancel()
         self._watching = asyncio.get_running_loop().create_task(reload.watch(), name="latehook: watch mocks files")
@@ -133,10 +139,11 @@ class Latehook:
         if not exchange.mocked:
             flow.request.stream = flow.response is None and _is_long(flow.request)
             return
-        if self.engine.mocks.forwards:
-            found = self.engine.mocks.matching(_request(flow, exchange))
-            exchange.forward = found is not None and found[0].response is None
-            flow.request.stream = exchange.forward
+        mocks = self.engine.mocks
+        if mocks.forwards and service.forwards_at_once(mocks, _request(flow, exchange)):
+            exchange.forward = flow.request.stream = True
+        elif mocks.reads:
+            _prepare(exchange.upload, mocks.reads, flow.request)
         self._halt(exchange)
 
     async def request(self, flow: http.HTTPFlow) -> None:
@@ -145,6 +152,7 @@ class Latehook:
         exchange = self.guard.exchange(flow)
         if exchange.stays:
             flow.response = await self._answer(flow, exchange)
+            exchange.forward = flow.response is None
             self._halt(exchange)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -171,16 +179,18 @@ class Latehook:
         if self._attention.none and exchange.stays:
             raise exceptions.AddonHalt
 
-    async def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
+    async def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
+        """The response; None where the request is forwarded."""
         request = _request(flow, exchange)
         try:
             answer = await self.engine.accept(request)
         except Exception as error:
             log.exception("latehook: a request could not be answered")
             return _http(service.failure(500, f"an error of its own: {type(error).__name__}", request))
-        if answer.response is None:  # decided at the headers, unless the mocks have changed since
-            return _http(service.failure(503, "the mocks were edited during this request: send it again", request))
-        return _http(answer.response)
+        if answer.response is None and request.body is None:
+            problem = "a forwarded request of this size needs a mock without `when` or `times`"
+            return _http(service.failure(502, problem, request))
+        return None if answer.response is None else _http(answer.response)
 
 
 def _request(flow: http.HTTPFlow, exchange: Exchange) -> Request:
@@ -195,7 +205,19 @@ def _request(flow: http.HTTPFlow, exchange: Exchange) -> Request:
         headers=data.headers.fields,
         body=upload.body,
         size=upload.size,
+        parts=None if upload.reader is None else upload.reader.parts(),
+        sha256=None if upload.hash is None else upload.hash.hexdigest(),
     )
+
+
+def _prepare(upload: Upload, reads: frozenset[str], request: http.Request) -> None:
+    """Have read on the way what expressions may ask for and a large body would not be kept for."""
+    content_type = request.headers.get("content-type", "")
+    plain = "content-encoding" not in request.headers
+    if reads & {"form", "files"} and plain and content_type.lower().startswith("multipart/form-data"):
+        upload.reader = MultipartReader(content_type)
+    if "sha256" in reads:
+        upload.hash = hashlib.sha256()
 
 
 def _http(response: Response) -> http.Response:
@@ -217,7 +239,7 @@ def _not_contacted(flow: http.HTTPFlow) -> http.Response:
         return _http(service.failure(502, error, _request(flow, Exchange(True))))
     except Exception:  # in a layer, an exception would leave the client without an answer
         log.exception("latehook: an error of its own")
-        return _http(Response(502, (("content-type", service.JSON),), b'{"error": "latehook: %s"}' % error.encode()))
+        return _http(Response(502, (("content-type", JSON),), b'{"error": "latehook: %s"}' % error.encode()))
 
 
 def _is_long(message: http.Request | http.Response) -> bool:

@@ -3,23 +3,18 @@
 import asyncio
 import logging
 import random
-from typing import Protocol
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from latehook import service
+from latehook import messages, service
 from latehook.delivery import Delivery
-from latehook.model import (
-    Content,
-    ExpressionError,
-    Moment,
-    Outcome,
-    Outgoing,
-    Owed,
-    Request,
-    State,
-)
+from latehook.messages import WebhookPlan
+from latehook.model import Content, ExpressionError, Job, Moment, Outcome, Outgoing, Owed, Request, State
+from latehook.retries import after_attempt
 from latehook.schedule import Clock, Schedule
-from latehook.service import Mock, Mocks
+from latehook.service import Answer, Mock, Mocks
 from latehook.store import Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -40,49 +35,60 @@ class Engine:
 
     def __init__(self, mocks: Mocks, store: Store, sender: Sender, clock: Clock, source: random.Random) -> None:
         self.delivery = Delivery(self, sender.send)
-        self._mocks = mocks
+        self.random = source
+        self.clock = clock
         self._store = store
         self._sender = sender
-        self._clock = clock
-        self._random = source
         self._schedule = Schedule(clock, self.delivery.enqueue)
         self._definitions: dict[str, Mock] = {}
+        self._answered: defaultdict[str, int] = defaultdict(int)
         self._under_way: dict[int, tuple[Owed, Content]] = {}
+        self._behind: defaultdict[int, list[int]] = defaultdict(list)
+        self._first_attempts: dict[int, asyncio.Future[None]] = {}
         self._commit: asyncio.Future[None] | None = None
         self._accepted = 0
         self._closing = False
+        self.use(mocks)
+
+    # What service asks for: its World
 
     @property
-    def mocks(self) -> Mocks:
-        return self._mocks
+    def vars(self) -> Mapping[str, Any]:
+        return self._vars
+
+    def jobs(self) -> Sequence[Job]:
+        return self._store.jobs()
+
+    def find(self, id: str) -> Job | None:
+        return self._store.find(id)
+
+    def repeated(self, mock: str, key: str) -> Job | None:
+        return self._store.repeated(mock, key)
+
+    def answered(self, definition: str) -> int:
+        return self._answered[definition]
+
+    # Operations
 
     def use(self, mocks: Mocks) -> None:
         """Answer requests from now on with these mocks; jobs keep what they started with."""
-        self._mocks = mocks
+        self.mocks = mocks
+        self._vars = dict(mocks.vars)
 
-    async def accept(self, request: Request) -> service.Answer:
+    async def accept(self, request: Request) -> Answer:
         """What a request gets. Its job is in the store, and its webhooks scheduled, before this returns."""
         if self._closing:
-            return service.Answer(service.failure(503, "shutting down", request))
-        answer = service.answer(self._mocks, request, self._moment())
-        if answer.job is None or answer.mock is None:
-            return answer
-        self._definitions[answer.job.definition] = answer.mock
+            return Answer(service.failure(503, "shutting down", request))
+        answer = service.answer(self.mocks, request, self._moment(), self)
+        if answer.mock is not None and answer.mock.times is not None:
+            self._answered[answer.mock.definition] += 1
         try:
-            keys = self._store.add(answer.job)
-            await self._committed()
+            await self._write(answer)
         except StoreError as error:
             log.error("latehook: %s", error)
-            return service.Answer(service.failure(503, str(error), request), mock=answer.mock)
-        for key, webhook in zip(keys, answer.job.webhooks, strict=True):
-            if webhook.state is State.PENDING:
-                self._schedule.push(webhook.due, key)
-            else:
-                log.info("latehook: job %s: webhook %s: %s", answer.job.id, webhook.state, webhook.reason)
-        self._accepted += 1
-        if self._accepted % PRUNE_EVERY == 0:
-            self._store.prune()
-            self._commit_soon()
+            return Answer(service.failure(503, str(error), request), answer.mock)
+        if answer.delay:
+            await asyncio.sleep(answer.delay)
         return answer
 
     async def close(self, seconds: float = 1.5) -> int:
@@ -96,26 +102,65 @@ class Engine:
         self._store.close()
         return owed
 
+    async def _write(self, answer: Answer) -> None:
+        """Write what an answer starts or changes, and schedule it. Webhooks before the response have their attempt."""
+        job = answer.started or answer.changed
+        if job is None or answer.mock is None:
+            if self._commit is not None:  # it may say what others in this turn have written
+                await self._committed()
+            return
+        self._definitions[answer.mock.definition] = answer.mock
+        keys = self._store.add(job) if answer.started else self._store.change(job, answer.kept)
+        await self._committed()
+        before = self._schedule_webhooks(job, keys)
+        if before:
+            await asyncio.wait(before)
+        self._accepted += 1
+        if self._accepted % PRUNE_EVERY == 0:
+            self._store.prune()
+            self._commit_soon()
+
+    def _schedule_webhooks(self, job: Job, keys: Sequence[int]) -> list[asyncio.Future[None]]:
+        """Put them on the schedule; the first attempts for which the response waits."""
+        before = []
+        for key, webhook in zip(keys, job.webhooks, strict=True):
+            if webhook.state is not State.PENDING:
+                log.info("latehook: job %s: webhook %s: %s", job.id, webhook.state, webhook.reason)
+            elif webhook.before_response:
+                before.append(self._first_attempts.setdefault(key, asyncio.get_running_loop().create_future()))
+                self.delivery.enqueue([key])
+            else:
+                self._schedule.push(webhook.due, key)
+        return before
+
+    # What delivery asks for: its Deliveries
+
     def destination(self, key: int) -> str | None:
-        url = self._store.url(key)
-        if url is None:
+        due = self._store.due(key)
+        if due is None:
+            self._end_first_attempt(key)
             return None
-        parts = urlsplit(url)
+        if due.behind is not None:
+            self._behind[due.behind].append(key)
+            return None
+        parts = urlsplit(due.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     def prepare(self, key: int) -> Outgoing | None:
         owed = self._store.owed(key)
         if owed is None:
+            self._end_first_attempt(key)
             return None
-        mock = self._definitions[owed.job.definition]
+        mock, plan = self._plan(owed)
         moment = self._moment()
         try:
-            content = owed.content or service.content_of(mock, owed, moment)
-            outgoing = service.attempt(mock, owed, content, moment)
+            content = owed.content or messages.content_of(plan, mock.constants, owed, moment, self)
+            outgoing = messages.attempt(plan, mock.constants, owed, content, moment, self)
         except ExpressionError as error:
             self._store.fail(key, str(error))
             self._commit_soon()
             log.warning("latehook: job %s: webhook failed: %s", owed.job.id, error)
+            self._end_first_attempt(key)
             return None
         self._under_way[key] = owed, content
         return outgoing
@@ -123,23 +168,38 @@ class Engine:
     async def conclude(self, key: int, outcome: Outcome) -> None:
         owed, content = self._under_way.pop(key)
         number = owed.attempts + 1
-        state, wait = service.after_attempt(self._definitions[owed.job.definition], number, outcome)
-        due = self._clock.now() + wait
+        state, wait = after_attempt(self._plan(owed)[1].retry, number, outcome)
+        due = self.clock.now() + wait
         self._store.finish(key, number, outcome, state, due, content)
         await self._committed()
         if state is State.PENDING:
             self._schedule.push(due, key)
         _report(owed, content, number, outcome, state, wait)
+        self._end_first_attempt(key)
+
+    def _plan(self, owed: Owed) -> tuple[Mock, WebhookPlan]:
+        mock = self._definitions[owed.webhook.definition]
+        plan = mock.stages[owed.webhook.plan].webhook
+        assert plan is not None
+        return mock, plan
+
+    def _end_first_attempt(self, key: int) -> None:
+        """Let go what waited for a webhook's first attempt: later webhooks of its job, a response."""
+        if behind := self._behind.pop(key, None):
+            self.delivery.enqueue(behind)
+        if (waiting := self._first_attempts.pop(key, None)) is not None and not waiting.done():
+            waiting.set_result(None)
 
     def _moment(self) -> Moment:
-        return Moment(self._clock.real(), self._clock.now(), self._random)
+        return Moment(self.clock.real(), self.clock.now(), self.random, self.clock.real_at)
+
+    # One commit for all that one turn of the loop writes
 
     async def _committed(self) -> None:
         """Return when what was written counts. StoreError: none of this turn's writes does."""
         await asyncio.shield(self._commit_soon())  # shared by many: one that gives up must not cancel it
 
     def _commit_soon(self) -> asyncio.Future[None]:
-        """One commit for all that one turn of the loop writes."""
         if self._commit is None:
             loop = asyncio.get_running_loop()
             self._commit = loop.create_future()

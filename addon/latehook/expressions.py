@@ -94,7 +94,7 @@ class Compiler:
         if known is None:
             known = self._texts[text] = self._compile(text, place)
         self._check(known, place, names)
-        roots = frozenset(".".join(chain.parts[:2]) for chain in known.chains)
+        roots = frozenset(".".join(chain.parts[:3]) for chain in known.chains)
         expression = Expression(known.template, known.is_value, place, roots)
         return self._evaluate(expression) if known.free <= {"env"} else expression
 

@@ -5,6 +5,7 @@ and also behind an upstream proxy, where no hook is asked. So that is where a mo
 through `handle_connect_…`: a mocked one connects to nothing, and has no tunnel through an upstream proxy.
 """
 
+import hashlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -17,19 +18,29 @@ from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http._events import RequestData, RequestEndOfMessage
 
 from latehook.bodies import KEPT
+from latehook.forms import MultipartReader
 
 Commands = Generator[Any, Any, Any]
 
 
 @dataclass(slots=True)
 class Upload:
-    """A request's body as it passes: all of it is counted, at most `bodies.KEPT` bytes are kept."""
+    """A request's body as it passes: all of it is counted, at most `bodies.KEPT` bytes are kept.
+
+    Its form is read, and its hash made, on the way where something wants them: `reader`, `hash`.
+    """
 
     size: int = 0
     kept: bytearray | None = field(default_factory=bytearray)
+    reader: MultipartReader | None = None
+    hash: "hashlib._Hash | None" = None
 
     def add(self, data: bytes) -> None:
         self.size += len(data)
+        if self.reader is not None:
+            self.reader.feed(data)
+        if self.hash is not None:
+            self.hash.update(data)
         if self.size > KEPT:
             self.kept = None
         elif self.kept is not None:
@@ -95,10 +106,10 @@ class Stream(HttpStream):
 
     def send_response(self, already_streamed: bool = False) -> Commands:
         request, response = self.flow.request, self.flow.response
-        if self._stays and response is not None and request.data.http_version in _HTTP1:
+        is_http1 = request.data.http_version in _HTTP1
+        if self._stays and response and is_http1 and connection_close(request.data.http_version, request.headers):
             # Told, a client opens its next connection; else it may use this one while mitmproxy is closing it.
-            if connection_close(request.data.http_version, request.headers):
-                response.headers.setdefault("connection", "close")
+            response.headers.setdefault("connection", "close")
         yield from super().send_response(already_streamed)
 
     def make_server_connection(self) -> Commands:

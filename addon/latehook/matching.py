@@ -33,10 +33,15 @@ def canonical_host(host: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One segment of a path: a literal, or a pattern with captures."""
+    """One segment of a path: a literal, or a pattern with captures, whose names do not count in its `shape`."""
 
     literal: str | None
     pattern: re.Pattern[str] | None = None
+    shape: tuple[str, ...] = ()
+
+    @property
+    def takes_any(self) -> bool:
+        return self.shape == ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +172,7 @@ def _segment(text: str, part: str) -> Segment:
     if len(pieces) == 1:
         return Segment(unquote(part))
     patterns = [f"(?P<{piece}>.+?)" if odd % 2 else re.escape(unquote(piece)) for odd, piece in enumerate(pieces)]
-    return Segment(None, re.compile("".join(patterns), re.DOTALL))
+    return Segment(None, re.compile("".join(patterns), re.DOTALL), tuple(map(unquote, pieces[::2])))
 
 
 def covers(pattern: str, host: str) -> bool:
@@ -198,3 +203,31 @@ class Hosts:
         """The ports at which a mocked host may be asked for: the schemes' own and those the mocks name."""
         named = (*self.exact.values(), *self.suffixes.values())
         return {*PORTS.values(), *(port for ports in named for port in ports if port is not None)}
+
+
+def shadows(first: Matcher, second: Matcher) -> bool:
+    """Whether every request that `second` takes is taken by `first`. False where that is not certain."""
+    if first.methods is not None and not (second.methods is not None and second.methods <= first.methods):
+        return False
+    if first.scheme not in (None, second.scheme) or first.port not in (None, second.port):
+        return False
+    host = second.host.removeprefix("*")
+    if not (covers(first.host, host) if first.host.startswith("*.") else first.host == second.host):
+        return False
+    ours, theirs = first.segments, second.segments
+    if first.rest:
+        if len(theirs) < len(ours) or (len(theirs) == len(ours) and not second.rest):
+            return False
+    elif second.rest or len(ours) != len(theirs):
+        return False
+    return all(_wider(a, b) for a, b in zip(ours, theirs, strict=False))
+
+
+def _wider(first: Segment, second: Segment) -> bool:
+    if first.pattern is None:
+        return second.pattern is None and first.literal == second.literal
+    if first.takes_any:
+        return second.pattern is not None or second.literal != ""
+    if second.pattern is None:
+        return first.pattern.fullmatch(second.literal or "") is not None
+    return first.shape == second.shape

@@ -1,8 +1,10 @@
 """The words of Latehook as frozen values. Nothing is decided here and nothing is imported from the other rooms."""
 
 import random
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -54,12 +56,33 @@ class ExpressionError(LatehookError):
 class Moment:
     """What a decision may not take for itself: the time and chance.
 
-    `now` is Unix seconds, as the SUT sees it; `clock` is seconds of Latehook's own clock, which decides what is due.
+    `now` is Unix seconds, as the SUT sees it; `clock` is seconds of Latehook's own clock, which decides what is due;
+    `real_at` gives the Unix seconds at which that clock showed, or will show, a time.
     """
 
     now: float
     clock: float
     random: random.Random
+    real_at: Callable[[float], float]
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A file of a multipart request: `field` is its name in the form, `sha256` in hexadecimal."""
+
+    field: str
+    filename: str
+    type: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A request's form, taken apart while it came."""
+
+    fields: tuple[tuple[str, str], ...] = ()
+    files: tuple[FilePart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +90,7 @@ class Request:
     """A request of the system under test, as it came.
 
     `target` is path and query as sent; `body` is None where it was not kept (`bodies.KEPT`), `size` counts all of it.
+    `parts` and `sha256` are there where they were made as the body came; `captures` are the path's, by the match.
     """
 
     method: str
@@ -77,6 +101,9 @@ class Request:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes | None = b""
     size: int = 0
+    parts: Parts | None = None
+    sha256: str | None = None
+    captures: tuple[tuple[str, str], ...] = ()
 
     @property
     def path(self) -> str:
@@ -104,25 +131,52 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A moment in a job's life. `due` is in seconds of Latehook's clock; a stage may leave the status as it is."""
+
+    due: float
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Webhook:
-    """A request owed to the system under test. `due` is in seconds of Latehook's clock."""
+    """A request owed to the system under test at a stage of its job.
+
+    `stage` counts within the job. `definition` and `plan` say which stage of which mock describes it; `request` is the
+    one that mock answered, where that is not the job's own. `due` is in seconds of Latehook's clock.
+    """
 
     id: str
+    stage: int
+    definition: str
+    plan: int
     due: float
     to: str | None
+    event: str | None = None
     state: State = State.PENDING
     reason: str | None = None
+    request: Request | None = None
+    ordered: bool = True
+    before_response: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one accepted request started. `definition` names the mock as it was then; `created_at` is Unix seconds."""
+    """What one accepted request started. `mock` is that mock's name, `created_at` Unix seconds.
+
+    `key` is the store's, 0 before it is there.
+    """
 
     id: str
-    definition: str
+    mock: str
     created_at: float
     request: Request
+    stages: tuple[Stage, ...] = ()
+    vars: dict[str, Any] = field(default_factory=dict)
+    response: Response | None = None
+    idempotency_key: str | None = None
     webhooks: tuple[Webhook, ...] = ()
+    key: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +190,17 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One attempt, ready to be sent. `timeout` is in seconds, for the attempt in total."""
+    """One attempt, ready to be sent. `timeout` is in seconds, for the attempt in total.
+
+    `verify` is whether the receiver's certificate is, or the file with the CA it is to come from.
+    """
 
     method: str
     url: str
     headers: Headers
     body: bytes
     timeout: float
+    verify: bool | str = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +212,7 @@ class Outcome:
     status: int | None = None
     error: str | None = None
     body: bytes = b""
+    retry_after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Each is declared as a list of texts whose last counts: an option of another type
 number, switches an addon off without a word and lets the requests through.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from latehook.model import LatehookError
 PREFIX = "mock_"
 HELP = {
     "mock_file": "A mocks file; may be repeated. Default: ./mocks.yaml if there, else the one beside mock.py",
+    "mock_seed": "Any text: ids, delays and whatever else is drawn are the same at every run. Default: chance",
+    "mock_speed": "How fast Latehook's clock runs: 60 is an hour a minute. Default: 1",
     "mock_workers": f"Webhook attempts at once to one destination. Default: {DEFAULT_WORKERS}",
 }
 
@@ -28,6 +31,8 @@ class Options:
     """The options, checked."""
 
     files: tuple[Path, ...]
+    seed: str | None
+    speed: float
     workers: int
 
 
@@ -36,10 +41,13 @@ def parse(given: Mapping[str, Sequence[str]], beside: Path) -> Options:
     workers = _last(given, "mock_workers", str(DEFAULT_WORKERS))
     if not (workers.isascii() and workers.isdigit() and int(workers) > 0):
         raise OptionError(f"mock_workers={workers}: write a whole number from 1, such as {DEFAULT_WORKERS}")
+    speed = _last(given, "mock_speed", "1")
+    if not re.fullmatch(r"\d+(\.\d+)?", speed) or float(speed) == 0:
+        raise OptionError(f"mock_speed={speed}: write a number more than 0, such as 60 for an hour a minute")
     here = Path("mocks.yaml")
     default = here if here.exists() else beside / "mocks.yaml"
     files = tuple(Path(file).expanduser() for file in given.get("mock_file") or ()) or (default,)
-    return Options(files, int(workers))
+    return Options(files, _last(given, "mock_seed", "") or None, float(speed), int(workers))
 
 
 def check_names(names: Iterable[str]) -> None:

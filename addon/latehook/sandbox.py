@@ -4,7 +4,7 @@ import base64
 import datetime
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Undefined
@@ -26,14 +26,16 @@ class View:
 
 
 class TextView(str):
-    """A text that also has parts with names, such as a path with its captures."""
+    """A text that knows more: parts with names (a path's captures), or every value of a name that came repeatedly."""
 
-    __slots__ = ("parts",)
+    __slots__ = ("every", "parts")
     parts: Mapping[str, str]
+    every: tuple[str, ...]
 
-    def __new__(cls, text: str, parts: Mapping[str, str]) -> "TextView":
+    def __new__(cls, text: str, parts: Mapping[str, str] | None = None, every: tuple[str, ...] = ()) -> "TextView":
         self = super().__new__(cls, text)
-        self.parts = parts
+        self.parts = parts or {}
+        self.every = every or (text,)
         return self
 
 
@@ -78,7 +80,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(argument, str):
             return self._member(obj, argument)
-        if isinstance(obj, (list, tuple, str)) and isinstance(argument, (int, slice)):
+        if isinstance(obj, Sequence) and isinstance(argument, (int, slice)):
             try:
                 return self._or_null(obj[argument], argument)
             except IndexError:
@@ -146,6 +148,15 @@ def _or_null(convert: Callable[..., Any]) -> Callable[..., Any]:
     return filter_
 
 
+def _every(value: Any) -> list[Any]:
+    """All values of a name that came several times; of anything else a list of it, of null an empty one."""
+    if is_null(value):
+        return []
+    if isinstance(value, TextView):
+        return list(value.every)
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
 def _bytes(value: Any) -> bytes:
     return to_text(value).encode()
 
@@ -160,5 +171,6 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "sha256": _or_null(lambda value: hashlib.sha256(_bytes(value)).hexdigest()),
     "iso8601": _or_null(lambda moment: _utc(moment).isoformat(timespec="milliseconds").replace("+00:00", "Z")),
     "unix": _or_null(lambda moment: int(float(moment))),
+    "all": _every,
     "strftime": _or_null(lambda moment, form: _utc(moment).strftime(form)),
 }

@@ -7,13 +7,19 @@ from collections.abc import Callable
 
 
 class Clock:
-    """Latehook's own clock, in seconds. It decides what is due; what the SUT is shown is `real`."""
+    """Latehook's own clock, in seconds: real time by speed. It decides what is due; the SUT is shown `real`."""
 
-    def __init__(self, real: Callable[[], float] = time.time) -> None:
+    def __init__(self, real: Callable[[], float] = time.time, speed: float = 1.0) -> None:
         self.real = real
+        self.speed = speed
+        self._start = real()
 
     def now(self) -> float:
-        return self.real()
+        return self._start + (self.real() - self._start) * self.speed
+
+    def real_at(self, moment: float) -> float:
+        """The Unix seconds at which this clock shows a moment."""
+        return self._start + (moment - self._start) / self.speed
 
 
 LONGEST_SLEEP = 30.0
@@ -48,7 +54,7 @@ class Schedule:
         self._cancel()
         if self._heap and not self._stopped:
             self._timer_due = self._heap[0][0]
-            delay = min(max(self._timer_due - self._clock.now(), 0.0), LONGEST_SLEEP)
+            delay = min(max((self._timer_due - self._clock.now()) / self._clock.speed, 0.0), LONGEST_SLEEP)
             self._timer = asyncio.get_running_loop().call_later(delay, self._ring)
 
     def _cancel(self) -> None:

@@ -1,31 +1,35 @@
-"""PURE: what an expression sees of a request and its job."""
+"""PURE: what an expression sees: the request, its job, all jobs, the webhook it stands in."""
 
+import hashlib
 import random
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, overload
 from urllib.parse import parse_qsl
 
-from latehook import bodies
+from latehook import bodies, forms
 from latehook.expressions import Names
-from latehook.model import Request
+from latehook.model import Job, Moment, Parts, Request, Response, Stage
 from latehook.sandbox import TextView, View
 
+PENDING = "pending"  # a job's status before its first stage
 COMPLETED = "completed"  # the status of a job whose only stage is its webhook
-PENDING = "pending"  # the status before the first stage
+
+_ALPHABETS = {
+    "hex": "0123456789abcdef",
+    "base62": "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+}
 
 
-class HeadersView(Mapping[str, str]):
-    """Headers without case; `headers.x_foo` is `x-foo`. One that came several times is joined by commas."""
+class HeadersView(Mapping[str, TextView]):
+    """Headers without case; `headers.x_foo` is `x-foo`. Of one that came several times, the first; the filter `all`."""
 
-    def __init__(self, fields: tuple[tuple[bytes, bytes], ...]) -> None:
-        self._values: dict[str, str] = {}
-        for raw_name, raw_value in fields:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("utf-8", "replace")
-            self._values[name] = f"{self._values[name]}, {value}" if name in self._values else value
+    def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        pairs = ((name.decode("latin-1").lower(), value.decode("utf-8", "replace")) for name, value in fields)
+        self._values = forms.first_of(pairs)
 
-    def __getitem__(self, name: str) -> str:
+    def __getitem__(self, name: str) -> TextView:
         name = name.lower()
         return self._values[name] if name in self._values else self._values[name.replace("_", "-")]
 
@@ -39,11 +43,12 @@ class HeadersView(Mapping[str, str]):
 class RequestView(View):
     """`request`: each member is read from the request when an expression first asks for it."""
 
-    members = frozenset({"method", "url", "host", "path", "query", "headers", "json", "text", "size"})
+    members = frozenset(
+        {"method", "url", "host", "path", "query", "headers", "json", "form", "text", "files", "sha256", "size"}
+    )
 
-    def __init__(self, request: Request, captures: Mapping[str, str]) -> None:
+    def __init__(self, request: Request) -> None:
         self._request = request
-        self._captures = captures
         self.method = request.method
         self.host = request.host
         self.size = request.size
@@ -54,12 +59,11 @@ class RequestView(View):
 
     @cached_property
     def path(self) -> TextView:
-        return TextView(self._request.path, self._captures)
+        return TextView(self._request.path, dict(self._request.captures))
 
     @cached_property
     def query(self) -> Mapping[str, str]:
-        """The parameters; of one that came several times, the first."""
-        return dict(reversed(parse_qsl(self._request.query, keep_blank_values=True)))
+        return forms.first_of(parse_qsl(self._request.query, keep_blank_values=True))
 
     @cached_property
     def headers(self) -> HeadersView:
@@ -67,45 +71,224 @@ class RequestView(View):
 
     @cached_property
     def json(self) -> Any:
-        return bodies.parse_json(self._request.body, self.size, self.headers.get("content-encoding", ""))
+        return bodies.parse_json(self._request.body, self.size, self._coding)
 
     @cached_property
     def text(self) -> str:
-        headers = self.headers
-        return bodies.text(
-            self._request.body, self.size, headers.get("content-encoding", ""), headers.get("content-type", "")
-        )
+        return bodies.text(self._request.body, self.size, self._coding, self._content_type)
+
+    @cached_property
+    def form(self) -> Mapping[str, Any]:
+        return forms.nested(self._parts.fields)
+
+    @cached_property
+    def files(self) -> Mapping[str, Any]:
+        return {
+            file.field: {"filename": file.filename, "type": file.type, "size": file.size, "sha256": file.sha256}
+            for file in reversed(self._parts.files)
+        }
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the body as it came, in hexadecimal."""
+        return self._request.sha256 or hashlib.sha256(bodies.decode(self._request.body, self.size, "")).hexdigest()
+
+    @cached_property
+    def _parts(self) -> Parts:
+        if self._request.parts is not None:
+            return self._request.parts
+        return forms.parse(bodies.decode(self._request.body, self.size, self._coding), self._content_type)
+
+    @property
+    def _coding(self) -> str:
+        return self.headers.get("content-encoding", "")
+
+    @property
+    def _content_type(self) -> str:
+        return self.headers.get("content-type", "")
 
 
-BODY_MEMBERS = frozenset({"json", "text"})
+class ResponseView(View):
+    """`job.response`: what the request that started the job was answered."""
+
+    members = frozenset({"status", "headers", "json", "text"})
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        self.status = response.status
+
+    @cached_property
+    def headers(self) -> HeadersView:
+        return HeadersView([(name.encode(), value.encode()) for name, value in self._response.headers])
+
+    @cached_property
+    def json(self) -> Any:
+        return bodies.parse_json(self._response.body, len(self._response.body), "")
+
+    @cached_property
+    def text(self) -> str:
+        return self._response.body.decode("utf-8", "replace")
 
 
 class JobView(View):
-    """`job`: in a webhook its status is the webhook's own stage's."""
+    """`job` at a moment. In a webhook its status is that webhook's own stage's."""
 
-    members = frozenset({"id", "status", "created_at", "request"})
+    members = frozenset({"id", "status", "vars", "created_at", "at", "request", "response"})
 
-    def __init__(self, id: str, status: str, created_at: float, request: RequestView) -> None:
+    def __init__(self, job: Job, moment: Moment, stage: int | None = None) -> None:
+        self._job = job
+        self._moment = moment
+        self._stage = stage
+        self.id = job.id
+        self.vars = job.vars
+        self.created_at = job.created_at
+
+    @cached_property
+    def status(self) -> str:
+        return status_of(self._reached)
+
+    @cached_property
+    def at(self) -> dict[str, float]:
+        """Status → when it was first reached, in Unix seconds; what is to come is not in it."""
+        first = {stage.status: stage.due for stage in reversed(self._reached) if stage.status is not None}
+        return {status: min(self._moment.real_at(due), self._moment.now) for status, due in first.items()}
+
+    @cached_property
+    def request(self) -> RequestView:
+        return RequestView(self._job.request)
+
+    @cached_property
+    def response(self) -> ResponseView | None:
+        return None if self._job.response is None else ResponseView(self._job.response)
+
+    @property
+    def _reached(self) -> Sequence[Stage]:
+        if self._stage is not None:
+            return self._job.stages[: self._stage + 1]
+        return reached(self._job.stages, self._moment.clock)
+
+
+def reached(stages: Sequence[Stage], clock: float) -> Sequence[Stage]:
+    """The stages that are behind, at a time of Latehook's clock."""
+    return [stage for stage in stages if stage.due <= clock]
+
+
+def status_of(stages: Sequence[Stage]) -> str:
+    """The status that these stages, all reached, have left."""
+    return next((stage.status for stage in reversed(stages) if stage.status is not None), PENDING)
+
+
+class JobsView(Sequence[JobView]):
+    """`jobs`: all of them, the newest first, read when an expression asks for them."""
+
+    def __init__(self, jobs: Callable[[], Sequence[Job]], moment: Moment) -> None:
+        self._read = jobs
+        self._moment = moment
+
+    @cached_property
+    def _jobs(self) -> list[JobView]:
+        return [JobView(job, self._moment) for job in self._read()]
+
+    @overload
+    def __getitem__(self, at: int) -> JobView: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[JobView]: ...
+    def __getitem__(self, at: int | slice) -> JobView | list[JobView]:
+        return self._jobs[at]
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+
+class RandomView(View):
+    """`random`: values out of the given source, so that a seed makes them again."""
+
+    members = frozenset({"int", "hex", "base62", "choice"})
+
+    def __init__(self, source: random.Random) -> None:
+        self.int = source.randint
+        self.choice = source.choice
+        self.hex = lambda length: _of(source, "hex", length)
+        self.base62 = lambda length: _of(source, "base62", length)
+
+    def plain(self) -> Any:
+        raise ValueError("random is not data: write random.hex(8)")
+
+
+def _of(source: random.Random, alphabet: str, length: int) -> str:
+    if not 0 <= length <= 1000:
+        raise ValueError(f"random.{alphabet}({length}): write a length from 0 to 1000")
+    return "".join(source.choices(_ALPHABETS[alphabet], k=length))
+
+
+class WebhookView(View):
+    """`webhook`, in a webhook: its id, the number of the attempt, its event."""
+
+    members = frozenset({"id", "attempt", "event"})
+
+    def __init__(self, id: str, attempt: int, event: str | None) -> None:
         self.id = id
-        self.status = status
-        self.created_at = created_at
-        self.request = request
+        self.attempt = attempt
+        self.event = event
 
 
 _REQUEST: Names = dict.fromkeys(RequestView.members)
-_JOB: Names = {**dict.fromkeys(JobView.members), "request": _REQUEST}
+_RESPONSE: Names = dict.fromkeys(ResponseView.members)
+_JOB: Names = {**dict.fromkeys(JobView.members), "request": _REQUEST, "response": _RESPONSE}
 
 AT_LOAD: Names = {"env": None}
-WITHOUT_JOB: Names = {**AT_LOAD, "request": _REQUEST, "now": None, "uuid": None}
-WITH_JOB: Names = {**WITHOUT_JOB, "job": _JOB}
+AT_REQUEST: Names = {
+    **AT_LOAD,
+    "request": _REQUEST,
+    "jobs": None,
+    "now": None,
+    "uuid": None,
+    "random": dict.fromkeys(RandomView.members),
+}
+JOB: Names = {"job": _JOB}
+WEBHOOK: Names = {"webhook": dict.fromkeys(WebhookView.members)}
+
+_OF_BODY = frozenset({"json", "text", "form", "files", "sha256"})
 
 
-def reads_body(roots: frozenset[str]) -> bool:
-    """Whether expressions with these roots may ask for the request's body."""
-    bare = {"request", "job", "job.request"}
-    return any(root in bare or root.rpartition(".")[2] in BODY_MEMBERS for root in roots)
+def body_members(roots: frozenset[str], of: str = "request") -> frozenset[str]:
+    """Which members of `request` (or `job.request`) that need its body are read by expressions with these roots."""
+    read = {root.removeprefix(f"{of}.").partition(".")[0] for root in roots if root.startswith(f"{of}.")}
+    return _OF_BODY if of in roots else _OF_BODY & read
 
 
 def new_uuid(source: random.Random) -> str:
     """A version 4 UUID out of the given random source."""
     return str(uuid.UUID(int=source.getrandbits(128), version=4))
+
+
+class World(Protocol):
+    """What there is besides the request: the dials, and the jobs so far."""
+
+    @property
+    def vars(self) -> Mapping[str, Any]: ...
+
+    def jobs(self) -> Sequence[Job]:
+        """All jobs, the newest first."""
+
+    def find(self, id: str) -> Job | None:
+        """The newest job with this id."""
+
+    def repeated(self, mock: str, key: str) -> Job | None:
+        """The job that a mock of this name has started for an idempotency key."""
+
+    def answered(self, definition: str) -> int:
+        """How many requests this mock has answered."""
+
+
+def scope_of(constants: Mapping[str, Any], request: Request, moment: Moment, world: World) -> dict[str, Any]:
+    """What every expression sees that has a request: `constants` are the mocks file's own."""
+    return {
+        **constants,
+        "request": RequestView(request),
+        "vars": world.vars,
+        "jobs": JobsView(world.jobs, moment),
+        "now": moment.now,
+        "uuid": lambda: new_uuid(moment.random),
+        "random": RandomView(moment.random),
+    }

@@ -1,139 +1,150 @@
-"""PURE, the heart: what the third party would do. Mocks, a request and a moment in; response and job out."""
+"""PURE, the heart: what the third party would do. Mocks, a request, a moment and the jobs so far in; an answer out."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from latehook.bodies import encode_json
+from latehook.durations import Delay
 from latehook.expressions import render
 from latehook.matching import Matcher, canonical_host, covers
+from latehook.messages import JSON, ResponsePlan, WebhookPlan, map_of, respond
 from latehook.model import (
-    Content,
     ExpressionError,
-    Headers,
     Job,
     Moment,
-    Outcome,
-    Outgoing,
-    Owed,
     Place,
     Request,
     Response,
+    Stage,
     State,
     Webhook,
 )
 from latehook.sandbox import to_text
-from latehook.scope import COMPLETED, PENDING, JobView, RequestView, new_uuid
+from latehook.scope import JobView, World, new_uuid, reached, scope_of, status_of
 
-JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
-TEXT = "text/plain; charset=utf-8"
 NEAREST_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class BodyPlan:
-    """A body as a mock describes it: its kind (`json`, `form`, `text`) and its compiled value."""
+class JobPlan:
+    """What a mock says of its jobs; None is the default."""
 
-    kind: str
-    value: Any
+    id: Any
+    vars: Any
+    idempotency_key: Any
     place: Place
 
 
 @dataclass(frozen=True, slots=True)
-class ResponsePlan:
-    """The response a mock gives."""
+class StagePlan:
+    """A stage as a mock describes it; `after` is None for `before-response`."""
 
-    status: int
-    headers: Mapping[str, Any]
-    body: BodyPlan | None
-    place: Place
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookPlan:
-    """The webhook a mock owes. Times are seconds."""
-
-    after: float
-    to: Any
-    method: str
-    headers: Mapping[str, Any]
-    query: Mapping[str, Any]
-    body: BodyPlan | None
-    retry: tuple[float, ...]
-    timeout: float
-    place: Place
-    reads_body: bool
+    after: Delay | None
+    status: Any
+    webhook: WebhookPlan | None
 
 
 @dataclass(frozen=True, slots=True)
 class Mock:
     """One entry of a mocks file, compiled. `response` is None where the request is forwarded.
 
-    `definition` identifies it as it was written; `scope` is what its expressions see besides the request and job.
+    `definition` identifies it as it was written; `constants` are what its expressions see besides request and job;
+    `keeps` are the members of `request` that its jobs are asked for later and that need the body.
     """
 
     matcher: Matcher
+    name: str
     place: Place
     definition: str
-    scope: Mapping[str, Any]
+    constants: Mapping[str, Any]
     response: ResponsePlan | None
-    webhook: WebhookPlan | None = None
+    when: Any = None
+    when_text: str = ""
+    times: int | None = None
+    lookup: Any = None
+    job: JobPlan | None = None
+    stages: tuple[StagePlan, ...] = ()
+    keeps: frozenset[str] = frozenset()
+
+    @property
+    def starts_job(self) -> bool:
+        return self.lookup is None and (self.job is not None or bool(self.stages))
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request gets: a response and perhaps a job; or it is forwarded, when there is no response."""
+    """What a request gets. Without a response it is forwarded.
+
+    `started` is a new job; `changed` is one whose later stages are replaced, from stage number `kept` on.
+    `delay` is the seconds the response waits.
+    """
 
     response: Response | None
-    job: Job | None = None
     mock: Mock | None = None
+    started: Job | None = None
+    changed: Job | None = None
+    kept: int = 0
+    delay: float = 0.0
 
 
 class Mocks:
-    """All mocks in file order, found by host and method."""
+    """All mocks in file order, found by host and method.
 
-    def __init__(self, mocks: Iterable[Mock] = ()) -> None:
+    `vars` are the dials as the files set them; `reads` are the members of `request` that need its body and are read.
+    """
+
+    def __init__(
+        self, mocks: Iterable[Mock] = (), vars: Mapping[str, Any] | None = None, reads: frozenset[str] = frozenset()
+    ) -> None:
         self.all = tuple(mocks)
+        self.reads = reads
+        self.vars = dict(vars or {})
         self.forwards = any(mock.response is None for mock in self.all)
-        self._for_host = lru_cache(1024)(self._select)
+        self.candidates = lru_cache(1024)(self._candidates)
 
-    def matching(self, request: Request) -> tuple[Mock, dict[str, str]] | None:
-        """The first mock that takes the request, with what its path captured."""
-        for mock in self._for_host(canonical_host(request.host), request.method):
-            captures = mock.matcher.captures(request)
-            if captures is not None:
-                return mock, captures
-        return None
-
-    def _select(self, host: str, method: str) -> tuple[Mock, ...]:
+    def _candidates(self, host: str, method: str) -> tuple[Mock, ...]:
         return tuple(mock for mock in self.all if covers(mock.matcher.host, host) and mock.matcher.takes(method))
 
 
-def answer(mocks: Mocks, request: Request, moment: Moment) -> Answer:
+class _NoJob(Exception):
+    """A lookup found no job with this id."""
+
+
+def answer(mocks: Mocks, request: Request, moment: Moment, world: World) -> Answer:
     """Decide what a request gets; `moment` is the request's end.
 
     It never raises for what a request holds: an expression that fails is a 500 without a job.
     """
-    found = mocks.matching(request)
-    if found is None:
-        return Answer(_unmatched(mocks, request))
-    mock, captures = found
-    if mock.response is None:
-        return Answer(None, mock=mock)
-    scope = _scope(mock, RequestView(request, captures), moment)
-    if mock.webhook is not None:
-        scope["job"] = JobView(new_uuid(moment.random), PENDING, moment.now, scope["request"])
-    try:
-        response = _respond(mock.response, request.method, scope)
-        if mock.webhook is None or mock.matcher.only_peeks(request.method):
-            return Answer(response, mock=mock)
-        return Answer(response, _start(mock, mock.webhook, request, scope, moment), mock)
-    except ExpressionError as error:
-        return Answer(failure(500, str(error), request), mock=mock)
+    unknown: str | None = None
+    for mock in mocks.candidates(canonical_host(request.host), request.method):
+        captures = mock.matcher.captures(request)
+        if captures is None or (mock.times is not None and world.answered(mock.definition) >= mock.times):
+            continue
+        asked = replace(request, captures=tuple(captures.items())) if captures else request
+        try:
+            found = _try(mock, asked, moment, world)
+        except _NoJob as error:
+            unknown = str(error)
+        except ExpressionError as error:
+            return Answer(failure(500, str(error), request), mock)
+        else:
+            if found is not None:
+                return found
+    if unknown is not None:
+        return Answer(failure(404, f"there is no job {unknown!r}", request))
+    return Answer(_unmatched(mocks, request, moment, world))
+
+
+def forwards_at_once(mocks: Mocks, request: Request) -> bool:
+    """Whether a request's headers alone say that it is forwarded: it need not be waited for."""
+    for mock in mocks.candidates(canonical_host(request.host), request.method):
+        if mock.matcher.captures(request) is not None:
+            return mock.response is None and mock.when is None and mock.times is None
+    return False
 
 
 def failure(status: int, error: str, request: Request, **details: Any) -> Response:
@@ -143,134 +154,205 @@ def failure(status: int, error: str, request: Request, **details: Any) -> Respon
     return Response(status, (("content-type", JSON), ("content-length", str(len(body)))), body)
 
 
-def content_of(mock: Mock, owed: Owed, moment: Moment) -> Content:
-    """What the webhook says, decided at its first attempt. ExpressionError: it can never be sent."""
-    plan = _plan(mock)
-    scope = _webhook_scope(mock, owed, moment)
-    body, content_type = _body(plan.body, scope)
-    return Content(_with_query(owed.webhook.to or "", render(plan.query, scope)), body, content_type)
+def _try(mock: Mock, request: Request, moment: Moment, world: World) -> Answer | None:
+    """The answer of a mock whose match fits; None where its `when` is false. _NoJob, ExpressionError."""
+    scope = scope_of(mock.constants, request, moment, world)
+    job: Job | None = None
+    if mock.lookup is not None:
+        id = to_text(render(mock.lookup, scope))
+        job = world.find(id)
+        if job is None:
+            raise _NoJob(id)
+        scope["job"] = JobView(job, moment)
+    if mock.when is not None and not render(mock.when, scope):
+        return None
+    if mock.response is None:
+        return Answer(None, mock)
+    peeks = mock.matcher.only_peeks(request.method)
+    if job is not None:
+        return _look_up(mock, mock.response, job, request, scope, moment, peeks)
+    if mock.starts_job:
+        return _start(mock, mock.response, request, scope, moment, world, peeks)
+    return Answer(_respond(mock.response, scope, moment, request), mock, delay=_delay(mock.response, moment))
 
 
-def attempt(mock: Mock, owed: Owed, content: Content, moment: Moment) -> Outgoing:
-    """One attempt at a webhook: the same content as at every other, the headers of this moment."""
-    plan = _plan(mock)
-    headers = _headers(plan.headers, plan.place, _webhook_scope(mock, owed, moment), content.content_type)
-    return Outgoing(plan.method, content.url, headers, content.body, plan.timeout)
+def _respond(plan: ResponsePlan, scope: Mapping[str, Any], moment: Moment, request: Request) -> Response:
+    return respond(plan, request.method == "HEAD", scope, moment)
 
 
-def after_attempt(mock: Mock, number: int, outcome: Outcome) -> tuple[State, float]:
-    """The webhook's state after its attempt of this number, and the seconds until the next one if it is pending."""
-    waits = _plan(mock).retry
-    if outcome.status is not None and 200 <= outcome.status < 300:
-        return State.DELIVERED, 0.0
-    return (State.FAILED, 0.0) if number > len(waits) else (State.PENDING, waits[number - 1])
+def _delay(plan: ResponsePlan, moment: Moment) -> float:
+    return 0.0 if plan.delay is None else plan.delay.draw(moment.random)
 
 
-def _start(mock: Mock, plan: WebhookPlan, request: Request, scope: Mapping[str, Any], moment: Moment) -> Job:
-    to = to_text(render(plan.to, scope)).strip()
-    webhook = Webhook(
-        id=new_uuid(moment.random),
-        due=moment.clock + plan.after,
-        to=to or None,
-        state=State.PENDING if to else State.SKIPPED,
-        reason=None if to else "its `to` is null",
+def _start(
+    mock: Mock,
+    plan: ResponsePlan,
+    request: Request,
+    scope: dict[str, Any],
+    moment: Moment,
+    world: World,
+    peeks: bool,
+) -> Answer:
+    """A new job and its response; the response there was, for an idempotency key that has been seen."""
+    key = _idempotency_key(mock, scope)
+    if key is not None and (before := world.repeated(mock.name, key)) is not None:
+        return Answer(before.response, mock, delay=_delay(plan, moment))
+    job = Job(_job_id(mock, scope, moment), mock.name, moment.now, _kept(request, mock.keeps), idempotency_key=key)
+    seen = replace(job, request=request)  # now its expressions may still read all of it
+    scope["job"] = JobView(seen, moment)
+    if mock.job is not None:
+        job = replace(job, vars=dict(map_of(render(mock.job.vars, scope), mock.job.place, "job.vars")))
+        seen = replace(seen, vars=job.vars)
+        scope["job"] = JobView(seen, moment)
+    stages, webhooks = _stages(mock, seen, scope, moment)
+    scope["job"] = JobView(replace(seen, stages=stages), moment)
+    response = _respond(plan, scope, moment, request)
+    started = None if peeks else replace(job, stages=stages, webhooks=webhooks, response=response)
+    return Answer(response, mock, started, delay=_delay(plan, moment))
+
+
+def _look_up(
+    mock: Mock,
+    plan: ResponsePlan,
+    job: Job,
+    request: Request,
+    scope: dict[str, Any],
+    moment: Moment,
+    peeks: bool,
+) -> Answer:
+    """The response for a job that exists; the mock's own stages replace those the job has not reached."""
+    if not mock.stages:
+        return Answer(_respond(plan, scope, moment, request), mock, delay=_delay(plan, moment))
+    kept = tuple(reached(job.stages, moment.clock))
+    changed = replace(job, stages=kept, webhooks=())
+    stages, webhooks = _stages(mock, changed, scope, moment)
+    changed = replace(changed, stages=stages)
+    scope["job"] = JobView(changed, moment)
+    response = _respond(plan, scope, moment, request)
+    cause = _kept(request, mock.keeps)
+    changed = replace(changed, webhooks=tuple(replace(webhook, request=cause) for webhook in webhooks))
+    return Answer(response, mock, None, None if peeks else changed, len(kept), _delay(plan, moment))
+
+
+def _idempotency_key(mock: Mock, scope: Mapping[str, Any]) -> str | None:
+    if mock.job is None:
+        return None
+    key = render(mock.job.idempotency_key, scope)
+    return None if key is None else to_text(key)
+
+
+def _job_id(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> str:
+    if mock.job is None or mock.job.id is None:
+        return new_uuid(moment.random)
+    id = to_text(render(mock.job.id, scope))
+    if not id:
+        raise ExpressionError(mock.job.place, "job.id is empty: a job is found by it")
+    return id
+
+
+def _kept(request: Request, members: frozenset[str]) -> Request:
+    """The request as its job keeps it: the body only where something will ask for it."""
+    only_parts = request.parts is not None and members <= {"form", "files"}
+    return replace(
+        request,
+        body=request.body if members and not only_parts else None,
+        parts=request.parts if members & {"form", "files"} else None,
     )
-    kept = request if plan.reads_body else replace(request, body=None)
-    return Job(scope["job"].id, mock.definition, moment.now, kept, (webhook,))
 
 
-def _plan(mock: Mock) -> WebhookPlan:
-    if mock.webhook is None:
-        raise ValueError(f"{mock.place}: this mock owes no webhook")
-    return mock.webhook
+def _stages(
+    mock: Mock, job: Job, scope: dict[str, Any], moment: Moment
+) -> tuple[tuple[Stage, ...], tuple[Webhook, ...]]:
+    """The job's stages with the mock's behind them, and what these owe. Each is due no earlier than the one before."""
+    stages = list(job.stages)
+    webhooks: list[Webhook] = []
+    due = moment.clock
+    for at, plan in enumerate(mock.stages):
+        due = max(due, moment.clock + (0.0 if plan.after is None else plan.after.draw(moment.random)))
+        status = render(plan.status, scope)
+        stages.append(Stage(due, None if status is None else to_text(status)))
+        if plan.webhook is not None:
+            then = {**scope, "job": JobView(replace(job, stages=tuple(stages)), moment, len(stages) - 1)}
+            webhooks += _webhooks(mock, at, plan, plan.webhook, stages, then, moment)
+    return tuple(stages), tuple(webhooks)
 
 
-def _scope(mock: Mock, request: RequestView, moment: Moment) -> dict[str, Any]:
-    return {**mock.scope, "request": request, "now": moment.now, "uuid": lambda: new_uuid(moment.random)}
+def _webhooks(
+    mock: Mock,
+    at: int,
+    stage: StagePlan,
+    plan: WebhookPlan,
+    stages: Sequence[Stage],
+    scope: Mapping[str, Any],
+    moment: Moment,
+) -> list[Webhook]:
+    """The webhooks of a stage: one for each of its `to`."""
+    wanted = plan.when is None or bool(render(plan.when, scope))
+    event = render(plan.event, scope)
+    to = render(plan.to, scope)
+    webhooks = []
+    for target in to if isinstance(to, list) else [to]:
+        url = to_text(target).strip() or None
+        state, reason = _first_state(url, wanted)
+        webhooks.append(
+            Webhook(
+                id=new_uuid(moment.random),
+                stage=len(stages) - 1,
+                definition=mock.definition,
+                plan=at,
+                due=stages[-1].due,
+                to=url,
+                event=status_of(stages) if event is None else to_text(event),
+                state=state,
+                reason=reason,
+                ordered=plan.ordered,
+                before_response=stage.after is None,
+            )
+        )
+    return webhooks
 
 
-def _webhook_scope(mock: Mock, owed: Owed, moment: Moment) -> dict[str, Any]:
-    job = owed.job
-    request = RequestView(job.request, mock.matcher.captures(job.request) or {})
-    return {**_scope(mock, request, moment), "job": JobView(job.id, COMPLETED, job.created_at, request)}
+def _first_state(url: str | None, wanted: bool) -> tuple[State, str | None]:
+    if not wanted:
+        return State.SKIPPED, "its `when` is false"
+    if url is None:
+        return State.SKIPPED, "its `to` is null"
+    if not is_url(url):
+        return State.FAILED, f"its `to` is {url!r}, which is not a URL (http://host[:port]/path)"
+    return State.PENDING, None
 
 
-def _respond(plan: ResponsePlan, method: str, scope: Mapping[str, Any]) -> Response:
-    body, content_type = _body(plan.body, scope)
-    if plan.status in (204, 304):
-        body, content_type = b"", None
-    headers = _headers(plan.headers, plan.place, scope, content_type)
-    if plan.status not in (204, 304):
-        headers = (*headers, ("content-length", str(len(body))))
-    return Response(plan.status, headers, b"" if method == "HEAD" else body)
+def is_url(text: str) -> bool:
+    return re.match(r"https?://[^/?#\s]+", text, re.IGNORECASE) is not None
 
 
-def _body(plan: BodyPlan | None, scope: Mapping[str, Any]) -> tuple[bytes, str | None]:
-    if plan is None:
-        return b"", None
-    value = render(plan.value, scope)
-    if plan.kind == "json":
-        try:
-            return encode_json(value), JSON
-        except (ValueError, RecursionError) as error:
-            raise ExpressionError(plan.place, f"this is not JSON: {error}") from None
-    if plan.kind == "form":
-        return urlencode(_pairs(value)).encode(), FORM
-    return to_text(value).encode("utf-8", "surrogatepass"), TEXT
-
-
-def _headers(plan: Mapping[str, Any], place: Place, scope: Mapping[str, Any], content_type: str | None) -> Headers:
-    """The headers as written, and the body's content type unless they name one. A null header is left out."""
-    headers = []
-    for name, value in plan.items():
-        for text in _texts(render(value, scope)):
-            if any(mark in text for mark in "\r\n\0"):
-                raise ExpressionError(place, f"headers.{name}: {text!r} has a line break, which no header may have")
-            headers.append((name, text))
-    if content_type is not None and not any(name.lower() == "content-type" for name in plan):
-        headers.insert(0, ("content-type", content_type))
-    return tuple(headers)
-
-
-def _texts(value: Any) -> list[str]:
-    if value is None:
-        return []
-    return [to_text(item) for item in value] if isinstance(value, list) else [to_text(value)]
-
-
-def _pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Names and values of a query or form: null is an empty value, a list is the name several times."""
-    return [
-        (name, to_text(item))
-        for name, value in fields.items()
-        for item in (value if isinstance(value, list) else [value])
-    ]
-
-
-def _with_query(url: str, fields: Mapping[str, Any]) -> str:
-    """The URL with more parameters behind its own, which stay as they are."""
-    if not fields:
-        return url
-    url, mark, fragment = url.partition("#")
-    joint = "" if url.endswith(("?", "&")) else "&" if "?" in url else "?"
-    return f"{url}{joint}{urlencode(_pairs(fields), quote_via=quote)}{mark}{fragment}"
-
-
-def _unmatched(mocks: Mocks, request: Request) -> Response:
-    """501: the request, and the mocks that came nearest with the first thing that did not match."""
+def _unmatched(mocks: Mocks, request: Request, moment: Moment, world: World) -> Response:
+    """501: the request, and the mocks that came nearest with the first thing that differs in each."""
+    steps = ("host", "port", "scheme", "method", "path", "times", "when")
 
     def distance(mock: Mock) -> tuple[int, float]:
-        differs = mock.matcher.differs(request) or ""
-        step = ("host", "port", "scheme", "method", "path").index(differs.partition(" ")[0])
-        alike = difflib.SequenceMatcher(None, mock.matcher.text.partition(" ")[2], request.host + request.path).ratio()
-        return -step, -alike
+        step = steps.index(_differs(mock, request, moment, world).partition(" ")[0])
+        path = mock.matcher.text.partition("/")[2]
+        return -step, -difflib.SequenceMatcher(None, path, request.path[1:]).ratio()
 
+    host = canonical_host(request.host)
+    near = [mock for mock in mocks.all if covers(mock.matcher.host, host)] or list(mocks.all)
     nearest = [
         {
-            "mock": mock.matcher.text,
+            "mock": mock.name,
             "at": f"{mock.place.file}:{mock.place.line}",
-            "differs": mock.matcher.differs(request),
+            "differs": _differs(mock, request, moment, world),
         }
-        for mock in sorted(mocks.all, key=distance)[:NEAREST_SHOWN]
+        for mock in sorted(near, key=distance)[:NEAREST_SHOWN]
     ]
     return failure(501, "no mock matches this request", request, nearest=nearest)
+
+
+def _differs(mock: Mock, request: Request, moment: Moment, world: World) -> str:
+    """The first thing in which a request differs from what a mock takes, in words."""
+    differs = mock.matcher.differs(request)
+    if differs is not None:
+        return differs
+    if mock.times is not None and world.answered(mock.definition) >= mock.times:
+        return f"times is {mock.times}, and so many requests it has answered"
+    return f"when is false: {mock.when_text}"

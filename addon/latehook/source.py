@@ -44,9 +44,10 @@ class Source:
             value = value[part]
         return value
 
-    def fingerprint(self, path: Path) -> str:
-        """Identifies what is written there."""
-        return hashlib.sha256(encode_json([self.file, self.at(path)])).hexdigest()[:32]
+    def fingerprint(self, *paths: Path) -> str:
+        """Identifies what is written in these places, those that are there."""
+        written = [self.at(path) for path in paths if path in self._lines]
+        return hashlib.sha256(encode_json([self.file, written])).hexdigest()[:32]
 
     def _construct(self, node: Node, path: Path, within: tuple[Node, ...]) -> Any:
         if any(node is outer for outer in within):

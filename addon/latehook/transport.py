@@ -7,6 +7,7 @@ bridge to aiohttp re-quotes URLs (`%2f`), which a signed URL does not survive. H
 import asyncio
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any
@@ -47,8 +48,8 @@ class Transport:
         started_at = self._now()
         try:
             async with asyncio.timeout(outgoing.timeout):
-                status, body = await self._exchange(outgoing)
-            return Outcome(started_at, self._now(), status, None, body)
+                status, retry_after, body = await self._exchange(outgoing)
+            return Outcome(started_at, self._now(), status, None, body, retry_after)
         except TimeoutError:
             error = f"no answer within {outgoing.timeout:g} s"
         except Refused as refused:
@@ -60,18 +61,18 @@ class Transport:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _exchange(self, outgoing: Outgoing) -> tuple[int, bytes]:
+    async def _exchange(self, outgoing: Outgoing) -> tuple[int, str | None, bytes]:
         url = httpx.URL(outgoing.url)
         if reason := self._refusal(url.host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)):
             raise Refused(reason)
         headers = [(name.encode(), value.encode()) for name, value in outgoing.headers]
         request = httpx.Request(outgoing.method, url, headers=headers, content=outgoing.body or None)
-        request.extensions["as_written"] = outgoing.url
+        request.extensions["verify"] = outgoing.verify
         if not any(name.lower() == "user-agent" for name, _ in outgoing.headers):
             request.headers["user-agent"] = "Latehook"
         response = await self._client.send(request, auth=_as_it_is, stream=True)
         try:
-            return response.status_code, await _beginning(response)
+            return response.status_code, response.headers.get("retry-after"), await _beginning(response)
         finally:
             await response.aclose()
 
@@ -99,6 +100,7 @@ class _Bridge(httpx.AsyncBaseTransport):
     def __init__(self, refusal: Refusal) -> None:
         self._refusal = refusal
         self._session: aiohttp.ClientSession | None = None
+        self._contexts: dict[str, ssl.SSLContext] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:
@@ -108,6 +110,7 @@ class _Bridge(httpx.AsyncBaseTransport):
                 headers=list(request.headers.multi_items()),
                 data=request.content or None,
                 allow_redirects=False,
+                ssl=self._verified_by(request.extensions.get("verify", True)),
             )
         except aiohttp.ClientError as error:
             raise httpx.TransportError(_reason(error), request=request) from error
@@ -129,6 +132,13 @@ class _Bridge(httpx.AsyncBaseTransport):
                 auto_decompress=False,
             )
         return self._session
+
+    def _verified_by(self, verify: bool | str) -> bool | ssl.SSLContext:
+        if isinstance(verify, bool):
+            return verify
+        if verify not in self._contexts:
+            self._contexts[verify] = ssl.create_default_context(cafile=verify)
+        return self._contexts[verify]
 
     def _checked_socket(self, address: Any) -> socket.socket:
         """Called with each resolved address just before it is connected to: no name gets round this."""

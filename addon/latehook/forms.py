@@ -1,0 +1,141 @@
+"""PURE: forms, urlencoded and multipart. A multipart body is read as it comes: its files pass, its fields stay."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from latehook.model import FilePart, Parts
+from latehook.sandbox import TextView
+
+FIELD_KEPT = 1024 * 1024
+"""Bytes kept of all of a form's fields together; what is beyond is cut off."""
+
+PARTS_KEPT = 1000
+"""Fields and files of one form that are kept."""
+
+
+class MultipartReader:
+    """Reads a multipart body piece by piece, in memory that its size does not change."""
+
+    def __init__(self, content_type: str) -> None:
+        self._fields: list[tuple[str, str]] = []
+        self._files: list[FilePart] = []
+        self._left = FIELD_KEPT
+        self._parser: MultipartParser | None = None
+        _, options = parse_options_header(content_type)
+        if boundary := options.get(b"boundary"):
+            callbacks: Any = {
+                "on_part_begin": self._begin,
+                "on_header_field": self._header_name,
+                "on_header_value": self._header_value,
+                "on_header_end": self._header_end,
+                "on_headers_finished": self._headers_finished,
+                "on_part_data": self._data,
+                "on_part_end": self._end,
+            }
+            self._parser = MultipartParser(boundary, callbacks)
+
+    def feed(self, data: bytes) -> None:
+        if self._parser is not None:
+            try:
+                self._parser.write(data)
+            except FormParserError:  # malformed: what came before it stays
+                self._parser = None
+
+    def parts(self) -> Parts:
+        return Parts(tuple(self._fields), tuple(self._files))
+
+    def _begin(self) -> None:
+        self._headers: dict[bytes, bytes] = {}
+        self._name = self._value = b""
+
+    def _header_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        self._headers[self._name.lower()] = self._value
+        self._name = self._value = b""
+
+    def _headers_finished(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        self._field = options.get(b"name", b"").decode("utf-8", "replace")
+        self._filename = options.get(b"filename")
+        self._kept = bytearray()
+        self._size = 0
+        self._hash = hashlib.sha256()
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        piece = data[start:end]
+        self._size += len(piece)
+        if self._filename is not None:
+            self._hash.update(piece)
+            return
+        self._kept += piece[: self._left]
+        self._left = max(self._left - len(piece), 0)
+
+    def _end(self) -> None:
+        if len(self._fields) + len(self._files) >= PARTS_KEPT:
+            return
+        if self._filename is None:
+            self._fields.append((self._field, self._kept.decode("utf-8", "replace")))
+            return
+        kind = self._headers.get(b"content-type", b"application/octet-stream").decode("latin-1")
+        filename = self._filename.decode("utf-8", "replace")
+        self._files.append(FilePart(self._field, filename, kind, self._size, self._hash.hexdigest()))
+
+
+def parse(body: bytes, content_type: str) -> Parts:
+    """The fields and files of a form's body; none where it is no form."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        reader = MultipartReader(content_type)
+        reader.feed(body)
+        return reader.parts()
+    if kind == "application/x-www-form-urlencoded":
+        return Parts(tuple(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)))
+    return Parts()
+
+
+def first_of(pairs: Iterable[tuple[str, str]]) -> dict[str, TextView]:
+    """Name → its first value, which also knows all of them (the filter `all`)."""
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return {name: TextView(found[0], every=tuple(found)) for name, found in values.items()}
+
+
+def nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Fields as maps: `a[b]=c` is {a: {b: c}}, `a[]=c` is {a: [c]}. A name that does not fit stays as it is."""
+    form: dict[str, Any] = {}
+    for name, value in first_of(pairs).items():
+        path = _PATH.findall(name) if "[" in name else []
+        if not path or not _place(form, [name.partition("[")[0], *path], value):
+            form[name] = value
+    return form
+
+
+_PATH = re.compile(r"\[([^\[\]]*)\]")
+
+
+def _place(form: dict[str, Any], path: list[str], value: TextView) -> bool:
+    *parts, last = path
+    listed = last == ""
+    if listed:
+        *parts, last = parts
+    holder: Any = form
+    for part in parts:
+        holder = holder.setdefault(part, {})
+        if not isinstance(holder, dict):
+            return False
+    if last == "" or last in holder:
+        return False
+    holder[last] = [TextView(one) for one in value.every] if listed else value
+    return True

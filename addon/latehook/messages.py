@@ -1,0 +1,226 @@
+"""PURE: the messages of a mock made out: its response, and what each webhook says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from latehook import signing
+from latehook.bodies import encode_json
+from latehook.durations import Delay
+from latehook.expressions import render
+from latehook.model import Content, ExpressionError, Headers, Moment, Outgoing, Owed, Place, Response
+from latehook.presets import Schedule, Scheme
+from latehook.sandbox import to_text
+from latehook.scope import JobView, WebhookView, World, scope_of
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+TEXT = "text/plain; charset=utf-8"
+WITHOUT_BODY = (204, 304)
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlan:
+    """A file, read at load."""
+
+    content: bytes
+    filename: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPlan:
+    """A body as a mock describes it: its kind (`json`, `form`, `text`, `file`, `multipart`) and its compiled value."""
+
+    kind: str
+    value: Any
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsePlan:
+    """The response a mock gives."""
+
+    status: Any
+    headers: Any
+    body: BodyPlan | None
+    delay: Delay | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class SignPlan:
+    """How a webhook is signed. `secret` is one or a list; `skew` is the sender's clock error in seconds."""
+
+    scheme: Scheme
+    secret: Any
+    skew: float
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookPlan:
+    """A webhook as a mock describes it. Times are seconds; `reads` are the members of `request` that need its body."""
+
+    to: Any
+    method: str
+    headers: Any
+    query: Any
+    body: BodyPlan | None
+    when: Any
+    event: Any
+    retry: Schedule
+    timeout: float
+    sign: SignPlan | None
+    ordered: bool
+    verify: bool | str
+    place: Place
+    reads: frozenset[str] = field(default_factory=frozenset)
+
+
+def respond(plan: ResponsePlan, head_only: bool, scope: Mapping[str, Any], moment: Moment) -> Response:
+    """The response. ExpressionError names the place of what cannot be made out."""
+    status = _status(plan, scope)
+    body, content_type = (b"", None) if status in WITHOUT_BODY else _body(plan.body, scope, moment)
+    headers = _headers(plan.headers, plan.place, scope, content_type)
+    if status not in WITHOUT_BODY:
+        headers = (*headers, ("content-length", str(len(body))))
+    return Response(status, headers, b"" if head_only else body)
+
+
+def content_of(plan: WebhookPlan, constants: Mapping[str, Any], owed: Owed, moment: Moment, world: World) -> Content:
+    """What the webhook says, decided at its first attempt. ExpressionError: it can never be sent."""
+    scope = _webhook_scope(constants, owed, moment, world)
+    body, content_type = _body(plan.body, scope, moment)
+    query = map_of(render(plan.query, scope), plan.place, "query")
+    return Content(_with_query(owed.webhook.to or "", query), body, content_type)
+
+
+def attempt(
+    plan: WebhookPlan, constants: Mapping[str, Any], owed: Owed, content: Content, moment: Moment, world: World
+) -> Outgoing:
+    """One attempt at a webhook: the same content as at every other; headers, time and signature of this moment."""
+    scope = _webhook_scope(constants, owed, moment, world)
+    headers = _headers(plan.headers, plan.place, scope, content.content_type)
+    url, body = content.url, content.body
+    if plan.sign is not None:
+        signed = _sign(plan.sign, plan.method, owed, content, headers, scope, moment)
+        given = {name.lower() for name, _ in headers}
+        headers = (*headers, *(pair for pair in signed.headers if pair[0].lower() not in given))
+        url, body = signed.url, signed.body
+    return Outgoing(plan.method, url, headers, body, plan.timeout, plan.verify)
+
+
+def map_of(value: Any, place: Place, key: str) -> Mapping[str, Any]:
+    """A rendered value that must be a map; null is an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ExpressionError(place, f"{key} is {encode_json(value).decode()[:80]}, which is not a map")
+    return value
+
+
+def _webhook_scope(constants: Mapping[str, Any], owed: Owed, moment: Moment, world: World) -> dict[str, Any]:
+    webhook, job = owed.webhook, owed.job
+    scope = scope_of(constants, webhook.request or job.request, moment, world)
+    scope["job"] = JobView(job, moment, webhook.stage)
+    scope["webhook"] = WebhookView(webhook.id, owed.attempts + 1, webhook.event)
+    return scope
+
+
+def _status(plan: ResponsePlan, scope: Mapping[str, Any]) -> int:
+    status = render(plan.status, scope)
+    text = to_text(status)
+    if not (text.isascii() and text.isdigit() and 200 <= int(text) <= 599):
+        raise ExpressionError(plan.place, f"status is {text!r}: it must be a number from 200 to 599")
+    return int(text)
+
+
+def _body(plan: BodyPlan | None, scope: Mapping[str, Any], moment: Moment) -> tuple[bytes, str | None]:
+    """A body and the content type that follows from its kind."""
+    if plan is None:
+        return b"", None
+    if plan.kind == "file":
+        return plan.value.content, plan.value.type
+    value = render(plan.value, scope)
+    if plan.kind == "json":
+        try:
+            return encode_json(value), JSON
+        except (ValueError, RecursionError) as error:
+            raise ExpressionError(plan.place, f"this is not JSON: {error}") from None
+    if plan.kind == "form":
+        return urlencode(_pairs(map_of(value, plan.place, "form"))).encode("utf-8", "surrogatepass"), FORM
+    if plan.kind == "multipart":
+        return _multipart(map_of(value, plan.place, "multipart"), f"latehook-{moment.random.getrandbits(96):024x}")
+    return to_text(value).encode("utf-8", "surrogatepass"), TEXT
+
+
+def _multipart(fields: Mapping[str, Any], boundary: str) -> tuple[bytes, str]:
+    """RFC 7578."""
+    body = bytearray()
+    for name, item in ((name, item) for name, value in fields.items() for item in _items(value)):
+        disposition = f'form-data; name="{_quoted(name)}"'
+        if isinstance(item, FilePlan):
+            disposition += f'; filename="{_quoted(item.filename)}"\r\nContent-Type: {item.type}'
+        content = item.content if isinstance(item, FilePlan) else to_text(item).encode("utf-8", "surrogatepass")
+        body += f"--{boundary}\r\nContent-Disposition: {disposition}\r\n\r\n".encode() + content + b"\r\n"
+    body += f"--{boundary}--\r\n".encode()
+    return bytes(body), f"multipart/form-data; boundary={boundary}"
+
+
+def _quoted(name: str) -> str:
+    """As browsers write it: RFC 7578 leaves it open, the HTML standard does not."""
+    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _headers(plan: Any, place: Place, scope: Mapping[str, Any], content_type: str | None) -> Headers:
+    """The headers as written, and the body's content type unless they name one. A null header is left out."""
+    headers = []
+    for name, value in map_of(render(plan, scope), place, "headers").items():
+        for item in [] if value is None else _items(value):
+            text = to_text(item)
+            if any(mark in text for mark in "\r\n\0"):
+                raise ExpressionError(place, f"headers.{name}: {text!r} has a line break, which no header may have")
+            headers.append((name, text))
+    if content_type is not None and not any(name.lower() == "content-type" for name, _ in headers):
+        headers.insert(0, ("content-type", content_type))
+    return tuple(headers)
+
+
+def _items(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of a query or form: null is an empty value, a list is the name several times."""
+    return [(name, to_text(item)) for name, value in fields.items() for item in _items(value)]
+
+
+def _with_query(url: str, fields: Mapping[str, Any]) -> str:
+    """The URL with more parameters behind its own, which stay as they are."""
+    if not fields:
+        return url
+    url, mark, fragment = url.partition("#")
+    joint = "" if url.endswith(("?", "&")) else "&" if "?" in url else "?"
+    return f"{url}{joint}{urlencode(_pairs(fields), quote_via=quote)}{mark}{fragment}"
+
+
+def _sign(
+    plan: SignPlan,
+    method: str,
+    owed: Owed,
+    content: Content,
+    headers: Headers,
+    scope: Mapping[str, Any],
+    moment: Moment,
+) -> signing.Signed:
+    secrets = [to_text(secret) for secret in _items(render(plan.secret, scope)) if secret is not None]
+    if not secrets:
+        raise ExpressionError(plan.place, "sign.secret is null")
+    content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
+    message = signing.Message(owed.webhook.id, moment.now + plan.skew, method, content.url, content.body, content_type)
+    try:
+        return signing.sign(plan.scheme, secrets, message)
+    except signing.SigningError as error:
+        raise ExpressionError(plan.place, str(error)) from None

@@ -1,0 +1,555 @@
+"""The heart: which mock answers, with what, and what follows."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from world import START, Play, play
+
+from latehook.model import State
+
+JOBS = "https://api.slow.example/jobs"
+
+PROVIDER = """
+vars: {verdict: completed}
+mocks:
+  - name: create
+    match: POST https://api.slow.example/jobs
+    when: request.json.audio_url is string
+    job:
+      id: "tr_{{ random.base62(24) }}"
+      vars: {language: "{{ request.json.language_code | default('en') }}"}
+    response:
+      headers: {x-request-id: "{{ uuid() }}"}
+      json: {id: "{{ job.id }}", status: "{{ job.status }}", language: "{{ job.vars.language }}"}
+    stages:
+      - {after: 0s, status: queued}
+      - {after: 10s, status: processing}
+      - {after: 65s, status: "{{ vars.verdict }}", webhook: true}
+    webhook:
+      to: "{{ request.json.webhook_url }}"
+      json: {transcript_id: "{{ job.id }}", status: "{{ job.status }}", language: "{{ job.vars.language }}"}
+  - match: POST https://api.slow.example/jobs
+    response: {status: 422, json: {error: audio_url is required}}
+  - match: GET https://api.slow.example/jobs/{id}
+    lookup: request.path.id
+    response: {json: {id: "{{ job.id }}", status: "{{ job.status }}", done: "{{ job.at.completed | iso8601 }}"}}
+  - match: POST https://api.slow.example/jobs/{id}:cancel
+    lookup: request.path.id
+    when: job.status != 'completed'
+    stages:
+      - after: 0s
+        status: canceled
+        webhook: {to: "{{ job.request.json.webhook_url }}", json: {id: "{{ job.id }}", why: "{{ request.json.why }}"}}
+    response: {json: {status: "{{ job.status }}"}}
+  - match: POST https://api.slow.example/jobs/{id}:cancel
+    lookup: request.path.id
+    response: {status: 409, json: {error: "it is {{ job.status }}"}}
+  - match: GET https://api.slow.example/jobs
+    response: {json: {jobs: "{{ jobs | map(attribute='id') | list }}"}}
+"""
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Play:
+    return play(tmp_path, PROVIDER)
+
+
+@pytest.fixture
+def mocks(tmp_path: Path) -> Callable[..., Play]:
+    return partial(play, tmp_path)
+
+
+def body(answer: Any) -> Any:
+    return json.loads(answer.response.body)
+
+
+def create(provider: Play, **fields: str) -> Any:
+    fields = {"audio_url": "https://a.example/", "webhook_url": "http://app.test/hook", **fields}
+    return provider.ask("POST", JOBS, json.dumps(fields).encode())
+
+
+def test_response_webhook_and_lookup_show_one_id_and_the_same_vars(provider: Play) -> None:
+    created = create(provider, language_code="de")
+
+    id = body(created)["id"]
+    assert id.startswith("tr_")
+    assert len(id) == 27
+    assert body(created) == {"id": id, "status": "queued", "language": "de"}
+    assert json.loads(provider.content(created).body) == {"transcript_id": id, "status": "completed", "language": "de"}
+    assert body(provider.ask("GET", f"{JOBS}/{id}"))["id"] == id
+
+
+def test_a_lookup_changes_at_the_very_moment_a_stage_is_due(provider: Play) -> None:
+    id = body(create(provider))["id"]
+    seen = []
+    for provider.elapsed in (0, 9.999, 10, 64.999, 65, 1000):
+        seen.append(body(provider.ask("GET", f"{JOBS}/{id}")))
+
+    assert [job["status"] for job in seen] == ["queued", "queued", *["processing"] * 2, *["completed"] * 2]
+    assert [job["done"] for job in seen] == [None] * 4 + ["2023-11-14T22:14:25.000Z"] * 2
+
+
+def test_what_does_not_pass_when_is_the_next_mocks(provider: Play) -> None:
+    refused = provider.ask("POST", JOBS, b"{}")
+
+    assert refused.response is not None
+    assert (refused.response.status, refused.started) == (422, None)
+
+
+def test_a_lookup_that_finds_no_job_is_404_in_the_end(provider: Play) -> None:
+    unknown = provider.ask("GET", f"{JOBS}/nobody")
+
+    assert unknown.response is not None
+    assert unknown.response.status == 404
+    assert body(unknown)["error"] == "latehook: there is no job 'nobody'"
+
+
+def test_a_lookups_stages_replace_those_the_job_has_not_reached(provider: Play) -> None:
+    id = body(create(provider))["id"]
+    provider.elapsed = 12
+
+    canceled = provider.ask("POST", f"{JOBS}/{id}:cancel", b'{"why": "too slow"}')
+
+    assert body(canceled) == {"status": "canceled"}
+    assert canceled.changed is not None
+    assert [stage.status for stage in canceled.changed.stages] == ["queued", "processing", "canceled"]
+    assert canceled.kept == 2
+    [webhook] = canceled.changed.webhooks
+    assert (webhook.to, webhook.due) == ("http://app.test/hook", START + 3600 + 12)
+    assert json.loads(provider.content(canceled).body) == {"id": id, "why": "too slow"}
+    provider.elapsed = 100
+    assert body(provider.ask("GET", f"{JOBS}/{id}"))["status"] == "canceled"
+
+
+def test_a_lookup_may_have_a_when_about_its_job(provider: Play) -> None:
+    id = body(create(provider))["id"]
+    provider.elapsed = 65
+
+    late = provider.ask("POST", f"{JOBS}/{id}:cancel")
+
+    assert late.response is not None
+    assert (late.response.status, body(late)) == (409, {"error": "it is completed"})
+
+
+def test_jobs_are_all_jobs_the_newest_first(provider: Play) -> None:
+    ids = [body(create(provider))["id"] for _ in range(3)]
+
+    assert body(provider.ask("GET", JOBS)) == {"jobs": ids[::-1]}
+
+
+def test_the_dials_decide_at_the_request(provider: Play) -> None:
+    provider.vars["verdict"] = "error"
+    created = create(provider)
+    provider.vars["verdict"] = "completed"
+    provider.elapsed = 65
+
+    assert json.loads(provider.content(created).body)["status"] == "error"
+    assert body(provider.ask("GET", f"{JOBS}/{body(created)['id']}"))["status"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("request_body", "method", "path", "differs"),
+    [
+        (b"", "PUT", "/jobs", "method is PUT, not POST"),
+        (b"", "POST", "/job", "path is /job"),
+        (b"{}", "POST", "/upload", "when is false: request.json.file is string"),
+    ],
+)
+def test_an_unmatched_request_is_told_the_nearest_mocks(
+    mocks: Callable[..., Play], request_body: bytes, method: str, path: str, differs: str
+) -> None:
+    file = """
+mocks:
+  - {name: the upload, match: POST api.slow.example/upload, when: request.json.file is string}
+  - {match: POST api.slow.example/jobs}
+  - {match: GET api.other.example/}
+"""
+    answer = mocks(file).ask(method, f"https://api.slow.example{path}", request_body)
+
+    assert answer.response is not None
+    assert answer.response.status == 501
+    told = body(answer)
+    assert told["request"] == {"method": method, "url": f"https://api.slow.example{path}"}
+    assert told["nearest"][0]["differs"] == differs
+    assert told["nearest"][0]["at"].endswith(("mocks.yaml:3", "mocks.yaml:4"))
+    assert len(told["nearest"]) == 2
+
+
+def test_after_so_many_times_the_next_mock_is_tried(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks:
+  - {match: GET api.slow.example/, times: 2, response: {status: 503}}
+  - {match: GET api.slow.example/, response: {status: 200}}
+""")
+
+    answers = [game.ask("GET", "https://api.slow.example/") for _ in range(4)]
+
+    assert [answer.response.status for answer in answers if answer.response] == [503, 503, 200, 200]
+
+
+def test_a_key_that_was_seen_gets_the_same_response_and_no_new_job(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks:
+  - match: POST api.slow.example/pay
+    job: {idempotency_key: "{{ request.headers.idempotency_key }}"}
+    response: {json: {id: "{{ job.id }}"}}
+""")
+    url = "https://api.slow.example/pay"
+
+    first, again, other = (game.ask("POST", url, Idempotency_Key=key) for key in "aab")
+    without = [game.ask("POST", url) for _ in range(2)]
+
+    assert (first.response, again.started) == (again.response, None)
+    assert body(other) != body(first)
+    assert body(without[0]) != body(without[1])
+    assert len(game.stored) == 4
+
+
+def test_head_is_answered_by_a_get_mock_without_body_or_job(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks: [{match: GET api.slow.example/, response: {json: {id: "{{ job.id }}"}}, webhook: {to: "http://app.test/"}}]
+""")
+
+    head = game.ask("HEAD", "https://api.slow.example/")
+
+    assert head.response is not None
+    assert (head.response.status, head.response.body, head.started) == (200, b"", None)
+    assert dict(head.response.headers)["content-length"] == "45"
+
+
+@pytest.mark.parametrize(
+    ("webhook", "content_type", "sent"),
+    [
+        ("json: {a: [1, null, 'x']}", "application/json", b'{"a":[1,null,"x"]}'),
+        ("json: '{{ request.json }}'", "application/json", b'{"n":1}'),
+        ("form: {a: 1, b: [x, y], c: '{{ none }}', d: null}", "application/x-www-form-urlencoded", b"a=1&b=x&b=y&c="),
+        ("form: '{{ request.json }}'", "application/x-www-form-urlencoded", b"n=1"),
+        ("text: 'n is {{ request.json.n }}'", "text/plain; charset=utf-8", b"n is 1"),
+        ("file: report.csv", "text/csv", b"a,b\n"),
+        ("json: 1\n      headers: {Content-Type: application/cloudevents+json}", "application/cloudevents+json", b"1"),
+    ],
+)
+def test_bodies_and_the_content_type_that_follows(
+    mocks: Callable[..., Play], tmp_path: Path, webhook: str, content_type: str, sent: bytes
+) -> None:
+    (tmp_path / "report.csv").write_text("a,b\n")
+    game = mocks(f"""
+mocks:
+  - match: POST api.slow.example/
+    webhook:
+      to: http://app.test/
+      {webhook}
+""")
+
+    attempt = game.attempt(game.ask("POST", "https://api.slow.example/", b'{"n": 1}'))
+
+    assert {name.lower(): value for name, value in attempt.headers}["content-type"] == content_type
+    assert attempt.body == sent
+
+
+def test_a_multipart_body_has_fields_and_files(mocks: Callable[..., Play], tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"%PDF\r\n")
+    game = mocks("""
+mocks:
+  - match: POST api.slow.example/
+    webhook: {to: "http://app.test/", multipart: {id: "{{ job.id }}", doc: {file: a.pdf, filename: "r \\"1\\".pdf"}}}
+""")
+    answer = game.ask("POST", "https://api.slow.example/")
+
+    attempt = game.attempt(answer)
+
+    kind = dict(attempt.headers)["content-type"]
+    boundary = kind.partition("boundary=")[2]
+    assert answer.started is not None
+    assert kind.startswith("multipart/form-data; ")
+    assert attempt.body.decode() == (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="id"\r\n\r\n{answer.started.id}\r\n'
+        f'--{boundary}\r\nContent-Disposition: form-data; name="doc"; filename="r %221%22.pdf"\r\n'
+        f"Content-Type: application/pdf\r\n\r\n%PDF\r\n\r\n--{boundary}--\r\n"
+    )
+
+
+def test_a_query_is_added_to_the_urls_own_beside_any_body(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks:
+  - match: POST api.slow.example/
+    webhook:
+      to: "{{ request.query.cb }}"
+      query: {b: "x y&z", none: "{{ request.json.none }}", left_out: null}
+      text: body
+""")
+
+    attempt = game.attempt(game.ask("POST", "https://api.slow.example/?cb=http://app.test/p%2561th?a%3D1%23top"))
+
+    assert attempt.url == "http://app.test/p%61th?a=1&b=x%20y%26z&none=#top"
+    assert attempt.body == b"body"
+
+
+def test_a_null_header_is_left_out_and_a_list_is_sent_several_times(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+defaults: {webhook: {headers: {x-gone: default, x-kept: default}}}
+mocks:
+  - match: POST api.slow.example/
+    webhook: {to: "http://app.test/", headers: {x-gone: null, x-null: "{{ request.json.none }}", x-list: [a, b]}}
+""")
+
+    attempt = game.attempt(game.ask("POST", "https://api.slow.example/"))
+
+    assert attempt.headers == (("x-kept", "default"), ("x-list", "a"), ("x-list", "b"))
+
+
+def test_a_header_cannot_be_split(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks: [{match: POST api.slow.example/, response: {headers: {x-echo: "{{ request.json.a }}"}}}]
+""")
+
+    answer = game.ask("POST", "https://api.slow.example/", b'{"a": "x\\r\\nset-cookie: y"}')
+
+    assert answer.response is not None
+    assert answer.response.status == 500
+    assert "mocks.yaml:2: mocks[0].response: headers.x-echo:" in body(answer)["error"]
+
+
+def test_an_expression_that_fails_is_a_500_with_its_place_and_no_job(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks:
+  - match: POST api.slow.example/
+    response: {json: {n: "{{ request.json.n + 1 }}"}}
+    webhook: {to: "http://app.test/"}
+""")
+
+    answer = game.ask("POST", "https://api.slow.example/")
+
+    assert answer.response is not None
+    assert (answer.response.status, answer.started) == (500, None)
+    assert "mocks.yaml:4: mocks[0].response.json.n: the expression failed: " in body(answer)["error"]
+
+
+@pytest.mark.parametrize(
+    ("to", "state", "reason"),
+    [
+        ('"{{ request.json.none }}"', State.SKIPPED, "its `to` is null"),
+        ('"{{ request.json.bad }}"', State.FAILED, "its `to` is 'app:8000', which is not a URL"),
+        ('"http://app.test/"\n      when: request.json.none', State.SKIPPED, "its `when` is false"),
+    ],
+)
+def test_a_webhook_with_nowhere_to_go_says_why(mocks: Callable[..., Play], to: str, state: State, reason: str) -> None:
+    game = mocks(f"""
+mocks:
+  - match: POST api.slow.example/
+    webhook:
+      to: {to}
+""")
+
+    answer = game.ask("POST", "https://api.slow.example/", b'{"bad": "app:8000"}')
+
+    assert answer.started is not None
+    [webhook] = answer.started.webhooks
+    assert webhook.state is state
+    assert (webhook.reason or "").startswith(reason)
+
+
+def test_each_of_several_targets_has_its_own_webhook(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks: [{match: POST api.slow.example/, webhook: {to: "{{ request.json.urls }}", event: done}}]
+""")
+
+    answer = game.ask("POST", "https://api.slow.example/", b'{"urls": ["http://a.test/", null, "http://b.test/"]}')
+
+    assert answer.started is not None
+    webhooks = answer.started.webhooks
+    assert [webhook.to for webhook in webhooks] == ["http://a.test/", None, "http://b.test/"]
+    assert [webhook.event for webhook in webhooks] == ["done"] * 3
+    assert len({webhook.id for webhook in webhooks}) == 3
+
+
+def test_a_stage_says_what_differs_from_the_mocks_webhook(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+defaults: {webhook: {timeout: 3s, headers: {x-a: default}}}
+mocks:
+  - match: POST api.slow.example/
+    webhook: {to: "http://app.test/", headers: {x-b: base}, json: {status: "{{ job.status }}"}}
+    stages:
+      - {status: started, webhook: true}
+      - {after: 5s, status: done, webhook: {method: PUT, headers: {x-b: stage}, form: {e: "{{ webhook.event }}"}}}
+""")
+    answer = game.ask("POST", "https://api.slow.example/")
+
+    first, second = game.attempt(answer, 0), game.attempt(answer, 1)
+
+    assert (first.method, first.timeout, first.body) == ("POST", 3.0, b'{"status":"started"}')
+    assert (second.method, second.timeout, second.body) == ("PUT", 3.0, b"e=done")
+    assert dict(first.headers)["x-b"] == "base"
+    assert dict(second.headers) == {
+        "content-type": "application/x-www-form-urlencoded",
+        "x-a": "default",
+        "x-b": "stage",
+    }
+
+
+def test_delays_are_drawn_at_the_request_and_no_stage_is_before_the_last(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks:
+  - match: POST api.slow.example/
+    response: {delay: {uniform: [1s, 2s]}}
+    stages:
+      - {after: {uniform: [5s, 10s]}, status: a}
+      - {after: {lognormal: {median: 60s, sigma: 0.3}}, status: b}
+      - {after: 1s, status: c}
+""")
+
+    answers = [game.ask("POST", "https://api.slow.example/") for _ in range(20)]
+    dues = [[stage.due - START - 3600 for stage in answer.started.stages] for answer in answers if answer.started]
+
+    assert all(1 <= answer.delay <= 2 for answer in answers)
+    assert all(5 <= a <= 10 and a <= b == c for a, b, c in dues)
+    assert len({b for _, b, _ in dues}) == 20
+
+
+def test_before_response_is_due_at_once(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks: [{match: POST api.slow.example/, webhook: {after: before-response, to: "http://app.test/"}}]
+""")
+
+    answer = game.ask("POST", "https://api.slow.example/")
+
+    assert answer.started is not None
+    assert [(webhook.before_response, webhook.due) for webhook in answer.started.webhooks] == [(True, START + 3600)]
+
+
+@pytest.mark.parametrize(
+    ("source", "content_type", "sent"),
+    [
+        ("request.json.cb.url", "application/json", b'{"cb": {"url": "http://app.test/"}}'),
+        (
+            "request.form['cb[url]'] or request.form.cb.url",
+            "application/x-www-form-urlencoded",
+            b"cb[url]=http://app.test/",
+        ),
+        ("request.query.cb", "text/plain", b""),
+        ("request.headers.x_callback", "text/plain", b""),
+        (
+            "(request.form.payload | from_json).url",
+            "application/x-www-form-urlencoded",
+            b'payload={"url":"http://app.test/"}',
+        ),
+        (
+            "request.form.cb",
+            "multipart/form-data; boundary=b",
+            b'--b\r\ncontent-disposition: form-data; name="f"; filename="a"\r\n\r\n...\r\n'
+            b'--b\r\ncontent-disposition: form-data; name="cb"\r\n\r\nhttp://app.test/\r\n--b--\r\n',
+        ),
+    ],
+)
+def test_a_callback_url_may_come_from_anywhere_in_the_request(
+    mocks: Callable[..., Play], source: str, content_type: str, sent: bytes
+) -> None:
+    game = mocks(f"""
+mocks:
+  - match: POST api.slow.example/
+    webhook: {{to: "{{{{ {source} }}}}"}}
+""")
+
+    answer = game.ask(
+        "POST",
+        "https://api.slow.example/?cb=http://app.test/",
+        sent,
+        Content_Type=content_type,
+        X_Callback="http://app.test/",
+    )
+
+    assert answer.started is not None
+    assert [webhook.to for webhook in answer.started.webhooks] == ["http://app.test/"]
+
+
+def test_a_callback_url_may_come_from_an_earlier_request(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks:
+  - {match: POST api.slow.example/hooks, name: register, job: {}}
+  - match: POST api.slow.example/jobs
+    webhook: {to: "{{ jobs | selectattr('request.path', 'equalto', '/hooks') | map(attribute='request.json.url') | list }}"}
+""")
+    for url in (b'{"url": "http://a.test/"}', b'{"url": "http://b.test/"}'):
+        game.ask("POST", "https://api.slow.example/hooks", url)
+
+    answer = game.ask("POST", JOBS)
+
+    assert answer.started is not None
+    assert [webhook.to for webhook in answer.started.webhooks] == ["http://b.test/", "http://a.test/"]
+
+
+def test_files_are_known_by_name_size_and_hash(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks:
+  - match: POST api.slow.example/
+    response: {json: "{{ request.files.doc }}"}
+""")
+    sent = (
+        b'--b\r\nContent-Disposition: form-data; name="doc"; filename="a \xc3\xab.pdf"\r\nContent-Type: application/pdf\r\n'
+        b"\r\nabc\r\n--b--\r\n"
+    )
+
+    answer = game.ask("POST", "https://api.slow.example/", sent, Content_Type="multipart/form-data; boundary=b")
+
+    assert body(answer) == {
+        "filename": "a ë.pdf",
+        "type": "application/pdf",
+        "size": 3,
+        "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    }
+
+
+def test_a_job_keeps_a_body_only_if_something_will_ask_for_it(mocks: Callable[..., Play]) -> None:
+    plain = """
+mocks: [{match: POST api.slow.example/, webhook: {to: "{{ request.json.url }}", json: {id: "{{ job.id }}"}}}]
+"""
+    asking = plain.replace('id: "{{ job.id }}"', 'n: "{{ request.json.n }}"')
+    sent = b'{"url": "http://app.test/", "n": 1}'
+
+    forgets = mocks(plain).ask("POST", "https://api.slow.example/", sent)
+    keeps = mocks(asking).ask("POST", "https://api.slow.example/", sent)
+
+    assert forgets.started is not None
+    assert keeps.started is not None
+    assert (forgets.started.request.body, forgets.started.request.size) == (None, len(sent))
+    assert keeps.started.request.body == sent
+
+
+def test_every_attempt_says_the_same_with_headers_of_its_own(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks:
+  - match: POST api.slow.example/
+    webhook:
+      to: http://app.test/
+      headers: {x-attempt: "{{ webhook.attempt }}", x-id: "{{ webhook.id }}", x-now: "{{ now | unix }}"}
+      json: {now: "{{ now }}", nonce: "{{ uuid() }}"}
+      sign: {scheme: stripe, secret: s}
+""")
+    answer = game.ask("POST", "https://api.slow.example/")
+    content = game.content(answer)
+
+    first = game.attempt(answer, number=1, content=content)
+    game.elapsed = 60
+    second = game.attempt(answer, number=2, content=content)
+
+    assert first.body == second.body == content.body
+    headers = [dict(first.headers), dict(second.headers)]
+    assert [h["x-attempt"] for h in headers] == ["1", "2"]
+    assert [int(h["x-now"]) - START for h in headers] == [0, 60]
+    assert headers[0]["x-id"] == headers[1]["x-id"]
+    assert headers[0]["Stripe-Signature"] != headers[1]["Stripe-Signature"]
+
+
+def test_the_same_seed_and_requests_give_the_same_bytes(tmp_path: Path) -> None:
+    def run(seed: int) -> list[bytes]:
+        game = play(tmp_path, PROVIDER)
+        game.random.seed(seed)
+        answers = [create(game) for _ in range(3)]
+        return [*(answer.response.body for answer in answers), *(game.content(answer).body for answer in answers)]
+
+    assert run(7) == run(7)
+    assert run(7) != run(8)
