@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Template, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2.runtime import Context
 
 from latehook.model import ExpressionError, MocksError, Place
 from latehook.sandbox import Sandbox, plain
@@ -28,9 +29,10 @@ class Expression:
 
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         """The value: of its own type where the text is one expression, else text. ExpressionError has the place."""
-        context = self._template.new_context(scope, shared=True)  # type: ignore[arg-type]
+        template = self._template
+        context = Context(template.environment, scope, template.name, template.blocks)  # type: ignore[arg-type]
         try:
-            written = list(self._template.root_render_func(context))
+            written = list(template.root_render_func(context))
             return plain(context.vars["value"]) if self._is_value else "".join(written)
         except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise ExpressionError(self.place, f"the expression failed: {error}") from None

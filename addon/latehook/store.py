@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from latehook.model import Content, Job, LatehookError, Outcome, Owed, State, Webhook
 
