@@ -14,12 +14,15 @@ from latehook.service import Mock, Mocks
 from latehook.source import Source
 
 
-def load(files: Sequence[Path], env: Mapping[str, str]) -> Mocks:
-    """The mocks of all files, in order. MocksError for the first thing that is wrong."""
+def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None = None) -> Mocks:
+    """The mocks of all files, in order. MocksError for the first thing that is wrong.
+
+    A variable that is not in `env` and has no default is an error, or is put into `missing` where that is given.
+    """
     sources = [_read(file) for file in files]
     converted = [entries.convert(source) for source in sources]
     dials = {name: value for file in converted for name, value in file.vars.items()}
-    compiler = Compiler(env)
+    compiler = Compiler(env, missing)
     names: Names = {"vars": dict.fromkeys(dials)}
     job_vars = _job_vars(converted)
     compilers = [
