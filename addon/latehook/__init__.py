@@ -2,7 +2,7 @@
 
 Rooms, top to bottom; imports go down only:
 addon (mitmproxy's hooks) · guard (what is intercepted) · layers (mitmproxy's HTTP layers, ours) · flows (who looks)
-engine (every operation) · delivery (attempts) · transport (the HTTP client) · schedule (what is due when)
-store (SQLite) · reload (hot edits) · options (--set) · mocksfile (data to mocks) · source (YAML to data)
+engine (every operation) · options (--set) · delivery (attempts) · transport (the HTTP client)
+schedule (what is due when) · store (SQLite) · reload (hot edits) · mocksfile (data to mocks) · source (YAML to data)
 service (the pure heart) · scope (what expressions see) · expressions · sandbox · matching · bodies · model (the words)
 """

@@ -1,6 +1,7 @@
 """mitmproxy's hooks, thin: a flow becomes a request, a response becomes a flow's. And the door that puts them there."""
 
 import asyncio
+import gc
 import hashlib
 import logging
 import os
@@ -97,6 +98,7 @@ class Latehook:
         except LatehookError as error:
             sys.exit(f"latehook: {error}")
         self._started = True
+        gc.freeze()  # what is loaded stays: looking through all of it would stop the loop for tens of milliseconds
         self._look_around()
         log.info("latehook: ready for %s", self._named_hosts())
 
@@ -177,6 +179,7 @@ class Latehook:
     def _halt(self, exchange: Exchange) -> None:
         """Where nobody looks, a mocked request's flow stops here."""
         if self._attention.none and exchange.stays:
+            exchange.unseen = True
             raise exceptions.AddonHalt
 
     async def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
