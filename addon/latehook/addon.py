@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
@@ -19,7 +19,7 @@ from mitmproxy.addonmanager import Loader
 from latehook import flows, options, service
 from latehook.engine import Engine
 from latehook.forms import MultipartReader
-from latehook.guard import Guard
+from latehook.guard import Guard, Shut
 from latehook.layers import Exchange, Upload
 from latehook.messages import JSON
 from latehook.model import LatehookError, Request, Response
@@ -53,10 +53,16 @@ class Door:
             flows.place(ctx.master, latehook, first=False)
             latehook.configure(set(ctx.options.keys()))
         except LatehookError as error:
-            sys.exit(f"latehook: {error}")
+            _end(str(error))
         except BaseException as error:  # mitmproxy would go on without us, and let the requests through
             log.debug("latehook: cannot start", exc_info=True)
-            sys.exit(f"latehook: cannot start: {type(error).__name__}: {error}")
+            _end(f"cannot start: {type(error).__name__}: {error}")
+
+
+def _end(reason: str) -> NoReturn:
+    """End the start. While mitmproxy winds down it still serves for a moment: nothing may leave in it."""
+    ctx.master.addons.chain = [Shut(), *ctx.master.addons.chain]
+    sys.exit(f"latehook: {reason}")
 
 
 class Latehook:
@@ -96,7 +102,7 @@ class Latehook:
         try:
             options.check_names(ctx.options.deferred)
         except LatehookError as error:
-            sys.exit(f"latehook: {error}")
+            _end(str(error))
         self._started = True
         gc.freeze()  # what is loaded stays: looking through all of it would stop the loop for tens of milliseconds
         self._look_around()
@@ -116,7 +122,7 @@ class Latehook:
         reload.load()
         self.engine.delivery.workers = parsed.workers
         if not self._started:  # a clock and a source of chance are not changed under way
-            self.engine.clock.speed = parsed.speed
+            self.engine.clock.run(parsed.speed)
             self.engine.random.seed(parsed.seed)
         if self._watching is not None:
             self._watching.cancel()

@@ -179,6 +179,15 @@ class Guard:
         return list(proxyserver.listen_addrs()) if proxyserver else []
 
 
+class Shut:
+    """Where Latehook could not start: nothing leaves for anywhere."""
+
+    name = "latehook-shut"
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        data.server.error = "latehook: could not start"
+
+
 class LazyWhereMocked:
     """mitmproxy's options for one connection: `lazy` where its destination may be mocked, else as they are.
 
