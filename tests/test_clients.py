@@ -196,6 +196,17 @@ def test_an_upload_whose_length_is_not_told_beforehand_is_read_whole(client: str
     assert after.json["order"] == 18
 
 
+def test_trailers_behind_a_chunked_body_do_no_harm(proxy: Proxy) -> None:
+    head = f"POST http://{HOST}/jobs HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: chunked\r\n"
+    body = '\r\n9\r\n{"order":\r\n3\r\n17}\r\n0\r\nx-checksum: 1\r\nx-more: 2\r\n\r\n'
+    with socket.create_connection(("127.0.0.1", proxy.port), 15) as connection:
+        connection.sendall(f"{head}{body}{head}connection: close\r\n{body}".encode())
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert received.count(b"HTTP/1.1 200 OK\r\n") == 2
+    assert received.count(b'"order":17,"size":12') == 2
+
+
 @each(["curl", "curl-http2", "requests", "httpx", "httpx-http2"])
 def test_a_client_that_expects_100_continue_gets_its_answer(client: str, scheme: str, proxy: Proxy) -> None:
     run = Run(proxy, client, scheme)

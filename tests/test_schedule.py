@@ -1,57 +1,14 @@
 """What is due when, on a real event loop whose time jumps to the next timer: hours pass at once."""
 
 import asyncio
-import selectors
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
+import jumping
+from jumping import NOON, JumpingLoop, Wall
 from latehook.schedule import LONGEST_SLEEP, Clock, Schedule
-
-NOON = 1_800_000_000.0
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """When nothing is left to do but to wait, the waiting is over."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.timers: list[asyncio.TimerHandle] = []
-        super().__init__(_Jumps(self))
-
-    def time(self) -> float:
-        return self.now
-
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any, **options: Any) -> asyncio.TimerHandle:
-        timer = super().call_at(when, callback, *args, **options)
-        self.timers.append(timer)
-        return timer
-
-    @property
-    def running_timers(self) -> int:
-        return sum(not timer.cancelled() and timer.when() > self.now for timer in self.timers)
-
-
-class _Jumps(selectors.DefaultSelector):
-    def __init__(self, loop: JumpingLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> Any:
-        assert timeout is not None, "nothing will ever happen any more"
-        self._loop.now += timeout
-        return super().select(0)
-
-
-class Wall:
-    """The machine's clock: it goes with the loop's time, until somebody sets it."""
-
-    def __init__(self) -> None:
-        self.offset = NOON
-
-    def __call__(self) -> float:
-        return asyncio.get_running_loop().time() + self.offset
 
 
 class Bench:
@@ -72,13 +29,9 @@ class Bench:
         return loop
 
 
-Act = Callable[[Bench], Awaitable[None]]
-
-
-def run(act: Act) -> Bench:
+def run(act: Callable[[Bench], Coroutine[Any, Any, None]]) -> Bench:
     bench = Bench()
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        runner.run(act(bench))  # type: ignore[arg-type]
+    jumping.run(act(bench))
     return bench
 
 

@@ -1,11 +1,11 @@
 """PURE, the heart: what the third party would do. Mocks, a request, a moment and the jobs so far in; an answer out."""
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
@@ -325,7 +325,12 @@ def _first_state(url: str | None, wanted: bool) -> tuple[State, str | None]:
 
 
 def is_url(text: str) -> bool:
-    return re.match(r"https?://[^/?#\s]+", text, re.IGNORECASE) is not None
+    """Whether a webhook could be sent there."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bracket or a port that is none
+        return False
 
 
 def _unmatched(mocks: Mocks, request: Request, moment: Moment, world: World) -> Response:

@@ -182,7 +182,7 @@ class _Answer(httpx.AsyncByteStream):
             raise httpx.ReadError(_reason(error)) from error
 
     async def aclose(self) -> None:
-        self._answer.close() if not self._answer.content.at_eof() else self._answer.release()
+        self._answer.release()  # it closes the connection, unless all of the answer was read
 
 
 def _reason(error: aiohttp.ClientError) -> str:
