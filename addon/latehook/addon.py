@@ -10,10 +10,11 @@ import time
 from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from latehook import flows, options, service
 from latehook.engine import Engine
@@ -50,10 +51,25 @@ class Door:
             flows.place(ctx.master, latehook, first=False)
             latehook.configure(set(ctx.options.keys()))
         except LatehookError as error:
-            sys.exit(f"latehook: {error}")
+            _give_up(str(error))
         except BaseException as error:  # mitmproxy would go on without us, and let the requests through
             log.debug("latehook: cannot start", exc_info=True)
-            sys.exit(f"latehook: cannot start: {type(error).__name__}: {error}")
+            _give_up(f"cannot start: {type(error).__name__}: {error}")
+
+
+def _give_up(reason: str) -> NoReturn:
+    addons = ctx.master.addons
+    addons.chain = [Shut(), *addons.chain]
+    sys.exit(f"latehook: {reason}")
+
+
+class Shut:
+    """What stays of a start that failed: mitmproxy still serves who has connected meanwhile, and nothing may leave."""
+
+    name = "latehook-shut"
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        data.server.error = "latehook: the start has failed"
 
 
 class Latehook:
