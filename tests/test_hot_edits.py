@@ -161,7 +161,7 @@ def test_a_file_that_is_removed_and_written_anew_is_read_again(edits: Edits) -> 
 
 
 def test_a_job_keeps_what_it_started_with(edits: Edits) -> None:
-    edits.edit(edits.text("old", after="1500ms"))
+    edits.edit(edits.text("old", after="1200ms"))
     edits.post()
     old = edits.runs
 
@@ -173,7 +173,7 @@ def test_a_job_keeps_what_it_started_with(edits: Edits) -> None:
 
 
 def test_a_retry_too_keeps_what_its_job_started_with(edits: Edits) -> None:
-    edits.edit(edits.text("failing", retry="1200ms"))
+    edits.edit(edits.text("failing", retry="800ms"))
     path = f"/failing/{edits.runs + 1}"
 
     def fail_once(handler: Handler, number: int) -> None:
@@ -218,7 +218,7 @@ def _write(edits: Edits, text: str, says: str) -> None:
 
 @pytest.mark.parametrize("change", [_touch, _break, _mend, _delete], ids=["touch", "break", "mend", "delete"])
 def test_an_edit_of_mock_py_loses_nothing_that_is_pending(edits: Edits, change: Callable[[Edits], None]) -> None:
-    edits.edit(edits.text("pending", after="1500ms"))
+    edits.edit(edits.text("pending", after="1200ms"))
     edits.post()
     pending = edits.runs
 

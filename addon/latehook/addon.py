@@ -20,7 +20,7 @@ from latehook import flows, options, service
 from latehook.engine import Engine
 from latehook.forms import MultipartReader
 from latehook.guard import Guard, Shut
-from latehook.layers import Exchange, Upload
+from latehook.layers import RESPONSE, RESPONSE_HEADERS, Exchange, Upload
 from latehook.messages import JSON
 from latehook.model import LatehookError, Request, Response
 from latehook.reload import Reload
@@ -74,7 +74,7 @@ class Latehook:
         logging.getLogger("latehook").setLevel(logging.INFO)
         self._beside = beside
         self._env = dict(os.environ)
-        self._attention = flows.Attention(acts=True, looks=True, lists=True)
+        self._attention = flows.Attention(acts=True, looks=True, lists=True, prints=True)
         self._watching: asyncio.Task[None] | None = None
         self._started = False
         self.guard = Guard(_not_contacted)
@@ -170,10 +170,10 @@ class Latehook:
         self._halt(exchange)
 
     def response(self, flow: http.HTTPFlow) -> None:
-        self._halt(self.guard.exchange(flow))
+        self._halt(self.guard.exchange(flow), at_end=True)
 
     def error(self, flow: http.HTTPFlow) -> None:
-        self._halt(self.guard.exchange(flow))
+        self._halt(self.guard.exchange(flow), at_end=True)
 
     def update(self, flows: Sequence[Any]) -> None:
         """mitmproxy tells all addons of every change of a flow; only a list of flows wants to know."""
@@ -182,11 +182,13 @@ class Latehook:
         if all(isinstance(flow, http.HTTPFlow) and self.guard.exchange(flow).stays for flow in flows):
             raise exceptions.AddonHalt
 
-    def _halt(self, exchange: Exchange) -> None:
-        """Where nobody looks, a mocked request's flow stops here."""
-        if self._attention.none and exchange.stays:
-            exchange.unseen = True
-            raise exceptions.AddonHalt
+    def _halt(self, exchange: Exchange, at_end: bool = False) -> None:
+        """Where nobody looks, a mocked request's flow stops here; where it is only printed, until it has ended."""
+        attention = self._attention
+        if exchange.stays and not (attention.acts or attention.looks):
+            exchange.unheard = RESPONSE_HEADERS if attention.prints else RESPONSE
+            if not (at_end and attention.prints):
+                raise exceptions.AddonHalt
 
     async def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
         """The response; None where the request is forwarded."""

@@ -211,9 +211,9 @@ class Engine:
         assert commit is not None
         try:
             self._store.commit()
-        except StoreError as error:
+        except Exception as error:  # whatever it is: nobody may wait for this commit for ever
             commit.set_exception(error)
-            commit.exception()  # it is seen here: nobody may be waiting
+            commit.exception()  # it is seen here, where nobody waits
         else:
             commit.set_result(None)
 

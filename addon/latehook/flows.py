@@ -15,15 +15,14 @@ _SAVING = ("save_stream_file", "hardump")
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Who sees flows besides Latehook: `acts` may change them, `looks` shows or saves them, `lists` keeps a list."""
+    """Who sees flows besides Latehook: `acts` may change them, `looks` shows or saves each step of them, `lists` keeps
+    a list, `prints` writes them out when they have ended.
+    """
 
     acts: bool
     looks: bool
     lists: bool
-
-    @property
-    def none(self) -> bool:
-        return not (self.acts or self.looks)
+    prints: bool
 
 
 def attention(master: Master) -> Attention:
@@ -37,8 +36,9 @@ def attention(master: Master) -> Attention:
     prints = master.addons.get("dumper") is not None and options.flow_detail > 0
     return Attention(
         acts=is_set(_ACTING) or len(options.scripts) > 1 or any(map(_is_foreign, master.addons.chain)),
-        looks=lists or prints or is_set(_SAVING),
+        looks=lists or is_set(_SAVING),
         lists=lists,
+        prints=prints,
     )
 
 

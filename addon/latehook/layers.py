@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from mitmproxy import http
 from mitmproxy.net.http.http1 import connection_close
 from mitmproxy.proxy import events
+from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layer import Layer, NextLayer
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http._events import RequestData, RequestEndOfMessage
@@ -21,6 +22,9 @@ from mitmproxy.proxy.layers.http._http1 import Http1Server
 
 from latehook.bodies import KEPT
 from latehook.forms import MultipartReader
+
+RESPONSE_HEADERS = (HttpResponseHeadersHook,)
+RESPONSE = (HttpResponseHeadersHook, HttpResponseHook)
 
 Commands = Generator[Any, Any, Any]
 
@@ -57,14 +61,14 @@ class Upload:
 class Exchange:
     """What is known of one request on its way: `host` and `port` are those it is mocked by.
 
-    `unseen`: nobody but Latehook looks at it.
+    `unheard`: the hooks of its response that nobody would hear.
     """
 
     mocked: bool
     host: str = ""
     port: int = 0
     forward: bool = False
-    unseen: bool = False
+    unheard: tuple[type[StartHook], ...] = ()
     upload: Upload = field(default_factory=Upload)
 
     @property
@@ -102,7 +106,7 @@ class Stream(HttpStream):
             reply = None if self._is_unheard(command) else (yield command)
 
     def _is_unheard(self, command: Any) -> bool:
-        return isinstance(command, _OF_RESPONSES) and self.policy.exchange(self.flow).unseen
+        return isinstance(command, StartHook) and isinstance(command, self.policy.exchange(self.flow).unheard)
 
     def check_body_size(self, request: bool) -> Commands:
         if self._stays:
@@ -153,7 +157,6 @@ class Stream(HttpStream):
             yield from as_usual()
 
 
-_OF_RESPONSES = (HttpResponseHeadersHook, HttpResponseHook)
 _HTTP1 = (b"HTTP/1.1", b"HTTP/1.0")
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -201,12 +202,15 @@ async def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under a minute, rougher numbers")
     scale = SCALE[parser.parse_args().quick]
+    busy = os.getloadavg()[0]
     rows = []
     with tempfile.TemporaryDirectory(prefix="latehook-bench-") as folder:
         for measure in (throughput, paced, burst, memory):
             rows += await measure(Path(folder), scale)
             print(f"{measure.__name__}: done", file=sys.stderr)
     _print(rows)
+    if busy > os.cpu_count() / 2:
+        print(f"\nThe machine was busy before the start (load {busy:.1f} on {os.cpu_count()} cores): measure again.")
     return 1 if any(row.missed for row in rows) else 0
 
 
