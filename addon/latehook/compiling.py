@@ -13,7 +13,7 @@ from latehook import matching, presets, signing
 from latehook.durations import Delay, seconds
 from latehook.entries import Bodies, DelayEntry, JobEntry, MockEntry, ResponseEntry, RetryEntry, SignEntry, WebhookEntry
 from latehook.expressions import Compiler, Names, nearest, roots_of
-from latehook.messages import BodyPlan, FilePlan, ResponsePlan, SignPlan, WebhookPlan
+from latehook.messages import METHOD, BodyPlan, FilePlan, ResponsePlan, SignPlan, WebhookPlan
 from latehook.model import MocksError, Place
 from latehook.scope import AT_LOAD, AT_REQUEST, COMPLETED, JOB, WEBHOOK, body_members
 from latehook.service import JobPlan, Mock, StagePlan, is_url
@@ -187,7 +187,7 @@ class MockCompiler:
                 raise self._error((*at, "webhook", "after"), "the stage has its own `after`: write it there")
             webhook = self._webhook([*base, ((*at, "webhook"), stage.webhook)])
         elif stage.webhook:
-            if len(base) == 1:
+            if len(base) == 1 and self._defaults[1].to is UNSET:
                 raise self._error((*at, "webhook"), "`true` means the mock's own `webhook`, and it has none")
             webhook = self._webhook(base)
         status = None if stage.status is UNSET else self._compile(stage.status, (*at, "status"), self._with_job)
@@ -202,13 +202,14 @@ class MockCompiler:
         query = self._layered([(at, entry.query) for at, entry in _given(layers, "query")], self._in_webhook)
         body = self._body(layers, self._in_webhook)
         sign = self._sign(*_pick(layers, "sign"))
-        later = roots_of([headers, query, body.value if body else None, sign.secret if sign else None])
+        method = self._method(*_pick(layers, "method", "POST"))
+        later = roots_of([headers, query, method, body.value if body else None, sign.secret if sign else None])
         self._note_later(later)
         when_at, when = _pick(layers, "when")
         event_at, event = _pick(layers, "event", None)
         return WebhookPlan(
             to=self._to(to, to_at),
-            method=self._method(*_pick(layers, "method", "POST")),
+            method=method,
             headers=headers,
             query=query,
             body=body,
@@ -230,11 +231,11 @@ class MockCompiler:
                 raise self._error(at, f"{url!r} is not a URL: write http://host[:port]/path")
         return compiled
 
-    def _method(self, at: At, method: str) -> str:
-        method = str(self._constant(method, at))
-        if not re.fullmatch(r"[A-Za-z]+", method):
-            raise self._error(at, f"{method!r} is not a method: write GET, POST, PUT, PATCH or DELETE")
-        return method.upper()
+    def _method(self, at: At, method: str) -> Any:
+        compiled = self._compile(method, at, self._in_webhook)
+        if not callable(compiled) and not METHOD.fullmatch(str(compiled)):
+            raise self._error(at, f"{compiled!r} is not a method: write GET, POST, PUT, PATCH or DELETE")
+        return compiled
 
     def _timeout(self, at: At, timeout: Any) -> float:
         value = self._seconds(timeout, at)
