@@ -285,10 +285,14 @@ class MockCompiler:
         scheme = replace(scheme, **given)
         self._check_scheme(scheme, sign, at)
         secret = self._compile(sign.secret, (*at, "secret"), self._in_webhook)
-        skew = sign.skew
-        negative = isinstance(skew, str) and skew.startswith("-")
-        after = 0.0 if skew is UNSET else self._seconds(skew[1:] if negative else skew, (*at, "skew"))  # type: ignore[index]
-        return SignPlan(scheme, secret, -after if negative else after, self._place(at))
+        return SignPlan(scheme, secret, self._skew(sign.skew, (*at, "skew")), self._place(at))
+
+    def _skew(self, skew: Any, at: At) -> float:
+        """A duration that may be less than nothing: a clock that is slow."""
+        if skew is UNSET:
+            return 0.0
+        text = str(self._constant(skew, at)).strip()
+        return -self._seconds(text[1:], at) if text.startswith("-") else self._seconds(text, at)
 
     def _check_scheme(self, scheme: presets.Scheme, sign: SignEntry, at: At) -> None:
         known = {
