@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
+
 from harness import Proxy, Receiver, mitmdump, receiver
 
 

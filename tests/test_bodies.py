@@ -76,7 +76,7 @@ def test_text_follows_the_charset() -> None:
         text(b"x", 1, "", "text/plain; charset=klingon")
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"1" * 10_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"1" * 10_000, b"NaN", b"[Infinity]"])
 def test_what_is_not_json_is_null(body: bytes) -> None:
     assert parse_json(body, len(body), "") is None
 

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable
 
 import pytest
+
 from harness import HOST, Proxy, Receiver, curl
 
 

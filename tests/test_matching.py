@@ -2,7 +2,7 @@
 
 import pytest
 
-from latehook.matching import Hosts, canonical_host, parse
+from latehook.matching import Hosts, PathTree, canonical_host, parse
 from latehook.model import Request
 
 
@@ -48,7 +48,10 @@ def request(method: str = "POST", url: str = "https://api.slow.example/jobs") ->
     ],
 )
 def test_a_request_that_fits_is_taken(match: str, asked: Request, captured: dict[str, str]) -> None:
-    assert parse(match).captures(asked) == captured
+    matcher = parse(match)
+
+    assert matcher.differs(asked) is None
+    assert PathTree([(matcher, "it")]).find(asked.path) == [("it", captured)]
 
 
 @pytest.mark.parametrize(
@@ -78,8 +81,9 @@ def test_a_request_that_fits_is_taken(match: str, asked: Request, captured: dict
 def test_a_request_that_does_not_fit_is_told_the_first_difference(match: str, asked: Request, differs: str) -> None:
     matcher = parse(match)
 
-    assert matcher.captures(asked) is None
     assert matcher.differs(asked) == differs
+    if differs.startswith("path"):
+        assert PathTree([(matcher, "it")]).find(asked.path) == []
 
 
 @pytest.mark.parametrize(
@@ -116,3 +120,15 @@ def test_a_host_is_closed_on_the_ports_its_mocks_name() -> None:
     assert hosts.closed("a.b.slow.example", 8443)
     assert not hosts.closed("slow.example", 443)
     assert hosts.ports() == {80, 443, 9000}
+
+
+def test_of_many_paths_all_that_fit_are_found_in_the_order_in_which_they_came() -> None:
+    matches = ["/a/{x}", "/{y}/b", "/a/b", "/**", "/a/b/c", "/a/**", "/a/{z}.json", "/a"]
+    tree = PathTree((parse(f"GET a.example{match}"), match) for match in matches)
+
+    assert tree.find("/a/b") == [
+        *[("/a/{x}", {"x": "b"}), ("/{y}/b", {"y": "a"}), ("/a/b", {}), ("/**", {}), ("/a/**", {})],
+    ]
+    assert [match for match, _ in tree.find("/a/b.json")] == ["/a/{x}", "/**", "/a/**", "/a/{z}.json"]
+    assert [match for match, _ in tree.find("/a")] == ["/**", "/a"]
+    assert [match for match, _ in tree.find("/")] == ["/**"]

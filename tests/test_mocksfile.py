@@ -225,6 +225,108 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
             "mocks.yaml:6: mocks[0].webhook.method: 'GET!' is not a method",
             id="a method",
         ),
+        pytest.param(
+            MOCK + "  - {match: POST api.slow.example/jobs, response: {status: 422}}\n",
+            "mocks.yaml:7: mocks[1]: 'POST api.slow.example/jobs' can never match: mocks.yaml:2 takes its requests; put it",
+            id="shadowed",
+        ),
+        pytest.param(
+            "mocks:\n  - {match: ANY *.example/**}\n  - {match: 'GET api.slow.example/jobs/{id}'}",
+            "mocks.yaml:3: mocks[1]: 'GET api.slow.example/jobs/{id}' can never match: mocks.yaml:2 takes its requests",
+            id="shadowed by a pattern",
+        ),
+        pytest.param(
+            "mocks:\n  - {name: a, match: GET a.example/}\n  - {name: a, match: GET b.example/}",
+            "mocks.yaml:3: mocks[1]: the name 'a' is taken (mocks.yaml:2): give each mock its own",
+            id="a name twice",
+        ),
+        pytest.param(
+            "mocks:\n  - {match: GET a.example/, lookup: request.path.id, job: {}}",
+            "mocks.yaml:2: mocks[0].job: a mock with `lookup` answers for a job that exists: leave `job` out",
+            id="a lookup with a job",
+        ),
+        pytest.param(
+            MOCK + "    stages: [{status: done}]\n",
+            "mocks.yaml:4: mocks[0].webhook: no stage sends this webhook: write `webhook: true` in one",
+            id="a webhook that no stage sends",
+        ),
+        pytest.param(
+            "mocks:\n  - {match: GET a.example/, stages: [{webhook: true}]}",
+            "mocks.yaml:2: mocks[0].stages[0].webhook: `true` means the mock's own `webhook`, and it has none",
+            id="a stage without a webhook to send",
+        ),
+        pytest.param(
+            "mocks:\n  - {match: GET a.example/, stages: [{after: 5s}, {after: before-response}]}",
+            "mocks.yaml:2: mocks[0].stages[1].after: a stage before the response cannot come after one behind it",
+            id="a stage out of time",
+        ),
+        pytest.param(
+            "mocks:\n  - {match: GET a.example/, stages: [{after: {uniform: [9s, 5s]}}]}",
+            "mocks.yaml:2: mocks[0].stages[0].after.uniform: 9 s is more than 5 s: write the lesser one first",
+            id="a range upside down",
+        ),
+        pytest.param(
+            MOCK.replace("      to:", "      retry: strpe\n      to:"),
+            "mocks.yaml:5: mocks[0].webhook.retry: 'strpe' is not a retry preset; did you mean 'stripe'?; there are none,",
+            id="a retry preset",
+        ),
+        pytest.param(
+            MOCK.replace("      to:", "      retry: {waits: [1s], stop_on: [4xy]}\n      to:"),
+            "mocks.yaml:5: mocks[0].webhook.retry.stop_on[0]: '4xy' is not a status: write 200, or 2xx for all of them",
+            id="a status of a retry",
+        ),
+        pytest.param(
+            MOCK.replace("      to:", "      sign: {scheme: strip, secret: s}\n      to:"),
+            "mocks.yaml:5: mocks[0].webhook.sign.scheme: 'strip' is not a scheme; did you mean 'stripe'?; there are",
+            id="a scheme",
+        ),
+        pytest.param(
+            MOCK.replace("      to:", "      sign: {secret: s, algorithm: hmac-sha255, headers: {a: b}}\n      to:"),
+            "mocks.yaml:5: mocks[0].webhook.sign.algorithm: 'hmac-sha255' is not known; did you mean 'hmac-sha256'?: use",
+            id="an algorithm",
+        ),
+        pytest.param(
+            MOCK.replace("      to:", "      sign: {secret: s, message: '{bdy}', headers: {a: b}}\n      to:"),
+            "mocks.yaml:5: mocks[0].webhook.sign.message: {bdy} is not known; did you mean 'body'?: use {id} {timestamp} {body}",
+            id="a token",
+        ),
+        pytest.param(
+            MOCK.replace("      to:", "      sign: {secret: s}\n      to:"),
+            "mocks.yaml:5: mocks[0].webhook.sign: nothing would carry the signature: write `headers` or `fields`",
+            id="a signature without a carrier",
+        ),
+        pytest.param(
+            MOCK.replace("      json: {id", "      file: nowhere.pdf\n      x: {id"),
+            "mocks.yaml:7: mocks[0].webhook.x: the key 'x' is not known",
+            id="an unknown key beside a body",
+        ),
+        pytest.param(
+            MOCK.replace('      json: {id: "{{ job.id }}"}', "      file: nowhere.pdf"),
+            "mocks.yaml:6: mocks[0].webhook.file: the file 'nowhere.pdf' cannot be read: No such file or directory",
+            id="a file",
+        ),
+        pytest.param(
+            MOCK.replace("POST api.slow.example/jobs", "POST api.slow.example/jobs\n    when: request.jsn.a"),
+            "mocks.yaml:3: mocks[0].when: request has no 'jsn'; did you mean 'json'?",
+            id="a name in a condition",
+        ),
+        pytest.param(
+            MOCK.replace("POST api.slow.example/jobs", "POST api.slow.example/jobs\n    when: job.id"),
+            "mocks.yaml:3: mocks[0].when: there is no 'job' here",
+            id="a job before there is one",
+        ),
+        pytest.param(
+            MOCK.replace("    response:", "    job: {vars: {language: en}}\n    response:").replace(
+                "job.id", "job.vars.lang"
+            ),
+            "mocks.yaml:4: mocks[0].response.json.id: job.vars has no 'lang'",
+            id="a var",
+        ),
+        pytest.param(
+            MOCK.replace("POST api.slow.example/jobs", "POST api.slow.example/jobs\n    times: 0"),
+            "mocks.yaml:3: mocks[0].times: 0 is not a number of requests: write 1 or more",
+            id="times",
+        ),
         pytest.param("mocks: &a [*a]", "mocks.yaml:1: this alias contains itself", id="a circle"),
         pytest.param("mocks: !tag []", "mocks.yaml:1: mocks: the tag '!tag' does not fit here", id="a tag"),
     ],
@@ -235,6 +337,28 @@ def test_a_file_that_is_wrong_is_told_in_one_line_with_its_place(read, wrong: st
 
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "{match: POST api.slow.example/jobs/}",
+        "{match: PUT api.slow.example/jobs}",
+        "{match: POST api.slow.example/**}",
+        "{match: POST *.slow.example/jobs}",
+        "{match: ANY api.slow.example/jobs}",
+        "{match: 'POST api.slow.example/{any}'}",
+    ],
+)
+def test_a_mock_that_takes_more_than_an_earlier_one_is_not_shadowed(read, second: str) -> None:
+    assert len(read(f"mocks:\n  - {{match: POST api.slow.example/jobs}}\n  - {second}").all) == 2
+
+
+@pytest.mark.parametrize("condition", ["when: request.json.a", "times: 2", "lookup: request.json.id"])
+def test_a_mock_behind_one_with_a_condition_is_not_shadowed(read, condition: str) -> None:
+    file = f"mocks:\n  - {{match: GET a.example/, {condition}}}\n  - {{match: GET a.example/}}"
+
+    assert len(read(file).all) == 2
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_each_file_says_what_it_plays_and_from_where(file: Path) -> None:
     lines = file.read_text().splitlines()
 
     head = "\n".join(line for line in lines if line.startswith("#"))
-    assert lines[0].startswith("# ")
+    assert lines[1].startswith("# ")  # behind the line for editors
     assert "# Source: " in head
     assert "read 2026-" in head
     assert max(map(len, lines)) <= 120

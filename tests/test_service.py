@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from world import START, Play, play
 
 from latehook.model import ExpressionError, State
+from world import START, Play, play
 
 JOBS = "https://api.slow.example/jobs"
 

@@ -1,8 +1,12 @@
 """Latehook stands in for a slow third party: it answers at once and calls the webhook back later.
 
 Rooms, top to bottom; imports go down only:
+cli (the console command)
 addon (mitmproxy's hooks) · guard (what is intercepted) · layers (mitmproxy's HTTP layers, ours) · flows (who looks)
-engine (every operation) · delivery (attempts) · transport (the HTTP client) · schedule (what is due when)
-store (SQLite) · reload (hot edits) · options (--set) · mocksfile (data to mocks) · source (YAML to data)
-service (the pure heart) · scope (what expressions see) · expressions · sandbox · matching · bodies · model (the words)
+engine (every operation) · options (--set) · delivery (attempts) · transport (the HTTP client)
+schedule (what is due when) · store (SQLite) · reload (hot edits)
+mocksfile (files to mocks) · compiling (one mock) · webhooks (its webhooks) · values (their values) · entries (the keys)
+describing (mocks in words) · source (YAML to data)
+service (the pure heart) · messages (what is said) · retries · signing · presets (known providers)
+scope (what expressions see) · forms · expressions · sandbox · matching · durations · bodies · model (the words)
 """

@@ -1,6 +1,7 @@
 """mitmproxy's hooks, thin: a flow becomes a request, a response becomes a flow's. And the door that puts them there."""
 
 import asyncio
+import gc
 import hashlib
 import logging
 import os
@@ -10,7 +11,7 @@ import time
 from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
@@ -18,7 +19,7 @@ from mitmproxy.addonmanager import Loader
 from latehook import flows, options, service
 from latehook.engine import Engine
 from latehook.forms import MultipartReader
-from latehook.guard import Guard
+from latehook.guard import Guard, Shut
 from latehook.layers import Exchange, Upload
 from latehook.messages import JSON
 from latehook.model import LatehookError, Request, Response
@@ -52,10 +53,16 @@ class Door:
             flows.place(ctx.master, latehook, first=False)
             latehook.configure(set(ctx.options.keys()))
         except LatehookError as error:
-            sys.exit(f"latehook: {error}")
+            _end(str(error))
         except BaseException as error:  # mitmproxy would go on without us, and let the requests through
             log.debug("latehook: cannot start", exc_info=True)
-            sys.exit(f"latehook: cannot start: {type(error).__name__}: {error}")
+            _end(f"cannot start: {type(error).__name__}: {error}")
+
+
+def _end(reason: str) -> NoReturn:
+    """End the start. While mitmproxy winds down it still serves for a moment: nothing may leave in it."""
+    ctx.master.addons.chain = [Shut(), *ctx.master.addons.chain]
+    sys.exit(f"latehook: {reason}")
 
 
 class Latehook:
@@ -95,8 +102,9 @@ class Latehook:
         try:
             options.check_names(ctx.options.deferred)
         except LatehookError as error:
-            sys.exit(f"latehook: {error}")
+            _end(str(error))
         self._started = True
+        gc.freeze()  # what is loaded stays: looking through all of it would stop the loop for tens of milliseconds
         self._look_around()
         log.info("latehook: ready for %s", self._named_hosts())
 
@@ -114,7 +122,7 @@ class Latehook:
         reload.load()
         self.engine.delivery.workers = parsed.workers
         if not self._started:  # a clock and a source of chance are not changed under way
-            self.engine.clock.speed = parsed.speed
+            self.engine.clock.run(parsed.speed)
             self.engine.random.seed(parsed.seed)
         if self._watching is not None:
             self._watching.cancel()
@@ -177,6 +185,7 @@ class Latehook:
     def _halt(self, exchange: Exchange) -> None:
         """Where nobody looks, a mocked request's flow stops here."""
         if self._attention.none and exchange.stays:
+            exchange.unseen = True
             raise exceptions.AddonHalt
 
     async def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:

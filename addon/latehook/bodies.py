@@ -37,9 +37,16 @@ def parse_json(body: bytes | None, size: int, coding: str) -> Any:
     """The body as JSON; None where there is none or it is not JSON. BodyError where it was not kept."""
     raw = decode(body, size, coding)
     try:
-        return json.loads(raw)
+        return _JSON.decode(raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return None
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def decode(body: bytes | None, size: int, coding: str) -> bytes:

@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 STARTS_A_TURN = 8
 """Attempts started in one turn of the loop: between them the requests get their turn."""
 
+LOOKS_A_TURN = 200
+"""Due webhooks looked at in one turn: most of them wait, where their destination is full."""
+
 DEFAULT_WORKERS = 64
 """Attempts under way at once to one destination."""
 
@@ -49,6 +52,7 @@ class Delivery:
         self._deliveries = deliveries
         self._send = send
         self._due: deque[int] = deque()
+        self._next: deque[tuple[str, int]] = deque()
         self._slots: dict[str, Slots] = {}
         self._under_way: set[asyncio.Task[None]] = set()
         self._turn: asyncio.Handle | None = None
@@ -70,29 +74,36 @@ class Delivery:
                 await asyncio.wait(late, timeout=0.1)
 
     def _next_turn(self) -> None:
-        if self._turn is None and self._due and not self._stopped:
+        if self._turn is None and (self._next or self._due) and not self._stopped:
             self._turn = asyncio.get_running_loop().call_soon(self._start_some)
 
     def _start_some(self) -> None:
         self._turn = None
-        for _ in range(min(STARTS_A_TURN, len(self._due))):
-            if self._stopped:
-                return
-            key = self._due.popleft()
-            destination = self._deliveries.destination(key)
-            if destination is not None:
-                self._start_or_wait(destination, key)
-        self._next_turn()
+        started = 0
+        try:
+            for _ in range(LOOKS_A_TURN):
+                if started == STARTS_A_TURN or self._stopped:
+                    break
+                if self._next:
+                    started += self._start_or_wait(*self._next.popleft())
+                elif self._due:
+                    key = self._due.popleft()
+                    destination = self._deliveries.destination(key)
+                    if destination is not None:
+                        started += self._start_or_wait(destination, key)
+        finally:  # one that breaks keeps no other from its turn
+            self._next_turn()
 
-    def _start_or_wait(self, destination: str, key: int) -> None:
+    def _start_or_wait(self, destination: str, key: int) -> bool:
         slots = self._slots.setdefault(destination, Slots())
         if slots.busy >= self.workers:
             slots.waiting.append(key)
-            return
+            return False
         slots.busy += 1
         task = asyncio.get_running_loop().create_task(self._attempt(key), name=f"webhook {key}")
         self._under_way.add(task)
         task.add_done_callback(lambda done: self._ended(destination, done))
+        return True
 
     async def _attempt(self, key: int) -> None:
         outgoing = self._deliveries.prepare(key)
@@ -106,7 +117,7 @@ class Delivery:
         slots = self._slots[destination]
         slots.busy -= 1
         if slots.waiting and not self._stopped:
-            self._due.appendleft(slots.waiting.popleft())
+            self._next.append((destination, slots.waiting.popleft()))
             self._next_turn()
         elif slots.busy == 0:
             del self._slots[destination]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Template, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2.runtime import Context
 
 from latehook.model import ExpressionError, MocksError, Place
 from latehook.sandbox import Sandbox, plain
@@ -17,9 +18,10 @@ Names = Mapping[str, Any]
 class Expression:
     """A text of a mocks file with `{{ }}` in it, compiled. Called with a scope it gives its value."""
 
-    __slots__ = ("_is_value", "_template", "place", "roots")
+    __slots__ = ("_is_value", "_template", "place", "roots", "text")
 
-    def __init__(self, template: Template, is_value: bool, place: Place, roots: frozenset[str]) -> None:
+    def __init__(self, text: str, template: Template, is_value: bool, place: Place, roots: frozenset[str]) -> None:
+        self.text = text
         self._template = template
         self._is_value = is_value
         self.place = place
@@ -28,9 +30,10 @@ class Expression:
 
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         """The value: of its own type where the text is one expression, else text. ExpressionError has the place."""
-        context = self._template.new_context(scope, shared=True)  # type: ignore[arg-type]
+        template = self._template
+        context = Context(template.environment, scope, template.name, template.blocks)  # type: ignore[arg-type]
         try:
-            written = list(self._template.root_render_func(context))
+            written = list(template.root_render_func(context))
             return plain(context.vars["value"]) if self._is_value else "".join(written)
         except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise ExpressionError(self.place, f"the expression failed: {error}") from None
@@ -79,10 +82,14 @@ class _Text:
 
 
 class Compiler:
-    """Compiles the texts of a mocks file, each text once. `env` is the environment as it was at the start."""
+    """Compiles the texts of a mocks file, each text once. `env` is the environment as it was at the start.
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    A variable that is not set is an error, or is put into `missing` where that is given.
+    """
+
+    def __init__(self, env: Mapping[str, str], missing: set[str] | None = None) -> None:
         self._env = env
+        self._missing = missing
         self._sandbox = Sandbox()
         self._texts: dict[str, _Text] = {}
 
@@ -95,8 +102,10 @@ class Compiler:
             known = self._texts[text] = self._compile(text, place)
         self._check(known, place, names)
         roots = frozenset(".".join(chain.parts[:3]) for chain in known.chains)
-        expression = Expression(known.template, known.is_value, place, roots)
-        return self._evaluate(expression) if known.free <= {"env"} else expression
+        expression = Expression(text, known.template, known.is_value, place, roots)
+        if known.free <= {"env"} and not any(self._is_missing(chain) for chain in known.chains):
+            return self._evaluate(expression)
+        return expression
 
     def scope(self) -> dict[str, Any]:
         """What every expression sees."""
@@ -125,13 +134,18 @@ class Compiler:
             raise MocksError(place, f"there is no {name!r} here{nearest(name, allowed)}")
         for chain in text.chains:
             _check_chain(chain.parts, allowed, place)
-            if chain.parts[0] == "env" and len(chain.parts) > 1 and not chain.has_default:
-                self._check_env(chain.parts[1], place)
+            if self._is_missing(chain):
+                self._miss(chain.parts[1], place)
 
-    def _check_env(self, name: str, place: Place) -> None:
-        if name not in self._env:
+    def _is_missing(self, chain: _Chain) -> bool:
+        parts = chain.parts
+        return parts[0] == "env" and len(parts) > 1 and not chain.has_default and parts[1] not in self._env
+
+    def _miss(self, name: str, place: Place) -> None:
+        if self._missing is None:
             remedy = f"set it, or write {{{{ env.{name} | default('…') }}}}{nearest(name, self._env)}"
             raise MocksError(place, f"the environment variable {name} is not set: {remedy}")
+        self._missing.add(name)
 
     def _evaluate(self, expression: Expression) -> Any:
         try:

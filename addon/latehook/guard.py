@@ -114,7 +114,8 @@ class Guard:
         try:
             if address is None or (data.client.id, address[:2]) in self._allowed:
                 return
-            if self.hosts.closed(*address[:2]) or not _waited(data.client):
+            host, port = address[:2]
+            if self.hosts.closed(host, port) or self._asked_by_tls(data.client, port) or not _waited(data.client):
                 data.server.error = NEVER
         except Exception:
             log.exception("latehook: cannot tell whether a connection is to a mocked host: it is not made")
@@ -130,6 +131,18 @@ class Guard:
             if host and self.hosts.closed(host, at):
                 return Exchange(True, host, at)
         return Exchange(False)
+
+    def _asked_by_tls(self, client: Client, port: int) -> bool:
+        """Whether a client that looked the name up itself asks for a mocked host at an address.
+
+        Not through an upstream proxy: there it is the address of that proxy, and the layers let nothing mocked come
+        so far.
+        """
+        return (
+            bool(client.sni)
+            and not isinstance(client.proxy_mode, mode_specs.UpstreamMode)
+            and self.hosts.closed(client.sni or "", port)
+        )
 
     def _may_be_mocked(self, context: Context) -> bool:
         address = context.server.address
@@ -166,6 +179,15 @@ class Guard:
         return list(proxyserver.listen_addrs()) if proxyserver else []
 
 
+class Shut:
+    """Where Latehook could not start: nothing leaves for anywhere."""
+
+    name = "latehook-shut"
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        data.server.error = "latehook: could not start"
+
+
 class LazyWhereMocked:
     """mitmproxy's options for one connection: `lazy` where its destination may be mocked, else as they are.
 
@@ -178,9 +200,16 @@ class LazyWhereMocked:
         self._may_be_mocked = may_be_mocked
 
     def __getattr__(self, name: str) -> Any:
-        if name == "connection_strategy" and self._may_be_mocked(self._context):
+        if name == "connection_strategy" and self._is_to_wait():
             return "lazy"
         return getattr(self._options, name)
+
+    def _is_to_wait(self) -> bool:
+        try:
+            return self._may_be_mocked(self._context)
+        except Exception:  # in a layer, an exception would leave the client without an answer
+            log.exception("latehook: cannot tell whether a connection is to a mocked host: it waits")
+            return True
 
     def __contains__(self, name: str) -> bool:
         return name in self._options

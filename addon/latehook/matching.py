@@ -1,9 +1,10 @@
 """PURE: which requests a mock answers, by method, scheme, host, port and path."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from urllib.parse import unquote
 
 from latehook.model import Request
@@ -56,11 +57,10 @@ class Matcher:
     segments: tuple[Segment, ...]
     rest: bool
 
-    def captures(self, request: Request) -> dict[str, str] | None:
-        """The captured parts of the path if the request matches, else None."""
-        if self.differs(request) is not None:
-            return None
-        return self._path(request.path)
+    @property
+    def start(self) -> str | None:
+        """The first segment, where it is a literal: only a match with the same one, or with none, can take the same."""
+        return self.segments[0].literal if self.segments else None
 
     def differs(self, request: Request) -> str | None:
         """The first thing in which the request differs from this match, in words; None where it matches."""
@@ -75,6 +75,9 @@ class Matcher:
         if self._path(request.path) is None:
             return f"path is {request.path}"
         return None
+
+    def takes_scheme(self, scheme: str, port: int) -> bool:
+        return self.scheme in (None, scheme) and self.port in (None, port)
 
     def takes(self, method: str) -> bool:
         """HEAD is taken by what takes GET."""
@@ -178,6 +181,57 @@ def _segment(text: str, part: str) -> Segment:
 def covers(pattern: str, host: str) -> bool:
     """Whether a canonical host is the pattern's, or below it for `*.suffix`."""
     return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
+
+
+@dataclass(slots=True)
+class _Node[Item]:
+    literals: "dict[str, _Node[Item]]" = field(default_factory=dict)
+    patterns: "list[tuple[re.Pattern[str], _Node[Item]]]" = field(default_factory=list)
+    here: list[tuple[int, Item]] = field(default_factory=list)
+    below: list[tuple[int, Item]] = field(default_factory=list)
+
+
+class PathTree[Item]:
+    """Items by the paths of their matches, found by a path's own length and not by how many there are."""
+
+    def __init__(self, items: Iterable[tuple[Matcher, Item]]) -> None:
+        self._root: _Node[Item] = _Node()
+        for at, (matcher, item) in enumerate(items):
+            node = self._root
+            for segment in matcher.segments:
+                node = self._child(node, segment)
+            (node.below if matcher.rest else node.here).append((at, item))
+
+    def find(self, path: str) -> list[tuple[Item, dict[str, str]]]:
+        """The items whose path this is, in the order in which they came, each with what it captures."""
+        parts = [unquote(part) if "%" in part else part for part in path.split("/")[1:]]
+        found: list[tuple[int, Item, dict[str, str]]] = []
+        self._walk(self._root, parts, {}, found)
+        found.sort(key=itemgetter(0))
+        return [(item, captured) for _, item, captured in found]
+
+    def _child(self, node: _Node[Item], segment: Segment) -> _Node[Item]:
+        if segment.pattern is None:
+            return node.literals.setdefault(segment.literal or "", _Node())
+        node.patterns.append((segment.pattern, _Node()))
+        return node.patterns[-1][1]
+
+    def _walk(
+        self,
+        node: _Node[Item],
+        parts: Sequence[str],
+        captured: dict[str, str],
+        found: list[tuple[int, Item, dict[str, str]]],
+    ) -> None:
+        if not parts:
+            found += [(at, item, captured) for at, item in node.here]
+            return
+        found += [(at, item, captured) for at, item in node.below]
+        if (child := node.literals.get(parts[0])) is not None:
+            self._walk(child, parts[1:], captured, found)
+        for pattern, child in node.patterns:
+            if (match := pattern.fullmatch(parts[0])) is not None:
+                self._walk(child, parts[1:], {**captured, **match.groupdict()}, found)
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """Mocks files read, checked and compiled. Every error names file, line and key, the value and the remedy."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,15 @@ from latehook.service import Mock, Mocks
 from latehook.source import Source
 
 
-def load(files: Sequence[Path], env: Mapping[str, str]) -> Mocks:
-    """The mocks of all files, in order. MocksError for the first thing that is wrong."""
+def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None = None) -> Mocks:
+    """The mocks of all files, in order. MocksError for the first thing that is wrong.
+
+    A variable that is not in `env` and has no default is an error, or is put into `missing` where that is given.
+    """
     sources = [_read(file) for file in files]
     converted = [entries.convert(source) for source in sources]
     dials = {name: value for file in converted for name, value in file.vars.items()}
-    compiler = Compiler(env)
+    compiler = Compiler(env, missing)
     names: Names = {"vars": dict.fromkeys(dials)}
     job_vars = _job_vars(converted)
     compilers = [
@@ -68,10 +72,13 @@ def _check_names(mocks: Sequence[Mock]) -> None:
 
 def _check_shadows(mocks: Sequence[Mock]) -> None:
     """A mock behind one that takes all its requests can never match."""
-    for at, mock in enumerate(mocks):
-        for before in mocks[:at]:
-            always = before.when is None and before.times is None and before.lookup is None
-            if always and shadows(before.matcher, mock.matcher):
+    always: defaultdict[str | None, list[Mock]] = defaultdict(list)
+    for mock in mocks:
+        start = mock.matcher.start
+        for before in always[start] + (always[None] if start is not None else []):
+            if shadows(before.matcher, mock.matcher):
                 where = f"{before.place.file}:{before.place.line}"
                 remedy = "put it in front of that one, or give that one a `when`"
                 raise MocksError(mock.place, f"{mock.name!r} can never match: {where} takes its requests; {remedy}")
+        if mock.when is None and mock.times is None and mock.lookup is None:
+            always[start].append(mock)

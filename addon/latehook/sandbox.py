@@ -4,6 +4,7 @@ import base64
 import datetime
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -104,7 +105,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 def plain(value: Any) -> Any:
     """What an expression gives, as plain data: the one null as None, views as maps, sequences as lists."""
-    if value is None or type(value) in (str, int, float, bool):
+    if value is None or type(value) in (str, int, bool):
         return value
     if isinstance(value, Undefined):
         return None
@@ -115,7 +116,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (int, float)):
-        return value
+        if math.isfinite(value):
+            return value
+        raise ValueError(f"{value} is not a number that JSON can hold")
     if isinstance(value, Iterable):
         return [plain(item) for item in value]
     raise ValueError(f"a {type(value).__name__} is not data")

@@ -9,17 +9,21 @@ from collections.abc import Callable
 class Clock:
     """Latehook's own clock, in seconds: real time by speed. It decides what is due; the SUT is shown `real`."""
 
-    def __init__(self, real: Callable[[], float] = time.time, speed: float = 1.0) -> None:
+    def __init__(self, real: Callable[[], float] = time.time) -> None:
         self.real = real
-        self.speed = speed
-        self._start = real()
+        self.speed = 1.0
+        self._anchor = self._real_anchor = 0.0
 
     def now(self) -> float:
-        return self._start + (self.real() - self._start) * self.speed
+        return self._anchor + (self.real() - self._real_anchor) * self.speed
+
+    def run(self, speed: float) -> None:
+        """Go on from here at this speed."""
+        self._anchor, self._real_anchor, self.speed = self.now(), self.real(), speed
 
     def real_at(self, moment: float) -> float:
         """The Unix seconds at which this clock shows a moment."""
-        return self._start + (moment - self._start) / self.speed
+        return self._real_anchor + (moment - self._anchor) / self.speed
 
 
 LONGEST_SLEEP = 30.0

@@ -206,10 +206,19 @@ class RandomView(View):
     members = frozenset({"int", "hex", "base62", "choice"})
 
     def __init__(self, source: random.Random) -> None:
-        self.int = source.randint
-        self.choice = source.choice
-        self.hex = lambda length: _of(source, "hex", length)
-        self.base62 = lambda length: _of(source, "base62", length)
+        self._source = source
+
+    def int(self, least: Any, most: Any) -> Any:
+        return self._source.randint(least, most)
+
+    def choice(self, values: Sequence[Any]) -> Any:
+        return self._source.choice(values)
+
+    def hex(self, length: Any) -> str:
+        return _of(self._source, "hex", length)
+
+    def base62(self, length: Any) -> str:
+        return _of(self._source, "base62", length)
 
     def plain(self) -> Any:
         raise ValueError("random is not data: write random.hex(8)")

@@ -1,16 +1,18 @@
 """PURE, the heart: what the third party would do. Mocks, a request, a moment and the jobs so far in; an answer out."""
 
 import difflib
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from latehook.bodies import encode_json
 from latehook.durations import Delay
 from latehook.expressions import render
-from latehook.matching import Matcher, canonical_host, covers
+from latehook.matching import Matcher, PathTree, canonical_host, covers
 from latehook.messages import JSON, ResponsePlan, WebhookPlan, map_of, respond
 from latehook.model import (
     ExpressionError,
@@ -104,10 +106,18 @@ class Mocks:
         self.reads = reads
         self.vars = dict(vars or {})
         self.forwards = any(mock.response is None for mock in self.all)
-        self.candidates = lru_cache(1024)(self._candidates)
+        self._tree = lru_cache(1024)(self._make_tree)
 
-    def _candidates(self, host: str, method: str) -> tuple[Mock, ...]:
-        return tuple(mock for mock in self.all if covers(mock.matcher.host, host) and mock.matcher.takes(method))
+    def matching(self, request: Request) -> Iterator[tuple[Mock, dict[str, str]]]:
+        """The mocks whose match a request fits, in file order, each with what it captures of the path."""
+        for mock, captures in self._tree(canonical_host(request.host), request.method).find(request.path):
+            if mock.matcher.takes_scheme(request.scheme, request.port):
+                yield mock, captures
+
+    def _make_tree(self, host: str, method: str) -> PathTree[Mock]:
+        return PathTree(
+            (mock.matcher, mock) for mock in self.all if covers(mock.matcher.host, host) and mock.matcher.takes(method)
+        )
 
 
 class _NoJob(Exception):
@@ -120,9 +130,8 @@ def answer(mocks: Mocks, request: Request, moment: Moment, world: World) -> Answ
     It never raises for what a request holds: an expression that fails is a 500 without a job.
     """
     unknown: str | None = None
-    for mock in mocks.candidates(canonical_host(request.host), request.method):
-        captures = mock.matcher.captures(request)
-        if captures is None or (mock.times is not None and world.answered(mock.definition) >= mock.times):
+    for mock, captures in mocks.matching(request):
+        if mock.times is not None and world.answered(mock.definition) >= mock.times:
             continue
         asked = replace(request, captures=tuple(captures.items())) if captures else request
         try:
@@ -141,10 +150,8 @@ def answer(mocks: Mocks, request: Request, moment: Moment, world: World) -> Answ
 
 def forwards_at_once(mocks: Mocks, request: Request) -> bool:
     """Whether a request's headers alone say that it is forwarded: it need not be waited for."""
-    for mock in mocks.candidates(canonical_host(request.host), request.method):
-        if mock.matcher.captures(request) is not None:
-            return mock.response is None and mock.when is None and mock.times is None
-    return False
+    first = next(mocks.matching(request), None)
+    return first is not None and first[0].response is None and first[0].when is None and first[0].times is None
 
 
 def failure(status: int, error: str, request: Request, **details: Any) -> Response:
@@ -323,7 +330,12 @@ def _first_state(url: str | None, wanted: bool) -> tuple[State, str | None]:
 
 
 def is_url(text: str) -> bool:
-    return re.match(r"https?://[^/?#\s]+", text, re.IGNORECASE) is not None
+    """Whether a webhook could be sent there."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bracket or a port that is none
+        return False
 
 
 def _unmatched(mocks: Mocks, request: Request, moment: Moment, world: World) -> Response:

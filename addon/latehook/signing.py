@@ -29,7 +29,7 @@ ENCODINGS = ("hex", "base64", "base64url")
 TIMESTAMP_FORMATS = ("seconds", "milliseconds", "iso8601")
 
 _TOKEN = re.compile(r"\{([A-Za-z_-]+)(?:([.:])([^{}]*))?\}")
-_PLAIN = frozenset({"id", "timestamp", "body", "url", "method", "form_sorted", "secret"})
+_PLAIN = ("id", "timestamp", "body", "url", "method", "form_sorted", "secret")
 
 
 class SigningError(ValueError):
@@ -81,8 +81,8 @@ def check_template(template: str, after: bool) -> str | None:
             continue
         if name == "signature" and after and (not mark or (mark == "." and re.fullmatch(r"[1-9]\d?", argument))):
             continue
-        names = [*sorted(_PLAIN), "json:/pointer", "field:NAME", *(["signature", "signature.2"] if after else [])]
-        hint = nearest(name.lower(), _PLAIN if not after else {*_PLAIN, "signature"})
+        names = [*_PLAIN, "json:/pointer", "field:NAME", *(["signature", "signature.2"] if after else [])]
+        hint = nearest(name.lower(), names)
         known = " ".join(f"{{{known}}}" for known in names)
         return f"{{{name}{mark}{argument}}} is not known{hint}: use {known}"
     return None

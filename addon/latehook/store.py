@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from latehook.model import Content, Job, LatehookError, Outcome, Owed, State, Webhook
 
@@ -23,7 +24,7 @@ CREATE TABLE webhook (
     due REAL NOT NULL, url TEXT, state TEXT NOT NULL, reason TEXT,
     attempts INTEGER NOT NULL DEFAULT 0, value BLOB NOT NULL, content BLOB
 );
-CREATE INDEX webhook_job ON webhook (job);
+CREATE INDEX webhook_of_job ON webhook (job);
 CREATE TABLE attempt (
     webhook INTEGER NOT NULL, number INTEGER NOT NULL, started_at REAL NOT NULL, ended_at REAL NOT NULL,
     status INTEGER, error TEXT, body BLOB NOT NULL,

@@ -6,11 +6,14 @@ bridge to aiohttp re-quotes URLs (`%2f`), which a signed URL does not survive. H
 
 import asyncio
 import logging
+import os
+import re
 import socket
 import ssl
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import httpx
@@ -26,6 +29,9 @@ IDLE_KEPT = 1.0
 
 Refusal = Callable[[str, int], str | None]
 """Given a host or an address, and a port: why no webhook may go there, or None."""
+
+REASON_LENGTH = 200
+"""Characters of a reason: it may quote what a receiver sent."""
 
 _NO_HEADERS_OF_ITS_OWN = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
@@ -54,8 +60,10 @@ class Transport:
             error = f"no answer within {outgoing.timeout:g} s"
         except Refused as refused:
             error = str(refused)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as failed:
-            error = str(failed) or type(failed).__name__
+        except httpx.InvalidURL as invalid:
+            error = f"the URL cannot be used: {invalid}"
+        except (httpx.HTTPError, OSError, ValueError) as failed:
+            error = " ".join(str(failed).split())[:REASON_LENGTH] or type(failed).__name__
         return Outcome(started_at, self._now(), None, error)
 
     async def close(self) -> None:
@@ -63,11 +71,14 @@ class Transport:
 
     async def _exchange(self, outgoing: Outgoing) -> tuple[int, str | None, bytes]:
         url = httpx.URL(outgoing.url)
+        if url.scheme not in ("http", "https") or not url.host:
+            raise Refused("not a URL that starts with http:// or https:// and a host")
         if reason := self._refusal(url.host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)):
             raise Refused(reason)
         headers = [(name.encode(), value.encode()) for name, value in outgoing.headers]
         request = httpx.Request(outgoing.method, url, headers=headers, content=outgoing.body or None)
         request.extensions["verify"] = outgoing.verify
+        request.extensions["target"] = _target(outgoing.url)
         if not any(name.lower() == "user-agent" for name, _ in outgoing.headers):
             request.headers["user-agent"] = "Latehook"
         response = await self._client.send(request, auth=_as_it_is, stream=True)
@@ -83,6 +94,16 @@ def _as_it_is(request: httpx.Request) -> httpx.Request:
         auth = httpx.BasicAuth(request.url.username, request.url.password)
         return next(auth.auth_flow(request))
     return request
+
+
+def _target(url: str) -> str:
+    """Path and query as written (httpx would resolve `..` in them); what no request line may hold is escaped."""
+    rest = url.partition("#")[0].partition("://")[2]
+    path, mark, query = rest.partition("?")
+    return _NOT_VISIBLE.sub(lambda found: quote(found[0]), f"/{path.partition('/')[2]}{mark}{query}")
+
+
+_NOT_VISIBLE = re.compile("[^!-~]+")
 
 
 async def _beginning(response: httpx.Response) -> bytes:
@@ -103,10 +124,11 @@ class _Bridge(httpx.AsyncBaseTransport):
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        netloc = request.url.netloc.decode()
         try:
             answer = await self._open().request(
                 request.method,
-                yarl.URL(str(request.url.copy_with(userinfo=b"")), encoded=True),
+                yarl.URL(f"{request.url.scheme}://{netloc}{request.extensions['target']}", encoded=True),
                 headers=list(request.headers.multi_items()),
                 data=request.content or None,
                 allow_redirects=False,
@@ -160,22 +182,24 @@ class _Answer(httpx.AsyncByteStream):
             raise httpx.ReadError(_reason(error)) from error
 
     async def aclose(self) -> None:
-        self._answer.close() if not self._answer.content.at_eof() else self._answer.release()
+        self._answer.release()  # it closes the connection, unless all of the answer was read
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: aiohttp.ClientError) -> str:
     """An error of the HTTP client in one line, from the receiver's side."""
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"the name {error.host} is not known"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the receiver closed the connection without an answer"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"TLS: {error.certificate_error}"
-    if isinstance(error, aiohttp.ClientOSError) and error.strerror:
-        return str(error.os_error.strerror if isinstance(error, aiohttp.ClientConnectorError) else error.strerror)
-    text = " ".join(str(getattr(error, "message", "") or error).split())
-    return (
-        f"the answer is not HTTP: {text}"
-        if isinstance(error, aiohttp.ClientResponseError)
-        else text or type(error).__name__
-    )
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return f"the name {error.host} is not known"
+        case aiohttp.ClientConnectorCertificateError():
+            return f"TLS: {getattr(error.certificate_error, 'verify_message', '') or error.certificate_error}"
+        case aiohttp.ClientConnectorSSLError():
+            return f"TLS: {getattr(error.os_error, 'reason', '') or error.os_error}"
+        case aiohttp.ServerDisconnectedError():
+            return "the receiver closed the connection without an answer"
+        case aiohttp.ClientPayloadError():
+            return "the receiver closed the connection in the middle of its answer"
+        case aiohttp.ClientResponseError():
+            return f"the answer is not HTTP: {error.message}"
+        case aiohttp.ClientOSError() if error.errno:
+            return os.strerror(error.errno)
+    return str(error) or type(error).__name__

@@ -1,0 +1,103 @@
+"""PURE: a mock in words: what it answers and what it will send."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from latehook.expressions import Expression
+from latehook.messages import BodyPlan, ResponsePlan, WebhookPlan
+from latehook.presets import SCHEDULES, SCHEMES, Schedule, Scheme
+from latehook.service import Mock, StagePlan
+
+
+def describe(mock: Mock) -> list[str]:
+    """The mock in lines: its first names it, those that belong to it are indented."""
+    named = mock.matcher.text if mock.name == mock.matcher.text else f"{mock.name}: {mock.matcher.text}"
+    lines = [f"{named} (line {mock.place.line})"]
+    lines += [f"  {condition}" for condition in _conditions(mock)]
+    lines.append(
+        "  is forwarded to the real service" if mock.response is None else f"  answers {_response(mock.response)}"
+    )
+    if mock.starts_job and not mock.stages:
+        lines.append("  starts a job without stages")
+    for stage in mock.stages:
+        lines += [f"  {line}" for line in _stage(stage)]
+    return lines
+
+
+def _conditions(mock: Mock) -> Iterator[str]:
+    if mock.lookup is not None:
+        yield f"for the job {_value(mock.lookup)}"
+    if mock.when is not None:
+        yield f"when {mock.when_text}"
+    if mock.times is not None:
+        yield f"{mock.times} times"
+
+
+def _response(plan: ResponsePlan) -> str:
+    words = f"{_value(plan.status)}{_body(plan.body)}"
+    return f"{words} after {plan.delay}" if plan.delay is not None else words
+
+
+def _stage(stage: StagePlan) -> Iterator[str]:
+    when = "before the response" if stage.after is None else f"after {stage.after}"
+    if stage.status is not None:
+        when += f" is {_value(stage.status)}"
+    if stage.webhook is None:
+        yield when
+        return
+    yield f"{when}{',' if stage.status is not None else ''} sends {_webhook(stage.webhook)}"
+    for line in _details(stage.webhook):
+        yield f"  {line}"
+
+
+def _webhook(plan: WebhookPlan) -> str:
+    to = plan.to if isinstance(plan.to, list) else [plan.to]
+    return f"{_value(plan.method)} {', '.join(map(_value, to))}{_body(plan.body)}"
+
+
+def _details(plan: WebhookPlan) -> Iterator[str]:
+    if plan.query:
+        yield f"with the query {_names(plan.query)}"
+    if plan.headers:
+        yield f"with the headers {_names(plan.headers)}"
+    if plan.when is not None:
+        yield f"when {_value(plan.when)}"
+    if plan.sign is not None:
+        yield f"signed {_scheme(plan.sign.scheme)}"
+    yield f"given {plan.timeout:g} s an attempt, {_schedule(plan.retry)}"
+
+
+def _scheme(scheme: Scheme) -> str:
+    name = next((name for name, known in SCHEMES.items() if known == scheme), None)
+    return (
+        f"as {name}"
+        if name is not None
+        else f"with {scheme.algorithm} in {_names({**scheme.headers, **scheme.fields})}"
+    )
+
+
+def _schedule(retry: Schedule) -> str:
+    if not retry.waits:
+        return "not tried again"
+    name = next((name for name, known in SCHEDULES.items() if known == retry), None)
+    waits = ", ".join(f"{wait:g}" for wait in retry.waits[:6]) + (", …" if len(retry.waits) > 6 else "")
+    return f"tried again after {waits} s{f' ({name})' if name is not None else ''}"
+
+
+def _body(plan: BodyPlan | None) -> str:
+    if plan is None:
+        return ""
+    if plan.kind == "file":
+        return f" with the file {plan.value.filename}"
+    kind = "JSON" if plan.kind == "json" else f"a {plan.kind}"
+    return (
+        f" with {kind} {_names(plan.value)}" if isinstance(plan.value, dict) else f" with {kind} {_value(plan.value)}"
+    )
+
+
+def _names(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, dict) else _value(value)
+
+
+def _value(value: Any) -> str:
+    return value.text if isinstance(value, Expression) else str(value)

@@ -1,0 +1,174 @@
+"""A webhook of a mocks file compiled: where it goes, what it says, how it is signed, sent and tried again."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from msgspec import UNSET
+
+from latehook import presets, signing
+from latehook.entries import RetryEntry, SignEntry, WebhookEntry
+from latehook.expressions import Names, nearest, roots_of
+from latehook.messages import METHOD, SignPlan, WebhookPlan
+from latehook.scope import body_members
+from latehook.service import is_url
+from latehook.source import Path as At
+from latehook.values import Values
+
+DEFAULT_TIMEOUT = "15s"
+DEFAULT_RETRY = presets.Schedule((1.0, 5.0, 15.0))
+
+Layer = tuple[At, WebhookEntry]
+"""A webhook's keys as they stand in one place; the later of several layers wins."""
+
+
+class WebhookCompiler:
+    """Compiles webhooks. `at_request` are the names known when the request comes, `at_attempt` when it is sent."""
+
+    def __init__(self, values: Values, at_request: Names, at_attempt: Names) -> None:
+        self._values = values
+        self._at_request = at_request
+        self._at_attempt = at_attempt
+
+    def compile(self, layers: Sequence[Layer]) -> WebhookPlan:
+        """The plan that several layers make together. MocksError for the first thing that is wrong."""
+        place = layers[-1][0]
+        to_at, to = pick(layers, "to")
+        if to is UNSET:
+            raise self._values.error(place, "the key 'to' is missing: where does this webhook go?")
+        headers = self._values.headers(
+            [(at, entry.headers) for at, entry in given(layers, "headers")], self._at_attempt
+        )
+        query = self._values.layered([(at, entry.query) for at, entry in given(layers, "query")], self._at_attempt)
+        body = self._values.body(layers, self._at_attempt)
+        sign = self._sign(*pick(layers, "sign"))
+        method = self._method(*pick(layers, "method", "POST"))
+        later = roots_of([headers, query, method, body.value if body else None, sign.secret if sign else None])
+        when_at, when = pick(layers, "when")
+        event_at, event = pick(layers, "event", None)
+        return WebhookPlan(
+            to=self._to(to, to_at),
+            method=method,
+            headers=headers,
+            query=query,
+            body=body,
+            when=self._values.when(when, when_at, self._at_request),
+            event=self._values.compile(event, event_at, self._at_request),
+            retry=self._retry(*pick(layers, "retry")),
+            timeout=self._timeout(*pick(layers, "timeout", DEFAULT_TIMEOUT)),
+            sign=sign,
+            ordered=pick(layers, "ordered", True)[1],
+            verify=self._verify(*pick(layers, "verify", True)),
+            place=self._values.place(place),
+            reads=body_members(later),
+        )
+
+    def _to(self, to: Any, at: At) -> Any:
+        compiled = self._values.compile(to, at, self._at_request)
+        for url in compiled if isinstance(compiled, list) else [compiled]:
+            if isinstance(url, str) and not is_url(url):
+                raise self._values.error(at, f"{url!r} is not a URL: write http://host[:port]/path")
+        return compiled
+
+    def _method(self, at: At, method: str) -> Any:
+        compiled = self._values.compile(method, at, self._at_attempt)
+        if callable(compiled):
+            return compiled
+        if not METHOD.fullmatch(str(compiled)):
+            raise self._values.error(at, f"{compiled!r} is not a method: write GET, POST, PUT, PATCH or DELETE")
+        return str(compiled).upper()
+
+    def _timeout(self, at: At, timeout: Any) -> float:
+        value = self._values.seconds(timeout, at)
+        if value == 0:
+            raise self._values.error(at, "a timeout of 0 fails every attempt: write 15s, or leave it out")
+        return value
+
+    def _verify(self, at: At, verify: Any) -> bool | str:
+        if isinstance(verify, bool):
+            return verify
+        return str(self._values.file(str(self._values.constant(verify, at)), at))
+
+    def _retry(self, at: At, retry: Any) -> presets.Schedule:
+        if retry is UNSET:
+            return DEFAULT_RETRY
+        if isinstance(retry, str):
+            return self._values.preset(str(self._values.constant(retry, at)), presets.SCHEDULES, at, "a retry preset")
+        if isinstance(retry, RetryEntry):
+            waits = self._retry((*at, "waits"), retry.waits)
+            return presets.Schedule(
+                waits.waits,
+                self._statuses(retry.success, waits.success, (*at, "success")),
+                self._statuses(retry.stop_on, waits.stop_on, (*at, "stop_on")),
+                waits.retry_after if retry.retry_after is UNSET else bool(retry.retry_after),
+            )
+        return presets.Schedule(tuple(self._values.seconds(wait, (*at, n)) for n, wait in enumerate(retry)))
+
+    def _statuses(self, given: Any, default: tuple[str, ...], at: At) -> tuple[str, ...]:
+        if given is UNSET:
+            return default
+        for n, status in enumerate(given):
+            if not re.fullmatch(r"[1-5](xx|\d\d)", str(status), re.IGNORECASE):
+                raise self._values.error((*at, n), f"{status!r} is not a status: write 200, or 2xx for all of them")
+        return tuple(map(str, given))
+
+    def _sign(self, at: At, sign: Any) -> SignPlan | None:
+        if not isinstance(sign, SignEntry):
+            return None
+        scheme = presets.Scheme()
+        if sign.scheme is not UNSET:
+            scheme = self._values.preset(sign.scheme, presets.SCHEMES, (*at, "scheme"), "a scheme")
+        given = {
+            key.name: getattr(sign, key.name)
+            for key in fields(presets.Scheme)
+            if getattr(sign, key.name, UNSET) is not UNSET
+        }
+        scheme = replace(scheme, **given)
+        self._check_scheme(scheme, sign, at)
+        secret = self._values.compile(sign.secret, (*at, "secret"), self._at_attempt)
+        return SignPlan(scheme, secret, self._skew(sign.skew, (*at, "skew")), self._values.place(at))
+
+    def _skew(self, skew: Any, at: At) -> float:
+        """A duration that may be less than nothing: a clock that is slow."""
+        if skew is UNSET:
+            return 0.0
+        text = str(self._values.constant(skew, at)).strip()
+        return -self._values.seconds(text[1:], at) if text.startswith("-") else self._values.seconds(text, at)
+
+    def _check_scheme(self, scheme: presets.Scheme, sign: SignEntry, at: At) -> None:
+        known = {
+            "algorithm": signing.ALGORITHMS,
+            "secret_encoding": signing.SECRET_ENCODINGS,
+            "encoding": signing.ENCODINGS,
+            "timestamp_format": signing.TIMESTAMP_FORMATS,
+        }
+        for key, values in known.items():
+            value = getattr(scheme, key)
+            if value not in values:
+                raise self._values.error(
+                    (*at, key), f"{value!r} is not known{nearest(value, values)}: use {', '.join(values)}"
+                )
+        if not scheme.headers and not scheme.fields:
+            raise self._values.error(
+                at, "nothing would carry the signature: write `headers` or `fields`, or a `scheme`"
+            )
+        templates: dict[At, str] = {("message",): scheme.message}
+        templates |= {("headers", name): text for name, text in scheme.headers.items()}
+        templates |= {("fields", name): text for name, text in scheme.fields.items()}
+        for where, text in templates.items():
+            if problem := signing.check_template(text, after=where != ("message",)):
+                raise self._values.error((*at, *where), problem)
+
+
+def given(layers: Sequence[Layer], key: str) -> list[tuple[At, WebhookEntry]]:
+    return [((*at, key), entry) for at, entry in layers if getattr(entry, key) is not UNSET]
+
+
+def pick(layers: Sequence[Layer], key: str, default: Any = UNSET) -> tuple[At, Any]:
+    """The value of a key in the last layer that gives it, with its place."""
+    for at, entry in reversed(layers):
+        value = getattr(entry, key)
+        if value is not UNSET:
+            return (*at, key), value
+    return (*layers[-1][0], key), default

@@ -1,0 +1,214 @@
+"""Measures Latehook as it is shipped, and prints what it found beside the goals."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, quantiles
+
+from processes import BARE, LATEHOOK, MOCKS, Answered, Proxy, Receiver, load, mitmdump, receiver
+
+QUIET = "flow_detail=0"
+AFTER = 5
+"""Seconds from a request to its webhook, where webhooks are measured."""
+NEVER = "5h"
+"""Where they are not: no webhook falls into the measurement."""
+PATIENCE = 60.0
+"""Seconds after which a webhook that has not arrived counts as lost."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is done."""
+
+    rounds: int
+    round_seconds: int
+    paced_seconds: int
+    burst: int
+    pending: int
+
+
+FULL = Scale(rounds=5, round_seconds=4, paced_seconds=8, burst=3000, pending=20_000)
+SCALE = {False: FULL, True: Scale(rounds=3, round_seconds=1, paced_seconds=4, burst=2000, pending=5_000)}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. `goal` is the limit that `measured` is to keep to, from below (`at_most`) or above."""
+
+    name: str
+    measured: float
+    unit: str
+    goal: float | None = None
+    at_most: bool = True
+
+    @property
+    def missed(self) -> bool:
+        if self.goal is None:
+            return False
+        return self.measured > self.goal if self.at_most else self.measured < self.goal
+
+    def cells(self) -> tuple[str, str, str, str]:
+        if self.goal is None:
+            return self.name, f"{self.measured:.4g} {self.unit}", "", ""
+        sign = "≤" if self.at_most else "≥"
+        verdict = "MISSED" if self.missed else "ok"
+        return self.name, f"{self.measured:.4g} {self.unit}", f"{sign} {self.goal:g} {self.unit}", verdict
+
+
+async def throughput(folder: Path, scale: Scale) -> list[Row]:
+    """Bare and ours in turns: what else the machine does meets both."""
+    contestants = {
+        "bare, flows printed": (BARE, ()),
+        "ours, flows printed": (LATEHOOK, ()),
+        "bare, flow_detail=0": (BARE, (QUIET,)),
+        "ours, flow_detail=0": (LATEHOOK, (QUIET,)),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
+    async with AsyncExitStack() as stack:
+        proxies = {}
+        for name, (script, options) in contestants.items():
+            variables = {"CALLBACK_URL": "http://127.0.0.1:9/webhook", "DELAY": NEVER}
+            proxies[name] = await stack.enter_async_context(mitmdump(folder, script, *options, **variables))
+            await load(proxies[name], 10, "burst", 300)  # to warm up
+        for _ in range(scale.rounds):
+            for name, proxy in proxies.items():
+                rates[name].append(_rate(await load(proxy, 10, "steady", scale.round_seconds)))
+    rate = {name: median(measured) for name, measured in rates.items()}
+    return [
+        *(Row(f"throughput: {name}", rate[name], "requests/s") for name in contestants),
+        Row(
+            "ours to bare, flows printed",
+            rate["ours, flows printed"] / rate["bare, flows printed"],
+            "times",
+            1.0,
+            False,
+        ),
+        Row(
+            "ours to bare, flow_detail=0",
+            rate["ours, flow_detail=0"] / rate["bare, flow_detail=0"],
+            "times",
+            1.8,
+            False,
+        ),
+    ]
+
+
+async def paced(folder: Path, scale: Scale) -> list[Row]:
+    """200 requests a second, and meanwhile the webhooks of earlier ones."""
+    seconds = scale.paced_seconds
+    name = f"200 requests/s for {seconds} s"
+
+    async def run(proxy: Proxy, received: Receiver) -> list[Row]:
+        requests, cpu = await _jobs(proxy, received, load(proxy, 50, "paced", seconds, 200))
+        late = _late(requests, received, lambda request: request.sent)
+        answer = [1000 * (request.at - request.sent) for request in requests]
+        return [
+            Row(f"{name}: lost", len(requests) - len(late), "webhooks", 0),
+            Row(f"{name}: answer, p50", _percentile(answer, 50), "ms"),
+            Row(f"{name}: answer, p99", _percentile(answer, 99), "ms", 30),
+            Row(f"{name}: late, p50", _percentile(late, 50), "ms"),
+            Row(f"{name}: late, p99", _percentile(late, 99), "ms", 29),
+            Row(f"{name}: CPU", cpu, "ms a job"),
+        ]
+
+    return await _measured(folder, 0.0, run)
+
+
+async def burst(folder: Path, scale: Scale) -> list[Row]:
+    """All at once; then their webhooks, to a receiver that takes its time.
+
+    A request waits long until the proxy comes to read it, so that no time of the client's is its end. Late therefore
+    counts from its answer; and, harder, from `job.created_at`: when Latehook had read it.
+    """
+    name = f"{scale.burst:,} requests at once, receiver takes 50 ms"
+
+    async def run(proxy: Proxy, received: Receiver) -> list[Row]:
+        requests, cpu = await _jobs(proxy, received, load(proxy, 300, "burst", scale.burst))
+        after_answer = _late(requests, received, lambda request: request.at)
+        after_end = _late(requests, received, lambda request: received.created_at[request.identifier])
+        return [
+            Row(f"{name}: lost", len(requests) - len(after_end), "webhooks", 0),
+            Row(f"{name}: answered", _rate(requests), "requests/s"),
+            Row(f"{name}: late after the answer, p99", _percentile(after_answer, 99), "ms", 66),
+            Row(f"{name}: late after the request's end, p50", _percentile(after_end, 50), "ms"),
+            Row(f"{name}: late after the request's end, p99", _percentile(after_end, 99), "ms"),
+            Row(f"{name}: CPU", cpu, "ms a job", 2.1),
+        ]
+
+    return await _measured(folder, 0.05, run)
+
+
+async def memory(folder: Path, scale: Scale) -> list[Row]:
+    """What a pending webhook holds, its job and request in the store (in memory) included."""
+    variables = {"CALLBACK_URL": "http://127.0.0.1:9/webhook", "DELAY": NEVER}
+    async with mitmdump(folder, LATEHOOK, QUIET, **variables) as proxy:
+        await load(proxy, 10, "burst", 2000)  # to warm up
+        before = proxy.memory
+        await load(proxy, 10, "burst", scale.pending)
+        grown = proxy.memory - before
+    return [Row(f"memory, {scale.pending:,} webhooks pending in the store in memory", grown / scale.pending, "B each")]
+
+
+async def _measured(folder: Path, takes: float, run: Callable) -> list[Row]:
+    async with receiver(takes) as received:
+        async with mitmdump(
+            folder, LATEHOOK, f"mock_file={MOCKS}", CALLBACK_URL=received.url, DELAY=f"{AFTER}s"
+        ) as proxy:
+            return await run(proxy, received)
+
+
+async def _jobs(proxy: Proxy, received: Receiver, under_load) -> tuple[list[Answered], float]:
+    """The requests, when their webhooks have arrived; and the milliseconds of processor time that each job took."""
+    before = proxy.cpu
+    requests = await under_load
+    await received.wait(len(requests), PATIENCE)
+    return requests, 1000 * (proxy.cpu - before) / len(requests)
+
+
+def _rate(requests: list[Answered]) -> float:
+    """Answers a second, between the first and the last."""
+    if any(request.identifier is None for request in requests):
+        sys.exit("scripts/bench: a request was not answered as it should be")
+    return (len(requests) - 1) / (requests[-1].at - requests[0].at)
+
+
+def _late(requests: Iterable[Answered], received: Receiver, end: Callable[[Answered], float]) -> list[float]:
+    """How many milliseconds after its time each webhook that arrived did."""
+    return [
+        1000 * (received.arrived[request.identifier] - end(request) - AFTER)
+        for request in requests
+        if request.identifier in received.arrived
+    ]
+
+
+def _percentile(values: list[float], percent: int) -> float:
+    return quantiles(values, n=100)[percent - 1] if len(values) > 1 else float("inf")
+
+
+def _print(rows: list[Row]) -> None:
+    table = [("", "measured", "goal", ""), *(row.cells() for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+async def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="under a minute, rougher numbers")
+    scale = SCALE[parser.parse_args().quick]
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="latehook-bench-") as folder:
+        for measure in (throughput, paced, burst, memory):
+            rows += await measure(Path(folder), scale)
+            print(f"{measure.__name__}: done", file=sys.stderr)
+    _print(rows)
+    return 1 if any(row.missed for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,71 @@
+"""What the documents show works, and what there is stands in them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness import ROOT
+from latehook import entries, options, presets, signing
+from latehook.mocksfile import load
+from latehook.sandbox import Sandbox
+from latehook.scope import AT_REQUEST, JobView, RandomView, RequestView, ResponseView, WebhookView
+from latehook.values import BODY_KINDS
+
+README, REFERENCE = ROOT / "README.md", ROOT / "addon" / "REFERENCE.md"
+EXAMPLES = [
+    pytest.param(text, id=f"{document.stem}-{number}")
+    for document in (README, REFERENCE)
+    for number, text in enumerate(re.findall(r"^```yaml\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL))
+]
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_every_example_loads(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "mocks.yaml"
+    file.write_text(text)
+
+    assert load([file], {"CALLBACK_URL": "http://app.test/hook"}).all
+
+
+def _entries(kind: type[entries.Entry]) -> list[type[entries.Entry]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in _entries(child))]
+
+
+KEYS = {key for kind in _entries(entries.Entry) for key in kind.__struct_fields__}
+MEMBERS = {
+    name for view in (RequestView, JobView, ResponseView, WebhookView, RandomView) for name in view.members
+} | AT_REQUEST.keys()
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [
+        ("keys", KEYS | set(BODY_KINDS)),
+        ("options", set(options.HELP)),
+        ("names", MEMBERS),
+        ("retry presets", set(presets.SCHEDULES)),
+        ("schemes", set(presets.SCHEMES)),
+        (
+            "algorithms",
+            {*signing.ALGORITHMS, *signing.SECRET_ENCODINGS, *signing.ENCODINGS, *signing.TIMESTAMP_FORMATS},
+        ),
+        ("filters", {"tojson", "from_json", "b64encode", "b64decode", "sha256", "iso8601", "unix", "strftime", "all"}),
+    ],
+)
+def test_the_reference_names_everything_there_is(what: str, names: set[str]) -> None:
+    words = set(re.findall(r"[\w-]+", REFERENCE.read_text()))
+
+    assert {name for name in names if name not in words} == set(), what
+
+
+def test_the_reference_names_no_filter_that_is_not_there() -> None:
+    assert {"tojson", "from_json", "unix", "all"} <= Sandbox().filters.keys()
+
+
+def test_the_readme_is_short_and_shows_the_rooms_that_there_are() -> None:
+    text = README.read_text()
+    rooms = set(re.findall(r"\w+", text[text.index("## The rooms") : text.index("## Work on it")]))
+
+    assert len(text.splitlines()) <= 200
+    assert {file.stem for file in (ROOT / "addon" / "latehook").glob("[!_]*.py")} <= rooms

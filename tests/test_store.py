@@ -1,0 +1,144 @@
+"""Jobs, webhooks and attempts in a real SQLite."""
+
+import pytest
+from msgspec.structs import replace
+
+from latehook.model import Content, Job, Outcome, Request, State, Webhook
+from latehook.store import Due, Store
+
+HEADERS = ((b"X-Bytes", b"\xff"), (b"a", b"1"), (b"a", b"2"))
+CONTENT = Content("http://app.test/hook?id=1", b'{"id":1}', "application/json")
+OK = Outcome(1.0, 1.5, 200, None, b"ok")
+REFUSED = Outcome(1.0, 1.5, None, "Connection refused")
+
+
+def job(id: str, *webhooks: Webhook, body: bytes | None = b"\0") -> Job:
+    request = Request("POST", "https", "api.slow.example", 443, "/jobs?x=%2f", HEADERS, body, 1)
+    return Job(id, "a mock", 1_800_000_000.25, request, webhooks=webhooks)
+
+
+def webhook(id: str = "w", state: State = State.PENDING) -> Webhook:
+    return Webhook(id, 0, "a definition", 0, 1_800_000_005.25, "http://app.test/hook", None, state)
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+def test_a_webhook_comes_back_as_it_was_written_with_its_job(store: Store) -> None:
+    [key] = store.add(job("j", webhook("w")))
+    store.commit()
+
+    owed = store.owed(key)
+
+    assert owed is not None
+    assert (owed.key, owed.attempts, owed.content) == (key, 0, None)
+    assert owed.webhook == webhook("w")
+    assert owed.job == replace(job("j"), key=1)
+
+
+@pytest.mark.parametrize("body", [None, b"", bytes(range(256))])
+def test_a_request_without_its_body_is_not_one_with_an_empty_body(store: Store, body: bytes | None) -> None:
+    [key] = store.add(job("j", webhook(), body=body))
+
+    owed = store.owed(key)
+
+    assert owed is not None
+    assert owed.job.request.body == body
+
+
+def test_a_jobs_webhooks_have_keys_of_their_own_in_order(store: Store) -> None:
+    first = store.add(job("j", webhook("a"), webhook("b"), webhook("c")))
+    second = store.add(job("j", webhook("d")))  # ids need not be unique: keys are
+
+    assert first == [first[0], first[0] + 1, first[0] + 2]
+    assert second[0] not in first
+
+
+def test_what_is_added_after_a_commit_does_not_take_back_the_commit(store: Store) -> None:
+    store.add(job("j", webhook()))
+    store.commit()
+    store.add(job("k", webhook()))
+
+    store.commit()
+    store.commit()  # nothing to do
+
+    assert store.count_owed() == 2
+
+
+def test_a_retry_keeps_the_webhook_owed_with_its_content_and_its_number(store: Store) -> None:
+    [key] = store.add(job("j", webhook()))
+
+    store.finish(key, 1, REFUSED, State.PENDING, 1_800_000_006.0, CONTENT)
+    store.commit()
+
+    owed = store.owed(key)
+    assert owed is not None
+    assert (owed.attempts, owed.content, owed.webhook.due) == (1, CONTENT, 1_800_000_006.0)
+    assert store.due(key) == Due("http://app.test/hook", None)
+
+
+@pytest.mark.parametrize(("outcome", "state"), [(OK, State.DELIVERED), (REFUSED, State.FAILED)])
+def test_a_webhook_that_has_ended_is_owed_no_more(store: Store, outcome: Outcome, state: State) -> None:
+    [key] = store.add(job("j", webhook()))
+
+    store.finish(key, 1, outcome, state, 0.0, CONTENT)
+
+    assert (store.owed(key), store.due(key), store.count_owed()) == (None, None, 0)
+
+
+def test_a_webhook_that_can_never_be_sent_is_owed_no_more(store: Store) -> None:
+    [key] = store.add(job("j", webhook()))
+
+    store.fail(key, "the expression failed")
+
+    assert (store.owed(key), store.due(key), store.count_owed()) == (None, None, 0)
+
+
+def test_what_was_skipped_from_the_start_is_not_owed(store: Store) -> None:
+    [key] = store.add(job("j", webhook(state=State.SKIPPED)))
+
+    assert (store.owed(key), store.count_owed()) == (None, 0)
+
+
+def test_pruning_forgets_the_oldest_ended_jobs_and_keeps_what_is_owed(store: Store) -> None:
+    [owed] = store.add(job("old, owed", webhook()))
+    half, other_half = store.add(job("old, half ended", webhook("a"), webhook("b")))
+    store.finish(half, 1, OK, State.DELIVERED, 0.0, CONTENT)
+    ended = [store.add(job(f"ended {number}", webhook()))[0] for number in range(10)]
+    for key in ended:
+        store.finish(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+
+    store.prune(keep=3)
+    store.commit()
+
+    assert store.count_owed() == 2
+    assert store.owed(owed) is not None
+    assert store.owed(other_half) is not None
+    assert count(store, "job") == 2 + 3
+    assert count(store, "webhook") == 3 + 3
+    assert count(store, "attempt") == 1 + 3
+
+
+def test_pruning_a_store_that_is_small_enough_changes_nothing(store: Store) -> None:
+    [key] = store.add(job("j", webhook()))
+    store.finish(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+
+    store.prune(keep=1)
+
+    assert (count(store, "job"), count(store, "webhook"), count(store, "attempt")) == (1, 1, 1)
+
+
+def test_pruning_does_not_look_at_every_webhook_for_each_job(store: Store) -> None:
+    """With a hundred thousand jobs that took half a minute, and the loop stood still."""
+    plan = store._db.execute(
+        "EXPLAIN QUERY PLAN SELECT key FROM job WHERE NOT EXISTS (SELECT 1 FROM webhook w WHERE w.job = job.key)"
+    ).fetchall()
+
+    assert any("SEARCH w USING" in step[-1] and "INDEX webhook_of_job" in step[-1] for step in plan), plan
+
+
+def count(store: Store, table: str) -> int:
+    """Nothing public shows what was forgotten."""
+    return int(store._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
