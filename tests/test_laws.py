@@ -136,7 +136,7 @@ def test_a_jobs_status_goes_forward_through_its_stages(
 @settings(max_examples=100, deadline=None)
 def test_an_interpolated_value_is_never_evaluated(mocks: service.Mocks, value: Any) -> None:
     _, answer = ask(mocks, Asked("a", "", json.dumps({"x": value}).encode(), "application/json"))
-    if answer.started is None:
+    if answer.started is None or "Infinity" in json.dumps(value):  # which is no JSON
         return
 
     assert answer.response is not None

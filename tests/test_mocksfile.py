@@ -287,7 +287,7 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         ),
         pytest.param(
             MOCK.replace("      to:", "      sign: {secret: s, message: '{bdy}', headers: {a: b}}\n      to:"),
-            "mocks.yaml:5: mocks[0].webhook.sign.message: {bdy} is not known: use {id} {timestamp} {body}",
+            "mocks.yaml:5: mocks[0].webhook.sign.message: {bdy} is not known; did you mean 'body'?: use {id} {timestamp} {body}",
             id="a token",
         ),
         pytest.param(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from latehook.model import State
+from latehook.model import ExpressionError, State
 from world import START, Play, play
 
 JOBS = "https://api.slow.example/jobs"
@@ -389,6 +389,31 @@ mocks:
         "x-a": "default",
         "x-b": "stage",
     }
+
+
+def test_the_defaults_may_be_all_that_a_stages_webhook_needs(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+defaults: {webhook: {to: "http://app.test/", json: {status: "{{ job.status }}"}}}
+mocks: [{match: POST api.slow.example/, stages: [{status: started, webhook: true}, {status: done, webhook: true}]}]
+""")
+    answer = game.ask("POST", "https://api.slow.example/")
+
+    assert [game.attempt(answer, at).body for at in (0, 1)] == [b'{"status":"started"}', b'{"status":"done"}']
+
+
+def test_the_request_may_say_with_which_method_it_wants_its_webhook(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks:
+  - match: POST api.slow.example/
+    webhook: {to: "http://app.test/", method: "{{ request.json.method | default('POST') }}"}
+""")
+
+    def method(body: bytes) -> str:
+        return game.attempt(game.ask("POST", "https://api.slow.example/", body)).method
+
+    assert [method(b'{"method": "put"}'), method(b"{}")] == ["PUT", "POST"]
+    with pytest.raises(ExpressionError, match="method is 'P UT': it must be GET"):
+        method(b'{"method": "P UT"}')
 
 
 def test_delays_are_drawn_at_the_request_and_no_stage_is_before_the_last(mocks: Callable[..., Play]) -> None:

@@ -181,7 +181,7 @@ class MockCompiler:
                 raise self._values.error((*at, "webhook", "after"), "the stage has its own `after`: write it there")
             webhook = self._webhooks.compile([*base, ((*at, "webhook"), stage.webhook)])
         elif stage.webhook:
-            if len(base) == 1:
+            if len(base) == 1 and self._defaults[1].to is UNSET:
                 raise self._values.error((*at, "webhook"), "`true` means the mock's own `webhook`, and it has none")
             webhook = self._webhooks.compile(base)
         status = None if stage.status is UNSET else self._values.compile(stage.status, (*at, "status"), self._with_job)

@@ -52,7 +52,7 @@ def _stage(stage: StagePlan) -> Iterator[str]:
 
 def _webhook(plan: WebhookPlan) -> str:
     to = plan.to if isinstance(plan.to, list) else [plan.to]
-    return f"{plan.method} {', '.join(map(_value, to))}{_body(plan.body)}"
+    return f"{_value(plan.method)} {', '.join(map(_value, to))}{_body(plan.body)}"
 
 
 def _details(plan: WebhookPlan) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """PURE: the messages of a mock made out: its response, and what each webhook says."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 TEXT = "text/plain; charset=utf-8"
 WITHOUT_BODY = (204, 304)
+METHOD = re.compile(r"[A-Za-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class WebhookPlan:
     """A webhook as a mock describes it. Times are seconds; `reads` are the members of `request` that need its body."""
 
     to: Any
-    method: str
+    method: Any
     headers: Any
     query: Any
     body: BodyPlan | None
@@ -103,13 +105,14 @@ def attempt(
     """One attempt at a webhook: the same content as at every other; headers, time and signature of this moment."""
     scope = _webhook_scope(constants, owed, moment, world)
     headers = _headers(plan.headers, plan.place, scope, content.content_type)
+    method = _method(plan, scope)
     url, body = content.url, content.body
     if plan.sign is not None:
-        signed = _sign(plan.sign, plan.method, owed, content, headers, scope, moment)
+        signed = _sign(plan.sign, method, owed, content, headers, scope, moment)
         given = {name.lower() for name, _ in headers}
         headers = (*headers, *(pair for pair in signed.headers if pair[0].lower() not in given))
         url, body = signed.url, signed.body
-    return Outgoing(plan.method, url, headers, body, plan.timeout, plan.verify)
+    return Outgoing(method, url, headers, body, plan.timeout, plan.verify)
 
 
 def map_of(value: Any, place: Place, key: str) -> Mapping[str, Any]:
@@ -127,6 +130,13 @@ def _webhook_scope(constants: Mapping[str, Any], owed: Owed, moment: Moment, wor
     scope["job"] = JobView(job, moment, webhook.stage)
     scope["webhook"] = WebhookView(webhook.id, owed.attempts + 1, webhook.event)
     return scope
+
+
+def _method(plan: WebhookPlan, scope: Mapping[str, Any]) -> str:
+    method = to_text(render(plan.method, scope))
+    if not METHOD.fullmatch(method):
+        raise ExpressionError(plan.place, f"method is {method!r}: it must be GET, POST, PUT, PATCH or DELETE")
+    return method.upper()
 
 
 def _status(plan: ResponsePlan, scope: Mapping[str, Any]) -> int:

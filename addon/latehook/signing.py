@@ -7,7 +7,7 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from latehook.bodies import encode_json
+from latehook.expressions import nearest
 from latehook.presets import Scheme
 
 ALGORITHMS = (
@@ -27,8 +28,8 @@ SECRET_ENCODINGS = ("utf8", "base64", "hex")
 ENCODINGS = ("hex", "base64", "base64url")
 TIMESTAMP_FORMATS = ("seconds", "milliseconds", "iso8601")
 
-_TOKEN = re.compile(r"\{([a-z_]+)(?:([.:])([^{}]*))?\}")
-_PLAIN = frozenset({"id", "timestamp", "body", "url", "method", "form_sorted", "secret"})
+_TOKEN = re.compile(r"\{([A-Za-z_-]+)(?:([.:])([^{}]*))?\}")
+_PLAIN = ("id", "timestamp", "body", "url", "method", "form_sorted", "secret")
 
 
 class SigningError(ValueError):
@@ -58,6 +59,7 @@ class Message:
 
 def sign(scheme: Scheme, secrets: Sequence[str], message: Message) -> Signed:
     """The message with its signatures, one a secret. SigningError says what cannot be done."""
+    message = replace(message, url=message.url.partition("#")[0])  # a fragment is not sent, so nobody can verify it
     url = _with_digest(scheme, message)
     body = message.body
     tokens = _Tokens(scheme, message, url, secrets)
@@ -77,10 +79,12 @@ def check_template(template: str, after: bool) -> str | None:
             continue
         if (name, mark) in (("json", ":"), ("field", ":")) and argument:
             continue
-        if name == "signature" and after and (not mark or (mark == "." and argument.isdigit())):
+        if name == "signature" and after and (not mark or (mark == "." and re.fullmatch(r"[1-9]\d?", argument))):
             continue
-        known = "{id} {timestamp} {body} {url} {method} {form_sorted} {json:/pointer} {field:NAME} {secret}"
-        return f"{{{name}{mark}{argument}}} is not known: use {known}{' {signature} {signature.2}' if after else ''}"
+        names = [*_PLAIN, "json:/pointer", "field:NAME", *(["signature", "signature.2"] if after else [])]
+        hint = nearest(name.lower(), names)
+        known = " ".join(f"{{{known}}}" for known in names)
+        return f"{{{name}{mark}{argument}}} is not known{hint}: use {known}"
     return None
 
 
@@ -195,13 +199,14 @@ def _ed25519(secret: str, encoding: str) -> ed25519.Ed25519PrivateKey:
 
 def _ecdsa(secret: str, encoding: str) -> ec.EllipticCurvePrivateKey:
     if secret.lstrip().startswith("-----"):
-        return cast(ec.EllipticCurvePrivateKey, _pem(secret, ec.EllipticCurvePrivateKey))
-    try:
-        key = serialization.load_der_private_key(_raw(secret, encoding), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise SigningError("the secret is not an ECDSA key: it is PEM, or DER in base64 or hex") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise SigningError("the secret is not an ECDSA key")
+        key = _pem(secret, ec.EllipticCurvePrivateKey)
+    else:
+        try:
+            key = serialization.load_der_private_key(_raw(secret, encoding), None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise SigningError("the secret is not an ECDSA key: it is PEM, or DER in base64 or hex") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise SigningError("the secret is not an ECDSA key on the curve P-256")
     return key
 
 

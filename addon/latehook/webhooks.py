@@ -10,7 +10,7 @@ from msgspec import UNSET
 from latehook import presets, signing
 from latehook.entries import RetryEntry, SignEntry, WebhookEntry
 from latehook.expressions import Names, nearest, roots_of
-from latehook.messages import SignPlan, WebhookPlan
+from latehook.messages import METHOD, SignPlan, WebhookPlan
 from latehook.scope import body_members
 from latehook.service import is_url
 from latehook.source import Path as At
@@ -43,12 +43,13 @@ class WebhookCompiler:
         query = self._values.layered([(at, entry.query) for at, entry in given(layers, "query")], self._at_attempt)
         body = self._values.body(layers, self._at_attempt)
         sign = self._sign(*pick(layers, "sign"))
-        later = roots_of([headers, query, body.value if body else None, sign.secret if sign else None])
+        method = self._method(*pick(layers, "method", "POST"))
+        later = roots_of([headers, query, method, body.value if body else None, sign.secret if sign else None])
         when_at, when = pick(layers, "when")
         event_at, event = pick(layers, "event", None)
         return WebhookPlan(
             to=self._to(to, to_at),
-            method=self._method(*pick(layers, "method", "POST")),
+            method=method,
             headers=headers,
             query=query,
             body=body,
@@ -70,11 +71,13 @@ class WebhookCompiler:
                 raise self._values.error(at, f"{url!r} is not a URL: write http://host[:port]/path")
         return compiled
 
-    def _method(self, at: At, method: str) -> str:
-        method = str(self._values.constant(method, at))
-        if not re.fullmatch(r"[A-Za-z]+", method):
-            raise self._values.error(at, f"{method!r} is not a method: write GET, POST, PUT, PATCH or DELETE")
-        return method.upper()
+    def _method(self, at: At, method: str) -> Any:
+        compiled = self._values.compile(method, at, self._at_attempt)
+        if callable(compiled):
+            return compiled
+        if not METHOD.fullmatch(str(compiled)):
+            raise self._values.error(at, f"{compiled!r} is not a method: write GET, POST, PUT, PATCH or DELETE")
+        return str(compiled).upper()
 
     def _timeout(self, at: At, timeout: Any) -> float:
         value = self._values.seconds(timeout, at)
@@ -124,10 +127,14 @@ class WebhookCompiler:
         scheme = replace(scheme, **given)
         self._check_scheme(scheme, sign, at)
         secret = self._values.compile(sign.secret, (*at, "secret"), self._at_attempt)
-        skew = sign.skew
-        negative = isinstance(skew, str) and skew.startswith("-")
-        after = 0.0 if skew is UNSET else self._values.seconds(skew[1:] if negative else skew, (*at, "skew"))  # type: ignore[index]
-        return SignPlan(scheme, secret, -after if negative else after, self._values.place(at))
+        return SignPlan(scheme, secret, self._skew(sign.skew, (*at, "skew")), self._values.place(at))
+
+    def _skew(self, skew: Any, at: At) -> float:
+        """A duration that may be less than nothing: a clock that is slow."""
+        if skew is UNSET:
+            return 0.0
+        text = str(self._values.constant(skew, at)).strip()
+        return -self._values.seconds(text[1:], at) if text.startswith("-") else self._values.seconds(text, at)
 
     def _check_scheme(self, scheme: presets.Scheme, sign: SignEntry, at: At) -> None:
         known = {
