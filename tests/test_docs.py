@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT
-from latehook import entries, options, presets, signing
-from latehook.mocksfile import load
+from latehook import options, presets, signing
+from latehook.mocksfile import entries, load
+from latehook.mocksfile.values import BODY_KINDS
 from latehook.sandbox import Sandbox
 from latehook.scope import AT_REQUEST, JobView, RandomView, RequestView, ResponseView, WebhookView
-from latehook.values import BODY_KINDS
 
 README, REFERENCE = ROOT / "README.md", ROOT / "addon" / "REFERENCE.md"
 EXAMPLES = [
@@ -68,4 +68,4 @@ def test_the_readme_is_short_and_shows_the_rooms_that_there_are() -> None:
     rooms = set(re.findall(r"\w+", text[text.index("## The rooms") : text.index("## Work on it")]))
 
     assert len(text.splitlines()) <= 200
-    assert {file.stem for file in (ROOT / "addon" / "latehook").glob("[!_]*.py")} <= rooms
+    assert {file.stem for file in (ROOT / "addon" / "latehook").rglob("[!_]*.py")} <= rooms

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,28 +10,49 @@ import pytest
 from harness import ROOT
 
 PACKAGE = ROOT / "addon" / "latehook"
-DOCSTRINGS = {file.stem: ast.get_docstring(ast.parse(file.read_text())) or "" for file in PACKAGE.rglob("*.py")}
-ROOMS = [
-    found[0]
-    for line in DOCSTRINGS["__init__"].splitlines()[3:]
-    for entry in line.split(" · ")
-    if (found := re.match(r"\w+", entry))
-]
-"""Top to bottom, as the package says it of itself."""
+INNER = PACKAGE / "mocksfile"
 
+
+def files_of(room: str) -> list[Path]:
+    """A room is a file, or a folder of files."""
+    return sorted((PACKAGE / room).glob("*.py")) or [PACKAGE / f"{room}.py"]
+
+
+def docstring(file: Path) -> str:
+    return ast.get_docstring(ast.parse(file.read_text())) or ""
+
+
+def rooms_named_by(package: Path) -> list[str]:
+    """Top to bottom, as a package says it of itself."""
+    lines = docstring(package / "__init__.py").partition("go down only:\n")[2].splitlines()
+    return [found[0] for line in lines for entry in line.split(" · ") if (found := re.match(r"\w+", entry))]
+
+
+def rooms_there_are(package: Path) -> list[str]:
+    return sorted(
+        entry.stem for entry in package.iterdir() if entry.suffix == ".py" or (entry / "__init__.py").exists()
+    )
+
+
+ROOMS = rooms_named_by(PACKAGE)
+DOCSTRINGS = {room: docstring(files_of(room)[0]) for room in ROOMS}
 PURE = [room for room in ROOMS if DOCSTRINGS.get(room, "").startswith("PURE")]
 ONLY_IN = {
     "mitmproxy": {"addon", "guard", "layers", "flows"},
     "httpx": {"transport", "client"},
     "aiohttp": {"transport"},
     "sqlite3": {"store"},
-    "ruamel": {"source"},
+    "ruamel": {"mocksfile"},
 }
 NOT_IN_PURE = {
     *("asyncio", "socket", "ssl", "subprocess", "threading", "time", "urllib.request"),
     *("os", "io", "pathlib", "tempfile", "logging"),
 }
 """I/O and clocks: what the pure rooms are given instead of fetching."""
+
+
+def imports_of(room: str) -> set[str]:
+    return {name for file in files_of(room) for name in imports(file)}
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -45,26 +66,34 @@ def imports(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def rooms_of(names: Iterator[str]) -> set[str]:
+def rooms_of(names: Iterable[str]) -> set[str]:
     """The rooms of ours among modules."""
     parts = (name.split(".") for name in names)
     return {part[1] for part in parts if part[0] == "latehook" and len(part) > 1}
 
 
 def test_every_file_is_a_room_that_the_package_names() -> None:
-    assert sorted(ROOMS) == sorted(DOCSTRINGS.keys() - {"__init__"})
+    for package in (PACKAGE, INNER):
+        assert sorted([*rooms_named_by(package), "__init__"]) == rooms_there_are(package)
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_imports_go_down_only(room: str) -> None:
     below = set(ROOMS[ROOMS.index(room) + 1 :])
 
-    assert rooms_of(imports(PACKAGE / f"{room}.py")) <= below
+    assert rooms_of(imports_of(room)) - {room} <= below
+
+
+def test_imports_go_down_only_within_a_room_too() -> None:
+    inner = rooms_named_by(INNER)
+    for at, room in enumerate(inner):
+        named = {name.split(".")[2] for name in imports(INNER / f"{room}.py") if name.startswith("latehook.mocksfile.")}
+        assert named <= set(inner[at + 1 :]), room
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_a_library_is_named_only_in_its_rooms(library: str) -> None:
-    naming = {room for room in ROOMS if library in {name.split(".")[0] for name in imports(PACKAGE / f"{room}.py")}}
+    naming = {room for room in ROOMS if library in {name.split(".")[0] for name in imports_of(room)}}
 
     assert naming
     assert naming <= ONLY_IN[library]
@@ -72,16 +101,16 @@ def test_a_library_is_named_only_in_its_rooms(library: str) -> None:
 
 @pytest.mark.parametrize("room", PURE)
 def test_a_pure_room_names_no_io_and_no_clock(room: str) -> None:
-    assert set(imports(PACKAGE / f"{room}.py")) & NOT_IN_PURE == set()
+    assert imports_of(room) & NOT_IN_PURE == set()
 
 
 def test_the_heart_and_its_helpers_call_themselves_pure() -> None:
     assert {"service", "scope", "expressions", "sandbox", "matching", "bodies"} <= set(PURE)
 
 
-@pytest.mark.parametrize("room", ["store", "mocksfile", "source", "options", "model"])
+@pytest.mark.parametrize("room", ["store", "mocksfile", "options", "model"])
 def test_a_room_that_needs_no_event_loop_names_none(room: str) -> None:
-    assert "asyncio" not in set(imports(PACKAGE / f"{room}.py"))
+    assert "asyncio" not in imports_of(room)
 
 
 def test_mock_py_is_only_a_door() -> None:

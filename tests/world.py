@@ -67,14 +67,13 @@ class Play:
     def content(self, answer: Answer, at: int = 0) -> Content:
         """What the answer's webhook of this number says."""
         plan, owed = self._owed(answer, at)
-        return messages.content_of(plan, answer.mock.constants, owed, self.moment, self)
+        return messages.prepare(plan, answer.mock.constants, owed, self.moment, self)[0]
 
     def attempt(self, answer: Answer, at: int = 0, number: int = 1, content: Content | None = None) -> Outgoing:
         """An attempt at it."""
         plan, owed = self._owed(answer, at)
-        content = content or messages.content_of(plan, answer.mock.constants, owed, self.moment, self)
-        owed = replace(owed, attempts=number - 1)
-        return messages.attempt(plan, answer.mock.constants, owed, content, self.moment, self)
+        owed = replace(owed, attempts=number - 1, content=content)
+        return messages.prepare(plan, answer.mock.constants, owed, self.moment, self)[1]
 
     def _owed(self, answer: Answer, at: int) -> Any:
         job = answer.started or answer.changed

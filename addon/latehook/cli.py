@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from latehook import mocksfile
-from latehook.describing import describe
-from latehook.entries import File
+from latehook.mocksfile.describing import describe
+from latehook.mocksfile.entries import File
 from latehook.model import MocksError
 
 

@@ -23,6 +23,10 @@ PRUNE_EVERY = 1000
 """Jobs between two looks at whether old ones are to be forgotten."""
 
 
+UNWRITTEN_AGAIN = 5.0
+"""Seconds until an attempt is made again whose end could not be written."""
+
+
 class Sender(Protocol):
     """What carries attempts out."""
 
@@ -152,10 +156,8 @@ class Engine:
             self._end_first_attempt(key)
             return None
         mock, plan = self._plan(owed)
-        moment = self._moment()
         try:
-            content = owed.content or messages.content_of(plan, mock.constants, owed, moment, self)
-            outgoing = messages.attempt(plan, mock.constants, owed, content, moment, self)
+            content, outgoing = messages.prepare(plan, mock.constants, owed, self._moment(), self)
         except ExpressionError as error:
             self._store.fail(key, str(error))
             self._commit_soon()
@@ -170,8 +172,13 @@ class Engine:
         number = owed.attempts + 1
         state, wait = after_attempt(self._plan(owed)[1].retry, number, outcome)
         due = self.clock.now() + wait
-        self._store.finish(key, number, outcome, state, due, content)
-        await self._committed()
+        try:
+            self._store.finish(key, number, outcome, state, due, content)
+            await self._committed()
+        except StoreError as error:  # it counts as not made: it is owed as before
+            log.error("latehook: job %s: an attempt could not be written: %s", owed.job.id, error)
+            self._schedule.push(self.clock.now() + UNWRITTEN_AGAIN, key)
+            return
         if state is State.PENDING:
             self._schedule.push(due, key)
         _report(owed, content, number, outcome, state, wait)

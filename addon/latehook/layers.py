@@ -8,6 +8,7 @@ through `handle_connect_…`: a mocked one connects to nothing, and has no tunne
 import hashlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from mitmproxy import http
@@ -90,9 +91,13 @@ class Stream(HttpStream):
 
     policy: Policy
 
+    @cached_property
+    def _exchange(self) -> Exchange:
+        return self.policy.exchange(self.flow)
+
     @property
     def _stays(self) -> bool:
-        return self.policy.exchange(self.flow).stays
+        return self._exchange.stays
 
     def _handle_event(self, event: events.Event) -> Commands:
         """As mitmproxy does, without the hooks of a response that nobody would hear: each is a tenth of the cost."""
@@ -106,7 +111,7 @@ class Stream(HttpStream):
             reply = None if self._is_unheard(command) else (yield command)
 
     def _is_unheard(self, command: Any) -> bool:
-        return isinstance(command, StartHook) and isinstance(command, self.policy.exchange(self.flow).unheard)
+        return isinstance(command, StartHook) and isinstance(command, self._exchange.unheard)
 
     def check_body_size(self, request: bool) -> Commands:
         if self._stays:
@@ -120,12 +125,11 @@ class Stream(HttpStream):
             self.client_state = self.state_consume_request_body
 
     def state_consume_request_body(self, event: events.Event) -> Commands:
-        exchange = self.policy.exchange(self.flow)
-        if exchange.stays and isinstance(event, RequestData):
-            exchange.upload.add(event.data)
+        if self._stays and isinstance(event, RequestData):
+            self._exchange.upload.add(event.data)
             return
-        if exchange.stays and isinstance(event, RequestEndOfMessage):
-            self.request_body_buf += exchange.upload.body or b""
+        if self._stays and isinstance(event, RequestEndOfMessage):
+            self.request_body_buf += self._exchange.upload.body or b""
         yield from super().state_consume_request_body(event)
 
     def send_response(self, already_streamed: bool = False) -> Commands:

@@ -91,19 +91,14 @@ def respond(plan: ResponsePlan, head_only: bool, scope: Mapping[str, Any], momen
     return Response(status, headers, b"" if head_only else body)
 
 
-def content_of(plan: WebhookPlan, constants: Mapping[str, Any], owed: Owed, moment: Moment, world: World) -> Content:
-    """What the webhook says, decided at its first attempt. ExpressionError: it can never be sent."""
+def prepare(
+    plan: WebhookPlan, constants: Mapping[str, Any], owed: Owed, moment: Moment, world: World
+) -> tuple[Content, Outgoing]:
+    """The next attempt at a webhook. Its content is decided at the first one and the same at every later one; headers,
+    time and signature are of this moment. ExpressionError: it can never be sent.
+    """
     scope = _webhook_scope(constants, owed, moment, world)
-    body, content_type = _body(plan.body, scope, moment)
-    query = map_of(render(plan.query, scope), plan.place, "query")
-    return Content(_with_query(owed.webhook.to or "", query), body, content_type)
-
-
-def attempt(
-    plan: WebhookPlan, constants: Mapping[str, Any], owed: Owed, content: Content, moment: Moment, world: World
-) -> Outgoing:
-    """One attempt at a webhook: the same content as at every other; headers, time and signature of this moment."""
-    scope = _webhook_scope(constants, owed, moment, world)
+    content = owed.content or _content(plan, owed, scope, moment)
     headers = _headers(plan.headers, plan.place, scope, content.content_type)
     method = _method(plan, scope)
     url, body = content.url, content.body
@@ -112,7 +107,25 @@ def attempt(
         given = {name.lower() for name, _ in headers}
         headers = (*headers, *(pair for pair in signed.headers if pair[0].lower() not in given))
         url, body = signed.url, signed.body
-    return Outgoing(method, url, headers, body, plan.timeout, plan.verify)
+    return content, Outgoing(method, url, headers, body, plan.timeout, plan.verify)
+
+
+def _content(plan: WebhookPlan, owed: Owed, scope: Mapping[str, Any], moment: Moment) -> Content:
+    body, content_type = _body(plan.body, scope, moment)
+    query = map_of(render(plan.query, scope), plan.place, "query")
+    return Content(_with_query(owed.webhook.to or "", query), body, content_type)
+
+
+def problem_of_header(name: str) -> str | None:
+    """Why a message may not have a header of this name, if it may not."""
+    if not _HEADER_NAME.fullmatch(name):
+        return f"{name!r} is not a header's name"
+    if name.lower() in ("content-length", "transfer-encoding"):
+        return f"{name} follows from the body: leave it out"
+    return None
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def map_of(value: Any, place: Place, key: str) -> Mapping[str, Any]:
@@ -188,6 +201,8 @@ def _headers(plan: Any, place: Place, scope: Mapping[str, Any], content_type: st
     """The headers as written, and the body's content type unless they name one. A null header is left out."""
     headers = []
     for name, value in map_of(render(plan, scope), place, "headers").items():
+        if problem := problem_of_header(name):
+            raise ExpressionError(place, f"headers: {problem}")
         for item in [] if value is None else _items(value):
             text = to_text(item)
             if any(mark in text for mark in "\r\n\0"):

@@ -1,7 +1,6 @@
 """The values of a mocks file compiled: texts to expressions, durations to seconds, files read; each with its place."""
 
 import mimetypes
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,15 @@ from typing import Any
 from msgspec import UNSET
 
 from latehook.durations import Delay, seconds
-from latehook.entries import Bodies, DelayEntry
 from latehook.expressions import Compiler, Names, nearest, roots_of
-from latehook.messages import BodyPlan, FilePlan
+from latehook.messages import BodyPlan, FilePlan, problem_of_header
+from latehook.mocksfile.entries import Bodies, DelayEntry
+from latehook.mocksfile.source import Path as At
+from latehook.mocksfile.source import Source
 from latehook.model import MocksError, Place
 from latehook.scope import AT_LOAD, body_members
-from latehook.source import Path as At
-from latehook.source import Source
 
 BODY_KINDS = Bodies.__struct_fields__
-HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Values:
@@ -117,10 +115,8 @@ class Values:
         compiled = self.layered(layers, names)
         for at, headers in layers:
             for name in headers if isinstance(headers, dict) else ():
-                if not HEADER_NAME.fullmatch(name):
-                    raise self.error((*at, name), f"{name!r} is not a header's name")
-                if name.lower() in ("content-length", "transfer-encoding"):
-                    raise self.error((*at, name), f"{name} follows from the body: leave it out")
+                if problem := problem_of_header(name):
+                    raise self.error((*at, name), problem)
         return compiled
 
     def layered(self, layers: Sequence[tuple[At, Any]], names: Names) -> Any:

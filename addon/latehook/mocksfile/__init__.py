@@ -1,4 +1,9 @@
-"""Mocks files read, checked and compiled. Every error names file, line and key, the value and the remedy."""
+"""Mocks files read, checked and compiled. Every error names file, line and key, the value and the remedy.
+
+Rooms, top to bottom; imports go down only:
+mocks (one mock) · webhooks (its webhooks) · values (their values) · entries (the keys) · source (YAML to data)
+describing (a mock in words)
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from latehook import entries
-from latehook.compiling import MockCompiler
 from latehook.expressions import Compiler, Names
 from latehook.matching import shadows
+from latehook.mocksfile import entries
+from latehook.mocksfile.mocks import MockCompiler
+from latehook.mocksfile.source import Source
 from latehook.model import MocksError, Place
 from latehook.service import Mock, Mocks
-from latehook.source import Source
 
 
 def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None = None) -> Mocks:
@@ -22,7 +27,7 @@ def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None
     """
     sources = [_read(file) for file in files]
     converted = [entries.convert(source) for source in sources]
-    dials = {name: value for file in converted for name, value in file.vars.items()}
+    dials = _dials(sources, converted)
     compiler = Compiler(env, missing)
     names: Names = {"vars": dict.fromkeys(dials)}
     job_vars = _job_vars(converted)
@@ -45,6 +50,19 @@ def _read(file: Path) -> Source:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise MocksError(Place(str(file), 1), f"cannot be read: {reason}") from None
+
+
+def _dials(sources: Sequence[Source], files: Sequence[entries.File]) -> dict[str, Any]:
+    """The dials of all files. Two files may name the same one, if they set it to the same."""
+    dials: dict[str, Any] = {}
+    for source, file in zip(sources, files, strict=True):
+        for name, value in file.vars.items():
+            if dials.setdefault(name, value) != value:
+                place = source.place(("vars", name))
+                raise MocksError(
+                    place, f"another file sets the dial {name!r} to {dials[name]!r}, this one to {value!r}"
+                )
+    return dials
 
 
 def _job_vars(files: Iterable[entries.File]) -> Names | None:

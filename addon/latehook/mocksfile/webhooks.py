@@ -8,13 +8,13 @@ from typing import Any
 from msgspec import UNSET
 
 from latehook import presets, signing
-from latehook.entries import RetryEntry, SignEntry, WebhookEntry
 from latehook.expressions import Names, nearest, roots_of
 from latehook.messages import METHOD, SignPlan, WebhookPlan
+from latehook.mocksfile.entries import RetryEntry, SignEntry, WebhookEntry
+from latehook.mocksfile.source import Path as At
+from latehook.mocksfile.values import Values
 from latehook.scope import body_members
 from latehook.service import is_url
-from latehook.source import Path as At
-from latehook.values import Values
 
 DEFAULT_TIMEOUT = "15s"
 DEFAULT_RETRY = presets.Schedule((1.0, 5.0, 15.0))

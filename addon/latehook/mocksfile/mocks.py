@@ -8,15 +8,15 @@ from msgspec import UNSET
 
 from latehook import matching
 from latehook.durations import Delay
-from latehook.entries import JobEntry, MockEntry, ResponseEntry, WebhookEntry
 from latehook.expressions import Compiler, Names
 from latehook.messages import ResponsePlan
+from latehook.mocksfile.entries import JobEntry, MockEntry, ResponseEntry, WebhookEntry
+from latehook.mocksfile.source import Path as At
+from latehook.mocksfile.source import Source
+from latehook.mocksfile.values import Values
+from latehook.mocksfile.webhooks import Layer, WebhookCompiler, pick
 from latehook.scope import AT_REQUEST, COMPLETED, JOB, WEBHOOK
 from latehook.service import JobPlan, Mock, StagePlan
-from latehook.source import Path as At
-from latehook.source import Source
-from latehook.values import Values
-from latehook.webhooks import Layer, WebhookCompiler, pick
 
 BEFORE_RESPONSE = "before-response"
 FORWARD_ALONE = "`response: forward` stands alone: a forwarded request starts no job"

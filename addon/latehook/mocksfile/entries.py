@@ -9,8 +9,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from latehook.expressions import nearest
+from latehook.mocksfile.source import Path, Source
 from latehook.model import MocksError
-from latehook.source import Path, Source
 
 Duration = str | float
 Templated = str | dict[str, Any]
