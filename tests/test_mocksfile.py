@@ -79,6 +79,14 @@ def test_several_files_are_one_list_in_order(read, tmp_path: Path) -> None:
     assert [mock.matcher.host for mock in mocks.all] == ["a.example", "b.example"]
 
 
+def test_two_files_may_not_set_one_dial_differently(read, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("vars: {x: 1, same: [2]}\nmocks: [{match: GET a.example/}]")
+    (tmp_path / "b.yaml").write_text("vars:\n  same: [2]\n  x: 3\nmocks: [{match: GET b.example/}]")
+
+    with pytest.raises(MocksError, match=r"^b\.yaml:3: vars\.x: another file sets the dial 'x' to 1, this one to 3"):
+        load([Path("a.yaml"), Path("b.yaml")], {})
+
+
 def test_anchors_merges_and_free_keys_are_yaml_as_usual(read) -> None:
     [mock] = read("""
 x-base: &base {method: PUT, timeout: 3s, headers: {a: b}}

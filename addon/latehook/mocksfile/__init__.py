@@ -58,10 +58,8 @@ def _dials(sources: Sequence[Source], files: Sequence[entries.File]) -> dict[str
     for source, file in zip(sources, files, strict=True):
         for name, value in file.vars.items():
             if dials.setdefault(name, value) != value:
-                place = source.place(("vars", name))
-                raise MocksError(
-                    place, f"another file sets the dial {name!r} to {dials[name]!r}, this one to {value!r}"
-                )
+                problem = f"another file sets the dial {name!r} to {dials[name]!r}, this one to {value!r}"
+                raise MocksError(source.place(("vars", name)), f"{problem}: give each its own name")
     return dials
 
 
