@@ -13,10 +13,10 @@ import pytest
 import jumping
 from jumping import NOON, Wall
 from latehook import mocksfile
-from latehook.engine import PRUNE_EVERY, Engine
+from latehook.engine import TIDY_EVERY, Engine
 from latehook.model import Outcome, Outgoing, Request
 from latehook.schedule import Clock
-from latehook.service import Answer, Mocks
+from latehook.service import Answer, Mock, Mocks
 from latehook.store import Store, StoreError
 
 MOCKS = """\
@@ -67,7 +67,7 @@ class CountingStore(Store):
         self.full = False
         self.prunes = 0
 
-    def prune(self, *keep: int) -> None:
+    def prune(self, *keep: float) -> None:
         self.prunes += 1
         super().prune(*keep)
 
@@ -79,11 +79,15 @@ class CountingStore(Store):
         super().commit()
 
 
+def revive(written: bytes) -> Mock:
+    return mocksfile.revive(written, {})
+
+
 class Bench:
     def __init__(self, mocks: Mocks, *results: int | str) -> None:
         self.sender = Sender(*(results or (200,)))
         self.store = CountingStore()
-        self.engine = Engine(mocks, self.store, self.sender, Clock(Wall()), random.Random(1))
+        self.engine = Engine(mocks, self.store, self.sender, Clock(Wall()), random.Random(1), revive)
 
     async def post(self, **document: Any) -> Answer:
         body = json.dumps({"by": 4, **document}).encode()
@@ -478,7 +482,7 @@ def test_from_the_shutdown_on_requests_get_a_503(play: Play) -> None:
 
 def test_now_and_then_old_jobs_are_forgotten(play: Play) -> None:
     async def act(bench: Bench) -> None:
-        for _ in range(PRUNE_EVERY - 1):
+        for _ in range(TIDY_EVERY - 1):
             await bench.post()
         assert bench.store.prunes == 0
         await bench.post()

@@ -76,7 +76,7 @@ def test_a_retry_keeps_the_webhook_owed_with_its_content_and_its_number(store: S
     owed = store.owed(key)
     assert owed is not None
     assert (owed.attempts, owed.content, owed.webhook.due) == (1, CONTENT, 1_800_000_006.0)
-    assert store.due(key) == Due("http://app.test/hook", None)
+    assert store.due(key) == Due(1_800_000_006.0, "http://app.test/hook", None)
 
 
 @pytest.mark.parametrize(("outcome", "state"), [(OK, State.DELIVERED), (REFUSED, State.FAILED)])
@@ -91,7 +91,7 @@ def test_a_webhook_that_has_ended_is_owed_no_more(store: Store, outcome: Outcome
 def test_a_webhook_that_can_never_be_sent_is_owed_no_more(store: Store) -> None:
     [key] = store.add(job("j", webhook()))
 
-    store.fail(key, "the expression failed")
+    store.set_state(key, State.FAILED, "the expression failed")
 
     assert (store.owed(key), store.due(key), store.count_owed()) == (None, None, 0)
 
@@ -110,7 +110,7 @@ def test_pruning_forgets_the_oldest_ended_jobs_and_keeps_what_is_owed(store: Sto
     for key in ended:
         store.finish(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
 
-    store.prune(keep=3)
+    store.prune(0.0, 2e9, keep=3)
     store.commit()
 
     assert store.count_owed() == 2
@@ -125,7 +125,7 @@ def test_pruning_a_store_that_is_small_enough_changes_nothing(store: Store) -> N
     [key] = store.add(job("j", webhook()))
     store.finish(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
 
-    store.prune(keep=1)
+    store.prune(0.0, 2e9, keep=1)
 
     assert (count(store, "job"), count(store, "webhook"), count(store, "attempt")) == (1, 1, 1)
 

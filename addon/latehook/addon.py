@@ -1,6 +1,7 @@
 """mitmproxy's hooks, thin: a flow becomes a request, a response becomes a flow's. And the door that puts them there."""
 
 import asyncio
+import functools
 import gc
 import hashlib
 import logging
@@ -16,13 +17,14 @@ from typing import Any, NoReturn
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 
-from latehook import flows, options, service
+from latehook import flows, mocksfile, options, service
 from latehook.engine import Engine
 from latehook.forms import MultipartReader
 from latehook.guard import Guard, Shut
 from latehook.layers import RESPONSE, RESPONSE_HEADERS, Exchange, Upload
 from latehook.messages import JSON
 from latehook.model import LatehookError, Request, Response
+from latehook.operations import Operations
 from latehook.reload import Reload
 from latehook.schedule import Clock
 from latehook.service import Mocks
@@ -78,8 +80,9 @@ class Latehook:
         self._watching: asyncio.Task[None] | None = None
         self._started = False
         self.guard = Guard(_not_contacted)
-        self.engine = Engine(Mocks(), Store(), Transport(self.guard.refusal), Clock(), random.Random())
-        self.addons = [self.guard]
+        self.engine: Engine
+        self.operations: Operations
+        self.addons: list[object] = [self.guard]
 
     # Life
 
@@ -103,6 +106,9 @@ class Latehook:
             options.check_names(ctx.options.deferred)
         except LatehookError as error:
             _end(str(error))
+        owed = self.engine.resume(self.operations.speed)
+        if owed:
+            log.info("latehook: %d webhook%s still owed from before", owed, "" if owed == 1 else "s")
         self._started = True
         gc.freeze()  # what is loaded stays: looking through all of it would stop the loop for tens of milliseconds
         self._look_around()
@@ -118,15 +124,28 @@ class Latehook:
     def _configure(self) -> None:
         given = {name: getattr(ctx.options, name) for name in options.HELP}
         parsed = options.parse(given, self._beside)
+        if not hasattr(self, "engine"):
+            self._open(parsed)
+        elif parsed.store != self.engine.store.path:
+            raise options.OptionError(
+                f"mock_store={parsed.store}: the store is chosen at the start: start anew with it"
+            )
         reload = Reload(parsed.files, self._env, self._use)
         reload.load()
         self.engine.delivery.workers = parsed.workers
-        if not self._started:  # a clock and a source of chance are not changed under way
-            self.engine.clock.run(parsed.speed)
-            self.engine.random.seed(parsed.seed)
+        self.engine.keep = parsed.keep
         if self._watching is not None:
             self._watching.cancel()
         self._watching = asyncio.get_running_loop().create_task(reload.watch(), name="latehook: watch mocks files")
+
+    def _open(self, parsed: options.Options) -> None:
+        """Store, clock and source of chance are chosen once, at the start."""
+        store = Store(parsed.store)
+        chance = random.Random(parsed.seed and f"{parsed.seed}/{store.last_key()}")  # what came before comes not again
+        revive = functools.partial(mocksfile.revive, env=self._env)
+        self.engine = Engine(Mocks(), store, Transport(self.guard.refusal), Clock(), chance, revive)
+        self.operations = Operations(self.engine, parsed.speed, parsed.seed)
+        self.addons.append(flows.Commands(self.operations))
 
     def _use(self, mocks: Mocks) -> None:
         self.guard.hosts.close(mock.matcher for mock in mocks.all)

@@ -63,6 +63,18 @@ class Delivery:
         self._due.extend(keys)
         self._next_turn()
 
+    async def abort(self) -> None:
+        """Break off all that is under way and forget what is due."""
+        self._due.clear()
+        self._next.clear()
+        for slots in self._slots.values():
+            slots.waiting.clear()
+        tasks = set(self._under_way)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1)
+
     async def drain(self, seconds: float) -> None:
         """Start nothing more; give what is under way that long to end, then break it off."""
         self._stopped = True

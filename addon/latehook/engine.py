@@ -1,30 +1,43 @@
-"""Every operation: accept a request, deliver what is owed. Alone knows store, schedule and delivery together."""
+"""Accepts requests and delivers what they are owed. Alone knows store, schedule and delivery together."""
 
 import asyncio
 import logging
 import random
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from latehook import messages, service
+from latehook.advance import Advance
 from latehook.delivery import Delivery
 from latehook.messages import WebhookPlan
-from latehook.model import Content, ExpressionError, Job, Moment, Outcome, Outgoing, Owed, Request, State
+from latehook.model import Content, Job, LatehookError, Moment, Outcome, Outgoing, Owed, Request, Response, State
 from latehook.retries import after_attempt
 from latehook.schedule import Clock, Schedule
 from latehook.service import Answer, Mock, Mocks
-from latehook.store import Store, StoreError
+from latehook.store import MEMORY, Due, Store, StoreError
 
 log = logging.getLogger(__name__)
 
-PRUNE_EVERY = 1000
+TIDY_EVERY = 1000
 """Jobs between two looks at whether old ones are to be forgotten."""
 
+KEEP = 86400.0
+"""Seconds for which ended jobs are kept."""
 
-UNWRITTEN_AGAIN = 5.0
-"""Seconds until an attempt is made again whose end could not be written."""
+UNMATCHED_KEPT = 1000
+"""Requests that no mock took, of which the last are kept."""
+
+WRITTEN_AGAIN = 5.0
+"""Seconds between two tries to write how attempts ended, while the store cannot write."""
+
+Revive = Callable[[bytes], Mock]
+"""A mock as it was written, compiled again. MocksError, where the environment has changed."""
 
 
 class Sender(Protocol):
@@ -34,21 +47,50 @@ class Sender(Protocol):
     async def close(self) -> None: ...
 
 
-class Engine:
-    """Accepts requests and delivers what they are owed. Lives on one event loop."""
+class End(Struct, frozen=True):
+    """How an attempt ended, and what follows."""
 
-    def __init__(self, mocks: Mocks, store: Store, sender: Sender, clock: Clock, source: random.Random) -> None:
+    number: int
+    outcome: Outcome
+    state: State
+    due: float
+    content: Content
+
+
+class Unmatched(Struct, frozen=True):
+    """A request that no mock took. `at` is Unix seconds."""
+
+    at: float
+    request: Request
+    response: Response
+
+
+class Engine:
+    """Accepts requests and delivers what they are owed, on one event loop. What a tester may do is in operations."""
+
+    def __init__(
+        self, mocks: Mocks, store: Store, sender: Sender, clock: Clock, source: random.Random, revive: Revive
+    ) -> None:
         self.delivery = Delivery(self, sender.send)
         self.random = source
         self.clock = clock
-        self._store = store
+        self.store = store
+        self.schedule = Schedule(clock, self.enqueue)
+        self.keep = KEEP
+        self.holding = False
+        self.fired: set[int] = set()
+        self.under_way: dict[int, tuple[Owed, Content]] = {}
+        self.advance: Advance | None = None
+        self.unmatched: deque[Unmatched] = deque(maxlen=UNMATCHED_KEPT)
         self._sender = sender
-        self._schedule = Schedule(clock, self.delivery.enqueue)
+        self._revive = revive
+        self._set_vars: Mapping[str, Any] = {}
         self._definitions: dict[str, Mock] = {}
         self._answered: defaultdict[str, int] = defaultdict(int)
-        self._under_way: dict[int, tuple[Owed, Content]] = {}
+        self._held_back: list[int] = []
         self._behind: defaultdict[int, list[int]] = defaultdict(list)
         self._first_attempts: dict[int, asyncio.Future[None]] = {}
+        self._unwritten: dict[int, End] = {}
         self._commit: asyncio.Future[None] | None = None
         self._accepted = 0
         self._closing = False
@@ -58,32 +100,83 @@ class Engine:
 
     @property
     def vars(self) -> Mapping[str, Any]:
+        """The dials: as the files set them, or as they were set since."""
         return self._vars
 
     def jobs(self) -> Sequence[Job]:
-        return self._store.jobs()
+        return self.store.jobs()
 
     def find(self, id: str) -> Job | None:
-        return self._store.find(id)
+        return self.store.find(id)
 
     def repeated(self, mock: str, key: str) -> Job | None:
-        return self._store.repeated(mock, key)
+        return self.store.repeated(mock, key)
 
     def answered(self, definition: str) -> int:
         return self._answered[definition]
 
-    # Operations
+    # Life
 
     def use(self, mocks: Mocks) -> None:
         """Answer requests from now on with these mocks; jobs keep what they started with."""
         self.mocks = mocks
-        self._vars = dict(mocks.vars)
+        self.set_vars(self._set_vars)
+
+    def set_vars(self, values: Mapping[str, Any]) -> None:
+        """Set dials; those that are not named are as the files have them."""
+        self._set_vars = {name: value for name, value in values.items() if name in self.mocks.vars}
+        self._vars = {**self.mocks.vars, **self._set_vars}
+
+    def resume(self, speed: float) -> int:
+        """Go on where the store's last process ended, at this speed. How many webhooks are owed."""
+        if segments := self.store.recall("clock"):
+            self.clock.segments = [(start, real_start, speed) for start, real_start, speed in segments]
+        if speed != self.clock.speed:
+            self.clock.run(speed)
+            self.store.remember("clock", self.clock.segments)
+            self.store.commit()
+        self.holding = bool(self.store.recall("holding"))
+        self.set_vars(self.store.recall("vars") or {})
+        self.schedule.fill(self.store.pending())
+        return self.store.count_owed()
+
+    async def close(self, seconds: float = 1.5) -> int:
+        """End: attempts under way get that long. How many webhooks are still owed."""
+        self._closing = True
+        self.schedule.stop()
+        await self.delivery.drain(seconds)
+        await self._sender.close()
+        with suppress(StoreError):
+            self.store.commit()
+        owed = self.store.count_owed()
+        self.store.close()
+        return owed
+
+    async def forget(self) -> None:
+        """What is under way ends, what was promised is forgotten, nothing is held."""
+        await self.delivery.abort()
+        for key in list(self._first_attempts):
+            self._let_go(key)
+        for mapping in (self.under_way, self._answered, self._behind, self._unwritten):
+            mapping.clear()
+        for collection in (self._held_back, self.unmatched, self.fired):
+            collection.clear()
+        self.schedule.clear()
+        self.holding = False
+        self.set_vars({})
+        self.store.clear()
+        self._definitions.clear()
+        await self.committed()
+
+    # Requests
 
     async def accept(self, request: Request) -> Answer:
         """What a request gets. Its job is in the store, and its webhooks scheduled, before this returns."""
         if self._closing:
             return Answer(service.failure(503, "shutting down", request))
         answer = service.answer(self.mocks, request, self._moment(), self)
+        if answer.mock is None and answer.response is not None:
+            self.unmatched.append(Unmatched(self.clock.real(), request, answer.response))
         if answer.mock is not None and answer.mock.times is not None:
             self._answered[answer.mock.definition] += 1
         try:
@@ -95,34 +188,23 @@ class Engine:
             await asyncio.sleep(answer.delay)
         return answer
 
-    async def close(self, seconds: float = 1.5) -> int:
-        """End: attempts under way get that long. How many webhooks are still owed."""
-        self._closing = True
-        self._schedule.stop()
-        await self.delivery.drain(seconds)
-        await self._sender.close()
-        self._store.commit()
-        owed = self._store.count_owed()
-        self._store.close()
-        return owed
-
     async def _write(self, answer: Answer) -> None:
         """Write what an answer starts or changes, and schedule it. Webhooks before the response have their attempt."""
         job = answer.started or answer.changed
         if job is None or answer.mock is None:
             if self._commit is not None:  # it may say what others in this turn have written
-                await self._committed()
+                await self.committed()
             return
         self._definitions[answer.mock.definition] = answer.mock
-        keys = self._store.add(job) if answer.started else self._store.change(job, answer.kept)
-        await self._committed()
+        self.store.define(answer.mock.definition, answer.mock.written)
+        keys = self.store.add(job) if answer.started else self.store.change(job, answer.kept)
+        await self.committed()
         before = self._schedule_webhooks(job, keys)
         if before:
             await asyncio.wait(before)
         self._accepted += 1
-        if self._accepted % PRUNE_EVERY == 0:
-            self._store.prune()
-            self._commit_soon()
+        if self._accepted % TIDY_EVERY == 0:
+            self._tidy()
 
     def _schedule_webhooks(self, job: Job, keys: Sequence[int]) -> list[asyncio.Future[None]]:
         """Put them on the schedule; the first attempts for which the response waits."""
@@ -130,79 +212,164 @@ class Engine:
         for key, webhook in zip(keys, job.webhooks, strict=True):
             if webhook.state is not State.PENDING:
                 log.info("latehook: job %s: webhook %s: %s", job.id, webhook.state, webhook.reason)
-            elif webhook.before_response:
+            elif webhook.before_response and not self.holding:
                 before.append(self._first_attempts.setdefault(key, asyncio.get_running_loop().create_future()))
-                self.delivery.enqueue([key])
+                self.enqueue([key])
             else:
-                self._schedule.push(webhook.due, key)
+                self.schedule.push(webhook.due, key)
         return before
+
+    def _tidy(self) -> None:
+        """Forget old jobs, and bring the store's log into its file: in a thread, as whoever does it has to wait."""
+        with suppress(StoreError):
+            self.store.prune(self.clock.real() - self.keep, self.clock.now())
+        self._commit_soon()
+        if self.store.path != MEMORY:
+            asyncio.get_running_loop().run_in_executor(None, self.store.checkpoint)
 
     # What delivery asks for: its Deliveries
 
+    def enqueue(self, keys: Sequence[int]) -> None:
+        """These webhooks are due."""
+        if self.advance is not None:
+            self.advance.awaits(keys, self.clock.now())
+        self.delivery.enqueue(keys)
+
     def destination(self, key: int) -> str | None:
-        due = self._store.due(key)
+        due = self.store.due(key)
         if due is None:
-            self._end_first_attempt(key)
+            self._let_go(key)
             return None
-        if due.behind is not None:
-            self._behind[due.behind].append(key)
+        if not self._is_its_turn(key, due):
+            self._leave(key)
             return None
         parts = urlsplit(due.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     def prepare(self, key: int) -> Outgoing | None:
-        owed = self._store.owed(key)
+        owed = self.store.owed(key)
         if owed is None:
-            self._end_first_attempt(key)
+            self._let_go(key)
             return None
-        mock, plan = self._plan(owed)
+        if not self._is_due(key, owed.webhook.due):
+            self._leave(key)
+            return None
+        if (unwritten := self._unwritten.get(key)) is not None:
+            owed = replace(owed, attempts=unwritten.number, content=unwritten.content)
         try:
+            mock, plan = self._plan(owed)
             content, outgoing = messages.prepare(plan, mock.constants, owed, self._moment(), self)
-        except ExpressionError as error:
-            self._store.fail(key, str(error))
-            self._commit_soon()
-            log.warning("latehook: job %s: webhook failed: %s", owed.job.id, error)
-            self._end_first_attempt(key)
+        except LatehookError as error:
+            self._fail(owed, str(error))
             return None
-        self._under_way[key] = owed, content
+        self.under_way[key] = owed, content
+        if self.advance is not None:
+            self.advance.under_way(key, (*plan.retry.waits[owed.attempts :], float("inf"))[0])
         return outgoing
 
     async def conclude(self, key: int, outcome: Outcome) -> None:
-        owed, content = self._under_way.pop(key)
+        owed, content = self.under_way[key]
         number = owed.attempts + 1
         state, wait = after_attempt(self._plan(owed)[1].retry, number, outcome)
-        due = self.clock.now() + wait
-        try:
-            self._store.finish(key, number, outcome, state, due, content)
-            await self._committed()
-        except StoreError as error:  # it counts as not made: it is owed as before
-            log.error("latehook: job %s: an attempt could not be written: %s", owed.job.id, error)
-            self._schedule.push(self.clock.now() + UNWRITTEN_AGAIN, key)
-            return
+        started = None if self.advance is None else self.advance.started(key)
+        due = (self.clock.now() if started is None else started) + wait
+        await self._write_end(key, End(number, outcome, state, due, content))
+        self.under_way.pop(key, None)
+        self.fired.discard(key)
         if state is State.PENDING:
-            self._schedule.push(due, key)
+            self.schedule.push(due, key)
         _report(owed, content, number, outcome, state, wait)
-        self._end_first_attempt(key)
+        self._let_go(key)
 
-    def _plan(self, owed: Owed) -> tuple[Mock, WebhookPlan]:
-        mock = self._definitions[owed.webhook.definition]
-        plan = mock.stages[owed.webhook.plan].webhook
-        assert plan is not None
-        return mock, plan
+    def let_all_go(self) -> None:
+        """Nothing is held back any more."""
+        held, self._held_back = self._held_back, []
+        self.enqueue(held)
 
-    def _end_first_attempt(self, key: int) -> None:
-        """Let go what waited for a webhook's first attempt: later webhooks of its job, a response."""
+    def _is_its_turn(self, key: int, due: Due) -> bool:
+        if not self._is_due(key, due.due):
+            return False
+        if self.holding and key not in self.fired:
+            self._held_back.append(key)
+            return False
+        if due.behind is not None:
+            self._behind[due.behind].append(key)
+            return False
+        return True
+
+    def _is_due(self, key: int, due: float) -> bool:
+        """Not if it is under way, has another time by now, or has ended and only the store could not be told."""
+        if key in self.under_way or (key in self._unwritten and self._unwritten[key].state is not State.PENDING):
+            return False
+        if due > self.clock.now():
+            self.schedule.push(due, key)
+            return False
+        return True
+
+    def _leave(self, key: int) -> None:
+        """It is not sent now."""
+        if self.advance is not None and key not in self.under_way:
+            self.advance.ended(key)
+
+    def _let_go(self, key: int) -> None:
+        """A first attempt has ended, or there is none: let go what waited for it, a later webhook or a response."""
         if behind := self._behind.pop(key, None):
-            self.delivery.enqueue(behind)
+            self.enqueue(behind)
         if (waiting := self._first_attempts.pop(key, None)) is not None and not waiting.done():
             waiting.set_result(None)
+        self._leave(key)
+
+    def _fail(self, owed: Owed, reason: str) -> None:
+        with suppress(StoreError):
+            self.store.set_state(owed.key, State.FAILED, reason)
+        self._commit_soon()
+        log.warning("latehook: job %s: webhook failed: %s", owed.job.id, reason)
+        self._let_go(owed.key)
+
+    def _plan(self, owed: Owed) -> tuple[Mock, WebhookPlan]:
+        """The mock that describes a webhook, as it was when its job started. MocksError, if it cannot be any more."""
+        hash = owed.webhook.definition
+        if hash not in self._definitions:
+            self._definitions[hash] = self._revive(self.store.definition(hash) or b"")
+        plan = self._definitions[hash].stages[owed.webhook.plan].webhook
+        assert plan is not None
+        return self._definitions[hash], plan
 
     def _moment(self) -> Moment:
         return Moment(self.clock.real(), self.clock.now(), self.random, self.clock.real_at)
 
+    # What the store could not be told
+
+    async def _write_end(self, key: int, end: End) -> None:
+        """Write how an attempt ended. While the store cannot write it is kept in mind: nothing is sent twice for it."""
+        try:
+            self._finish(key, end)
+            await self.committed()
+        except StoreError as error:
+            log.error("latehook: the end of an attempt cannot be written: %s", error)
+            self._unwritten[key] = end
+            if len(self._unwritten) == 1:
+                asyncio.get_running_loop().call_later(WRITTEN_AGAIN, self._write_again)
+        else:
+            self._unwritten.pop(key, None)
+
+    def _write_again(self) -> None:
+        ends, self._unwritten = self._unwritten, {}
+        try:
+            for key, end in ends.items():
+                self._finish(key, end)
+            self.store.commit()
+        except StoreError:
+            self._unwritten = {**ends, **self._unwritten}
+            if not self._closing:
+                asyncio.get_running_loop().call_later(WRITTEN_AGAIN, self._write_again)
+
+    def _finish(self, key: int, end: End) -> None:
+        self.store.finish(key, end.number, end.outcome, end.state, end.due, end.content)
+
     # One commit for all that one turn of the loop writes
 
-    async def _committed(self) -> None:
+    async def committed(self) -> None:
         """Return when what was written counts. StoreError: none of this turn's writes does."""
         await asyncio.shield(self._commit_soon())  # shared by many: one that gives up must not cancel it
 
@@ -217,7 +384,7 @@ class Engine:
         commit, self._commit = self._commit, None
         assert commit is not None
         try:
-            self._store.commit()
+            self.store.commit()
         except Exception as error:  # whatever it is: nobody may wait for this commit for ever
             commit.set_exception(error)
             commit.exception()  # it is seen here, where nobody waits

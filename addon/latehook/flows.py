@@ -1,10 +1,18 @@
-"""How mitmproxy shows what Latehook does, and whether anybody looks."""
+"""How mitmproxy shows what Latehook does: its commands, and whether anybody looks."""
 
-from collections.abc import Iterable
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mitmproxy import command
 from mitmproxy.master import Master
+
+from latehook.model import LatehookError, Owed
+from latehook.operations import Operations
+
+log = logging.getLogger(__name__)
 
 _ACTING = (
     *("proxyauth", "block_list", "map_local", "map_remote", "modify_body", "modify_headers"),
@@ -56,3 +64,71 @@ def place(master: Master, addon: Any, first: bool) -> None:
     others = [other for other in master.addons.chain if other is not addon]
     at = 0 if first else 1 + others.index(master.addons.get("scriptloader"))
     master.addons.chain = [*others[:at], addon, *others[at:]]
+
+
+class Commands:
+    """The operations as mitmproxy's commands `mock.…`. Each is carried out later; the log says what came of it."""
+
+    name = "latehook-commands"
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+        self._running: set[asyncio.Task[None]] = set()
+
+    @command.command("mock.pending")
+    def pending(self) -> Sequence[str]:
+        """The webhooks still owed: id, state, seconds to go, target, job."""
+        return [self._line(owed) for owed in self._operations.pending()]
+
+    @command.command("mock.hold")
+    def hold(self, id: str = "") -> None:
+        """Nothing starts: of one webhook, or of any."""
+        self._run(self._operations.hold(id or None), f"hold {id}")
+
+    @command.command("mock.release")
+    def release(self, id: str = "") -> None:
+        """What was held goes out."""
+        self._run(self._operations.release(id or None), f"release {id}")
+
+    @command.command("mock.fire")
+    def fire(self, id: str) -> None:
+        """Send a webhook now, and move its job to its stage."""
+        self._run(self._operations.fire(id), f"fire {id}")
+
+    @command.command("mock.cancel")
+    def cancel(self, id: str = "") -> None:
+        """A webhook, or all that are owed, are not sent any more."""
+        self._run(self._operations.cancel(id or None), f"cancel {id}")
+
+    @command.command("mock.resend")
+    def resend(self, id: str) -> None:
+        """Send an ended webhook again."""
+        self._run(self._operations.resend(id), f"resend {id}")
+
+    @command.command("mock.advance")
+    def advance(self, duration: str, job: str = "") -> None:
+        """All that becomes due in this time happens now: of all jobs, or of one."""
+        self._run(self._operations.advance(duration, job or None), f"advance {duration} {job}")
+
+    @command.command("mock.reset")
+    def reset(self) -> None:
+        """As if it had just started."""
+        self._run(self._operations.reset(), "reset")
+
+    def _run(self, operation: Coroutine[Any, Any, Sequence[Owed] | None], name: str) -> None:
+        async def run() -> None:
+            try:
+                left = await operation
+            except LatehookError as error:
+                log.warning("latehook: %s: %s", name.strip(), error)
+            else:
+                more = f"; not in time: {', '.join(owed.webhook.id for owed in left)}" if left else ""
+                log.info("latehook: %s: done%s", name.strip(), more)
+
+        task = asyncio.get_running_loop().create_task(run(), name=f"latehook: {name}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def _line(self, owed: Owed) -> str:
+        webhook = owed.webhook
+        return f"{webhook.id} {webhook.state} {self._operations.to_go(owed):.1f} s {webhook.to} (job {owed.job.id})"

@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latehook.delivery import DEFAULT_WORKERS
+from latehook.durations import seconds
 from latehook.expressions import nearest
 from latehook.model import LatehookError
+from latehook.store import MEMORY
 
 PREFIX = "mock_"
 HELP = {
     "mock_file": "A mocks file; may be repeated. Default: ./mocks.yaml if there, else the one beside mock.py",
+    "mock_keep": "How long ended jobs are kept. Default: 24h, and at most 100,000",
     "mock_seed": "Any text: ids, delays and whatever else is drawn are the same at every run. Default: chance",
     "mock_speed": "How fast Latehook's clock runs: 60 is an hour a minute. Default: 1",
+    "mock_store": "A file that keeps jobs and what is owed through restarts. Default: memory",
     "mock_workers": f"Webhook attempts at once to one destination. Default: {DEFAULT_WORKERS}",
 }
 
@@ -31,8 +35,10 @@ class Options:
     """The options, checked."""
 
     files: tuple[Path, ...]
+    keep: float
     seed: str | None
     speed: float
+    store: str
     workers: int
 
 
@@ -47,7 +53,22 @@ def parse(given: Mapping[str, Sequence[str]], beside: Path) -> Options:
     here = Path("mocks.yaml")
     default = here if here.exists() else beside / "mocks.yaml"
     files = tuple(Path(file).expanduser() for file in given.get("mock_file") or ()) or (default,)
-    return Options(files, _last(given, "mock_seed", "") or None, float(speed), int(workers))
+    store = _last(given, "mock_store", "")
+    return Options(
+        files=files,
+        keep=_keep(_last(given, "mock_keep", "24h")),
+        seed=_last(given, "mock_seed", "") or None,
+        speed=float(speed),
+        store=str(Path(store).expanduser()) if store else MEMORY,
+        workers=int(workers),
+    )
+
+
+def _keep(duration: str) -> float:
+    try:
+        return seconds(duration)
+    except ValueError as error:
+        raise OptionError(f"mock_keep={duration}: {error}") from None
 
 
 def check_names(names: Iterable[str]) -> None:

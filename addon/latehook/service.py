@@ -54,7 +54,7 @@ class StagePlan:
 class Mock:
     """One entry of a mocks file, compiled. `response` is None where the request is forwarded.
 
-    `definition` identifies it as it was written; `constants` are what its expressions see besides request and job;
+    `definition` identifies it as it was `written`; `constants` are what its expressions see besides request and job;
     `keeps` are the members of `request` that its jobs are asked for later and that need the body.
     """
 
@@ -62,6 +62,7 @@ class Mock:
     name: str
     place: Place
     definition: str
+    written: bytes
     constants: Mapping[str, Any]
     response: ResponsePlan | None
     when: Any = None

@@ -1,7 +1,8 @@
 """Jobs, webhooks and attempts in SQLite; the only SQL. What is written counts from `commit` on."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +11,27 @@ from msgspec.structs import replace
 
 from latehook.model import Content, Job, LatehookError, Outcome, Owed, State, Webhook
 
+MEMORY = ":memory:"
+VERSION = 1
+"""Of the tables, in the file's `user_version`."""
+
 KEEP_JOBS = 100_000
 """Ended jobs that are kept; the oldest go first."""
 
+PRUNED_AT_ONCE = 5000
+"""Jobs forgotten in one go: more would hold the loop."""
+
 _SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE definition (hash TEXT PRIMARY KEY, written BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE job (
-    key INTEGER PRIMARY KEY, id TEXT NOT NULL, mock TEXT NOT NULL, idempotency_key TEXT, value BLOB NOT NULL
+    key INTEGER PRIMARY KEY, id TEXT NOT NULL, mock TEXT NOT NULL, idempotency_key TEXT,
+    created_at REAL NOT NULL, ends REAL NOT NULL, value BLOB NOT NULL
 );
 CREATE INDEX job_id ON job (id);
 CREATE INDEX job_idempotency_key ON job (mock, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE TABLE webhook (
-    key INTEGER PRIMARY KEY, job INTEGER NOT NULL, stage INTEGER NOT NULL, ordered INTEGER NOT NULL,
+    key INTEGER PRIMARY KEY, job INTEGER NOT NULL, id TEXT NOT NULL, stage INTEGER NOT NULL, ordered INTEGER NOT NULL,
     due REAL NOT NULL, url TEXT, state TEXT NOT NULL, reason TEXT,
     attempts INTEGER NOT NULL DEFAULT 0, value BLOB NOT NULL, content BLOB
 );
@@ -37,53 +48,99 @@ _job = msgspec.msgpack.Decoder(Job).decode
 _webhook = msgspec.msgpack.Decoder(Webhook).decode
 _content = msgspec.msgpack.Decoder(Content).decode
 
+_OWED = (State.PENDING, State.HELD)
+
 
 class StoreError(LatehookError):
-    """The store could not write: nothing that was to be written with it counts."""
+    """The store cannot be opened, or could not write: nothing that was to be written with it counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is asked of a webhook when its time has come: where it goes, and which it must not overtake."""
+    """What is asked of a webhook whose time has come: when that was, where it goes, which it must not overtake."""
 
+    due: float
     url: str
     behind: int | None
 
 
 def _guarded[**P, R](write: Callable[P, R]) -> Callable[P, R]:
+    """A write that fails fails all that is to be committed with it: SQLite may have taken it back already."""
+
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return write(*args, **kwargs)
         except sqlite3.Error as error:
+            store: Any = args[0]
+            store._broken = True
             raise StoreError(f"the store cannot write: {error}") from error
 
     return guarded
 
 
 class Store:
-    """One connection, one thread. A key never means another job or webhook."""
+    """One connection, one thread. A key never means another job or webhook.
 
-    def __init__(self, path: str = ":memory:") -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
-        self._db.executescript(_SCHEMA)
+    With a path it is a file that one process has for itself; what it knows outlives the process.
+    """
+
+    def __init__(self, path: str = MEMORY) -> None:
+        self.path = path
+        self._broken = False
+        self._lock: sqlite3.Connection | None = None
+        try:
+            if path != MEMORY:
+                self._lock = _locked(path)
+            self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
+            self._open()
+        except sqlite3.Error as error:
+            raise StoreError(f"mock_store={path}: {_why(error)}") from None
+
+    def _open(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise StoreError(f"mock_store={self.path}: it is of a newer Latehook: use that one, or another file")
+        if version == 0:
+            if self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                raise StoreError(f"mock_store={self.path}: this is another program's database: name another file")
+            self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        # NORMAL in WAL mode loses nothing when the process dies; checkpoints stop the loop, so they are made elsewhere.
+        self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;")
 
     # Jobs
 
     @_guarded
+    def define(self, hash: str, written: bytes) -> None:
+        """Keep a mock as it was written, for the jobs it starts."""
+        self._write("INSERT OR IGNORE INTO definition VALUES (?, ?)", (hash, written))
+
+    def definition(self, hash: str) -> bytes | None:
+        row = self._db.execute("SELECT written FROM definition WHERE hash = ?", (hash,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    @_guarded
     def add(self, job: Job) -> list[int]:
         """Write a job and its webhooks; the webhooks' keys."""
-        sql = "INSERT INTO job (id, mock, idempotency_key, value) VALUES (?, ?, ?, ?)"
-        key = self._write(sql, (job.id, job.mock, job.idempotency_key, _encode(replace(job, webhooks=()))))
+        sql = "INSERT INTO job (id, mock, idempotency_key, created_at, ends, value) VALUES (?, ?, ?, ?, ?, ?)"
+        row = (job.id, job.mock, job.idempotency_key, job.created_at, _ends(job), _encode(replace(job, webhooks=())))
+        key = self._write(sql, row)
         return [self._add_webhook(key, webhook) for webhook in job.webhooks]
 
     @_guarded
     def change(self, job: Job, kept: int) -> list[int]:
         """Write a job whose stages from number `kept` on are others: their webhooks instead of those still owed."""
-        self._write("UPDATE job SET value = ? WHERE key = ?", (_encode(replace(job, webhooks=())), job.key))
+        self._update(job)
         sql = "UPDATE webhook SET state = ?, reason = ? WHERE job = ? AND stage >= ? AND state IN (?, ?)"
-        reason = "its stage was replaced"
-        self._write(sql, (State.CANCELED, reason, job.key, kept, State.PENDING, State.HELD))
+        self._write(sql, (State.CANCELED, "its stage was replaced", job.key, kept, *_OWED))
         return [self._add_webhook(job.key, webhook) for webhook in job.webhooks]
+
+    @_guarded
+    def update(self, job: Job) -> None:
+        """Write a job whose stages have other times."""
+        self._update(job)
+
+    def get(self, key: int) -> Job | None:
+        return self._one("SELECT key, value FROM job WHERE key = ?", (key,))
 
     def find(self, id: str) -> Job | None:
         """The newest job with this id."""
@@ -99,21 +156,29 @@ class Store:
         rows = self._db.execute("SELECT key, value FROM job ORDER BY key DESC")
         return [replace(_job(value), key=key) for key, value in rows]
 
+    def last_key(self) -> int:
+        """The key of the newest job there has been; 0 for none."""
+        return int(self._db.execute("SELECT coalesce(max(key), 0) FROM job").fetchone()[0])
+
     def _one(self, sql: str, values: tuple[Any, ...]) -> Job | None:
         row = self._db.execute(sql, values).fetchone()
         return None if row is None else replace(_job(row[1]), key=row[0])
 
+    def _update(self, job: Job) -> None:
+        row = (_encode(replace(job, webhooks=())), _ends(job), job.key)
+        self._write("UPDATE job SET value = ?, ends = ? WHERE key = ?", row)
+
     # Webhooks
 
     def due(self, key: int) -> Due | None:
-        """A webhook whose time has come; None if it is no longer pending."""
-        sql = "SELECT url, job, stage, ordered, attempts FROM webhook WHERE key = ? AND state = ?"
+        """A webhook whose time may have come; None if it is not pending."""
+        sql = "SELECT due, url, job, stage, ordered, attempts FROM webhook WHERE key = ? AND state = ?"
         row = self._db.execute(sql, (key, State.PENDING)).fetchone()
         if row is None:
             return None
-        url, job, stage, ordered, attempts = row
+        due, url, job, stage, ordered, attempts = row
         waits = stage > 0 and ordered and attempts == 0
-        return Due(url, self._before(job, stage) if waits else None)
+        return Due(due, url, self._before(job, stage) if waits else None)
 
     def _before(self, job: int, stage: int) -> int | None:
         """The last webhook of an earlier stage whose first attempt is still to come."""
@@ -122,28 +187,52 @@ class Store:
         return key
 
     def owed(self, key: int) -> Owed | None:
-        """A pending webhook with its job; None if it is no longer pending."""
-        sql = """
-            SELECT w.value, w.due, w.attempts, w.content, j.key, j.value
-            FROM webhook w JOIN job j ON j.key = w.job WHERE w.key = ? AND w.state = ?
+        """A pending webhook with its job; None if it is not pending."""
+        owed = self.webhook(key)
+        return owed if owed is not None and owed.webhook.state is State.PENDING else None
+
+    def webhook(self, key: int) -> Owed | None:
+        """Any webhook, with its job."""
+        rows = self._webhooks("w.key = ?", (key,))
+        return rows[0] if rows else None
+
+    def key_of(self, id: str) -> int | None:
+        """The key of the webhook with this id."""
+        key: int | None = self._db.execute("SELECT max(key) FROM webhook WHERE id = ?", (id,)).fetchone()[0]
+        return key
+
+    def webhooks(self, job: int | None = None, states: Iterable[State] = tuple(State)) -> list[Owed]:
+        """Webhooks in these states, of one job or of all, in the order of their times."""
+        states = tuple(states)
+        marks = ", ".join("?" * len(states))
+        condition = f"w.state IN ({marks})" + ("" if job is None else " AND w.job = ?")
+        return self._webhooks(condition, states if job is None else (*states, job))
+
+    def pending(self) -> list[tuple[float, int]]:
+        """(due, key) of every pending webhook: what the schedule needs to know, and nothing more."""
+        return self._db.execute("SELECT due, key FROM webhook WHERE state = ?", (State.PENDING,)).fetchall()
+
+    def _webhooks(self, condition: str, values: tuple[Any, ...]) -> list[Owed]:
+        sql = f"""
+            SELECT w.key, w.value, w.due, w.state, w.reason, w.attempts, w.content, j.key, j.value
+            FROM webhook w JOIN job j ON j.key = w.job WHERE {condition} ORDER BY w.due, w.key
         """
-        row = self._db.execute(sql, (key, State.PENDING)).fetchone()
-        if row is None:
-            return None
-        value, due, attempts, content, job, job_value = row
-        return Owed(
-            key,
-            replace(_webhook(value), due=due),
-            replace(_job(job_value), key=job),
-            attempts,
-            None if content is None else _content(content),
-        )
+        return [
+            Owed(
+                key,
+                replace(_webhook(value), due=due, state=State(state), reason=reason),
+                replace(_job(job_value), key=job),
+                attempts,
+                None if content is None else _content(content),
+            )
+            for key, value, due, state, reason, attempts, content, job, job_value in self._db.execute(sql, values)
+        ]
 
     @_guarded
     def finish(self, key: int, number: int, outcome: Outcome, state: State, due: float, content: Content) -> None:
         """Write an attempt that ended and what follows: the webhook's state, and its next time if it is pending.
 
-        A webhook that was canceled meanwhile stays so, unless it was delivered after all.
+        A webhook that was held or canceled meanwhile stays so, unless it was delivered after all.
         """
         sql = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?)"
         row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, outcome.error, outcome.body)
@@ -159,56 +248,130 @@ class Store:
         self._write(sql, (due, number, _encode(content), pending, delivered, reason, pending, delivered, state, key))
 
     @_guarded
-    def fail(self, key: int, reason: str) -> None:
-        """Write that a webhook can never be sent, and why."""
-        self._write("UPDATE webhook SET state = ?, reason = ? WHERE key = ?", (State.FAILED, reason, key))
+    def set_state(self, key: int, state: State, reason: str | None = None) -> None:
+        """Write that a webhook can never be sent, is held, or canceled, and why."""
+        self._write("UPDATE webhook SET state = ?, reason = ? WHERE key = ?", (state, reason, key))
+
+    @_guarded
+    def set_due(self, key: int, due: float, ordered: bool = True) -> None:
+        """Make a webhook pending at a time; `ordered` only where it was."""
+        sql = "UPDATE webhook SET state = ?, reason = NULL, due = ?, ordered = ordered AND ? WHERE key = ?"
+        self._write(sql, (State.PENDING, due, ordered, key))
+
+    @_guarded
+    def shift(self, key: int, due: float) -> None:
+        """Give a webhook another time."""
+        self._write("UPDATE webhook SET due = ? WHERE key = ?", (due, key))
 
     def count_owed(self) -> int:
         """How many webhooks are still to be delivered."""
         sql = "SELECT count(*) FROM webhook WHERE state IN (?, ?)"
-        return int(self._db.execute(sql, (State.PENDING, State.HELD)).fetchone()[0])
+        return int(self._db.execute(sql, _OWED).fetchone()[0])
 
     def _add_webhook(self, job: int, webhook: Webhook) -> int:
         sql = """
-            INSERT INTO webhook (job, stage, ordered, due, url, state, reason, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO webhook (job, id, stage, ordered, due, url, state, reason, value)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
-        row = (job, webhook.stage, webhook.ordered, webhook.due, webhook.to, webhook.state, webhook.reason)
+        row = (job, webhook.id, webhook.stage, webhook.ordered, webhook.due, webhook.to, webhook.state, webhook.reason)
         return self._write(sql, (*row, _encode(webhook)))
+
+    # What outlives the process besides
+
+    @_guarded
+    def remember(self, name: str, value: Any) -> None:
+        """Keep plain data under a name."""
+        self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, _encode(value)))
+
+    def recall(self, name: str) -> Any:
+        """What was kept under a name; None if nothing was."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if row is None else msgspec.msgpack.decode(row[0])
 
     # Life
 
     @_guarded
-    def prune(self, keep: int = KEEP_JOBS) -> None:
-        """Forget the oldest ended jobs beyond `keep`, with all that belongs to them."""
-        ended = """
-            SELECT key FROM job WHERE key <= (SELECT max(key) - ? FROM job)
-            AND NOT EXISTS (SELECT 1 FROM webhook w WHERE w.job = job.key AND w.state IN (?, ?))
+    def clear(self) -> None:
+        """Forget everything."""
+        for table in ("meta", "definition", "attempt", "webhook", "job"):
+            self._write(f"DELETE FROM {table}", ())
+
+    @_guarded
+    def prune(self, before: float, clock: float, keep: int = KEEP_JOBS) -> None:
+        """Forget ended jobs created before `before` (Unix seconds), or beyond `keep`, with all that belongs to them.
+
+        A job has ended when its last stage is behind (`clock` is Latehook's) and nothing of it is owed.
         """
-        ended = f"WITH ended AS ({ended}) "
-        bound = (keep, State.PENDING, State.HELD)
-        webhooks = "SELECT key FROM webhook WHERE job IN ended"
-        for table, condition in (
-            ("attempt", f"webhook IN ({webhooks})"),
-            ("webhook", "job IN ended"),
-            ("job", "key IN ended"),
-        ):
-            self._write(f"{ended} DELETE FROM {table} WHERE {condition}", bound)
+        ended = """
+            SELECT key FROM job WHERE ends <= ? AND (
+                key <= (SELECT max(key) - ? FROM job)
+                OR key < coalesce((SELECT key FROM job WHERE created_at >= ? ORDER BY key LIMIT 1), 1e18)
+            ) AND NOT EXISTS (SELECT 1 FROM webhook w WHERE w.job = job.key AND w.state IN (?, ?))
+            ORDER BY key LIMIT ?
+        """
+        keys = self._db.execute(ended, (clock, keep, before, *_OWED, PRUNED_AT_ONCE)).fetchall()
+        if not keys:
+            return
+        self._begin()
+        self._db.executemany("DELETE FROM attempt WHERE webhook IN (SELECT key FROM webhook WHERE job = ?)", keys)
+        self._db.executemany("DELETE FROM webhook WHERE job = ?", keys)
+        self._db.executemany("DELETE FROM job WHERE key = ?", keys)
 
     def commit(self) -> None:
         """Make all that was written since the last commit count, or none of it: StoreError."""
+        broken, self._broken = self._broken, False
         if not self._db.in_transaction:
+            if broken:
+                raise StoreError("the store cannot write: what was to be written is lost")
             return
         try:
-            self._db.execute("COMMIT")
+            self._db.execute("ROLLBACK" if broken else "COMMIT")
         except sqlite3.Error as error:
-            self._db.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # SQLite may have taken it back already
+                self._db.execute("ROLLBACK")
             raise StoreError(f"the store cannot write: {error}") from error
+        if broken:
+            raise StoreError("the store cannot write: what was to be written is taken back")
+
+    def checkpoint(self) -> None:
+        """Bring what has been committed from the log into the file. Safe in another thread, and best made there."""
+        if self.path != MEMORY:
+            with suppress(sqlite3.Error), closing(sqlite3.connect(self.path)) as other:
+                other.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
-        self.commit()
+        with suppress(StoreError):
+            self.commit()
         self._db.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def _write(self, sql: str, values: tuple[Any, ...]) -> int:
+        self._begin()
+        return self._db.execute(sql, values).lastrowid or 0
+
+    def _begin(self) -> None:
         if not self._db.in_transaction:
             self._db.execute("BEGIN")
-        return self._db.execute(sql, values).lastrowid or 0
+
+
+def _ends(job: Job) -> float:
+    return job.stages[-1].due if job.stages else 0.0
+
+
+def _locked(path: str) -> sqlite3.Connection:
+    """Have a store for oneself until the process ends. A file beside it is locked, so that others may look at it."""
+    lock = sqlite3.connect(f"{path}-lock", isolation_level=None, timeout=0)
+    lock.execute("BEGIN EXCLUSIVE")
+    return lock
+
+
+def _why(error: sqlite3.Error) -> str:
+    match error.sqlite_errorcode if hasattr(error, "sqlite_errorcode") else None:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return "another process has it: end that one, or name another file"
+        case sqlite3.SQLITE_NOTADB:
+            return "this is no SQLite database: name another file"
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            return "it cannot be opened for writing: name a file in a folder that is there and can be written to"
+    return f"it cannot be used: {error}"

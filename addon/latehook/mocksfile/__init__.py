@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from latehook.expressions import Compiler, Names
 from latehook.matching import shadows
 from latehook.mocksfile import entries
@@ -44,9 +46,17 @@ def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None
     return Mocks((replace(mock, keeps=mock.keeps | later) for mock in mocks), dials, reads)
 
 
+def revive(written: bytes, env: Mapping[str, str]) -> Mock:
+    """A mock as it was written for a job that has started with it. MocksError, where the environment has changed."""
+    source, at = Source.of_excerpt(written)
+    entry = msgspec.convert(source.data["mocks"][at], entries.MockEntry)
+    defaults = msgspec.convert(source.data["defaults"], entries.Defaults)
+    return MockCompiler(source, Compiler(env), defaults.webhook, entry, at, {"vars": None}, None).compile()
+
+
 def _read(file: Path) -> Source:
     try:
-        return Source(str(file), file.read_text(encoding="utf-8"))
+        return Source.read(str(file), file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise MocksError(Place(str(file), 1), f"cannot be read: {reason}") from None

@@ -1,5 +1,6 @@
 """One entry of a mocks file compiled: its texts to expressions, its keys to plans, each with its place."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -40,6 +41,7 @@ class MockCompiler:
         self._values = Values(source, compiler)
         self._defaults: Layer = (("defaults", "webhook"), defaults)
         self._entry = entry
+        self._at = at
         self._path: At = ("mocks", at)
         self._at_request: Names = {**AT_REQUEST, **names}
         self._with_job: Names = {**self._at_request, "job": {**JOB["job"], "vars": self._vars_names(job_vars)}}
@@ -61,6 +63,7 @@ class MockCompiler:
         starts = entry.lookup is UNSET and any(key is not UNSET for key in (entry.job, entry.webhook, entry.stages))
         names = self._with_job if starts or entry.lookup is not UNSET else self._at_request
         matcher = self._match()
+        written = self._source.excerpt(self._at)
         self._check_keys()
         response = None if isinstance(entry.response, str) else self._response(entry.response, names)
         stages = self._stages()
@@ -68,7 +71,8 @@ class MockCompiler:
             matcher=matcher,
             name=matcher.text if entry.name is UNSET else str(self._values.constant(entry.name, (*self._path, "name"))),
             place=self._values.place(self._path),
-            definition=self._source.fingerprint(self._path, ("defaults",)),
+            definition=hashlib.sha256(written).hexdigest()[:32],
+            written=written,
             constants=self._compiler.scope(),
             response=response,
             when=self._values.when(entry.when, (*self._path, "when"), names if not starts else self._at_request),

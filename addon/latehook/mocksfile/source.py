@@ -1,6 +1,7 @@
 """A YAML file as plain data with a place for everything in it: what is wrong in it can be pointed at."""
 
-import hashlib
+import json
+import math
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -17,9 +18,32 @@ Path = tuple[str | int, ...]
 class Source:
     """A mocks file as plain data, with the line of every key and value."""
 
-    def __init__(self, file: str, text: str) -> None:
+    def __init__(self, file: str, data: Any = None, lines: dict[Path, int] | None = None) -> None:
         self.file = file
-        self._lines: dict[Path, int] = {(): 1}
+        self.data = data
+        self._lines: dict[Path, int] = lines or {(): 1}
+
+    @classmethod
+    def read(cls, file: str, text: str) -> "Source":
+        """MocksError where it is no YAML, or YAML of other kinds than plain 1.2."""
+        source = cls(file)
+        source._read(text)
+        return source
+
+    def excerpt(self, at: int) -> bytes:
+        """All that one mock was written with, to be brought back later; places in it are then those of the mock."""
+        mock = self.place(("mocks", at))
+        defaults = self.data.get("defaults", {})
+        return encode_json([self.file, at, mock.line, self.data["mocks"][at], defaults])
+
+    @classmethod
+    def of_excerpt(cls, excerpt: bytes) -> "tuple[Source, int]":
+        """The source of an excerpt, and the mock's number in it."""
+        file, at, line, mock, defaults = json.loads(excerpt)
+        return cls(file, {"mocks": {at: mock}, "defaults": defaults}, {(): line}), at
+
+    def _read(self, text: str) -> None:
+        file = self.file
         self._yaml = YAML(typ="safe", pure=True)
         try:
             root = self._yaml.compose(text)
@@ -43,11 +67,6 @@ class Source:
         for part in path:
             value = value[part]
         return value
-
-    def fingerprint(self, *paths: Path) -> str:
-        """Identifies what is written in these places, those that are there."""
-        written = [self.at(path) for path in paths if path in self._lines]
-        return hashlib.sha256(encode_json([self.file, written])).hexdigest()[:32]
 
     def _construct(self, node: Node, path: Path, within: tuple[Node, ...]) -> Any:
         if any(node is outer for outer in within):
@@ -92,7 +111,9 @@ class Source:
                 case "null":
                     return None
                 case "bool" | "int" | "float":
-                    return getattr(self._yaml.constructor, f"construct_yaml_{kind}")(node)
+                    value = getattr(self._yaml.constructor, f"construct_yaml_{kind}")(node)
+                    if math.isfinite(value):
+                        return value
                 case "str" | "timestamp":  # dates stay text
                     return str(node.value)
         except (ValueError, KeyError):

@@ -1,0 +1,54 @@
+"""What an advance of the clock waits for: time is moved from one due moment to the next, never past a consequence."""
+
+import asyncio
+from collections.abc import Iterable
+
+NEVER = float("inf")
+
+
+class Advance:
+    """The webhooks that an advance has made due, each with the earliest moment at which its attempt has a consequence.
+
+    A failed attempt may be tried again within the advance: as if it had taken no time, its next one is due at its own
+    moment plus the wait. So nothing later may start before that is known.
+    """
+
+    def __init__(self) -> None:
+        self._started: dict[int, float] = {}
+        self._consequence: dict[int, float] = {}
+        self._changed = asyncio.Event()
+
+    def awaits(self, keys: Iterable[int], started: float) -> None:
+        """These have become due at this moment."""
+        for key in keys:
+            self._started[key] = self._consequence[key] = started
+
+    def under_way(self, key: int, wait: float) -> None:
+        """An attempt has started; its consequence can come no earlier than after `wait` seconds."""
+        if key in self._started:
+            self._consequence[key] = self._started[key] + wait
+            self._changed.set()
+
+    def started(self, key: int) -> float | None:
+        """The moment at which it became due, if that was in this advance."""
+        return self._started.get(key)
+
+    def ended(self, key: int) -> None:
+        self._started.pop(key, None)
+        self._consequence.pop(key, None)
+        self._changed.set()
+
+    @property
+    def horizon(self) -> float:
+        """The moment beyond which nothing may start yet."""
+        return min(self._consequence.values(), default=NEVER)
+
+    @property
+    def left(self) -> list[int]:
+        """What has not ended."""
+        return list(self._started)
+
+    async def change(self) -> None:
+        """Wait until something has started or ended."""
+        self._changed.clear()
+        await self._changed.wait()
