@@ -66,7 +66,9 @@ class Proxy:
         """The first line that holds the pattern (a regular expression), once `count` lines do."""
 
         def found() -> str | None:
+            ended = self.process.poll() is not None and not self._reader.is_alive()
             lines = [line for line in list(self.lines) if re.search(pattern, line)]
+            assert len(lines) >= count or not ended, f"it ended without a line with {pattern!r}"
             return lines[0] if len(lines) >= count else None
 
         try:

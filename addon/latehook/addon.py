@@ -82,7 +82,7 @@ class Latehook:
         self.guard = Guard(_not_contacted)
         self.engine: Engine
         self.operations: Operations
-        self.addons: list[object] = [self.guard]
+        self.addons = [self.guard, flows.Commands(lambda: self.operations)]
 
     # Life
 
@@ -145,7 +145,6 @@ class Latehook:
         revive = functools.partial(mocksfile.revive, env=self._env)
         self.engine = Engine(Mocks(), store, Transport(self.guard.refusal), Clock(), chance, revive)
         self.operations = Operations(self.engine, parsed.speed, parsed.seed)
-        self.addons.append(flows.Commands(self.operations))
 
     def _use(self, mocks: Mocks) -> None:
         self.guard.hosts.close(mock.matcher for mock in mocks.all)

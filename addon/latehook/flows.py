@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,49 +71,49 @@ class Commands:
 
     name = "latehook-commands"
 
-    def __init__(self, operations: Operations) -> None:
+    def __init__(self, operations: Callable[[], Operations]) -> None:
         self._operations = operations
         self._running: set[asyncio.Task[None]] = set()
 
     @command.command("mock.pending")
     def pending(self) -> Sequence[str]:
         """The webhooks still owed: id, state, seconds to go, target, job."""
-        return [self._line(owed) for owed in self._operations.pending()]
+        return [self._line(owed) for owed in self._operations().pending()]
 
     @command.command("mock.hold")
     def hold(self, id: str = "") -> None:
         """Nothing starts: of one webhook, or of any."""
-        self._run(self._operations.hold(id or None), f"hold {id}")
+        self._run(self._operations().hold(id or None), f"hold {id}")
 
     @command.command("mock.release")
     def release(self, id: str = "") -> None:
         """What was held goes out."""
-        self._run(self._operations.release(id or None), f"release {id}")
+        self._run(self._operations().release(id or None), f"release {id}")
 
     @command.command("mock.fire")
     def fire(self, id: str) -> None:
         """Send a webhook now, and move its job to its stage."""
-        self._run(self._operations.fire(id), f"fire {id}")
+        self._run(self._operations().fire(id), f"fire {id}")
 
     @command.command("mock.cancel")
     def cancel(self, id: str = "") -> None:
         """A webhook, or all that are owed, are not sent any more."""
-        self._run(self._operations.cancel(id or None), f"cancel {id}")
+        self._run(self._operations().cancel(id or None), f"cancel {id}")
 
     @command.command("mock.resend")
     def resend(self, id: str) -> None:
         """Send an ended webhook again."""
-        self._run(self._operations.resend(id), f"resend {id}")
+        self._run(self._operations().resend(id), f"resend {id}")
 
     @command.command("mock.advance")
     def advance(self, duration: str, job: str = "") -> None:
         """All that becomes due in this time happens now: of all jobs, or of one."""
-        self._run(self._operations.advance(duration, job or None), f"advance {duration} {job}")
+        self._run(self._operations().advance(duration, job or None), f"advance {duration} {job}")
 
     @command.command("mock.reset")
     def reset(self) -> None:
         """As if it had just started."""
-        self._run(self._operations.reset(), "reset")
+        self._run(self._operations().reset(), "reset")
 
     def _run(self, operation: Coroutine[Any, Any, Sequence[Owed] | None], name: str) -> None:
         async def run() -> None:
@@ -131,4 +131,4 @@ class Commands:
 
     def _line(self, owed: Owed) -> str:
         webhook = owed.webhook
-        return f"{webhook.id} {webhook.state} {self._operations.to_go(owed):.1f} s {webhook.to} (job {owed.job.id})"
+        return f"{webhook.id} {webhook.state} {self._operations().to_go(owed):.1f} s {webhook.to} (job {owed.job.id})"
