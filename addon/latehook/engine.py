@@ -158,10 +158,13 @@ class Engine:
         mock, plan = self._plan(owed)
         try:
             content, outgoing = messages.prepare(plan, mock.constants, owed, self._moment(), self)
-        except ExpressionError as error:
-            self._store.fail(key, str(error))
+        except Exception as error:  # one of its own too: what is neither sent nor failed would be waited for for ever
+            if not isinstance(error, ExpressionError):
+                log.exception("latehook: a webhook could not be made")
+            reason = str(error) if isinstance(error, ExpressionError) else f"{plan.place}: {type(error).__name__}: {error}"
+            self._store.fail(key, reason)
             self._commit_soon()
-            log.warning("latehook: job %s: webhook failed: %s", owed.job.id, error)
+            log.warning("latehook: job %s: webhook failed: %s", owed.job.id, reason)
             self._end_first_attempt(key)
             return None
         self._under_way[key] = owed, content
