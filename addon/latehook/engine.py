@@ -161,7 +161,9 @@ class Engine:
         except Exception as error:  # one of its own too: what is neither sent nor failed would be waited for for ever
             if not isinstance(error, ExpressionError):
                 log.exception("latehook: a webhook could not be made")
-            reason = str(error) if isinstance(error, ExpressionError) else f"{plan.place}: {type(error).__name__}: {error}"
+            reason = (
+                str(error) if isinstance(error, ExpressionError) else f"{plan.place}: {type(error).__name__}: {error}"
+            )
             self._store.fail(key, reason)
             self._commit_soon()
             log.warning("latehook: job %s: webhook failed: %s", owed.job.id, reason)
