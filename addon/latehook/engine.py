@@ -114,6 +114,7 @@ class Engine:
                 await self._committed()
             return
         self._definitions[answer.mock.definition] = answer.mock
+        self._commit_soon()  # first: a write that fails must be taken back in this turn
         keys = self._store.add(job) if answer.started else self._store.change(job, answer.kept)
         await self._committed()
         before = self._schedule_webhooks(job, keys)
@@ -203,7 +204,8 @@ class Engine:
             waiting.set_result(None)
 
     def _moment(self) -> Moment:
-        return Moment(self.clock.real(), self.clock.now(), self.random, self.clock.real_at)
+        now = self.clock.real()  # once: else a stage of this moment is due a little after it
+        return Moment(now, self.clock.at(now), self.random, self.clock.real_at)
 
     # One commit for all that one turn of the loop writes
 

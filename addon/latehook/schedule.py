@@ -15,7 +15,11 @@ class Clock:
         self._anchor = self._real_anchor = 0.0
 
     def now(self) -> float:
-        return self._anchor + (self.real() - self._real_anchor) * self.speed
+        return self.at(self.real())
+
+    def at(self, real: float) -> float:
+        """What this clock shows at a moment in Unix seconds."""
+        return self._anchor + (real - self._real_anchor) * self.speed
 
     def run(self, speed: float) -> None:
         """Go on from here at this speed."""

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate
 
 import msgspec
 from msgspec.structs import replace
@@ -50,11 +50,14 @@ class Due:
     behind: int | None
 
 
-def _guarded[**P, R](write: Callable[P, R]) -> Callable[P, R]:
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+def _guarded[**P, R](write: "Callable[Concatenate[Store, P], R]") -> "Callable[Concatenate[Store, P], R]":
+    """A write that fails may be half there, and SQLite may have taken back all of the turn: no commit may hide it."""
+
+    def guarded(store: "Store", /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return write(*args, **kwargs)
-        except sqlite3.Error as error:
+            return write(store, *args, **kwargs)
+        except (sqlite3.Error, ValueError, OverflowError) as error:
+            store.spoil()
             raise StoreError(f"the store cannot write: {error}") from error
 
     return guarded
@@ -66,6 +69,7 @@ class Store:
     def __init__(self, path: str = ":memory:") -> None:
         self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         self._db.executescript(_SCHEMA)
+        self._spoilt = False
 
     # Jobs
 
@@ -196,17 +200,31 @@ class Store:
 
     def commit(self) -> None:
         """Make all that was written since the last commit count, or none of it: StoreError."""
+        if self._spoilt:
+            self._spoilt = False
+            self._roll_back()
+            raise StoreError("the store cannot write: another write of the same moment failed")
         if not self._db.in_transaction:
             return
         try:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            self._db.execute("ROLLBACK")
+            self._roll_back()
             raise StoreError(f"the store cannot write: {error}") from error
 
+    def spoil(self) -> None:
+        """None of what was written since the last commit is to count."""
+        self._spoilt = True
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:  # SQLite may have done it by itself
+            self._db.execute("ROLLBACK")
+
     def close(self) -> None:
-        self.commit()
-        self._db.close()
+        try:
+            self.commit()
+        finally:
+            self._db.close()
 
     def _write(self, sql: str, values: tuple[Any, ...]) -> int:
         if not self._db.in_transaction:

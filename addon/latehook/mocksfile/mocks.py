@@ -64,18 +64,19 @@ class MockCompiler:
         self._check_keys()
         response = None if isinstance(entry.response, str) else self._response(entry.response, names)
         stages = self._stages()
+        job = None if entry.job is UNSET else self._job(entry.job)
         return Mock(
             matcher=matcher,
+            definition=self._source.fingerprint((self._path, ("defaults",)), self._values.files),
             name=matcher.text if entry.name is UNSET else str(self._values.constant(entry.name, (*self._path, "name"))),
             place=self._values.place(self._path),
-            definition=self._source.fingerprint(self._path, ("defaults",)),
             constants=self._compiler.scope(),
             response=response,
             when=self._values.when(entry.when, (*self._path, "when"), names if not starts else self._at_request),
             when_text=str(entry.when) if entry.when is not UNSET else "",
             times=self._times(),
             lookup=self._lookup(),
-            job=None if entry.job is UNSET else self._job(entry.job),
+            job=job,
             stages=stages,
             keeps=frozenset().union(*(stage.webhook.reads for stage in stages if stage.webhook is not None)),
         )
@@ -127,7 +128,7 @@ class MockCompiler:
         return JobPlan(
             id=id,
             vars=self._values.map(entry.vars, (*at, "vars"), self._with_job),
-            idempotency_key=self._values.compile(entry.idempotency_key, (*at, "idempotency_key"), self._at_request),
+            idempotency_key=self._values.condition(entry.idempotency_key, (*at, "idempotency_key"), self._at_request),
             place=self._values.place(at),
         )
 

@@ -1,6 +1,8 @@
 """A YAML file as plain data with a place for everything in it: what is wrong in it can be pointed at."""
 
 import hashlib
+import math
+from collections.abc import Iterable
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -24,6 +26,8 @@ class Source:
         try:
             root = self._yaml.compose(text)
             self.data = None if root is None else self._construct(root, (), ())
+        except RecursionError:
+            raise MocksError(Place(file, 1), "this is nested too deeply") from None
         except MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise MocksError(Place(file, line), f"this is not YAML: {error.problem}") from None
@@ -44,10 +48,11 @@ class Source:
             value = value[part]
         return value
 
-    def fingerprint(self, *paths: Path) -> str:
-        """Identifies what is written in these places, those that are there."""
+    def fingerprint(self, paths: Iterable[Path], files: Iterable[bytes]) -> str:
+        """Identifies what is written in these places, those that are there, and the files that were read for it."""
         written = [self.at(path) for path in paths if path in self._lines]
-        return hashlib.sha256(encode_json([self.file, written])).hexdigest()[:32]
+        read = [hashlib.sha256(content).hexdigest() for content in files]
+        return hashlib.sha256(encode_json([self.file, written, read])).hexdigest()[:32]
 
     def _construct(self, node: Node, path: Path, within: tuple[Node, ...]) -> Any:
         if any(node is outer for outer in within):
@@ -92,7 +97,10 @@ class Source:
                 case "null":
                     return None
                 case "bool" | "int" | "float":
-                    return getattr(self._yaml.constructor, f"construct_yaml_{kind}")(node)
+                    value = getattr(self._yaml.constructor, f"construct_yaml_{kind}")(node)
+                    if not (isinstance(value, float) and not math.isfinite(value)):
+                        return value
+                    raise MocksError(self._at(node, path), f"{node.value} is not a number that JSON can hold")
                 case "str" | "timestamp":  # dates stay text
                     return str(node.value)
         except (ValueError, KeyError):
