@@ -489,3 +489,38 @@ def test_now_and_then_old_jobs_are_forgotten(play: Play) -> None:
         assert bench.store.prunes == 1
 
     play(act)
+
+
+@pytest.mark.parametrize("after", ["5s", "before-response"])
+def test_a_filter_that_breaks_on_data_it_was_not_made_for_fails_the_webhook_and_nobody_waits(
+    play: Play, caplog: pytest.LogCaptureFixture, after: str
+) -> None:
+    async def act(bench: Bench) -> None:
+        answer = await asyncio.wait_for(bench.post(by="abc"), 60)
+        await asyncio.sleep(3600)
+
+        assert (answered(answer)[0], bench.sender.sent, bench.store.count_owed()) == (200, [], 0)
+
+    play(
+        act,
+        mocks=MOCKS.replace("after: 5s", f"after: {after}").replace(
+            "12 / request.json.by", "request.json.by | dictsort"
+        ),
+    )
+
+    assert ": webhook failed: " in logged(caplog)[0]
+
+
+def test_a_file_that_was_edited_is_another_definition(play: Play, read: Callable[[str], Mocks], tmp_path: Path) -> None:
+    text = 'mocks: [{match: POST api.slow.example/jobs, webhook: {after: 5s, to: "http://app.test/", file: body.txt}}]'
+
+    async def act(bench: Bench) -> None:
+        for content in ("old", "new"):
+            (tmp_path / "body.txt").write_text(content)
+            bench.engine.use(read(text))
+            await bench.post()
+        await asyncio.sleep(3600)
+
+        assert [outgoing.body for _, outgoing in bench.sender.sent] == [b"old", b"new"]
+
+    play(act)

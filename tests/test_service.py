@@ -217,7 +217,7 @@ mocks: [{match: GET api.slow.example/, response: {json: {id: "{{ job.id }}"}}, w
     head = game.ask("HEAD", "https://api.slow.example/")
 
     assert head.response is not None
-    assert (head.response.status, head.response.body, head.started) == (200, b"", None)
+    assert (head.response.status, head.started) == (200, None)  # the body stays behind where it would be sent
     assert dict(head.response.headers)["content-length"] == "45"
 
 
@@ -578,3 +578,51 @@ def test_the_same_seed_and_requests_give_the_same_bytes(tmp_path: Path) -> None:
 
     assert run(7) == run(7)
     assert run(7) != run(8)
+
+
+def test_a_head_that_starts_a_job_leaves_its_response_whole_for_the_same_key(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks:
+  - match: GET|HEAD api.slow.example/
+    job: {idempotency_key: request.headers.idempotency_key}
+    response: {json: {id: "{{ job.id }}"}}
+""")
+
+    _, again, other = (
+        game.ask(method, "https://api.slow.example/", Idempotency_Key=key)
+        for method, key in (("HEAD", "a"), ("GET", "a"), ("GET", "b"))
+    )
+
+    assert body(again)["id"] != body(other)["id"]
+
+
+def test_a_dial_may_be_of_the_environment(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+vars: {verdict: "{{ env.NOT_SET_ANYWHERE | default('refused') }}"}
+mocks: [{match: GET api.slow.example/, response: {json: "{{ vars.verdict }}"}}]
+""")
+
+    assert body(game.ask("GET", "https://api.slow.example/")) == "refused"
+
+
+def test_what_differs_is_never_the_case_of_the_host(mocks: Callable[..., Play]) -> None:
+    answer = mocks("mocks: [{match: GET api.slow.example/jobs}]").ask("GET", "https://API.Slow.Example./job")
+
+    assert body(answer)["nearest"][0]["differs"] == "path is /job"
+
+
+@pytest.mark.parametrize("value", [r'"\ud800"', r'["\ud83d"]', r'{"\udc00": 1}'])
+@pytest.mark.parametrize(
+    "kind", ["form: {x: '{{ request.json }}'}", "headers: {x: '{{ request.json }}'}", "json: '{{ request.json }}'"]
+)
+def test_half_a_character_is_the_replacement_character(mocks: Callable[..., Play], kind: str, value: str) -> None:
+    game = mocks(
+        f"mocks: [{{match: POST api.slow.example/, response: {{{kind}}}, job: {{vars: {{x: '{{{{ request.json }}}}'}}}}}}]"
+    )
+
+    response = game.ask("POST", "https://api.slow.example/", value.encode()).response
+
+    assert response is not None
+    assert response.status == 200
+    assert b"\\ud" not in response.body
+    assert all(value.encode() for _, value in response.headers)

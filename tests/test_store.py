@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from latehook.model import Content, Job, Outcome, Request, State, Webhook
-from latehook.store import Due, Store
+from latehook.store import Due, Store, StoreError
 
 HEADERS = ((b"X-Bytes", b"\xff"), (b"a", b"1"), (b"a", b"2"))
 CONTENT = Content("http://app.test/hook?id=1", b'{"id":1}', "application/json")
@@ -142,3 +142,28 @@ def test_pruning_does_not_look_at_every_webhook_for_each_job(store: Store) -> No
 def count(store: Store, table: str) -> int:
     """Nothing public shows what was forgotten."""
     return int(store._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def test_a_write_that_fails_takes_all_that_was_not_committed_with_it(store: Store) -> None:
+    store._db.execute("PRAGMA max_page_count=40")
+
+    store.add(job("small", webhook()))
+    with pytest.raises(StoreError):
+        store.add(job("too large", webhook(), body=b"x" * 300_000))
+    with pytest.raises(StoreError):  # SQLite has already rolled back: it must not look like a success
+        store.commit()
+    assert store.find("small") is None
+
+    store.add(job("next", webhook()))
+    store.commit()
+    assert store.find("next") is not None
+
+
+def test_of_a_job_that_cannot_be_encoded_nothing_stays(store: Store) -> None:
+    with pytest.raises(StoreError):
+        store.add(replace(job("large"), vars={"n": 10**30}))
+    with pytest.raises(StoreError):
+        store.add(job("half", webhook(), replace(webhook("w2"), to="http://\ud800/")))
+    with pytest.raises(StoreError):
+        store.commit()
+    assert store.find("half") is None

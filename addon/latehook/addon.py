@@ -215,11 +215,11 @@ class Latehook:
             answer = await self.engine.accept(request)
         except Exception as error:
             log.exception("latehook: a request could not be answered")
-            return _http(service.failure(500, f"an error of its own: {type(error).__name__}", request))
+            return _http(service.failure(500, f"an error of its own: {type(error).__name__}", request), request.method)
         if answer.response is None and request.body is None:
             problem = "a forwarded request of this size needs a mock without `when` or `times`"
-            return _http(service.failure(502, problem, request))
-        return None if answer.response is None else _http(answer.response)
+            return _http(service.failure(502, problem, request), request.method)
+        return None if answer.response is None else _http(answer.response, request.method)
 
 
 def _request(flow: http.HTTPFlow, exchange: Exchange) -> Request:
@@ -249,13 +249,15 @@ def _prepare(upload: Upload, reads: frozenset[str], request: http.Request) -> No
         upload.hash = hashlib.sha256()
 
 
-def _http(response: Response) -> http.Response:
+def _http(response: Response, method: str) -> http.Response:
+    """The response as mitmproxy sends it. What answers HEAD ends with its headers: a body would be taken for the
+    beginning of the connection's next response.
+    """
     now = time.time()
     fields = [(name.encode("latin-1", "replace"), value.encode()) for name, value in response.headers]
+    body = b"" if method == "HEAD" else response.body
     reason = HTTPStatus(response.status).phrase if response.status in _STATUSES else ""
-    return http.Response(
-        b"HTTP/1.1", response.status, reason.encode(), http.Headers(fields), response.body, None, now, now
-    )
+    return http.Response(b"HTTP/1.1", response.status, reason.encode(), http.Headers(fields), body, None, now, now)
 
 
 _STATUSES = frozenset(HTTPStatus)
@@ -265,10 +267,12 @@ def _not_contacted(flow: http.HTTPFlow) -> http.Response:
     """What the choke point answers where nothing else has: a hook of ours failed or was never asked."""
     error = "this request was not answered, and a mocked host is never contacted"
     try:
-        return _http(service.failure(502, error, _request(flow, Exchange(True))))
+        return _http(service.failure(502, error, _request(flow, Exchange(True))), flow.request.method)
     except Exception:  # in a layer, an exception would leave the client without an answer
         log.exception("latehook: an error of its own")
-        return _http(Response(502, (("content-type", JSON),), b'{"error": "latehook: %s"}' % error.encode()))
+        return _http(
+            Response(502, (("content-type", JSON),), b'{"error": "latehook: %s"}' % error.encode()), flow.request.method
+        )
 
 
 def _is_long(message: http.Request | http.Response) -> bool:

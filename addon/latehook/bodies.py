@@ -37,9 +37,20 @@ def parse_json(body: bytes | None, size: int, coding: str) -> Any:
     """The body as JSON; None where there is none or it is not JSON. BodyError where it was not kept."""
     raw = decode(body, size, coding)
     try:
-        return _JSON.decode(raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff"))
+        value = _JSON.decode(raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff"))
+        return _without_lone_surrogates(value) if b"\\u" in raw else value
     except (ValueError, RecursionError):
         return None
+
+
+def _without_lone_surrogates(value: Any) -> Any:
+    """Half a pair is no character: no header, URL, UTF-8 or store can hold it. U+FFFD stands for it, as elsewhere."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return value
 
 
 def _no_constant(name: str) -> float:

@@ -196,6 +196,7 @@ class Engine:
                 await self.committed()
             return
         self._definitions[answer.mock.definition] = answer.mock
+        self._commit_soon()  # first: a write that fails must be taken back in this turn
         self.store.define(answer.mock.definition, answer.mock.written)
         keys = self.store.add(job) if answer.started else self.store.change(job, answer.kept)
         await self.committed()
@@ -261,6 +262,10 @@ class Engine:
             content, outgoing = messages.prepare(plan, mock.constants, owed, self._moment(), self)
         except LatehookError as error:
             self._fail(owed, str(error))
+            return None
+        except Exception as error:  # one of its own too: what is neither sent nor failed would be waited for for ever
+            log.exception("latehook: a webhook could not be made")
+            self._fail(owed, f"{type(error).__name__}: {error}")
             return None
         self.under_way[key] = owed, content
         if self.advance is not None:
@@ -336,7 +341,8 @@ class Engine:
         return self._definitions[hash], plan
 
     def _moment(self) -> Moment:
-        return Moment(self.clock.real(), self.clock.now(), self.random, self.clock.real_at)
+        now = self.clock.real()  # once: else a stage of this moment is due a little after it
+        return Moment(now, self.clock.at(now), self.random, self.clock.real_at)
 
     # What the store could not be told
 

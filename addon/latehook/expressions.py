@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Template, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2 import Template, TemplateSyntaxError, meta, nodes
 from jinja2.runtime import Context
 
 from latehook.model import ExpressionError, MocksError, Place
@@ -35,10 +35,10 @@ class Expression:
         try:
             written = list(template.root_render_func(context))
             return plain(context.vars["value"]) if self._is_value else "".join(written)
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise ExpressionError(self.place, f"the expression failed: {error}") from None
         except RecursionError:
             raise ExpressionError(self.place, "the expression failed: its data is nested too deeply") from None
+        except Exception as error:  # whatever Jinja's filters raise on data they were not made for
+            raise ExpressionError(self.place, f"the expression failed: {error}") from None
 
 
 def render(value: Any, scope: Mapping[str, Any]) -> Any:

@@ -64,7 +64,7 @@ class Matcher:
 
     def differs(self, request: Request) -> str | None:
         """The first thing in which the request differs from this match, in words; None where it matches."""
-        if not covers(self.host, request.host):
+        if not covers(self.host, canonical_host(request.host)):
             return f"host is {request.host}, not {self.host}"
         if self.port is not None and self.port != request.port:
             return f"port is {request.port}, not {self.port}"

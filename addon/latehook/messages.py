@@ -81,14 +81,14 @@ class WebhookPlan:
     reads: frozenset[str] = field(default_factory=frozenset)
 
 
-def respond(plan: ResponsePlan, head_only: bool, scope: Mapping[str, Any], moment: Moment) -> Response:
+def respond(plan: ResponsePlan, scope: Mapping[str, Any], moment: Moment) -> Response:
     """The response. ExpressionError names the place of what cannot be made out."""
     status = _status(plan, scope)
     body, content_type = (b"", None) if status in WITHOUT_BODY else _body(plan.body, scope, moment)
     headers = _headers(plan.headers, plan.place, scope, content_type)
     if status not in WITHOUT_BODY:
         headers = (*headers, ("content-length", str(len(body))))
-    return Response(status, headers, b"" if head_only else body)
+    return Response(status, headers, body)
 
 
 def prepare(

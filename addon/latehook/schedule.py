@@ -29,8 +29,12 @@ class Clock:
         return self.segments[-1][2]
 
     def now(self) -> float:
+        return self.at(self.real())
+
+    def at(self, real: float) -> float:
+        """What this clock shows at a moment in Unix seconds, from its last change on."""
         start, real_start, speed = self.segments[-1]
-        return start + (self.real() - real_start) * speed
+        return start + (real - real_start) * speed
 
     def run(self, speed: float) -> None:
         """Go on from here at this speed."""

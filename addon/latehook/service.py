@@ -181,11 +181,7 @@ def _try(mock: Mock, request: Request, moment: Moment, world: World) -> Answer |
         return _look_up(mock, mock.response, job, request, scope, moment, peeks)
     if mock.starts_job:
         return _start(mock, mock.response, request, scope, moment, world, peeks)
-    return Answer(_respond(mock.response, scope, moment, request), mock, delay=_delay(mock.response, moment))
-
-
-def _respond(plan: ResponsePlan, scope: Mapping[str, Any], moment: Moment, request: Request) -> Response:
-    return respond(plan, request.method == "HEAD", scope, moment)
+    return Answer(respond(mock.response, scope, moment), mock, delay=_delay(mock.response, moment))
 
 
 def _delay(plan: ResponsePlan, moment: Moment) -> float:
@@ -214,7 +210,7 @@ def _start(
         scope["job"] = JobView(seen, moment)
     stages, webhooks = _stages(mock, seen, scope, moment)
     scope["job"] = JobView(replace(seen, stages=stages), moment)
-    response = _respond(plan, scope, moment, request)
+    response = respond(plan, scope, moment)
     started = None if peeks else replace(job, stages=stages, webhooks=webhooks, response=response)
     return Answer(response, mock, started, delay=_delay(plan, moment))
 
@@ -230,13 +226,13 @@ def _look_up(
 ) -> Answer:
     """The response for a job that exists; the mock's own stages replace those the job has not reached."""
     if not mock.stages:
-        return Answer(_respond(plan, scope, moment, request), mock, delay=_delay(plan, moment))
+        return Answer(respond(plan, scope, moment), mock, delay=_delay(plan, moment))
     kept = tuple(reached(job.stages, moment.clock))
     changed = replace(job, stages=kept, webhooks=())
     stages, webhooks = _stages(mock, changed, scope, moment)
     changed = replace(changed, stages=stages)
     scope["job"] = JobView(changed, moment)
-    response = _respond(plan, scope, moment, request)
+    response = respond(plan, scope, moment)
     cause = _kept(request, mock.keeps)
     changed = replace(changed, webhooks=tuple(replace(webhook, request=cause) for webhook in webhooks))
     return Answer(response, mock, None, None if peeks else changed, len(kept), _delay(plan, moment))

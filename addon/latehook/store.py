@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate
 
 import msgspec
 from msgspec.structs import replace
@@ -64,15 +64,14 @@ class Due:
     behind: int | None
 
 
-def _guarded[**P, R](write: Callable[P, R]) -> Callable[P, R]:
-    """A write that fails fails all that is to be committed with it: SQLite may have taken it back already."""
+def _guarded[**P, R](write: "Callable[Concatenate[Store, P], R]") -> "Callable[Concatenate[Store, P], R]":
+    """A write that fails may be half there, and SQLite may have taken back all of the turn: no commit may hide it."""
 
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+    def guarded(store: "Store", /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return write(*args, **kwargs)
-        except sqlite3.Error as error:
-            store: Any = args[0]
-            store._broken = True
+            return write(store, *args, **kwargs)
+        except (sqlite3.Error, ValueError, OverflowError) as error:
+            store.spoil()
             raise StoreError(f"the store cannot write: {error}") from error
 
     return guarded
@@ -86,7 +85,7 @@ class Store:
 
     def __init__(self, path: str = MEMORY) -> None:
         self.path = path
-        self._broken = False
+        self._spoilt = False
         self._lock: sqlite3.Connection | None = None
         try:
             if path != MEMORY:
@@ -319,25 +318,31 @@ class Store:
 
     def commit(self) -> None:
         """Make all that was written since the last commit count, or none of it: StoreError."""
-        broken, self._broken = self._broken, False
+        if self._spoilt:
+            self._spoilt = False
+            self._roll_back()
+            raise StoreError("the store cannot write: another write of the same moment failed")
         if not self._db.in_transaction:
-            if broken:
-                raise StoreError("the store cannot write: what was to be written is lost")
             return
         try:
-            self._db.execute("ROLLBACK" if broken else "COMMIT")
+            self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            with suppress(sqlite3.Error):  # SQLite may have taken it back already
-                self._db.execute("ROLLBACK")
+            self._roll_back()
             raise StoreError(f"the store cannot write: {error}") from error
-        if broken:
-            raise StoreError("the store cannot write: what was to be written is taken back")
 
     def checkpoint(self) -> None:
         """Bring what has been committed from the log into the file. Safe in another thread, and best made there."""
         if self.path != MEMORY:
             with suppress(sqlite3.Error), closing(sqlite3.connect(self.path)) as other:
                 other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def spoil(self) -> None:
+        """None of what was written since the last commit is to count."""
+        self._spoilt = True
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:  # SQLite may have done it by itself
+            self._db.execute("ROLLBACK")
 
     def close(self) -> None:
         with suppress(StoreError):

@@ -18,7 +18,9 @@ from latehook.matching import shadows
 from latehook.mocksfile import entries
 from latehook.mocksfile.mocks import MockCompiler
 from latehook.mocksfile.source import Source
+from latehook.mocksfile.values import Values
 from latehook.model import MocksError, Place
+from latehook.scope import AT_LOAD
 from latehook.service import Mock, Mocks
 
 
@@ -29,8 +31,8 @@ def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None
     """
     sources = [_read(file) for file in files]
     converted = [entries.convert(source) for source in sources]
-    dials = _dials(sources, converted)
     compiler = Compiler(env, missing)
+    dials = _dials(sources, converted, compiler)
     names: Names = {"vars": dict.fromkeys(dials)}
     job_vars = _job_vars(converted)
     compilers = [
@@ -62,11 +64,13 @@ def _read(file: Path) -> Source:
         raise MocksError(Place(str(file), 1), f"cannot be read: {reason}") from None
 
 
-def _dials(sources: Sequence[Source], files: Sequence[entries.File]) -> dict[str, Any]:
+def _dials(sources: Sequence[Source], files: Sequence[entries.File], compiler: Compiler) -> dict[str, Any]:
     """The dials of all files. Two files may name the same one, if they set it to the same."""
     dials: dict[str, Any] = {}
     for source, file in zip(sources, files, strict=True):
-        for name, value in file.vars.items():
+        values = Values(source, compiler)
+        for name, written in file.vars.items():
+            value = values.compile(written, ("vars", name), AT_LOAD)
             if dials.setdefault(name, value) != value:
                 problem = f"another file sets the dial {name!r} to {dials[name]!r}, this one to {value!r}"
                 raise MocksError(source.place(("vars", name)), f"{problem}: give each its own name")

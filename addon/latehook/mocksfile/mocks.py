@@ -67,11 +67,12 @@ class MockCompiler:
         self._check_keys()
         response = None if isinstance(entry.response, str) else self._response(entry.response, names)
         stages = self._stages()
+        job = None if entry.job is UNSET else self._job(entry.job)
         return Mock(
             matcher=matcher,
+            definition=_fingerprint(written, *self._values.files),
             name=matcher.text if entry.name is UNSET else str(self._values.constant(entry.name, (*self._path, "name"))),
             place=self._values.place(self._path),
-            definition=hashlib.sha256(written).hexdigest()[:32],
             written=written,
             constants=self._compiler.scope(),
             response=response,
@@ -79,7 +80,7 @@ class MockCompiler:
             when_text=str(entry.when) if entry.when is not UNSET else "",
             times=self._times(),
             lookup=self._lookup(),
-            job=None if entry.job is UNSET else self._job(entry.job),
+            job=job,
             stages=stages,
             keeps=frozenset().union(*(stage.webhook.reads for stage in stages if stage.webhook is not None)),
         )
@@ -131,7 +132,7 @@ class MockCompiler:
         return JobPlan(
             id=id,
             vars=self._values.map(entry.vars, (*at, "vars"), self._with_job),
-            idempotency_key=self._values.compile(entry.idempotency_key, (*at, "idempotency_key"), self._at_request),
+            idempotency_key=self._values.condition(entry.idempotency_key, (*at, "idempotency_key"), self._at_request),
             place=self._values.place(at),
         )
 
@@ -193,3 +194,8 @@ class MockCompiler:
 
     def _after(self, after: Any, at: At) -> Delay | None:
         return None if after == BEFORE_RESPONSE else self._values.delay(after, at)
+
+
+def _fingerprint(*parts: bytes) -> str:
+    """Identifies a mock by what is written of it, and by the files that were read for it."""
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]

@@ -48,6 +48,8 @@ class Source:
         try:
             root = self._yaml.compose(text)
             self.data = None if root is None else self._construct(root, (), ())
+        except RecursionError:
+            raise MocksError(Place(file, 1), "this is nested too deeply") from None
         except MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise MocksError(Place(file, line), f"this is not YAML: {error.problem}") from None
@@ -112,8 +114,9 @@ class Source:
                     return None
                 case "bool" | "int" | "float":
                     value = getattr(self._yaml.constructor, f"construct_yaml_{kind}")(node)
-                    if math.isfinite(value):
+                    if not (isinstance(value, float) and not math.isfinite(value)):
                         return value
+                    raise MocksError(self._at(node, path), f"{node.value} is not a number that JSON can hold")
                 case "str" | "timestamp":  # dates stay text
                     return str(node.value)
         except (ValueError, KeyError):

@@ -22,12 +22,14 @@ BODY_KINDS = Bodies.__struct_fields__
 class Values:
     """Compiles the values of one mock. `reads` and `later` grow: which members of a request need its body.
 
-    `reads` are read of any request, `later` of one that has started a job, when the job is asked for again.
+    `reads` are read of any request, `later` of one that has started a job, when the job is asked for again. `files` are
+    the contents of those that were read.
     """
 
     def __init__(self, source: Source, compiler: Compiler) -> None:
         self.reads: frozenset[str] = frozenset()
         self.later: frozenset[str] = frozenset()
+        self.files: list[bytes] = []
         self._source = source
         self._compiler = compiler
 
@@ -100,7 +102,9 @@ class Values:
     def _file_plan(self, name: Any, at: At) -> FilePlan:
         file = self.file(str(self.constant(name, at)), at)
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        return FilePlan(file.read_bytes(), file.name, kind)
+        content = file.read_bytes()
+        self.files.append(content)
+        return FilePlan(content, file.name, kind)
 
     def file(self, name: str, at: At) -> Path:
         """A file that can be read; its name counts from the mocks file's folder."""
