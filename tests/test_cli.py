@@ -70,6 +70,7 @@ def test_check_of_a_wrong_file_says_so_in_one_line_and_by_its_status(tmp_path: P
     checked = latehook("check", ADDON / "mocks.yaml", file)
 
     assert checked.returncode == 1
+    assert checked.stdout == ""
     assert checked.stderr == f"{file}:2: mocks[0].mach: the key 'mach' is not known; did you mean 'match'?\n"
 
 

@@ -200,7 +200,7 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         ),
         pytest.param(
             MOCK[: MOCK.index("    webhook")],
-            "mocks.yaml:3: mocks[0].response.json.id: there is no 'job' here",
+            "mocks.yaml:3: mocks[0].response.json.id: there is no 'job' here: this mock starts no job (it would with",
             id="a job where there is none",
         ),
         pytest.param(
@@ -334,6 +334,47 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
             MOCK.replace("POST api.slow.example/jobs", "POST api.slow.example/jobs\n    times: 0"),
             "mocks.yaml:3: mocks[0].times: 0 is not a number of requests: write 1 or more",
             id="times",
+        ),
+        pytest.param(
+            MOCK.replace("POST api", "PSOT api"),
+            "mocks.yaml:2: mocks[0].match: 'PSOT api.slow.example/jobs' has the method 'PSOT'; did you mean 'POST'?",
+            id="a method of match",
+        ),
+        pytest.param(
+            MOCK.replace("/jobs", "/:id/x"),
+            "mocks.yaml:2: mocks[0].match: 'POST api.slow.example/:id/x': ':id' stands for no segment: write {id}",
+            id="another router's capture",
+        ),
+        pytest.param(
+            "mocks:\n  - {match: 'GET a.example/{id}', lookup: request.path.idd}",
+            "mocks.yaml:2: mocks[0].lookup: request.path has no 'idd'; did you mean 'id'?",
+            id="what the path does not capture",
+        ),
+        pytest.param(
+            MOCK.replace('{json: {id: "{{ job.id }}"}}', "forwrd"),
+            "mocks.yaml:3: mocks[0].response: 'forwrd' does not fit here: write a map, or `forward`",
+            id="forward",
+        ),
+        pytest.param("mocks:", "mocks.yaml:1: mocks: null does not fit here: expected a list, got null", id="nothing"),
+        pytest.param(
+            MOCK.replace("request.json.callback_url", "request.json.callback_url | trm"),
+            "mocks.yaml:5: mocks[0].webhook.to: No filter named 'trm'.; did you mean 'trim'?",
+            id="a filter",
+        ),
+        pytest.param(
+            MOCK.replace("      to:", "      sign: {scheme: svix, secret: whsec_!!!}\n      to:"),
+            "mocks.yaml:5: mocks[0].webhook.sign.secret: the secret is not base64",
+            id="a secret",
+        ),
+        pytest.param(
+            MOCK.replace("      to:", "      verify: mocks.yaml\n      to:"),
+            "mocks.yaml:5: mocks[0].webhook.verify: 'mocks.yaml' holds no certificate in PEM",
+            id="a CA",
+        ),
+        pytest.param(
+            MOCK.replace('json: {id: "{{ job.id }}"}\n', "json: {'{{ job.id }}': 1}\n"),
+            "a key cannot be an expression: write the map as one expression",
+            id="an expression for a key",
         ),
         pytest.param("mocks: &a [*a]", "mocks.yaml:1: this alias contains itself", id="a circle"),
         pytest.param("mocks: !tag []", "mocks.yaml:1: mocks: the tag '!tag' does not fit here", id="a tag"),

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command == "schema":
         print(json.dumps(schema(), indent=2, ensure_ascii=False))
         return 0
-    return max([_check(file) for file in given.files])
+    return _check(given.files)
 
 
 def schema() -> dict[str, object]:
@@ -36,18 +36,21 @@ def schema() -> dict[str, object]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A Latehook mocks file", **made}
 
 
-def _check(file: Path) -> int:
+def _check(files: Sequence[Path]) -> int:
+    """All files together, as mitmdump would have them."""
     missing: set[str] = set()
     try:
-        mocks = mocksfile.load([file], os.environ, missing)
+        mocks = mocksfile.load(files, os.environ, missing)
     except MocksError as error:
         print(error, file=sys.stderr)
         return 1
-    print(file)
-    for mock in mocks.all:
-        print("\n".join(f"  {line}" for line in describe(mock)))
+    for file in files:
+        print(file)
+        for mock in mocks.all:
+            if mock.place.file == str(file):
+                print("\n".join(f"  {line}" for line in describe(mock)))
     if missing:
-        print(f"  needs the environment variable{'s'[: len(missing) - 1]} {', '.join(sorted(missing))}")
+        print(f"needs the environment variable{'s'[: len(missing) - 1]} {', '.join(sorted(missing))}")
     return 0
 
 

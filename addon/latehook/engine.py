@@ -212,7 +212,8 @@ class Engine:
         before = []
         for key, webhook in zip(keys, job.webhooks, strict=True):
             if webhook.state is not State.PENDING:
-                log.info("latehook: job %s: webhook %s: %s", job.id, webhook.state, webhook.reason)
+                level = logging.WARNING if webhook.state is State.FAILED else logging.INFO
+                log.log(level, "latehook: job %s: webhook %s: %s", job.id, webhook.state, webhook.reason)
             elif webhook.before_response and not self.holding:
                 before.append(self._first_attempts.setdefault(key, asyncio.get_running_loop().create_future()))
                 self.enqueue([key])

@@ -1,6 +1,7 @@
 """PURE: the expressions of a mocks file: checked and compiled once, at load, then evaluated."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from jinja2.runtime import Context
 
 from latehook.model import ExpressionError, MocksError, Place
 from latehook.sandbox import Sandbox, plain
+
+NO_JOB = ": this mock starts no job (it would with `job: {}`, `webhook` or `stages`), and asks for none with `lookup`"
 
 Names = Mapping[str, Any]
 """The names an expression may use: name → the members it has, as Names, or None where any will do."""
@@ -125,13 +128,21 @@ class Compiler:
                 tree.set_environment(self._sandbox)
             return _Text(self._sandbox.from_string(tree), sole is not None, free, chains)
         except TemplateSyntaxError as error:
-            raise MocksError(place, f"{error.message} (in {text!r})") from None
+            raise MocksError(place, f"{error.message}{self._nearest_filter(error)} (in {text!r})") from None
+
+    def _nearest_filter(self, error: TemplateSyntaxError) -> str:
+        found = re.match(r"No (filter|test) named '(\w+)'", error.message or "")
+        if found is None:
+            return ""
+        known = self._sandbox.filters if found[1] == "filter" else self._sandbox.tests
+        return nearest(found[2], known)
 
     def _check(self, text: _Text, place: Place, names: Names) -> None:
         """Refuse names that do not exist here, and environment variables that are not set."""
         allowed = {**names, **dict.fromkeys(self._sandbox.globals)}
         for name in sorted(text.free - allowed.keys()):
-            raise MocksError(place, f"there is no {name!r} here{nearest(name, allowed)}")
+            hint = NO_JOB if name == "job" else nearest(name, allowed)
+            raise MocksError(place, f"there is no {name!r} here{hint}")
         for chain in text.chains:
             _check_chain(chain.parts, allowed, place)
             if self._is_missing(chain):

@@ -1,5 +1,6 @@
 """PURE: which requests a mock answers, by method, scheme, host, port and path."""
 
+import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from urllib.parse import unquote
 
 from latehook.model import Request
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "ANY")
 PORTS = {"http": 80, "https": 443}
 _MATCH = re.compile(
     r"(?P<methods>[A-Za-z]+(?:\|[A-Za-z]+)*)\s+"
@@ -58,6 +60,12 @@ class Matcher:
     rest: bool
 
     @property
+    def captures(self) -> frozenset[str]:
+        """The names of what the path captures."""
+        patterns = (segment.pattern for segment in self.segments if segment.pattern is not None)
+        return frozenset(name for pattern in patterns for name in pattern.groupindex)
+
+    @property
     def start(self) -> str | None:
         """The first segment, where it is a literal: only a match with the same one, or with none, can take the same."""
         return self.segments[0].literal if self.segments else None
@@ -72,11 +80,11 @@ class Matcher:
             return f"scheme is {request.scheme}, not {self.scheme}"
         if not self.takes(request.method):
             return f"method is {request.method}, not {'|'.join(sorted(self.methods or ()))}"
-        if self._path(request.path) is None:
+        if not PathTree([(self, self)]).find(request.path):
             return f"path is {request.path}"
         return None
 
-    def takes_scheme(self, scheme: str, port: int) -> bool:
+    def takes_origin(self, scheme: str, port: int) -> bool:
         return self.scheme in (None, scheme) and self.port in (None, port)
 
     def takes(self, method: str) -> bool:
@@ -86,23 +94,6 @@ class Matcher:
     def only_peeks(self, method: str) -> bool:
         """Whether the method is a HEAD that the mock takes but does not name: it gets no body and starts no job."""
         return method == "HEAD" and (self.methods is None or "HEAD" not in self.methods)
-
-    def _path(self, path: str) -> dict[str, str] | None:
-        parts = path.split("/")[1:]
-        count = len(self.segments)
-        if not (len(parts) > count if self.rest else len(parts) == count):
-            return None
-        captured: dict[str, str] = {}
-        for segment, part in zip(self.segments, parts, strict=False):
-            text = unquote(part) if "%" in part else part
-            if segment.pattern is None:
-                if text != segment.literal:
-                    return None
-            elif (found := segment.pattern.fullmatch(text)) is None:
-                return None
-            else:
-                captured.update(found.groupdict())
-        return captured
 
 
 def parse(text: str) -> Matcher:
@@ -117,17 +108,25 @@ def parse(text: str) -> Matcher:
         raise ValueError(f"{text!r} has no path: {shape} (/** takes every path)")
     if "?" in path or "#" in path:
         raise ValueError(f"{text!r} has a query or fragment: leave it out and use `when`")
-    methods = found["methods"].upper().split("|")
+    methods = _methods(text, found["methods"].upper().split("|"))
     segments, rest = _segments(text, path)
     return Matcher(
         text=text.strip(),
-        methods=None if "ANY" in methods else frozenset(methods),
+        methods=methods,
         scheme=_scheme(text, found["scheme"]),
         host=_host(text, found["host"]),
         port=_port(text, found["port"]),
         segments=segments,
         rest=rest,
     )
+
+
+def _methods(text: str, methods: list[str]) -> frozenset[str] | None:
+    for method in methods:
+        near = difflib.get_close_matches(method, METHODS, n=1, cutoff=0.7)
+        if near and method not in METHODS:  # one that is like none of them may be meant
+            raise ValueError(f"{text!r} has the method {method!r}; did you mean {near[0]!r}?")
+    return None if "ANY" in methods else frozenset(methods)
 
 
 def _scheme(text: str, scheme: str | None) -> str | None:
@@ -159,6 +158,9 @@ def _segments(text: str, path: str) -> tuple[tuple[Segment, ...], bool]:
         parts.pop()
     if any("**" in part for part in parts):
         raise ValueError(f"{text!r}: ** takes the rest of a path, so it can only be its last segment")
+    for part in parts:
+        if part == "*" or re.fullmatch(r":\w+", part):
+            raise ValueError(f"{text!r}: {part!r} stands for no segment: write {{{part.strip(':*') or 'name'}}}")
     names = [name for part in parts for name in _CAPTURE.findall(part)]
     for name in names:
         if not name.isidentifier():
@@ -232,6 +234,24 @@ class PathTree[Item]:
         for pattern, child in node.patterns:
             if (match := pattern.fullmatch(parts[0])) is not None:
                 self._walk(child, parts[1:], {**captured, **match.groupdict()}, found)
+
+
+class ByHost[Item]:
+    """Items by the hosts and methods of their matches; each host's are put in a tree when it is first asked for."""
+
+    def __init__(self, items: Iterable[tuple[Matcher, Item]]) -> None:
+        self._items = tuple(items)
+        patterns = {matcher.host for matcher, _ in self._items}
+        self._suffixes = [pattern for pattern in patterns if pattern.startswith("*.")]
+        self._exact = patterns - set(self._suffixes)
+        self._tree = lru_cache(1024)(self._make_tree)
+
+    def find(self, host: str, method: str, path: str) -> list[tuple[Item, dict[str, str]]]:
+        patterns = frozenset(pattern for pattern in self._suffixes if covers(pattern, host))
+        return self._tree(patterns | {host} if host in self._exact else patterns, method).find(path)
+
+    def _make_tree(self, patterns: frozenset[str], method: str) -> PathTree[Item]:
+        return PathTree(item for item in self._items if item[0].host in patterns and item[0].takes(method))
 
 
 @dataclass(slots=True)

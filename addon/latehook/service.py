@@ -1,9 +1,9 @@
 """PURE, the heart: what the third party would do. Mocks, a request, a moment and the jobs so far in; an answer out."""
 
 import difflib
+import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from latehook.bodies import encode_json
 from latehook.durations import Delay
 from latehook.expressions import render
-from latehook.matching import Matcher, PathTree, canonical_host, covers
+from latehook.matching import ByHost, Matcher, canonical_host
 from latehook.messages import JSON, ResponsePlan, WebhookPlan, map_of, respond
 from latehook.model import (
     ExpressionError,
@@ -29,6 +29,8 @@ from latehook.sandbox import to_text
 from latehook.scope import JobView, World, new_uuid, reached, scope_of, status_of
 
 NEAREST_SHOWN = 3
+LIKENESS_LENGTH = 200
+"""Characters of a path by which mocks are compared with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +109,13 @@ class Mocks:
         self.reads = reads
         self.vars = dict(vars or {})
         self.forwards = any(mock.response is None for mock in self.all)
-        self._tree = lru_cache(1024)(self._make_tree)
+        self._by_host = ByHost((mock.matcher, mock) for mock in self.all)
 
     def matching(self, request: Request) -> Iterator[tuple[Mock, dict[str, str]]]:
         """The mocks whose match a request fits, in file order, each with what it captures of the path."""
-        for mock, captures in self._tree(canonical_host(request.host), request.method).find(request.path):
-            if mock.matcher.takes_scheme(request.scheme, request.port):
+        for mock, captures in self._by_host.find(canonical_host(request.host), request.method, request.path):
+            if mock.matcher.takes_origin(request.scheme, request.port):
                 yield mock, captures
-
-    def _make_tree(self, host: str, method: str) -> PathTree[Mock]:
-        return PathTree(
-            (mock.matcher, mock) for mock in self.all if covers(mock.matcher.host, host) and mock.matcher.takes(method)
-        )
 
 
 class _NoJob(Exception):
@@ -242,7 +239,7 @@ def _idempotency_key(mock: Mock, scope: Mapping[str, Any]) -> str | None:
     if mock.job is None:
         return None
     key = render(mock.job.idempotency_key, scope)
-    return None if key is None else to_text(key)
+    return None if key is None else f"{mock.when_text}:{to_text(key)}"  # two mocks of one name differ in their `when`
 
 
 def _job_id(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> str:
@@ -338,21 +335,21 @@ def is_url(text: str) -> bool:
 def _unmatched(mocks: Mocks, request: Request, moment: Moment, world: World) -> Response:
     """501: the request, and the mocks that came nearest with the first thing that differs in each."""
     steps = ("host", "port", "scheme", "method", "path", "times", "when")
+    differing = [(mock, _differs(mock, request, moment, world)) for mock in mocks.all]
+    furthest = max((steps.index(differs.partition(" ")[0]) for _, differs in differing), default=0)
+    asked = request.path[:LIKENESS_LENGTH]
 
-    def distance(mock: Mock) -> tuple[int, float]:
-        step = steps.index(_differs(mock, request, moment, world).partition(" ")[0])
-        path = mock.matcher.text.partition("/")[2]
-        return -step, -difflib.SequenceMatcher(None, path, request.path[1:]).ratio()
+    def unlike(entry: tuple[Mock, str]) -> tuple[int, float]:
+        mock, differs = entry
+        step = steps.index(differs.partition(" ")[0])
+        if step < furthest:  # likeness costs, and cannot bring it before those that came further
+            return -step, 0.0
+        return -step, -difflib.SequenceMatcher(None, mock.matcher.text.partition("/")[2], asked[1:]).quick_ratio()
 
-    host = canonical_host(request.host)
-    near = [mock for mock in mocks.all if covers(mock.matcher.host, host)] or list(mocks.all)
     nearest = [
-        {
-            "mock": mock.name,
-            "at": f"{mock.place.file}:{mock.place.line}",
-            "differs": _differs(mock, request, moment, world),
-        }
-        for mock in sorted(near, key=distance)[:NEAREST_SHOWN]
+        {"mock": mock.name, "at": f"{mock.place.file}:{mock.place.line}", "differs": differs}
+        for mock, differs in heapq.nsmallest(NEAREST_SHOWN, differing, key=unlike)
+        if not differs.startswith("host") or furthest == 0
     ]
     return failure(501, "no mock matches this request", request, nearest=nearest)
 

@@ -90,7 +90,7 @@ class WebhookEntry(Bodies):
     retry: str | list[Duration] | RetryEntry | UnsetType = UNSET
     timeout: Duration | UnsetType = UNSET
     sign: SignEntry | UnsetType | None = UNSET
-    ordered: bool | UnsetType = UNSET
+    ordered: bool | str | UnsetType = UNSET
     verify: bool | str | UnsetType = UNSET
 
 
@@ -116,7 +116,7 @@ class MockEntry(Entry):
     match: str
     name: str | UnsetType = UNSET
     when: str | bool | UnsetType = UNSET
-    times: int | UnsetType = UNSET
+    times: int | str | UnsetType = UNSET
     lookup: str | UnsetType = UNSET
     job: JobEntry | UnsetType = UNSET
     response: Literal["forward"] | ResponseEntry = msgspec.field(default_factory=ResponseEntry)
@@ -160,10 +160,16 @@ def _explained(source: Source, message: str) -> MocksError:
         return MocksError(source.place((*path, found[1])), f"the key {found[1]!r} is not known{hint}")
     if found and "missing required" in problem:
         return MocksError(source.place(path), f"the key {found[1]!r} is missing")
+    if "Invalid enum value" in problem:
+        return MocksError(source.place(path), f"{source.at(path)!r} does not fit here: write a map, or `forward`")
     words = problem.removeprefix("Expected ").replace("`", "").replace(" | ", " or ")
     for theirs, ours in _YAML_WORDS.items():
         words = re.sub(rf"\b{theirs}\b", ours, words)
-    return MocksError(source.place(path), f"{source.at(path)!r} does not fit here: expected {words}")
+    return MocksError(source.place(path), f"{_shown(source.at(path))} does not fit here: expected {words}")
+
+
+def _shown(value: Any) -> str:
+    return {None: "null", True: "true", False: "false"}[value] if value in (None, True, False) else repr(value)
 
 
 _YAML_WORDS = {

@@ -43,7 +43,8 @@ class MockCompiler:
         self._entry = entry
         self._at = at
         self._path: At = ("mocks", at)
-        self._at_request: Names = {**AT_REQUEST, **names}
+        self._matcher = self._match()
+        self._at_request: Names = {**AT_REQUEST, **names, "request": self._request_names()}
         self._with_job: Names = {**self._at_request, "job": {**JOB["job"], "vars": self._vars_names(job_vars)}}
         self._webhooks = WebhookCompiler(self._values, self._with_job, {**self._with_job, **WEBHOOK})
 
@@ -62,7 +63,7 @@ class MockCompiler:
         entry = self._entry
         starts = entry.lookup is UNSET and any(key is not UNSET for key in (entry.job, entry.webhook, entry.stages))
         names = self._with_job if starts or entry.lookup is not UNSET else self._at_request
-        matcher = self._match()
+        matcher = self._matcher
         written = self._source.excerpt(self._at)
         self._check_keys()
         response = None if isinstance(entry.response, str) else self._response(entry.response, names)
@@ -96,6 +97,10 @@ class MockCompiler:
                 (*self._path, "job"), "a mock with `lookup` answers for a job that exists: leave `job` out"
             )
 
+    def _request_names(self) -> Names:
+        """`request.path` has what the match captures, and nothing else."""
+        return {**AT_REQUEST["request"], "path": dict.fromkeys(self._matcher.captures)}
+
     def _vars_names(self, any_job: Names | None) -> Names | None:
         job = self._entry.job
         if self._entry.lookup is not UNSET:
@@ -114,11 +119,13 @@ class MockCompiler:
             raise self._values.error(at, str(error)) from None
 
     def _times(self) -> int | None:
-        times = self._entry.times
-        if not isinstance(times, int):
+        if self._entry.times is UNSET:
             return None
-        if times < 1:
-            raise self._values.error((*self._path, "times"), f"{times} is not a number of requests: write 1 or more")
+        times = self._values.constant(self._entry.times, (*self._path, "times"))
+        if isinstance(times, str) and times.isdigit():
+            times = int(times)
+        if not isinstance(times, int) or isinstance(times, bool) or times < 1:
+            raise self._values.error((*self._path, "times"), f"{times!r} is not a number of requests: write 1 or more")
         return times
 
     def _lookup(self) -> Any:

@@ -159,6 +159,9 @@ class Values:
             self._note(roots_of(compiled))
             return compiled
         if isinstance(value, dict):
+            for key in value:
+                if "{{" in key:
+                    raise self.error((*at, key), "a key cannot be an expression: write the map as one expression")
             return {key: self.compile(item, (*at, key), names) for key, item in value.items()}
         if isinstance(value, list):
             return [self.compile(item, (*at, n), names) for n, item in enumerate(value)]

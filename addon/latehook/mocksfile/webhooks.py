@@ -1,6 +1,7 @@
 """A webhook of a mocks file compiled: where it goes, what it says, how it is signed, sent and tried again."""
 
 import re
+import ssl
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -58,7 +59,7 @@ class WebhookCompiler:
             retry=self._retry(*pick(layers, "retry")),
             timeout=self._timeout(*pick(layers, "timeout", DEFAULT_TIMEOUT)),
             sign=sign,
-            ordered=pick(layers, "ordered", True)[1],
+            ordered=self._ordered(*pick(layers, "ordered", True)),
             verify=self._verify(*pick(layers, "verify", True)),
             place=self._values.place(place),
             reads=body_members(later),
@@ -85,10 +86,22 @@ class WebhookCompiler:
             raise self._values.error(at, "a timeout of 0 fails every attempt: write 15s, or leave it out")
         return value
 
+    def _ordered(self, at: At, ordered: Any) -> bool:
+        value = self._values.constant(ordered, at)
+        if not isinstance(value, bool):
+            raise self._values.error(at, f"{value!r} is neither true nor false")
+        return value
+
     def _verify(self, at: At, verify: Any) -> bool | str:
-        if isinstance(verify, bool):
-            return verify
-        return str(self._values.file(str(self._values.constant(verify, at)), at))
+        value = self._values.constant(verify, at)
+        if isinstance(value, bool):
+            return value
+        file = str(self._values.file(str(value), at))
+        try:
+            ssl.create_default_context(cafile=file)
+        except ssl.SSLError:
+            raise self._values.error(at, f"{file!r} holds no certificate in PEM") from None
+        return file
 
     def _retry(self, at: At, retry: Any) -> presets.Schedule:
         if retry is UNSET:
@@ -118,16 +131,27 @@ class WebhookCompiler:
             return None
         scheme = presets.Scheme()
         if sign.scheme is not UNSET:
-            scheme = self._values.preset(sign.scheme, presets.SCHEMES, (*at, "scheme"), "a scheme")
+            name = str(self._values.constant(sign.scheme, (*at, "scheme")))
+            scheme = self._values.preset(name, presets.SCHEMES, (*at, "scheme"), "a scheme")
         given = {
-            key.name: getattr(sign, key.name)
+            key.name: self._values.constant(getattr(sign, key.name), (*at, key.name))
             for key in fields(presets.Scheme)
             if getattr(sign, key.name, UNSET) is not UNSET
         }
         scheme = replace(scheme, **given)
         self._check_scheme(scheme, sign, at)
         secret = self._values.compile(sign.secret, (*at, "secret"), self._at_attempt)
+        self._check_secret(scheme, secret, (*at, "secret"))
         return SignPlan(scheme, secret, self._skew(sign.skew, (*at, "skew")), self._values.place(at))
+
+    def _check_secret(self, scheme: presets.Scheme, secret: Any, at: At) -> None:
+        """A secret that is known at load is tried."""
+        secrets = secret if isinstance(secret, list) else [secret]
+        message = signing.Message("id", 0.0, "POST", "http://app.invalid/", b"{}", "application/json")
+        try:
+            signing.sign(replace(scheme, fields={}), [one for one in secrets if isinstance(one, str)], message)
+        except signing.SigningError as error:
+            raise self._values.error(at, str(error)) from None
 
     def _skew(self, skew: Any, at: At) -> float:
         """A duration that may be less than nothing: a clock that is slow."""
