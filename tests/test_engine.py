@@ -404,6 +404,18 @@ def test_a_webhook_to_nowhere_is_skipped_with_the_reason(play: Play, caplog: pyt
     assert line.endswith(": webhook skipped: its `to` is null")
 
 
+def test_a_webhook_whose_when_is_false_is_skipped_without_a_line(play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    async def act(bench: Bench) -> None:
+        assert answered(await bench.post())[0] == 200
+        await asyncio.sleep(3600)
+
+        assert (bench.sender.sent, bench.store.count_owed()) == ([], 0)
+
+    play(act, mocks=MOCKS.replace("webhook:\n", "webhook:\n      when: false\n"))
+
+    assert not [record for record in caplog.records if record.levelno >= logging.INFO]
+
+
 def test_a_job_keeps_the_definitions_it_started_with(play: Play, read: Callable[[str], Mocks]) -> None:
     async def act(bench: Bench) -> None:
         await bench.post()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from latehook import bodies
 from latehook.model import ExpressionError, State
 from world import START, Play, play
 
@@ -626,3 +627,29 @@ def test_half_a_character_is_the_replacement_character(mocks: Callable[..., Play
     assert response.status == 200
     assert b"\\ud" not in response.body
     assert all(value.encode() for _, value in response.headers)
+
+
+def test_a_request_is_parsed_once_for_its_response_and_all_its_stages(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    parsed: list[bytes] = []
+    parse = bodies.parse_json
+    monkeypatch.setattr(bodies, "parse_json", lambda body, *more: parsed.append(body) or parse(body, *more))
+    world = play(
+        tmp_path,
+        """
+mocks:
+  - match: POST a.test/
+    when: request.json.to
+    job: {vars: {to: "{{ request.json.to }}"}}
+    response: {json: "{{ job.request.json.to }}"}
+    stages: [{status: one, webhook: true}, {after: 1s, status: two, webhook: true}]
+    webhook: {to: "{{ job.request.json.to }}"}
+""",
+    )
+
+    answer = world.ask("POST", "http://a.test/", b'{"to": "http://app.test/"}')
+
+    assert answer.response.body == b'"http://app.test/"'
+    assert [webhook.to for webhook in answer.started.webhooks] == ["http://app.test/"] * 2
+    assert parsed == [b'{"to": "http://app.test/"}']

@@ -16,7 +16,19 @@ from latehook import messages, service
 from latehook.advance import Advance
 from latehook.delivery import Delivery
 from latehook.messages import WebhookPlan
-from latehook.model import Content, Job, LatehookError, Moment, Outcome, Outgoing, Owed, Request, Response, State
+from latehook.model import (
+    Content,
+    Job,
+    LatehookError,
+    Moment,
+    Outcome,
+    Outgoing,
+    Owed,
+    Request,
+    Response,
+    State,
+    Webhook,
+)
 from latehook.retries import after_attempt
 from latehook.schedule import Clock, Schedule
 from latehook.service import Answer, Mock, Mocks
@@ -212,8 +224,7 @@ class Engine:
         before = []
         for key, webhook in zip(keys, job.webhooks, strict=True):
             if webhook.state is not State.PENDING:
-                level = logging.WARNING if webhook.state is State.FAILED else logging.INFO
-                log.log(level, "latehook: job %s: webhook %s: %s", job.id, webhook.state, webhook.reason)
+                _report_unsent(job, webhook)
             elif webhook.before_response and not self.holding:
                 before.append(self._first_attempts.setdefault(key, asyncio.get_running_loop().create_future()))
                 self.enqueue([key])
@@ -397,6 +408,13 @@ class Engine:
             commit.exception()  # it is seen here, where nobody waits
         else:
             commit.set_result(None)
+
+
+def _report_unsent(job: Job, webhook: Webhook) -> None:
+    level = logging.WARNING if webhook.state is State.FAILED else logging.INFO
+    if webhook.state is State.SKIPPED and webhook.to is not None:
+        level = logging.DEBUG  # a `when` that is false is as it was meant, and a line takes a third of a request's time
+    log.log(level, "latehook: job %s: webhook %s: %s", job.id, webhook.state, webhook.reason)
 
 
 def _report(owed: Owed, content: Content, number: int, outcome: Outcome, state: State, wait: float) -> None:

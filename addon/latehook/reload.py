@@ -1,8 +1,11 @@
 """Hot edits: an edited mocks file is read anew; one that cannot be used is reported, and the last good one stays."""
 
 import asyncio
+import gc
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from latehook import mocksfile
@@ -13,6 +16,8 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at the files."""
+TURN = 0.0005
+"""Seconds after which a thread that reads lets the loop go on."""
 
 Signature = tuple[tuple[int, int, int] | None, ...]
 
@@ -43,7 +48,8 @@ class Reload:
     async def _read(self) -> None:
         names = ", ".join(map(str, self._files))
         try:
-            mocks = await asyncio.to_thread(mocksfile.load, self._files, self._env)
+            with _beside_the_loop():
+                mocks = await asyncio.to_thread(mocksfile.load, self._files, self._env)
         except MocksError as error:
             log.warning("latehook: %s; the last good mocks stay in use", error)
         except Exception:
@@ -54,6 +60,24 @@ class Reload:
 
     def _signature(self) -> Signature:
         return tuple(map(_stamp, self._files))
+
+
+@contextmanager
+def _beside_the_loop() -> Iterator[None]:
+    """Where a thread reads a file: the loop's requests go on.
+
+    Each call of the system that the loop makes for a request ends its turn. With Python's 5 ms until the next one, a
+    request takes a third of a second while a large file is read. And a look through all objects stops the loop: not
+    while YAML's nodes, most of them, are there for a moment.
+    """
+    turn = sys.getswitchinterval()
+    sys.setswitchinterval(TURN)
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        sys.setswitchinterval(turn)
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:

@@ -74,7 +74,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.tests.update({"none": is_null, "undefined": is_null, "defined": lambda value: not is_null(value)})
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        if isinstance(obj, _JINJA_OWN):
+        if type(obj) is not dict and isinstance(obj, _JINJA_OWN):
             return super().getattr(obj, attribute)
         return self._member(obj, attribute)
 
@@ -93,7 +93,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return self._or_null(getattr(obj, name) if name in obj.members else None, name)
         if isinstance(obj, TextView):
             return self._or_null(obj.parts.get(name), name)
-        return self._or_null(obj.get(name) if isinstance(obj, Mapping) else None, name)
+        is_map = type(obj) is dict or isinstance(obj, Mapping)  # the second takes long, and most data is out of JSON
+        return self._or_null(obj.get(name) if is_map else None, name)
 
     def _or_null(self, value: Any, name: Any) -> Any:
         if value is None:

@@ -131,12 +131,16 @@ class ResponseView(View):
 
 
 class JobView(View):
-    """`job` at a moment. In a webhook its status is that webhook's own stage's."""
+    """`job` at a moment. In a webhook its status is that webhook's own stage's.
+
+    `request` is the view of its request where there is one already: what that has parsed is not parsed again.
+    """
 
     members = frozenset({"id", "status", "vars", "created_at", "at", "request", "response"})
 
-    def __init__(self, job: Job, moment: Moment, stage: int | None = None) -> None:
+    def __init__(self, job: Job, moment: Moment, stage: int | None = None, request: RequestView | None = None) -> None:
         self._job = job
+        self._request = request
         self._moment = moment
         self._stage = stage
         self.id = job.id
@@ -155,7 +159,7 @@ class JobView(View):
 
     @cached_property
     def request(self) -> RequestView:
-        return RequestView(self._job.request)
+        return self._request or RequestView(self._job.request)
 
     @cached_property
     def response(self) -> ResponseView | None:

@@ -199,14 +199,15 @@ def _start(
     if key is not None and (before := world.repeated(mock.name, key)) is not None:
         return Answer(before.response, mock, delay=_delay(plan, moment))
     job = Job(_job_id(mock, scope, moment), mock.name, moment.now, _kept(request, mock.keeps), idempotency_key=key)
+    asked = scope["request"]
     seen = replace(job, request=request)  # now its expressions may still read all of it
-    scope["job"] = JobView(seen, moment)
+    scope["job"] = JobView(seen, moment, request=asked)
     if mock.job is not None:
         job = replace(job, vars=dict(map_of(render(mock.job.vars, scope), mock.job.place, "job.vars")))
         seen = replace(seen, vars=job.vars)
-        scope["job"] = JobView(seen, moment)
+        scope["job"] = JobView(seen, moment, request=asked)
     stages, webhooks = _stages(mock, seen, scope, moment)
-    scope["job"] = JobView(replace(seen, stages=stages), moment)
+    scope["job"] = JobView(replace(seen, stages=stages), moment, request=asked)
     response = respond(plan, scope, moment)
     started = None if peeks else replace(job, stages=stages, webhooks=webhooks, response=response)
     return Answer(response, mock, started, delay=_delay(plan, moment))
@@ -273,7 +274,8 @@ def _stages(
         status = render(plan.status, scope)
         stages.append(Stage(due, None if status is None else to_text(status)))
         if plan.webhook is not None:
-            then = {**scope, "job": JobView(replace(job, stages=tuple(stages)), moment, len(stages) - 1)}
+            so_far = replace(job, stages=tuple(stages))
+            then = {**scope, "job": JobView(so_far, moment, len(stages) - 1, scope["job"].request)}
             webhooks += _webhooks(mock, at, plan, plan.webhook, stages, then, moment)
     return tuple(stages), tuple(webhooks)
 

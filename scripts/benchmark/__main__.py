@@ -2,16 +2,31 @@
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
-from processes import BARE, LATEHOOK, MOCKS, Answered, Proxy, Receiver, load, mitmdump, receiver
+from processes import (
+    BARE,
+    DEFAULT,
+    ENDPOINT,
+    LATEHOOK,
+    MOCKS,
+    Answered,
+    Ask,
+    Proxy,
+    Receiver,
+    load,
+    mitmdump,
+    receiver,
+)
 
 QUIET = "flow_detail=0"
 AFTER = 5
@@ -20,6 +35,27 @@ NEVER = "5h"
 """Where they are not: no webhook falls into the measurement."""
 PATIENCE = 60.0
 """Seconds after which a webhook that has not arrived counts as lost."""
+STANDS_STILL = "mock_speed=0.0001"
+"""Nor does one that DELAY does not put off."""
+NOWHERE = {"CALLBACK_URL": "http://127.0.0.1:9/webhook", "DELAY": NEVER}
+DEFAULT_MOCKS = LATEHOOK.with_name("mocks.yaml")
+COMPLEX = "replicate"
+"""Of the gallery's main requests the one that costs `service.answer` the most (twilio-sms: 0.9 of it, stripe: 0.8)."""
+PREDICT = Ask(
+    "https://api.replicate.com/v1/predictions",
+    json.dumps(
+        {
+            "version": "5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa",
+            "input": {"prompt": "a ship"},
+            "webhook": "http://127.0.0.1:9/webhook",
+            "webhook_events_filter": ["start", "completed"],
+        }
+    ),
+    "id",
+)
+MANY = 500
+"""Mocks in one file, where many are measured: the default one, each with a path of its own."""
+LAST = Ask(f"http://{ENDPOINT}/{MANY - 1}?some_parameter=some_value")
 
 
 @dataclass(frozen=True)
@@ -31,10 +67,11 @@ class Scale:
     paced_seconds: int
     burst: int
     pending: int
+    edits: int
 
 
-FULL = Scale(rounds=5, round_seconds=4, paced_seconds=8, burst=3000, pending=20_000)
-SCALE = {False: FULL, True: Scale(rounds=3, round_seconds=1, paced_seconds=4, burst=2000, pending=5_000)}
+FULL = Scale(rounds=5, round_seconds=4, paced_seconds=8, burst=3000, pending=20_000, edits=5)
+SCALE = {False: FULL, True: Scale(rounds=3, round_seconds=1, paced_seconds=4, burst=2000, pending=5_000, edits=1)}
 
 
 @dataclass(frozen=True)
@@ -73,8 +110,7 @@ async def throughput(folder: Path, scale: Scale) -> list[Row]:
     async with AsyncExitStack() as stack:
         proxies = {}
         for name, (script, options) in contestants.items():
-            variables = {"CALLBACK_URL": "http://127.0.0.1:9/webhook", "DELAY": NEVER}
-            proxies[name] = await stack.enter_async_context(mitmdump(folder, script, *options, **variables))
+            proxies[name] = await stack.enter_async_context(mitmdump(folder, script, *options, **NOWHERE))
             await load(proxies[name], 10, "burst", 300)  # to warm up
         for _ in range(scale.rounds):
             for name, proxy in proxies.items():
@@ -135,13 +171,89 @@ async def burst(folder: Path, scale: Scale) -> list[Row]:
 
 async def memory(folder: Path, scale: Scale) -> list[Row]:
     """What a pending webhook holds, its job and request in the store (in memory) included."""
-    variables = {"CALLBACK_URL": "http://127.0.0.1:9/webhook", "DELAY": NEVER}
-    async with mitmdump(folder, LATEHOOK, QUIET, **variables) as proxy:
+    async with mitmdump(folder, LATEHOOK, QUIET, **NOWHERE) as proxy:
         await load(proxy, 10, "burst", 2000)  # to warm up
         before = proxy.memory
         await load(proxy, 10, "burst", scale.pending)
         grown = proxy.memory - before
     return [Row(f"memory, {scale.pending:,} webhooks pending in the store in memory", grown / scale.pending, "B each")]
+
+
+async def gallery(folder: Path, scale: Scale) -> list[Row]:
+    """The gallery's most complex mock and the default one in turns."""
+    file = LATEHOOK.parent / "providers" / f"{COMPLEX}.yaml"
+    plain, rich = await _costs(folder, scale, (DEFAULT_MOCKS, DEFAULT), (file, PREDICT))
+    return [
+        Row("CPU a request: the default mock", median(plain), "ms"),
+        Row(f"CPU a request: {COMPLEX}'s mock", median(rich), "ms"),
+        Row(f"CPU a request: {COMPLEX}'s mock to the default", _ratio(rich, plain), "times", 1.25),
+    ]
+
+
+async def matching(folder: Path, scale: Scale) -> list[Row]:
+    """One mock, and the same as the last of many for its host, in turns."""
+    one, many = _mocks(folder, range(MANY - 1, MANY)), _mocks(folder, range(MANY))
+    alone, among = await _costs(folder, scale, (one, LAST), (many, LAST))
+    return [
+        Row("CPU a request: one mock", median(alone), "ms"),
+        Row(f"CPU a request: the last of {MANY} mocks", median(among), "ms"),
+        Row(f"CPU a request: the last of {MANY} to one", _ratio(among, alone), "times", 1.1),
+    ]
+
+
+async def loading(folder: Path, scale: Scale) -> list[Row]:
+    """Many mocks are read again while requests come in, 50 a second."""
+    file = _mocks(folder, range(MANY))
+    during, otherwise, seconds = [], [], []
+    async with mitmdump(folder, LATEHOOK, QUIET, f"mock_file={file}", **NOWHERE) as proxy:
+        await load(proxy, 50, "burst", 300, ask=LAST)  # to warm up
+        for number in range(1, scale.edits + 1):
+            under_load = asyncio.create_task(load(proxy, 50, "paced", 3, 50, ask=LAST))
+            await asyncio.sleep(1)
+            start = time.time()
+            file.write_text(f"{file.read_text()}# edited\n")
+            await proxy.said("latehook: read again", number)
+            end = time.time()
+            seconds.append(end - start)
+            requests = await under_load
+            _rate(requests)  # all are answered as they should be
+            for request in requests:
+                within = request.sent < end and request.at > start
+                (during if within else otherwise).append(1000 * (request.at - request.sent))
+    name = f"{MANY} mocks are loaded"
+    return [
+        Row(f"{name}: takes, until they are in use", median(seconds), "s"),
+        Row(f"{name}: answer otherwise, p50", median(otherwise), "ms"),
+        Row(f"{name}: answer meanwhile, p50", median(during), "ms"),
+        Row(f"{name}: slowest answer meanwhile", max(during), "ms", 50),
+    ]
+
+
+def _mocks(folder: Path, numbers: range) -> Path:
+    """A file with the default mock once for each number, which ends its path."""
+    head, entry, mock = DEFAULT_MOCKS.read_text().partition("  - match: ")
+    mocks = (f"{entry}POST {ENDPOINT}/{number}\n{mock.partition('\n')[2]}" for number in numbers)
+    file = folder / f"{len(numbers)}-mocks.yaml"
+    file.write_text(head + "".join(mocks))
+    return file
+
+
+async def _costs(folder: Path, scale: Scale, *contestants: tuple[Path, Ask]) -> list[list[float]]:
+    """For each mocks file and request: the milliseconds of processor time a request took, round by round."""
+    costs: list[list[float]] = [[] for _ in contestants]
+    async with AsyncExitStack() as stack:
+        proxies = []
+        for file, ask in contestants:
+            proxy = mitmdump(folder, LATEHOOK, QUIET, f"mock_file={file}", STANDS_STILL, **NOWHERE)
+            proxies.append(await stack.enter_async_context(proxy))
+            await load(proxies[-1], 10, "burst", 300, ask=ask)  # to warm up
+        for _ in range(scale.rounds):
+            for proxy, (_, ask), cost in zip(proxies, contestants, costs, strict=True):
+                before = proxy.cpu
+                requests = await load(proxy, 10, "steady", scale.round_seconds, ask=ask)
+                _rate(requests)  # to see that all were answered as they should be
+                cost.append(1000 * (proxy.cpu - before) / len(requests))
+    return costs
 
 
 async def _measured(folder: Path, takes: float, run: Callable) -> list[Row]:
@@ -194,12 +306,12 @@ def _print(rows: list[Row]) -> None:
 
 async def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under a minute, rougher numbers")
+    parser.add_argument("--quick", action="store_true", help="a minute and a half, rougher numbers")
     scale = SCALE[parser.parse_args().quick]
     busy = os.getloadavg()[0]
     rows = []
     with tempfile.TemporaryDirectory(prefix="latehook-bench-") as folder:
-        for measure in (throughput, paced, burst, memory):
+        for measure in (throughput, paced, burst, gallery, matching, loading, memory):
             rows += await measure(Path(folder), scale)
             print(f"{measure.__name__}: done", file=sys.stderr)
     _print(rows)

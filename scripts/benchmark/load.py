@@ -1,11 +1,11 @@
 """The load generator, a process of its own: POSTs through the proxy on raw keep-alive connections.
 
-    load.py PORT CONNECTIONS steady SECONDS        each connection sends its next request when it has its answer
-    load.py PORT CONNECTIONS burst COUNT           so many requests, as fast as the connections take them
-    load.py PORT CONNECTIONS paced SECONDS RATE    so many a second, whether or not earlier ones are answered
+    load.py PORT URL BODY ID CONNECTIONS steady SECONDS        each sends its next request when it has its answer
+    load.py PORT URL BODY ID CONNECTIONS burst COUNT           so many requests, as fast as the connections take them
+    load.py PORT URL BODY ID CONNECTIONS paced SECONDS RATE    so many a second, whether or not others are answered
 
-It prints one JSON list: [identifier in the answer, sent, answered] of each request, in Unix seconds; the identifier is
-null where the answer was none of ours.
+It prints one JSON list: [identifier, sent, answered] of each request, in Unix seconds. The identifier is what the
+answer's member ID says; null where the answer was none of ours.
 """
 
 import asyncio
@@ -14,13 +14,8 @@ import json
 import sys
 import time
 from collections import deque
+from urllib.parse import urlsplit
 
-HOST = "api.thirdparty.example"
-BODY = b'{"document": "invoice.pdf"}'
-REQUEST = (
-    f"POST http://{HOST}/api/endpoint?some_parameter=some_value HTTP/1.1\r\nHost: {HOST}\r\n"
-    f"User-Agent: bench\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
-).encode() + BODY
 LIMIT = 60.0
 """Seconds after which what has no answer is given up."""
 
@@ -41,7 +36,7 @@ class Connection(asyncio.Protocol):
 
     def send(self) -> None:
         self._sent = time.time()
-        self._transport.write(REQUEST)
+        self._transport.write(self._load.request)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -49,7 +44,7 @@ class Connection(asyncio.Protocol):
         if not end or len(body) < _length(head):
             return
         self._received = b""
-        self._load.answered(self, _identifier(head, body), self._sent)
+        self._load.answered(self, _identifier(head, body, self._load.member), self._sent)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._sent and not self._load.over.is_set():
@@ -57,9 +52,11 @@ class Connection(asyncio.Protocol):
 
 
 class Load:
-    """Requests over a fixed number of connections."""
+    """Requests, all alike, over a fixed number of connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, request: bytes, id: str) -> None:
+        self.request = request
+        self.member = f'"{id}":"'.encode()
         self.results: list[Result] = []
         self.over = asyncio.Event()
         self._idle: deque[Connection] = deque()
@@ -123,14 +120,23 @@ def _length(head: bytes) -> int:
     return int(head.lower().partition(b"content-length:")[2].partition(b"\r")[0] or 0)
 
 
-def _identifier(head: bytes, body: bytes) -> str | None:
-    if b" 200 " not in head[:16]:
+def _identifier(head: bytes, body: bytes, member: bytes) -> str | None:
+    if b" 20" not in head[:16]:
         return None
-    return body.partition(b'"identifier":"')[2].partition(b'"')[0].decode() or None
+    return body.partition(member)[2].partition(b'"')[0].decode() or None
 
 
-async def main(port: str, connections: str, kind: str, *numbers: str) -> None:
-    load = Load()
+def _request(url: str, body: str) -> bytes:
+    content = body.encode()
+    head = (
+        f"POST {url} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nUser-Agent: bench\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+async def main(port: str, url: str, body: str, id: str, connections: str, kind: str, *numbers: str) -> None:
+    load = Load(_request(url, body), id)
     await load.connect(int(port), int(connections))
     gc.disable()
     await getattr(load, kind)(*map(int, numbers))

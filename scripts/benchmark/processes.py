@@ -28,6 +28,7 @@ class Proxy:
 
     process: subprocess.Process
     port: int
+    log: Path
 
     @property
     def cpu(self) -> float:
@@ -39,6 +40,14 @@ class Proxy:
     def memory(self) -> int:
         """Resident bytes."""
         return int(self._proc("statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    async def said(self, text: str, times: int) -> None:
+        """Return when its log has had a text so many times."""
+        end = time.monotonic() + START
+        while self.log.read_text().count(text) < times:
+            if time.monotonic() > end:
+                sys.exit(f"scripts/bench: mitmdump did not say {text!r}:\n{self.log.read_text()}")
+            await asyncio.sleep(0.01)
 
     def _proc(self, name: str) -> str:
         return Path(f"/proc/{self.process.pid}/{name}").read_text()
@@ -57,7 +66,8 @@ async def mitmdump(folder: Path, script: Path, *options: str, **variables: str) 
             *command, cwd=folder, env=environment | variables, stdout=output, stderr=output
         )
     try:
-        yield Proxy(process, await _port(process, log, started="latehook: ready" if script == LATEHOOK else ""))
+        port = await _port(process, log, started="latehook: ready" if script == LATEHOOK else "")
+        yield Proxy(process, port, log)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -75,6 +85,20 @@ async def _port(process: subprocess.Process, log: Path, started: str) -> int:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """A POST of JSON; `id` is the member of the answer that has the job's id."""
+
+    url: str
+    body: str = '{"document": "invoice.pdf"}'
+    id: str = "identifier"
+
+
+ENDPOINT = "api.thirdparty.example/api/endpoint"
+DEFAULT = Ask(f"http://{ENDPOINT}?some_parameter=some_value")
+"""What the default mock answers."""
+
+
+@dataclass(frozen=True)
 class Answered:
     """A request as the load generator saw it. `identifier` is None where the answer was none of Latehook's."""
 
@@ -83,9 +107,9 @@ class Answered:
     at: float
 
 
-async def load(proxy: Proxy, connections: int, kind: str, *numbers: int) -> list[Answered]:
+async def load(proxy: Proxy, connections: int, kind: str, *numbers: int, ask: Ask = DEFAULT) -> list[Answered]:
     """Run the load generator; load.py says what the kinds are."""
-    arguments = map(str, (HERE / "load.py", proxy.port, connections, kind, *numbers))
+    arguments = map(str, (HERE / "load.py", proxy.port, ask.url, ask.body, ask.id, connections, kind, *numbers))
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=subprocess.PIPE)
     printed, _ = await process.communicate()
     if process.returncode != 0:
