@@ -44,9 +44,52 @@ class Expression:
             raise ExpressionError(self.place, f"the expression failed: {error}") from None
 
 
+@dataclass(frozen=True, slots=True)
+class _Hole:
+    """Where in a shape the value of an expression goes."""
+
+    at: int
+
+
+class Bundle:
+    """A map or list with several expressions in it, evaluated as one: each call of Jinja has its price.
+
+    `tree` is the same with each expression for itself: it says which one failed, and in which place.
+    """
+
+    __slots__ = ("_shape", "_template", "tree")
+
+    def __init__(self, tree: Any, shape: Any, template: Template) -> None:
+        self.tree = tree
+        self._shape = shape
+        self._template = template
+
+    def __call__(self, scope: Mapping[str, Any]) -> Any:
+        """The map or list as plain data. ExpressionError has the place."""
+        template = self._template
+        context = Context(template.environment, scope, template.name, template.blocks)  # type: ignore[arg-type]
+        try:
+            for _ in template.root_render_func(context):
+                pass
+            return _filled(self._shape, context.vars["value"], scope)
+        except Exception:  # slower, and with the place
+            return render(self.tree, scope)
+
+
+def _filled(shape: Any, values: list[Any], scope: Mapping[str, Any]) -> Any:
+    kind = type(shape)
+    if kind is _Hole:
+        return plain(values[shape.at])
+    if kind is dict:
+        return {key: _filled(item, values, scope) for key, item in shape.items()}
+    if kind is list:
+        return [_filled(item, values, scope) for item in shape]
+    return shape(scope) if kind is Expression else shape
+
+
 def render(value: Any, scope: Mapping[str, Any]) -> Any:
     """A compiled value, and all in it, as plain data."""
-    if isinstance(value, Expression):
+    if isinstance(value, (Expression, Bundle)):
         return value(scope)
     if isinstance(value, dict):
         return {key: render(item, scope) for key, item in value.items()}
@@ -57,6 +100,8 @@ def render(value: Any, scope: Mapping[str, Any]) -> Any:
 
 def roots_of(value: Any) -> frozenset[str]:
     """The dotted names that a compiled value reads."""
+    if isinstance(value, Bundle):
+        value = value.tree
     if isinstance(value, Expression):
         return value.roots
     if isinstance(value, dict):
@@ -110,6 +155,32 @@ class Compiler:
             return self._evaluate(expression)
         return expression
 
+    def bundle(self, tree: Any) -> Any:
+        """A compiled map or list, its expressions made one; anything else as it is."""
+        expressions: list[nodes.Expr] = []
+
+        def shape(value: Any) -> Any:
+            if (
+                isinstance(value, Expression)
+                and (sole := _sole_expression(self._sandbox.parse(value.text))) is not None
+            ):
+                expressions.append(sole)
+                return _Hole(len(expressions) - 1)
+            if isinstance(value, dict):
+                return {key: shape(item) for key, item in value.items()}
+            return [shape(item) for item in value] if isinstance(value, list) else value
+
+        made = shape(tree) if isinstance(tree, (dict, list)) else tree
+        if len(expressions) < 2:
+            return tree
+        return Bundle(tree, made, self._keep(nodes.List(expressions, lineno=1)))
+
+    def _keep(self, value: nodes.Expr) -> Template:
+        """A template that keeps a value as it is: written out it would be text."""
+        tree = nodes.Template([nodes.Assign(nodes.Name("value", "store"), value, lineno=1)], lineno=1)
+        tree.set_environment(self._sandbox)
+        return self._sandbox.from_string(tree)
+
     def scope(self) -> dict[str, Any]:
         """What every expression sees."""
         return {**self._sandbox.globals, "env": self._env}
@@ -123,10 +194,8 @@ class Compiler:
             free = frozenset(meta.find_undeclared_variables(tree))
             chains = tuple(chain for chain in _chains(tree) if chain.parts[0] in free)
             sole = _sole_expression(tree)
-            if sole is not None:  # kept as a value: written out it would be text
-                tree = nodes.Template([nodes.Assign(nodes.Name("value", "store"), sole, lineno=1)], lineno=1)
-                tree.set_environment(self._sandbox)
-            return _Text(self._sandbox.from_string(tree), sole is not None, free, chains)
+            template = self._sandbox.from_string(tree) if sole is None else self._keep(sole)
+            return _Text(template, sole is not None, free, chains)
         except TemplateSyntaxError as error:
             raise MocksError(place, f"{error.message}{self._nearest_filter(error)} (in {text!r})") from None
 

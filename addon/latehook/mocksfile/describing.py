@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from latehook.expressions import Expression
+from latehook.expressions import Bundle, Expression
 from latehook.messages import BodyPlan, ResponsePlan, WebhookPlan
 from latehook.presets import SCHEDULES, SCHEMES, Schedule, Scheme
 from latehook.service import Mock, StagePlan
@@ -89,10 +89,9 @@ def _body(plan: BodyPlan | None) -> str:
         return ""
     if plan.kind == "file":
         return f" with the file {plan.value.filename}"
+    value = plan.value.tree if isinstance(plan.value, Bundle) else plan.value
     kind = "JSON" if plan.kind == "json" else f"a {plan.kind}"
-    return (
-        f" with {kind} {_names(plan.value)}" if isinstance(plan.value, dict) else f" with {kind} {_value(plan.value)}"
-    )
+    return f" with {kind} {_names(value)}" if isinstance(value, dict) else f" with {kind} {_value(value)}"
 
 
 def _names(value: Any) -> str:

@@ -86,6 +86,8 @@ class Values:
         if kind == "multipart" and isinstance(value, dict):
             compiled = {name: self._part(item, (*at, name), names) for name, item in value.items() if item is not None}
             return BodyPlan(kind, compiled, place)
+        if kind == "json":
+            return BodyPlan(kind, self._compiler.bundle(self.compile(value, at, names)), place)
         if kind in ("form", "multipart"):
             return BodyPlan(kind, self.map(value, at, names), place)
         return BodyPlan(kind, self.compile(value, at, names), place)
