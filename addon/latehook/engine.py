@@ -46,6 +46,7 @@ class Engine:
         self._schedule = Schedule(clock, self.delivery.enqueue)
         self._definitions: dict[str, Mock] = {}
         self._answered: defaultdict[str, int] = defaultdict(int)
+        self._faulted: defaultdict[tuple[str, int | None], int] = defaultdict(int)
         self._under_way: dict[int, tuple[Owed, Content]] = {}
         self._behind: defaultdict[int, list[int]] = defaultdict(list)
         self._first_attempts: dict[int, asyncio.Future[None]] = {}
@@ -72,6 +73,9 @@ class Engine:
     def answered(self, definition: str) -> int:
         return self._answered[definition]
 
+    def faulted(self, definition: str, stage: int | None = None) -> int:
+        return self._faulted[definition, stage]
+
     # Operations
 
     def use(self, mocks: Mocks) -> None:
@@ -86,6 +90,9 @@ class Engine:
         answer = service.answer(self.mocks, request, self._moment(), self)
         if answer.mock is not None and answer.mock.times is not None:
             self._answered[answer.mock.definition] += 1
+        if answer.mock is not None and answer.fault is not None:
+            self._faulted[answer.mock.definition, None] += 1
+            log.info("latehook: %s: the response's fault: %s", answer.mock.name, answer.fault)
         try:
             await self._write(answer)
         except StoreError as error:
@@ -165,6 +172,9 @@ class Engine:
             self._end_first_attempt(key)
             return None
         self._under_way[key] = owed, content
+        if outgoing.fault is not None:
+            self._faulted[owed.webhook.definition, owed.webhook.plan] += 1
+            log.info("latehook: job %s: the webhook's fault: %s", owed.job.id, outgoing.fault)
         return outgoing
 
     async def conclude(self, key: int, outcome: Outcome) -> None:
