@@ -2,7 +2,8 @@
 
 Rooms, top to bottom; imports go down only:
 cli (the console command)
-addon (mitmproxy's hooks) · guard (what is intercepted) · layers (mitmproxy's HTTP layers, ours) · flows (who looks)
+addon (mitmproxy's hooks) · guard (what is intercepted) · layers (mitmproxy's HTTP layers, ours)
+faults (toward the client) · flows (who looks)
 engine (every operation) · options (--set) · delivery (attempts) · transport (the HTTP client)
 schedule (what is due when) · store (SQLite) · reload (hot edits)
 mocksfile (YAML to checked, compiled mocks)
