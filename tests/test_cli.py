@@ -24,11 +24,11 @@ mocks:
   - name: create
     match: POST api.slow.example/jobs
     when: request.json.url is string
-    response: {status: 202, delay: 100ms, json: {id: "{{ job.id }}"}}
+    response: {status: 202, delay: 100ms, json: {id: "{{ job.id }}"}, fault: {kind: reset, chance: 0.2, count: 3}}
     webhook: {to: "{{ request.json.url }}", json: {id: "{{ job.id }}"}, sign: {scheme: stripe, secret: s}, retry: svix}
     stages:
       - {status: queued}
-      - {after: {uniform: [5s, 10s]}, status: done, webhook: true}
+      - {after: {uniform: [5s, 10s]}, status: done, webhook: {fault: duplicate}}
   - {match: GET api.slow.example/health, response: forward}
 """)
 
@@ -42,9 +42,11 @@ mocks:
   create: POST api.slow.example/jobs (line 3)
     when request.json.url is string
     answers 202 with JSON id after 0.1 s
+      fault reset: the connection is reset instead, with a chance of 0.2, at most 3 times
     after 0 s is queued
     after 5 to 10 s is done, sends POST {{{{ request.json.url }}}} with JSON id
       signed as stripe
+      fault duplicate: sent twice at the same time
       given 15 s an attempt, tried again after 5, 300, 1800, 7200, 18000, 36000, … s (svix)
   GET api.slow.example/health (line 11)
     is forwarded to the real service

@@ -8,7 +8,9 @@ import pytest
 from harness import ROOT
 from latehook import options, presets, signing
 from latehook.mocksfile import entries, load
+from latehook.mocksfile.describing import FAULTS
 from latehook.mocksfile.values import BODY_KINDS
+from latehook.model import ResponseFault, WebhookFault
 from latehook.sandbox import Sandbox
 from latehook.scope import AT_REQUEST, JobView, RandomView, RequestView, ResponseView, WebhookView
 
@@ -44,6 +46,7 @@ MEMBERS = {
         ("keys", KEYS | set(BODY_KINDS)),
         ("options", set(options.HELP)),
         ("names", MEMBERS),
+        ("faults", {*ResponseFault, *WebhookFault}),
         ("retry presets", set(presets.SCHEDULES)),
         ("schemes", set(presets.SCHEMES)),
         (
@@ -57,6 +60,10 @@ def test_the_reference_names_everything_there_is(what: str, names: set[str]) -> 
     words = set(re.findall(r"[\w-]+", REFERENCE.read_text()))
 
     assert {name for name in names if name not in words} == set(), what
+
+
+def test_every_fault_is_told_in_words() -> None:
+    assert FAULTS.keys() == {*ResponseFault, *WebhookFault}
 
 
 def test_the_reference_names_no_filter_that_is_not_there() -> None:

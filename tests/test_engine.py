@@ -448,6 +448,55 @@ def test_a_url_that_cannot_be_read_delays_no_other_webhook_and_ends_in_a_log_lin
     assert f": webhook failed: its `to` is {url!r}, which is not a URL (http://host[:port]/path)" in logged(caplog)[0]
 
 
+FAULTY = MOCKS.replace("response: {", "response: {fault: {kind: empty, count: 1}, ").replace(
+    "      retry:", "      fault: {kind: duplicate, count: 2}\n      retry:"
+)
+
+
+def test_faults_are_counted_and_each_is_a_line(play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    async def act(bench: Bench) -> None:
+        answers = [await bench.post() for _ in range(3)]
+        await asyncio.sleep(3600)
+
+        assert [answer.fault for answer in answers] == ["empty", None, None]
+        assert [outgoing.fault for _, outgoing in bench.sender.sent] == ["duplicate", "duplicate", None]
+
+    play(act, mocks=FAULTY)
+
+    lines = logged(caplog)
+    assert [line for line in lines if "empty" in line] == [
+        "latehook: POST api.slow.example/jobs: the response's fault: empty"
+    ]
+    assert sum(line.endswith(": the webhook's fault: duplicate") for line in lines) == 2
+
+
+def test_a_job_that_could_not_be_written_is_a_503_without_a_fault(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        bench.store.full = True
+        answer = await bench.post()
+
+        assert (answered(answer)[0], answer.fault) == (503, None)
+
+    play(act, mocks=FAULTY)
+
+
+def test_an_attempt_that_is_final_is_not_tried_again(play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    async def act(bench: Bench) -> None:
+        async def lose(outgoing: Outgoing) -> Outcome:
+            bench.sender.sent.append((0, outgoing))
+            return Outcome(0, 0, None, "lost", final=True)
+
+        bench.engine.delivery._send = lose
+        await bench.post()
+        await asyncio.sleep(3600)
+
+        assert (len(bench.sender.sent), bench.store.count_owed()) == (1, 0)
+
+    play(act)
+
+    assert logged(caplog)[-1].endswith("attempt 1: http://app.test/hook: lost; given up")
+
+
 def test_closing_lets_attempts_end_and_says_how_many_are_still_owed(play: Play) -> None:
     async def act(bench: Bench) -> None:
         bench.sender.takes = 1

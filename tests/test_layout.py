@@ -38,7 +38,7 @@ ROOMS = rooms_named_by(PACKAGE)
 DOCSTRINGS = {room: docstring(files_of(room)[0]) for room in ROOMS}
 PURE = [room for room in ROOMS if DOCSTRINGS.get(room, "").startswith("PURE")]
 ONLY_IN = {
-    "mitmproxy": {"addon", "guard", "layers", "flows"},
+    "mitmproxy": {"addon", "guard", "layers", "faults", "flows"},
     "httpx": {"transport", "client"},
     "aiohttp": {"transport"},
     "sqlite3": {"store"},

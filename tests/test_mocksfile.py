@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from latehook.durations import Delay, seconds
-from latehook.messages import WebhookPlan
+from latehook.messages import FaultPlan, WebhookPlan
 from latehook.mocksfile import load
-from latehook.model import MocksError
+from latehook.model import MocksError, ResponseFault
 from latehook.service import Mock, Mocks
 
 MOCK = """\
@@ -68,6 +68,22 @@ def test_what_is_not_given_has_its_default(read) -> None:
     assert webhook_of(mock).retry.waits == (1.0, 5.0, 15.0)
     assert webhook_of(mock).ordered
     assert webhook_of(mock).verify is True
+
+
+def test_a_fault_may_come_from_the_environment_and_be_taken_back(read) -> None:
+    text = (
+        MOCK.replace("{json: {", "{fault: '{{ env.FAULT | default(none) }}', json: {")
+        .replace("      to:", "      fault: null\n      to:")
+        .replace("mocks:", "defaults: {webhook: {fault: drop}}\nmocks:")
+    )
+
+    [with_one], [without] = read(text, FAULT="hang").all, read(text).all
+
+    assert with_one.response is not None
+    assert with_one.response.fault == FaultPlan(ResponseFault.HANG)
+    assert without.response is not None
+    assert without.response.fault is None
+    assert webhook_of(without).fault is None
 
 
 def test_several_files_are_one_list_in_order(read, tmp_path: Path) -> None:
@@ -375,6 +391,46 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
             MOCK.replace('json: {id: "{{ job.id }}"}\n', "json: {'{{ job.id }}': 1}\n"),
             "a key cannot be an expression: write the map as one expression",
             id="an expression for a key",
+        ),
+        pytest.param(
+            MOCK.replace("{json: {", "{fault: resett, json: {"),
+            "mocks.yaml:3: mocks[0].response.fault: 'resett' is not a fault of a response; did you mean 'reset'?; there are reset,",
+            id="a fault",
+        ),
+        pytest.param(
+            MOCK.replace("{json: {", "{fault: {kind: drop}, json: {"),
+            "mocks.yaml:3: mocks[0].response.fault.kind: 'drop' is not a fault of a response; there are reset, empty, truncate,",
+            id="a webhook's fault on a response",
+        ),
+        pytest.param(
+            MOCK.replace("{json: {", "{fault: {chance: 0.2}, json: {"),
+            "mocks.yaml:3: mocks[0].response.fault: the key 'kind' is missing",
+            id="a fault of no kind",
+        ),
+        pytest.param(
+            MOCK.replace("      to:", "      fault: {kind: drop, chance: 20}\n      to:"),
+            "mocks.yaml:5: mocks[0].webhook.fault.chance: 20 does not fit here: expected a number <= 1.0",
+            id="a chance",
+        ),
+        pytest.param(
+            MOCK.replace("      to:", "      fault: {kind: drop, count: 0}\n      to:"),
+            "mocks.yaml:5: mocks[0].webhook.fault.count: 0 does not fit here: expected a number >= 1",
+            id="a count",
+        ),
+        pytest.param(
+            MOCK.replace("      to:", "      fault: {kind: drop, chanse: 0.5}\n      to:"),
+            "mocks.yaml:5: mocks[0].webhook.fault.chanse: the key 'chanse' is not known; did you mean 'chance'?",
+            id="a key of a fault",
+        ),
+        pytest.param(
+            MOCK.replace("      to:", "      fault: corrupt-signature\n      to:"),
+            "mocks.yaml:5: mocks[0].webhook.fault: corrupt-signature: mocks[0].webhook has no `sign`: write one, or another fault",
+            id="a signature to corrupt that is not there",
+        ),
+        pytest.param(
+            "defaults: {webhook: {fault: corrupt-body}}\n" + MOCK[: MOCK.rindex("      json:")],
+            "mocks.yaml:1: defaults.webhook.fault: corrupt-body: mocks[0].webhook has no body: write one, or another fault",
+            id="a body to corrupt that is not there",
         ),
         pytest.param("mocks: &a [*a]", "mocks.yaml:1: this alias contains itself", id="a circle"),
         pytest.param("mocks: !tag []", "mocks.yaml:1: mocks: the tag '!tag' does not fit here", id="a tag"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from latehook import bodies
-from latehook.model import ExpressionError, State
+from latehook.model import ExpressionError, ResponseFault, State
 from world import START, Play, play
 
 JOBS = "https://api.slow.example/jobs"
@@ -653,3 +653,137 @@ mocks:
     assert answer.response.body == b'"http://app.test/"'
     assert [webhook.to for webhook in answer.started.webhooks] == ["http://app.test/"] * 2
     assert parsed == [b'{"to": "http://app.test/"}']
+
+
+FAULTY = """
+mocks:
+  - match: POST api.slow.example/jobs
+    job: {idempotency_key: "{{ request.headers.key }}"}
+    response: {json: {id: "{{ job.id }}"}, fault: FAULT}
+    webhook:
+      to: http://app.test/
+      json: {id: "{{ job.id }}", drawn: "{{ uuid() }}"}
+      sign: {scheme: github, secret: s}
+"""
+
+
+def test_a_fault_goes_with_the_answer_and_its_job_starts_all_the_same(mocks: Callable[..., Play]) -> None:
+    answer = mocks(FAULTY.replace("FAULT", "reset")).ask("POST", JOBS)
+
+    assert answer.fault is ResponseFault.RESET
+    assert answer.started is not None
+    assert body(answer) == {"id": answer.started.id}
+
+
+@pytest.mark.parametrize("fault", ["null", "{kind: empty, chance: 0}"])
+def test_a_fault_may_be_none(mocks: Callable[..., Play], fault: str) -> None:
+    assert mocks(FAULTY.replace("FAULT", fault)).ask("POST", JOBS).fault is None
+
+
+def test_the_chance_of_a_response_is_drawn_at_each_request_and_changes_nothing_else(mocks: Callable[..., Play]) -> None:
+    def run(fault: str, seed: int = 1) -> list[Any]:
+        game = mocks(FAULTY.replace("FAULT", fault))
+        game.random.seed(seed)
+        return [game.ask("POST", JOBS) for _ in range(500)]
+
+    def faults(answers: list[Any]) -> list[Any]:
+        return [answer.fault for answer in answers]
+
+    some = faults(run("{kind: empty, chance: 0.2}"))
+
+    assert 70 < some.count(ResponseFault.EMPTY) < 130
+    assert some.count(None) == 500 - some.count(ResponseFault.EMPTY)
+    assert some == faults(run("{kind: empty, chance: 0.2}"))
+    assert some != faults(run("{kind: empty, chance: 0.2}", seed=2))
+    assert [body(answer) for answer in run("reset")] == [body(answer) for answer in run("null")]
+
+
+def test_a_fault_happens_at_most_count_times_and_those_are_the_first(mocks: Callable[..., Play]) -> None:
+    game = mocks(FAULTY.replace("FAULT", "{kind: hang, count: 2}"))
+    rarely = mocks(FAULTY.replace("FAULT", "{kind: hang, chance: 0.3, count: 2}"))
+
+    assert [game.ask("POST", JOBS).fault for _ in range(4)] == ["hang", "hang", None, None]
+    assert [rarely.ask("POST", JOBS).fault for _ in range(50)].count(ResponseFault.HANG) == 2
+
+
+def test_a_request_repeated_after_a_fault_gets_the_first_ones_job(mocks: Callable[..., Play]) -> None:
+    game = mocks(FAULTY.replace("FAULT", "{kind: empty, count: 1}"))
+
+    lost, again = game.ask("POST", JOBS, key="a"), game.ask("POST", JOBS, key="a")
+
+    assert (lost.fault, again.fault, again.started) == ("empty", None, None)
+    assert again.response == lost.response
+
+
+def test_a_failure_of_latehooks_own_has_no_fault(mocks: Callable[..., Play]) -> None:
+    game = mocks(FAULTY.replace("FAULT", "reset").replace("job.id", "1 / request.json.n"))
+
+    answer = game.ask("POST", JOBS)
+
+    assert answer.response is not None
+    assert (answer.response.status, answer.fault) == (500, None)
+
+
+def faulty(mocks: Callable[..., Play], fault: str) -> Play:
+    return mocks(FAULTY.replace("FAULT", "null").replace("      to:", f"      fault: {fault}\n      to:"))
+
+
+@pytest.mark.parametrize("fault", ["drop", "duplicate"])
+def test_what_is_done_with_a_whole_attempt_goes_with_it(mocks: Callable[..., Play], fault: str) -> None:
+    attempts = [game.attempt(game.ask("POST", JOBS)) for game in (faulty(mocks, fault), faulty(mocks, "null"))]
+
+    assert [attempt.fault for attempt in attempts] == [fault, None]
+    assert attempts[0].body == attempts[1].body
+    assert attempts[0].headers == attempts[1].headers
+
+
+def test_a_corrupt_body_is_as_long_as_the_right_one_and_has_its_signature(mocks: Callable[..., Play]) -> None:
+    wrong, right = (
+        game.attempt(game.ask("POST", JOBS)) for game in (faulty(mocks, "corrupt-body"), faulty(mocks, "null"))
+    )
+
+    assert (wrong.body[:1], wrong.body[1:]) == (b"~", right.body[1:])
+    assert wrong.headers == right.headers
+
+
+@pytest.mark.parametrize(("text", "sent"), [("~1", b"!1"), ("{{ none }}", b"~")])
+def test_whatever_the_body_is_it_can_be_corrupt(mocks: Callable[..., Play], text: str, sent: bytes) -> None:
+    game = mocks(f"""
+mocks: [{{match: POST api.slow.example/jobs, webhook: {{to: "http://app.test/", text: "{text}", fault: corrupt-body}}}}]
+""")
+
+    assert game.attempt(game.ask("POST", JOBS)).body == sent
+
+
+def test_a_corrupt_signature_is_beside_the_right_body(mocks: Callable[..., Play]) -> None:
+    wrong, right = (
+        game.attempt(game.ask("POST", JOBS)) for game in (faulty(mocks, "corrupt-signature"), faulty(mocks, "null"))
+    )
+
+    assert wrong.body == right.body
+    assert [name for name, value in wrong.headers if (name, value) not in right.headers] == ["X-Hub-Signature-256"]
+
+
+def test_the_chance_of_a_webhook_is_each_attempts_own_whatever_comes_between(mocks: Callable[..., Play]) -> None:
+    def run(attempts: list[int]) -> list[Any]:
+        game = faulty(mocks, "{kind: drop, chance: 0.5}")
+        jobs = [game.ask("POST", JOBS) for _ in range(20)]
+        return [game.attempt(job, number=number).fault for number in attempts for job in jobs]
+
+    straight, reversed = run([1, 2]), run([2, 1])
+
+    assert {"drop", None} == set(straight)
+    assert straight == reversed[20:] + reversed[:20]
+    assert straight[:20] != straight[20:]
+
+
+def test_the_stages_of_a_mock_count_their_faults_apart(mocks: Callable[..., Play]) -> None:
+    game = mocks("""
+mocks:
+  - match: POST api.slow.example/jobs
+    webhook: {to: "http://app.test/", fault: {kind: drop, count: 1}}
+    stages: [{webhook: true}, {webhook: true}, {webhook: {fault: null}}]
+""")
+    jobs = [game.ask("POST", JOBS) for _ in range(2)]
+
+    assert [[game.attempt(job, at).fault for at in (0, 1, 2)] for job in jobs] == [["drop", "drop", None], [None] * 3]

@@ -438,6 +438,38 @@ def test_static_credentials() -> None:
     assert dict(signed("basic", "me:pass").headers) == {"Authorization": "Basic bWU6cGFzcw=="}
 
 
+SECRETS = {"sendgrid": pem(P256), "basic": "user:password"}
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_wrong_signature_looks_like_the_right_one_and_is_another(name: str) -> None:
+    document = b'{"event":{"event_time":"1","event_type":"test","event_hash":""}}'
+    message = Message("msg_1", NOW, "POST", URL, document, JSON)
+    secret = SECRETS.get(name, base64.b64encode(bytes(24)).decode())
+
+    right, wrong = (sign(SCHEMES[name], [secret], message, wrong=wrong) for wrong in (False, True))
+
+    assert right.url == wrong.url
+    assert [name for name, _ in right.headers] == [name for name, _ in wrong.headers]
+    told, lied = ([*(value for _, value in made.headers), made.body.decode()] for made in (right, wrong))
+    [(a, b)] = [(a, b) for a, b in zip(told, lied, strict=True) if a != b]
+    if name != "sendgrid":  # ECDSA signs differently each time
+        assert sum(x != y for x, y in zip(a, b, strict=True)) == 1
+
+
+def test_a_wrong_signature_is_well_formed_and_does_not_verify() -> None:
+    [(_, text), *_] = sign(SCHEMES["sendgrid"], [pem(P256)], Message("", NOW, "", URL, b"x", TEXT), wrong=True).headers
+    raw = base64.b64decode(text, validate=True)
+    with pytest.raises(InvalidSignature):
+        P256.public_key().verify(raw, b"%dx" % NOW, ec.ECDSA(hashes.SHA256()))
+
+    [(_, text)] = sign(
+        scheme(algorithm="ed25519"), [pem(ED25519)], Message("", NOW, "", URL, b"x", TEXT), wrong=True
+    ).headers
+    with pytest.raises(InvalidSignature):
+        ED25519.public_key().verify(bytes.fromhex(text), b"x")
+
+
 @pytest.mark.parametrize(
     ("keys", "secret", "reason"),
     [

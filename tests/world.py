@@ -27,6 +27,7 @@ class Play:
     elapsed: float = 0.0
     stored: list[Job] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    faults: Counter[tuple[str, int | None]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.vars: dict[str, Any] = dict(self.mocks.vars)
@@ -46,6 +47,9 @@ class Play:
     def answered(self, definition: str) -> int:
         return self.counts[definition]
 
+    def faulted(self, definition: str, stage: int | None = None) -> int:
+        return self.faults[definition, stage]
+
     # What a test does
 
     @property
@@ -58,6 +62,7 @@ class Play:
         answer = service.answer(self.mocks, request(method, url, body, **headers), self.moment, self)
         if answer.mock is not None:
             self.counts[answer.mock.definition] += 1
+            self.faults[answer.mock.definition, None] += answer.fault is not None
         if answer.started is not None:
             self.stored.append(replace(answer.started, key=len(self.stored) + 1))
         if answer.changed is not None:
@@ -73,7 +78,9 @@ class Play:
         """An attempt at it."""
         plan, owed = self._owed(answer, at)
         owed = replace(owed, attempts=number - 1, content=content)
-        return messages.prepare(plan, answer.mock.constants, owed, self.moment, self)[1]
+        outgoing = messages.prepare(plan, answer.mock.constants, owed, self.moment, self)[1]
+        self.faults[owed.webhook.definition, owed.webhook.plan] += outgoing.fault is not None
+        return outgoing
 
     def _owed(self, answer: Answer, at: int) -> Any:
         job = answer.started or answer.changed

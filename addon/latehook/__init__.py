@@ -2,10 +2,10 @@
 
 Rooms, top to bottom; imports go down only:
 cli (the console command)
-addon (mitmproxy's hooks) · guard (what is intercepted) · layers (mitmproxy's HTTP layers, ours) · flows (who looks)
-operations (what a tester may do) · engine (accept, deliver) · options (--set)
-delivery (attempts) · transport (the HTTP client) · advance (what it waits for) · schedule (what is due when)
-store (SQLite) · reload (hot edits)
+addon (mitmproxy's hooks) · guard (what is intercepted) · layers (mitmproxy's HTTP layers, ours)
+faults (toward the client) · flows (who looks) · operations (what a tester may do) · engine (accept, deliver)
+options (--set) · delivery (attempts) · transport (the HTTP client) · advance (what it waits for)
+schedule (what is due when) · store (SQLite) · reload (hot edits)
 mocksfile (YAML to checked, compiled mocks)
 service (the pure heart) · messages (what is said) · retries · signing · presets (known providers)
 scope (what expressions see) · forms · expressions · sandbox · matching · durations · bodies · model (the words)

@@ -216,6 +216,7 @@ class Latehook:
         except Exception as error:
             log.exception("latehook: a request could not be answered")
             return _http(service.failure(500, f"an error of its own: {type(error).__name__}", request), request.method)
+        exchange.fault = answer.fault
         if answer.response is None and request.body is None:
             problem = "a forwarded request of this size needs a mock without `when` or `times`"
             return _http(service.failure(502, problem, request), request.method)

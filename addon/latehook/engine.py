@@ -100,6 +100,7 @@ class Engine:
         self._definitions: dict[str, Mock] = {}
         self._answered: defaultdict[str, int] = defaultdict(int)
         self._held_back: list[int] = []
+        self._faulted: defaultdict[tuple[str, int | None], int] = defaultdict(int)
         self._behind: defaultdict[int, list[int]] = defaultdict(list)
         self._first_attempts: dict[int, asyncio.Future[None]] = {}
         self._unwritten: dict[int, End] = {}
@@ -126,6 +127,9 @@ class Engine:
 
     def answered(self, definition: str) -> int:
         return self._answered[definition]
+
+    def faulted(self, definition: str, stage: int | None = None) -> int:
+        return self._faulted[definition, stage]
 
     # Life
 
@@ -169,7 +173,7 @@ class Engine:
         await self.delivery.abort()
         for key in list(self._first_attempts):
             self._let_go(key)
-        for mapping in (self.under_way, self._answered, self._behind, self._unwritten):
+        for mapping in (self.under_way, self._answered, self._faulted, self._behind, self._unwritten):
             mapping.clear()
         for collection in (self._held_back, self.unmatched, self.fired):
             collection.clear()
@@ -191,6 +195,9 @@ class Engine:
             self.unmatched.append(Unmatched(self.clock.real(), request, answer.response))
         if answer.mock is not None and answer.mock.times is not None:
             self._answered[answer.mock.definition] += 1
+        if answer.mock is not None and answer.fault is not None:
+            self._faulted[answer.mock.definition, None] += 1
+            log.info("latehook: %s: the response's fault: %s", answer.mock.name, answer.fault)
         try:
             await self._write(answer)
         except StoreError as error:
@@ -282,6 +289,9 @@ class Engine:
         self.under_way[key] = owed, content
         if self.advance is not None:
             self.advance.under_way(key, (*plan.retry.waits[owed.attempts :], float("inf"))[0])
+        if outgoing.fault is not None:
+            self._faulted[owed.webhook.definition, owed.webhook.plan] += 1
+            log.info("latehook: job %s: the webhook's fault: %s", owed.job.id, outgoing.fault)
         return outgoing
 
     async def conclude(self, key: int, outcome: Outcome) -> None:

@@ -12,17 +12,20 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from mitmproxy import http
+from mitmproxy.flow import Error
 from mitmproxy.net.http.http1 import connection_close
 from mitmproxy.proxy import events
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layer import Layer, NextLayer
-from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
+from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http._events import RequestData, RequestEndOfMessage
-from mitmproxy.proxy.layers.http._hooks import HttpResponseHeadersHook, HttpResponseHook
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHeadersHook, HttpResponseHook
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 
+from latehook import faults
 from latehook.bodies import KEPT
 from latehook.forms import MultipartReader
+from latehook.model import ResponseFault
 
 RESPONSE_HEADERS = (HttpResponseHeadersHook,)
 RESPONSE = (HttpResponseHeadersHook, HttpResponseHook)
@@ -62,13 +65,14 @@ class Upload:
 class Exchange:
     """What is known of one request on its way: `host` and `port` are those it is mocked by.
 
-    `unheard`: the hooks of its response that nobody would hear.
+    `unheard`: the hooks of its response that nobody would hear. `fault` is what becomes of its response on purpose.
     """
 
     mocked: bool
     host: str = ""
     port: int = 0
     forward: bool = False
+    fault: ResponseFault | None = None
     unheard: tuple[type[StartHook], ...] = ()
     upload: Upload = field(default_factory=Upload)
 
@@ -133,12 +137,24 @@ class Stream(HttpStream):
         yield from super().state_consume_request_body(event)
 
     def send_response(self, already_streamed: bool = False) -> Commands:
+        if self._stays and self._exchange.fault is not None:
+            yield from self._fail(self._exchange.fault)
+            return
         request, response = self.flow.request, self.flow.response
         version = request.data.http_version
         if self._stays and response is not None and version in _HTTP1 and connection_close(version, request.headers):
             # Told, a client opens its next connection; else it may use this one while mitmproxy is closing it.
             response.headers.setdefault("connection", "close")
         yield from super().send_response(already_streamed)
+
+    def _fail(self, fault: ResponseFault) -> Commands:
+        """Send what the fault leaves of the response. As for mitmproxy's own errors, no `response` but `error`."""
+        self.flow.error = Error(f"{fault} on purpose (latehook)")
+        yield HttpErrorHook(self.flow)
+        self.flow.live = False
+        self.client_state = self.server_state = self.state_errored
+        yield from faults.carry_out(fault, self.flow, self.context.client, self.stream_id)
+        yield DropStream(self.stream_id)
 
     def make_server_connection(self) -> Commands:
         if not self.policy.lets_out(self.flow):

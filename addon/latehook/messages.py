@@ -1,8 +1,10 @@
 """PURE: the messages of a mock made out: its response, and what each webhook says."""
 
+import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -10,7 +12,18 @@ from latehook import signing
 from latehook.bodies import encode_json
 from latehook.durations import Delay
 from latehook.expressions import render
-from latehook.model import Content, ExpressionError, Headers, Moment, Outgoing, Owed, Place, Response
+from latehook.model import (
+    Content,
+    ExpressionError,
+    Headers,
+    Moment,
+    Outgoing,
+    Owed,
+    Place,
+    Response,
+    ResponseFault,
+    WebhookFault,
+)
 from latehook.presets import Schedule, Scheme
 from latehook.sandbox import to_text
 from latehook.scope import JobView, WebhookView, World, scope_of
@@ -41,6 +54,21 @@ class BodyPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultPlan[Kind: StrEnum]:
+    """What goes wrong on purpose: with this chance each time, and at most `count` times."""
+
+    kind: Kind
+    chance: float = 1.0
+    count: int | None = None
+
+    def draw(self, source: random.Random, so_far: int) -> Kind | None:
+        """What happens this time, after it has happened so often."""
+        if self.count is not None and so_far >= self.count:
+            return None
+        return self.kind if self.chance >= 1 or source.random() < self.chance else None
+
+
+@dataclass(frozen=True, slots=True)
 class ResponsePlan:
     """The response a mock gives."""
 
@@ -48,6 +76,7 @@ class ResponsePlan:
     headers: Any
     body: BodyPlan | None
     delay: Delay | None
+    fault: FaultPlan[ResponseFault] | None
     place: Place
 
 
@@ -77,6 +106,7 @@ class WebhookPlan:
     sign: SignPlan | None
     ordered: bool
     verify: bool | str
+    fault: FaultPlan[WebhookFault] | None
     place: Place
     reads: frozenset[str] = field(default_factory=frozenset)
 
@@ -101,19 +131,39 @@ def prepare(
     content = owed.content or _content(plan, owed, scope, moment)
     headers = _headers(plan.headers, plan.place, scope, content.content_type)
     method = _method(plan, scope)
+    fault = _fault(plan, owed, world)
     url, body = content.url, content.body
     if plan.sign is not None:
-        signed = _sign(plan.sign, method, owed, content, headers, scope, moment)
+        signed = _sign(plan.sign, method, owed, content, headers, scope, moment, fault)
         given = {name.lower() for name, _ in headers}
         headers = (*headers, *(pair for pair in signed.headers if pair[0].lower() not in given))
         url, body = signed.url, signed.body
-    return content, Outgoing(method, url, headers, body, plan.timeout, plan.verify)
+    if fault is WebhookFault.CORRUPT_BODY:
+        body = _corrupt(body)
+    return content, Outgoing(method, url, headers, body, plan.timeout, plan.verify, fault)
 
 
 def _content(plan: WebhookPlan, owed: Owed, scope: Mapping[str, Any], moment: Moment) -> Content:
     body, content_type = _body(plan.body, scope, moment)
     query = map_of(render(plan.query, scope), plan.place, "query")
     return Content(_with_query(owed.webhook.to or "", query), body, content_type)
+
+
+def _fault(plan: WebhookPlan, owed: Owed, world: World) -> WebhookFault | None:
+    """Whether the fault happens to this attempt.
+
+    Drawn from the webhook's id, which is of the seed's making, and the attempt's number: so it is the same whichever
+    other attempts and requests come between, and again for an attempt that a crash cut.
+    """
+    if plan.fault is None:
+        return None
+    source = random.Random(f"{owed.webhook.id} {owed.attempts + 1}")
+    return plan.fault.draw(source, world.faulted(owed.webhook.definition, owed.webhook.plan))
+
+
+def _corrupt(body: bytes) -> bytes:
+    """As long as before, and no JSON, form or multipart any more: their first byte is another one."""
+    return (b"!" if body.startswith(b"~") else b"~") + body[1:]
 
 
 def problem_of_header(name: str) -> str | None:
@@ -239,6 +289,7 @@ def _sign(
     headers: Headers,
     scope: Mapping[str, Any],
     moment: Moment,
+    fault: WebhookFault | None,
 ) -> signing.Signed:
     secrets = [to_text(secret) for secret in _items(render(plan.secret, scope)) if secret is not None]
     if not secrets:
@@ -246,6 +297,6 @@ def _sign(
     content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
     message = signing.Message(owed.webhook.id, moment.now + plan.skew, method, content.url, content.body, content_type)
     try:
-        return signing.sign(plan.scheme, secrets, message)
+        return signing.sign(plan.scheme, secrets, message, wrong=fault is WebhookFault.CORRUPT_SIGNATURE)
     except signing.SigningError as error:
         raise ExpressionError(plan.place, str(error)) from None

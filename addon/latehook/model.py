@@ -22,6 +22,25 @@ class State(StrEnum):
     SKIPPED = "skipped"  # nothing to send
 
 
+class ResponseFault(StrEnum):
+    """What the SUT gets on purpose instead of a response."""
+
+    RESET = "reset"  # the connection ends, as TCP's reset does it
+    EMPTY = "empty"  # it is closed without an answer
+    TRUNCATE = "truncate"  # it is closed in the middle of the answer
+    HANG = "hang"  # nothing follows the middle of the answer
+    GARBAGE = "garbage"  # what comes is no HTTP
+
+
+class WebhookFault(StrEnum):
+    """What is wrong on purpose with an attempt."""
+
+    DROP = "drop"  # it is lost
+    DUPLICATE = "duplicate"  # it is sent twice
+    CORRUPT_BODY = "corrupt-body"  # not the body that was signed
+    CORRUPT_SIGNATURE = "corrupt-signature"
+
+
 class Place(Struct, frozen=True):
     """Where in a mocks file something is written: what every error names."""
 
@@ -182,7 +201,8 @@ class Content(Struct, frozen=True):
 class Outgoing(Struct, frozen=True):
     """One attempt, ready to be sent. `timeout` is in seconds, for the attempt in total.
 
-    `verify` is whether the receiver's certificate is, or the file with the CA it is to come from.
+    `verify` is whether the receiver's certificate is, or the file with the CA it is to come from. `fault` is what goes
+    wrong with it on purpose.
     """
 
     method: str
@@ -191,10 +211,14 @@ class Outgoing(Struct, frozen=True):
     body: bytes
     timeout: float
     verify: bool | str = True
+    fault: WebhookFault | None = None
 
 
 class Outcome(Struct, frozen=True):
-    """How an attempt ended: a status, or the reason there is none. Times are Unix seconds."""
+    """How an attempt ended: a status, or the reason there is none. Times are Unix seconds.
+
+    `final`: whatever the schedule says, it is not tried again.
+    """
 
     started_at: float
     ended_at: float
@@ -202,6 +226,7 @@ class Outcome(Struct, frozen=True):
     error: str | None = None
     body: bytes = b""
     retry_after: str | None = None
+    final: bool = False
 
 
 class Owed(Struct, frozen=True):

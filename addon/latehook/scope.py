@@ -293,6 +293,9 @@ class World(Protocol):
     def answered(self, definition: str) -> int:
         """How many requests this mock has answered."""
 
+    def faulted(self, definition: str, stage: int | None = None) -> int:
+        """How often the fault of this mock's response has happened, or that of the webhook of one of its stages."""
+
 
 def scope_of(constants: Mapping[str, Any], request: Request, moment: Moment, world: World) -> dict[str, Any]:
     """What every expression sees that has a request: `constants` are the mocks file's own."""

@@ -1,5 +1,6 @@
 """PURE, the heart: what the third party would do. Mocks, a request, a moment and the jobs so far in; an answer out."""
 
+import dataclasses
 import difflib
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from latehook.bodies import encode_json
 from latehook.durations import Delay
 from latehook.expressions import render
 from latehook.matching import ByHost, Matcher, canonical_host
-from latehook.messages import JSON, ResponsePlan, WebhookPlan, map_of, respond
+from latehook.messages import JSON, FaultPlan, ResponsePlan, WebhookPlan, map_of, respond
 from latehook.model import (
     ExpressionError,
     Job,
@@ -21,6 +22,7 @@ from latehook.model import (
     Place,
     Request,
     Response,
+    ResponseFault,
     Stage,
     State,
     Webhook,
@@ -85,7 +87,7 @@ class Answer:
     """What a request gets. Without a response it is forwarded.
 
     `started` is a new job; `changed` is one whose later stages are replaced, from stage number `kept` on.
-    `delay` is the seconds the response waits.
+    `delay` is the seconds the response waits, `fault` what becomes of it on purpose.
     """
 
     response: Response | None
@@ -94,6 +96,7 @@ class Answer:
     changed: Job | None = None
     kept: int = 0
     delay: float = 0.0
+    fault: ResponseFault | None = None
 
 
 class Mocks:
@@ -175,10 +178,18 @@ def _try(mock: Mock, request: Request, moment: Moment, world: World) -> Answer |
         return Answer(None, mock)
     peeks = mock.matcher.only_peeks(request.method)
     if job is not None:
-        return _look_up(mock, mock.response, job, request, scope, moment, peeks)
-    if mock.starts_job:
-        return _start(mock, mock.response, request, scope, moment, world, peeks)
-    return Answer(respond(mock.response, scope, moment), mock, delay=_delay(mock.response, moment))
+        found = _look_up(mock, mock.response, job, request, scope, moment, peeks)
+    elif mock.starts_job:
+        found = _start(mock, mock.response, request, scope, moment, world, peeks)
+    else:
+        found = Answer(respond(mock.response, scope, moment), mock, delay=_delay(mock.response, moment))
+    fault = mock.response.fault
+    return found if fault is None else _with_fault(found, fault, mock, moment, world)
+
+
+def _with_fault(found: Answer, plan: FaultPlan[ResponseFault], mock: Mock, moment: Moment, world: World) -> Answer:
+    """The answer with the fault, if it happens this time: drawn last, it changes nothing else that is drawn."""
+    return dataclasses.replace(found, fault=plan.draw(moment.random, world.faulted(mock.definition)))
 
 
 def _delay(plan: ResponsePlan, moment: Moment) -> float:

@@ -57,19 +57,33 @@ class Message:
     content_type: str
 
 
-def sign(scheme: Scheme, secrets: Sequence[str], message: Message) -> Signed:
-    """The message with its signatures, one a secret. SigningError says what cannot be done."""
+def sign(scheme: Scheme, secrets: Sequence[str], message: Message, wrong: bool = False) -> Signed:
+    """The message with its signatures, one a secret. SigningError says what cannot be done.
+
+    `wrong`: signatures, and secrets that are sent, look right and are not.
+    """
     message = replace(message, url=message.url.partition("#")[0])  # a fragment is not sent, so nobody can verify it
     url = _with_digest(scheme, message)
     body = message.body
-    tokens = _Tokens(scheme, message, url, secrets)
+    tokens = _Tokens(scheme, message, url, [_spoilt(secret) for secret in secrets] if wrong else secrets)
     for at in scheme.fields:  # a field is part of what is signed: it stands there empty first
         body = _put(body, message.content_type, at, "")
     signatures = [_sign_once(scheme, secret, tokens.fill(scheme.message, body, secret)) for secret in secrets]
+    if wrong:
+        signatures = [_spoilt(signature) for signature in signatures]
     for at, template in scheme.fields.items():
         body = _put(body, message.content_type, at, tokens.text(template, body, signatures) or "")
     headers = ((name, tokens.text(template, body, signatures)) for name, template in scheme.headers.items())
     return Signed(tuple((name, value) for name, value in headers if value is not None), url, body)
+
+
+def _spoilt(signature: str) -> str:
+    """With another digit in it, which is in every encoding's alphabet.
+
+    Not at the end, where base64 has bits that do not count, nor at the start, which may be a structure's (DER).
+    """
+    at = max(len(signature) - 8, 0)
+    return signature[:at] + ("1" if signature[at : at + 1] == "0" else "0") + signature[at + 1 :]
 
 
 def check_template(template: str, after: bool) -> str | None:

@@ -21,7 +21,7 @@ import aiohttp
 import httpx
 import yarl
 
-from latehook.model import Outcome, Outgoing
+from latehook.model import Outcome, Outgoing, WebhookFault
 
 ANSWER_KEPT = 64 * 1024
 """Bytes read of a receiver's answer. A longer one is cut off: it was an answer all the same."""
@@ -31,6 +31,8 @@ IDLE_KEPT = 1.0
 
 Refusal = Callable[[str, int], str | None]
 """Given a host or an address, and a port: why no webhook may go there, or None."""
+
+DROPPED = "dropped on purpose (fault)"
 
 REASON_LENGTH = 200
 """Characters of a reason: it may quote what a receiver sent."""
@@ -53,6 +55,13 @@ class Transport:
         self._transport = _Bridge(refusal)
 
     async def send(self, outgoing: Outgoing) -> Outcome:
+        if outgoing.fault is WebhookFault.DROP:
+            return Outcome(self._now(), self._now(), None, DROPPED, final=True)
+        if outgoing.fault is WebhookFault.DUPLICATE:
+            return (await asyncio.gather(self._send(outgoing), self._send(outgoing)))[0]
+        return await self._send(outgoing)
+
+    async def _send(self, outgoing: Outgoing) -> Outcome:
         started_at = self._now()
         try:
             async with asyncio.timeout(outgoing.timeout):

@@ -1,10 +1,12 @@
 """PURE: a mock in words: what it answers and what it will send."""
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any
 
 from latehook.expressions import Bundle, Expression
-from latehook.messages import BodyPlan, ResponsePlan, WebhookPlan
+from latehook.messages import BodyPlan, FaultPlan, ResponsePlan, WebhookPlan
+from latehook.model import ResponseFault, WebhookFault
 from latehook.presets import SCHEDULES, SCHEMES, Schedule, Scheme
 from latehook.service import Mock, StagePlan
 
@@ -17,6 +19,8 @@ def describe(mock: Mock) -> list[str]:
     lines.append(
         "  is forwarded to the real service" if mock.response is None else f"  answers {_response(mock.response)}"
     )
+    if mock.response is not None and mock.response.fault is not None:
+        lines.append(f"    {_fault(mock.response.fault)}")
     if mock.starts_job and not mock.stages:
         lines.append("  starts a job without stages")
     for stage in mock.stages:
@@ -64,7 +68,28 @@ def _details(plan: WebhookPlan) -> Iterator[str]:
         yield f"when {_value(plan.when)}"
     if plan.sign is not None:
         yield f"signed {_scheme(plan.sign.scheme)}"
+    if plan.fault is not None:
+        yield _fault(plan.fault)
     yield f"given {plan.timeout:g} s an attempt, {_schedule(plan.retry)}"
+
+
+FAULTS: dict[StrEnum, str] = {
+    ResponseFault.RESET: "the connection is reset instead",
+    ResponseFault.EMPTY: "the connection is closed instead",
+    ResponseFault.TRUNCATE: "the connection is closed in the middle of it",
+    ResponseFault.HANG: "nothing follows the middle of it",
+    ResponseFault.GARBAGE: "bytes that are no HTTP come instead",
+    WebhookFault.DROP: "lost instead: not sent, nor tried again",
+    WebhookFault.DUPLICATE: "sent twice at the same time",
+    WebhookFault.CORRUPT_BODY: "its body altered after it was signed",
+    WebhookFault.CORRUPT_SIGNATURE: "its signature altered",
+}
+
+
+def _fault(plan: FaultPlan[Any]) -> str:
+    limits = [f"with a chance of {plan.chance:g}"] if plan.chance < 1 else []
+    limits += [f"at most {plan.count} times"] if plan.count is not None else []
+    return ", ".join([f"fault {plan.kind}: {FAULTS[plan.kind]}", *limits])
 
 
 def _scheme(scheme: Scheme) -> str:

@@ -3,7 +3,7 @@
 import re
 import types
 import typing
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -45,12 +45,21 @@ class Bodies(Entry):
     multipart: Templated | UnsetType = UNSET
 
 
+class FaultEntry(Entry):
+    """A fault that does not always happen: with a chance, or at most so many times."""
+
+    kind: str
+    chance: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    count: Annotated[int, msgspec.Meta(ge=1)] | UnsetType = UNSET
+
+
 class ResponseEntry(Bodies):
     """The keys of a `response`."""
 
     status: int | str = 200
     headers: Templated = {}
     delay: Duration | DelayEntry | UnsetType = UNSET
+    fault: str | FaultEntry | UnsetType | None = UNSET
 
 
 class RetryEntry(Entry):
@@ -92,6 +101,7 @@ class WebhookEntry(Bodies):
     sign: SignEntry | UnsetType | None = UNSET
     ordered: bool | str | UnsetType = UNSET
     verify: bool | str | UnsetType = UNSET
+    fault: str | FaultEntry | UnsetType | None = UNSET
 
 
 class StageEntry(Entry):
@@ -169,7 +179,9 @@ def _explained(source: Source, message: str) -> MocksError:
 
 
 def _shown(value: Any) -> str:
-    return {None: "null", True: "true", False: "false"}[value] if value in (None, True, False) else repr(value)
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 _YAML_WORDS = {

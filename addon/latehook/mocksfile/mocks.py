@@ -16,6 +16,7 @@ from latehook.mocksfile.source import Path as At
 from latehook.mocksfile.source import Source
 from latehook.mocksfile.values import Values
 from latehook.mocksfile.webhooks import Layer, WebhookCompiler, pick
+from latehook.model import ResponseFault
 from latehook.scope import AT_REQUEST, COMPLETED, JOB, WEBHOOK
 from latehook.service import JobPlan, Mock, StagePlan
 
@@ -153,6 +154,7 @@ class MockCompiler:
             headers=self._values.headers([((*at, "headers"), entry.headers)], names),
             body=self._values.body([(at, entry)], names),
             delay=None if entry.delay is UNSET else self._values.delay(entry.delay, (*at, "delay")),
+            fault=self._values.fault(entry.fault, (*at, "fault"), ResponseFault, "response"),
             place=self._values.place(at),
         )
 

@@ -2,6 +2,8 @@
 
 import mimetypes
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,8 @@ from msgspec import UNSET
 
 from latehook.durations import Delay, seconds
 from latehook.expressions import Compiler, Names, nearest, roots_of
-from latehook.messages import BodyPlan, FilePlan, problem_of_header
-from latehook.mocksfile.entries import Bodies, DelayEntry
+from latehook.messages import BodyPlan, FaultPlan, FilePlan, problem_of_header
+from latehook.mocksfile.entries import Bodies, DelayEntry, FaultEntry
 from latehook.mocksfile.source import Path as At
 from latehook.mocksfile.source import Source
 from latehook.model import MocksError, Place
@@ -66,6 +68,19 @@ class Values:
         if median == 0 or lognormal.sigma < 0:
             raise self.error((*at, "lognormal"), "the median must be more than 0, and sigma not less")
         return Delay("lognormal", median, lognormal.sigma)
+
+    def fault[Kind: StrEnum](self, fault: Any, at: At, kinds: type[Kind], of: str) -> FaultPlan[Kind] | None:
+        """None where nothing is to go wrong."""
+        if fault is UNSET:
+            return None
+        if isinstance(fault, FaultEntry):
+            plan = self.fault(fault.kind, (*at, "kind"), kinds, of)
+            count = None if fault.count is UNSET else fault.count
+            return None if plan is None else replace(plan, chance=fault.chance, count=count)
+        kind = self.constant(fault, at)
+        if kind is None:
+            return None
+        return FaultPlan(self.preset(str(kind), {known.value: known for known in kinds}, at, f"a fault of a {of}"))
 
     def body(self, layers: Sequence[tuple[At, Bodies]], names: Names) -> BodyPlan | None:
         """The body of the last layer that has one."""

@@ -10,10 +10,11 @@ from msgspec import UNSET
 
 from latehook import presets, signing
 from latehook.expressions import Names, nearest, roots_of
-from latehook.messages import METHOD, SignPlan, WebhookPlan
+from latehook.messages import METHOD, BodyPlan, FaultPlan, SignPlan, WebhookPlan
 from latehook.mocksfile.entries import RetryEntry, SignEntry, WebhookEntry
 from latehook.mocksfile.source import Path as At
 from latehook.mocksfile.values import Values
+from latehook.model import WebhookFault
 from latehook.scope import body_members
 from latehook.service import is_url
 
@@ -61,6 +62,7 @@ class WebhookCompiler:
             sign=sign,
             ordered=self._ordered(*pick(layers, "ordered", True)),
             verify=self._verify(*pick(layers, "verify", True)),
+            fault=self._fault(*pick(layers, "fault"), place, body, sign),
             place=self._values.place(place),
             reads=body_members(later),
         )
@@ -102,6 +104,19 @@ class WebhookCompiler:
         except ssl.SSLError:
             raise self._values.error(at, f"{file!r} holds no certificate in PEM") from None
         return file
+
+    def _fault(
+        self, at: At, fault: Any, of: At, body: BodyPlan | None, sign: SignPlan | None
+    ) -> FaultPlan[WebhookFault] | None:
+        """The fault of the webhook that is written at `of`: what it corrupts must be there."""
+        plan = self._values.fault(fault, at, WebhookFault, "webhook")
+        corrupted = {WebhookFault.CORRUPT_BODY: (body, "body"), WebhookFault.CORRUPT_SIGNATURE: (sign, "`sign`")}
+        if plan is not None and plan.kind in corrupted:
+            there, name = corrupted[plan.kind]
+            if there is None:
+                webhook = self._values.place(of).key
+                raise self._values.error(at, f"{plan.kind}: {webhook} has no {name}: write one, or another fault")
+        return plan
 
     def _retry(self, at: At, retry: Any) -> presets.Schedule:
         if retry is UNSET:
