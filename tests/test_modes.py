@@ -210,7 +210,7 @@ def test_a_reverse_proxy_for_another_host_speaks_tls_to_it(doors: Doors, world: 
 def test_a_reverse_proxy_for_a_dead_host_closes_at_once_as_mitmproxy_does(doors: Doors) -> None:
     done = curl(f"http://127.0.0.1:{doors.ports['reverse dead']}/", limit=SOON)
 
-    assert done.returncode == 52, done.stderr  # an empty reply
+    assert done.returncode in (52, 56), done.stderr  # an empty reply, or reset while the client still writes
 
 
 # SOCKS

@@ -28,7 +28,7 @@ from harness import (
 
 MB = 1024 * 1024
 SIZE = 200 * MB
-BOUND = 80 * MB
+BOUND = 150 * MB
 """What memory may grow by while 200 MB pass."""
 
 MOCKS = """
