@@ -73,13 +73,13 @@ IN_HOOKS = (
     *("Guard._passes", "Guard._may_be_mocked", "Guard.client_disconnected", "Guard.server_connect", "Guard._decide"),
     *("Latehook.requestheaders", "Latehook.request", "Latehook.responseheaders", "Latehook.response"),
     *("Latehook.error", "Latehook._answer", "Latehook._halt", "Hosts.closed"),
-    *("Engine.accept", "service.answer", "service.failure", "Store.add", "Store.commit"),
+    *("Engine.accept", "service.answer", "refusals.failure", "Store.add", "Store.commit"),
 )
 FOR_CONNECTIONS = IN_HOOKS[:6]
-NEVER_CALLED = {"Guard.server_connect", "Latehook.responseheaders", "Latehook.error", "service.failure"}
+NEVER_CALLED = {"Guard.server_connect", "Latehook.responseheaders", "Latehook.error", "refusals.failure"}
 """Those that a mocked request never comes to as long as all else works."""
 
-DOUBLE = "Latehook.request service.failure"
+DOUBLE = "Latehook.request refusals.failure"
 """A request that is not answered, and an answer to that which cannot be made."""
 
 AT_START = ("Guard.__init__", "Latehook.load", "Latehook.configure", "Latehook._configure", "Latehook.running")

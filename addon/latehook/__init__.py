@@ -3,10 +3,12 @@
 Rooms, top to bottom; imports go down only:
 cli (the console command)
 addon (mitmproxy's hooks) · guard (what is intercepted) · layers (mitmproxy's HTTP layers, ours)
-faults (toward the client) · flows (who looks) · operations (what a tester may do) · engine (accept, deliver)
+faults (toward the client) · flows (who looks) · operations (what a tester may do)
+engine (requests and what they start) · outbox (webhooks on their way out) · commits (one a turn of the loop)
 options (--set) · delivery (attempts) · transport (the HTTP client) · advance (what it waits for)
 schedule (what is due when) · store (SQLite) · reload (hot edits)
 mocksfile (YAML to checked, compiled mocks)
-service (the pure heart) · messages (what is said) · retries · signing · presets (known providers)
-scope (what expressions see) · forms · expressions · sandbox · matching · durations · bodies · model (the words)
+service (the pure heart) · refusals (where no mock answers) · messages (what is said)
+retries · signing · presets (known providers) · scope (what expressions see) · forms · expressions · sandbox
+matching · durations · bodies · model (the words)
 """

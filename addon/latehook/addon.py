@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 
-from latehook import flows, mocksfile, options, service
+from latehook import flows, mocksfile, options, refusals, service
 from latehook.engine import Engine
 from latehook.forms import MultipartReader
 from latehook.guard import Guard, Shut
@@ -215,11 +215,11 @@ class Latehook:
             answer = await self.engine.accept(request)
         except Exception as error:
             log.exception("latehook: a request could not be answered")
-            return _http(service.failure(500, f"an error of its own: {type(error).__name__}", request), request.method)
+            return _http(refusals.failure(500, f"an error of its own: {type(error).__name__}", request), request.method)
         exchange.fault = answer.fault
         if answer.response is None and request.body is None:
             problem = "a forwarded request of this size needs a mock without `when` or `times`"
-            return _http(service.failure(502, problem, request), request.method)
+            return _http(refusals.failure(502, problem, request), request.method)
         return None if answer.response is None else _http(answer.response, request.method)
 
 
@@ -268,7 +268,7 @@ def _not_contacted(flow: http.HTTPFlow) -> http.Response:
     """What the choke point answers where nothing else has: a hook of ours failed or was never asked."""
     error = "this request was not answered, and a mocked host is never contacted"
     try:
-        return _http(service.failure(502, error, _request(flow, Exchange(True))), flow.request.method)
+        return _http(refusals.failure(502, error, _request(flow, Exchange(True))), flow.request.method)
     except Exception:  # in a layer, an exception would leave the client without an answer
         log.exception("latehook: an error of its own")
         return _http(

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from latehook import messages, service
+from latehook import messages, refusals, service
 from latehook.advance import Advance
 from latehook.delivery import Delivery
 from latehook.messages import WebhookPlan
@@ -189,7 +189,7 @@ class Engine:
     async def accept(self, request: Request) -> Answer:
         """What a request gets. Its job is in the store, and its webhooks scheduled, before this returns."""
         if self._closing:
-            return Answer(service.failure(503, "shutting down", request))
+            return Answer(refusals.failure(503, "shutting down", request))
         answer = service.answer(self.mocks, request, self._moment(), self)
         if answer.mock is None and answer.response is not None:
             self.unmatched.append(Unmatched(self.clock.real(), request, answer.response))
@@ -202,7 +202,7 @@ class Engine:
             await self._write(answer)
         except StoreError as error:
             log.error("latehook: %s", error)
-            return Answer(service.failure(503, str(error), request), answer.mock)
+            return Answer(refusals.failure(503, str(error), request), answer.mock)
         if answer.delay:
             await asyncio.sleep(answer.delay)
         return answer

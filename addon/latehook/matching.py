@@ -60,6 +60,10 @@ class Matcher:
     rest: bool
 
     @property
+    def path(self) -> str:
+        return "/" + self.text.partition("://")[2 if "://" in self.text else 0].partition("/")[2]
+
+    @property
     def captures(self) -> frozenset[str]:
         """The names of what the path captures."""
         patterns = (segment.pattern for segment in self.segments if segment.pattern is not None)

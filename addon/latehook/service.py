@@ -1,8 +1,6 @@
 """PURE, the heart: what the third party would do. Mocks, a request, a moment and the jobs so far in; an answer out."""
 
 import dataclasses
-import difflib
-import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +8,11 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from latehook.bodies import encode_json
+from latehook import refusals
 from latehook.durations import Delay
 from latehook.expressions import render
 from latehook.matching import ByHost, Matcher, canonical_host
-from latehook.messages import JSON, FaultPlan, ResponsePlan, WebhookPlan, map_of, respond
+from latehook.messages import FaultPlan, ResponsePlan, WebhookPlan, map_of, respond
 from latehook.model import (
     ExpressionError,
     Job,
@@ -29,10 +27,6 @@ from latehook.model import (
 )
 from latehook.sandbox import to_text
 from latehook.scope import JobView, World, new_uuid, reached, scope_of, status_of
-
-NEAREST_SHOWN = 3
-LIKENESS_LENGTH = 200
-"""Characters of a path by which mocks are compared with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +134,12 @@ def answer(mocks: Mocks, request: Request, moment: Moment, world: World) -> Answ
         except _NoJob as error:
             unknown = str(error)
         except ExpressionError as error:
-            return Answer(failure(500, str(error), request), mock)
+            return Answer(refusals.failure(500, str(error), request), mock)
         else:
             if found is not None:
                 return found
     if unknown is not None:
-        return Answer(failure(404, f"there is no job {unknown!r}", request))
+        return Answer(refusals.failure(404, f"there is no job {unknown!r}", request))
     return Answer(_unmatched(mocks, request, moment, world))
 
 
@@ -153,13 +147,6 @@ def forwards_at_once(mocks: Mocks, request: Request) -> bool:
     """Whether a request's headers alone say that it is forwarded: it need not be waited for."""
     first = next(mocks.matching(request), None)
     return first is not None and first[0].response is None and first[0].when is None and first[0].times is None
-
-
-def failure(status: int, error: str, request: Request, **details: Any) -> Response:
-    """Latehook's own answer where no mock gives one: JSON that says what is wrong and names the request."""
-    asked = {"method": request.method, "url": request.url}
-    body = encode_json({"error": f"latehook: {error}", "request": asked, **details})
-    return Response(status, (("content-type", JSON), ("content-length", str(len(body)))), body)
 
 
 def _try(mock: Mock, request: Request, moment: Moment, world: World) -> Answer | None:
@@ -346,25 +333,19 @@ def is_url(text: str) -> bool:
 
 
 def _unmatched(mocks: Mocks, request: Request, moment: Moment, world: World) -> Response:
-    """501: the request, and the mocks that came nearest with the first thing that differs in each."""
-    steps = ("host", "port", "scheme", "method", "path", "times", "when")
-    differing = [(mock, _differs(mock, request, moment, world)) for mock in mocks.all]
-    furthest = max((steps.index(differs.partition(" ")[0]) for _, differs in differing), default=0)
-    asked = request.path[:LIKENESS_LENGTH]
-
-    def unlike(entry: tuple[Mock, str]) -> tuple[int, float]:
-        mock, differs = entry
-        step = steps.index(differs.partition(" ")[0])
-        if step < furthest:  # likeness costs, and cannot bring it before those that came further
-            return -step, 0.0
-        return -step, -difflib.SequenceMatcher(None, mock.matcher.text.partition("/")[2], asked[1:]).quick_ratio()
-
-    nearest = [
-        {"mock": mock.name, "at": f"{mock.place.file}:{mock.place.line}", "differs": differs}
-        for mock, differs in heapq.nsmallest(NEAREST_SHOWN, differing, key=unlike)
-        if not differs.startswith("host") or furthest == 0
-    ]
-    return failure(501, "no mock matches this request", request, nearest=nearest)
+    """501, with the mocks that came nearest and the first thing that differs in each."""
+    return refusals.unmatched(
+        request,
+        [
+            refusals.Near(
+                mock.name,
+                f"{mock.place.file}:{mock.place.line}",
+                mock.matcher.path,
+                _differs(mock, request, moment, world),
+            )
+            for mock in mocks.all
+        ],
+    )
 
 
 def _differs(mock: Mock, request: Request, moment: Moment, world: World) -> str:
