@@ -486,7 +486,7 @@ def test_an_attempt_that_is_final_is_not_tried_again(play: Play, caplog: pytest.
             bench.sender.sent.append((0, outgoing))
             return Outcome(0, 0, None, "lost", final=True)
 
-        bench.engine.delivery._send = lose
+        bench.engine.outbox.delivery._send = lose
         await bench.post()
         await asyncio.sleep(3600)
 

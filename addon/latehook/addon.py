@@ -132,7 +132,7 @@ class Latehook:
             )
         reload = Reload(parsed.files, self._env, self._use)
         reload.load()
-        self.engine.delivery.workers = parsed.workers
+        self.engine.outbox.delivery.workers = parsed.workers
         self.engine.keep = parsed.keep
         if self._watching is not None:
             self._watching.cancel()

@@ -53,31 +53,31 @@ class Operations:
     async def hold(self, id: str | None = None) -> None:
         """Nothing starts: of one webhook, or of any. Clock and statuses go on."""
         if id is None:
-            self._engine.holding = True
+            self._engine.outbox.holding = True
             self._store.remember("holding", True)
         else:
             owed = self._in_state(id, State.PENDING, State.HELD)
             self._store.set_state(owed.key, State.HELD)
-        await self._engine.committed()
+        await self._engine.commits.made()
 
     async def release(self, id: str | None = None) -> None:
         """What was held goes out: at its time, or at once where that has passed."""
         held = self._store.webhooks(states=(State.HELD,)) if id is None else [self._in_state(id, *_OWED)]
         if id is None:
-            self._engine.holding = False
+            self._engine.outbox.holding = False
             self._store.remember("holding", False)
         for owed in held:
             self._store.set_due(owed.key, owed.webhook.due)
-        await self._engine.committed()
+        await self._engine.commits.made()
         for owed in held:
-            self._engine.schedule.push(owed.webhook.due, owed.key)
+            self._engine.outbox.schedule.push(owed.webhook.due, owed.key)
         if id is None:
-            self._engine.let_all_go()
+            self._engine.outbox.let_all_go()
 
     async def fire(self, id: str) -> None:
         """Send a webhook now, held or not, and move its job to its stage."""
         owed = self._in_state(id, State.PENDING, State.HELD)
-        if owed.key in self._engine.under_way:
+        if owed.key in self._engine.outbox.under_way:
             return
         now = self._clock.now()
         stages = tuple(
@@ -91,7 +91,7 @@ class Operations:
         """Webhooks that are not sent any more: one, or all that are owed. An attempt under way ends."""
         for owed in self._store.webhooks(states=_OWED) if id is None else [self._in_state(id, *_OWED)]:
             self._store.set_state(owed.key, State.CANCELED, "canceled")
-        await self._engine.committed()
+        await self._engine.commits.made()
 
     async def resend(self, id: str) -> None:
         """Send an ended webhook again: the same id and content, the next attempt number."""
@@ -117,7 +117,7 @@ class Operations:
                 )
         changed = {**self._engine.vars, **values}
         self._store.remember("vars", changed)
-        await self._engine.committed()
+        await self._engine.commits.made()
         self._engine.set_vars(changed)
 
     async def reset(self) -> None:
@@ -148,23 +148,23 @@ class Operations:
     # Advances
 
     async def _advance_all(self, target: float, limit: float) -> Sequence[Owed]:
-        self._engine.advance = advance = Advance()
+        self._engine.outbox.advance = advance = Advance()
         try:
             async with asyncio.timeout(limit):
                 await self._happen(advance, target)
         except TimeoutError:
             pass
         finally:
-            self._engine.advance = None
+            self._engine.outbox.advance = None
         left = advance.left
         self._clock.jump(target)
         await self._clock_has_changed()
-        late = [key for due, key in self._store.pending() if due <= target and not self._engine.holding]
+        late = [key for due, key in self._store.pending() if due <= target and not self._engine.outbox.holding]
         return [owed for key in dict.fromkeys((*left, *late)) if (owed := self._store.owed(key)) is not None]
 
     async def _happen(self, advance: Advance, target: float) -> None:
         """From one due moment to the next, as far as what is under way lets it."""
-        schedule = self._engine.schedule
+        schedule = self._engine.outbox.schedule
         while True:
             due = schedule.next_due()
             if due <= min(target, advance.horizon):
@@ -178,11 +178,11 @@ class Operations:
 
     async def _advance_one(self, key: int, seconds: float, limit: float) -> Sequence[Owed]:
         """Bring a job's own times nearer, from one of its webhooks to the next."""
-        self._engine.advance = advance = Advance()
+        self._engine.outbox.advance = advance = Advance()
         left = seconds
         try:
             async with asyncio.timeout(limit):
-                while (step := self._to_next(key)) <= left and not self._engine.holding:
+                while (step := self._to_next(key)) <= left and not self._engine.outbox.holding:
                     left -= step
                     await self._shift(key, step)
                     if not await self._ring(advance):
@@ -190,7 +190,7 @@ class Operations:
         except TimeoutError:
             pass
         finally:
-            self._engine.advance = None
+            self._engine.outbox.advance = None
         await self._shift(key, left)
         now = self._clock.now()
         return [owed for owed in self._store.webhooks(key, (State.PENDING,)) if owed.webhook.due <= now]
@@ -198,13 +198,13 @@ class Operations:
     def _to_next(self, job: int) -> float:
         """Seconds to the job's next webhook that is not under way; infinity where there is none."""
         for owed in self._store.webhooks(job, (State.PENDING,)):
-            if owed.key not in self._engine.under_way:
+            if owed.key not in self._engine.outbox.under_way:
                 return max(owed.webhook.due - self._clock.now(), 0.0)
         return float("inf")
 
     async def _ring(self, advance: Advance) -> bool:
         """Have what is due happen; False where nothing was."""
-        self._engine.schedule.ring()
+        self._engine.outbox.schedule.ring()
         happened = bool(advance.left)
         while advance.left:
             await advance.change()
@@ -224,9 +224,9 @@ class Operations:
         owed = self._store.webhooks(key, _OWED)
         for webhook in owed:
             self._store.shift(webhook.key, nearer(webhook.webhook.due))
-        await self._engine.committed()
+        await self._engine.commits.made()
         for webhook in owed:
-            self._engine.schedule.push(nearer(webhook.webhook.due), webhook.key)
+            self._engine.outbox.schedule.push(nearer(webhook.webhook.due), webhook.key)
 
     # Of all of them
 
@@ -238,20 +238,24 @@ class Operations:
         return owed
 
     def _as_seen(self, owed: Owed) -> Owed:
-        if self._engine.holding and owed.webhook.state is State.PENDING and owed.key not in self._engine.under_way:
+        if (
+            self._engine.outbox.holding
+            and owed.webhook.state is State.PENDING
+            and owed.key not in self._engine.outbox.under_way
+        ):
             return replace(owed, webhook=replace(owed.webhook, state=State.HELD))
         return owed
 
     async def _send_now(self, key: int, now: float) -> None:
         self._store.set_due(key, now, ordered=False)
-        await self._engine.committed()
-        self._engine.fired.add(key)
-        self._engine.enqueue([key])
+        await self._engine.commits.made()
+        self._engine.outbox.fired.add(key)
+        self._engine.outbox.enqueue([key])
 
     async def _clock_has_changed(self) -> None:
         self._store.remember("clock", self._clock.segments)
-        await self._engine.committed()
-        self._engine.schedule.look()
+        await self._engine.commits.made()
+        self._engine.outbox.schedule.look()
 
 
 def _with_dues(job: Job, nearer: Any) -> Job:

@@ -1,0 +1,279 @@
+"""Webhooks on their way out: whose turn it is, what the next attempt is, and what follows from it."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from latehook import messages
+from latehook.advance import Advance
+from latehook.commits import Commits
+from latehook.delivery import Delivery
+from latehook.messages import WebhookPlan
+from latehook.model import Content, Job, LatehookError, Moment, Outcome, Outgoing, Owed, State, Webhook
+from latehook.retries import after_attempt
+from latehook.schedule import Clock, Schedule
+from latehook.scope import World
+from latehook.service import Mock
+from latehook.store import Due, Store, StoreError
+
+log = logging.getLogger(__name__)
+
+WRITTEN_AGAIN = 5.0
+"""Seconds between two tries to write how attempts ended, while the store cannot write."""
+
+Revive = Callable[[bytes], Mock]
+"""A mock as it was written, compiled again. MocksError, where the environment has changed."""
+
+
+class Sender(Protocol):
+    """What carries attempts out."""
+
+    async def send(self, outgoing: Outgoing) -> Outcome: ...
+    async def close(self) -> None: ...
+
+
+class End(Struct, frozen=True):
+    """How an attempt ended, and what follows."""
+
+    number: int
+    outcome: Outcome
+    state: State
+    due: float
+    content: Content
+
+
+class Outbox:
+    """All webhooks that are owed. `holding`: nothing starts but what was `fired`; `advance` is the one under way."""
+
+    def __init__(
+        self, store: Store, commits: Commits, sender: Sender, clock: Clock, moment: Callable[[], Moment], revive: Revive
+    ) -> None:
+        self.delivery = Delivery(self, sender.send)
+        self.schedule = Schedule(clock, self.enqueue)
+        self.holding = False
+        self.fired: set[int] = set()
+        self.under_way: dict[int, tuple[Owed, Content]] = {}
+        self.advance: Advance | None = None
+        self.faulted: defaultdict[tuple[str, int | None], int] = defaultdict(int)
+        self.world: World
+        self._store = store
+        self._commits = commits
+        self._sender = sender
+        self._clock = clock
+        self._moment = moment
+        self._revive = revive
+        self._definitions: dict[str, Mock] = {}
+        self._held_back: list[int] = []
+        self._behind: defaultdict[int, list[int]] = defaultdict(list)
+        self._first_attempts: dict[int, asyncio.Future[None]] = {}
+        self._unwritten: dict[int, End] = {}
+        self._closing = False
+
+    def define(self, mock: Mock) -> None:
+        """Keep a mock for the webhooks it owes, whatever becomes of its file."""
+        self._definitions[mock.definition] = mock
+        self._store.define(mock.definition, mock.written)
+
+    def put(self, job: Job, keys: Sequence[int]) -> list[asyncio.Future[None]]:
+        """A job's webhooks, written under these keys: on the schedule. The first attempts that its response awaits."""
+        awaited = []
+        for key, webhook in zip(keys, job.webhooks, strict=True):
+            if webhook.state is not State.PENDING:
+                _report_unsent(job, webhook)
+            elif webhook.before_response and not self.holding:
+                awaited.append(self._first_attempts.setdefault(key, asyncio.get_running_loop().create_future()))
+                self.enqueue([key])
+            else:
+                self.schedule.push(webhook.due, key)
+        return awaited
+
+    def let_all_go(self) -> None:
+        """Nothing is held back any more."""
+        held, self._held_back = self._held_back, []
+        self.enqueue(held)
+
+    async def close(self, seconds: float) -> None:
+        """Nothing starts any more; attempts under way get that long."""
+        self._closing = True
+        self.schedule.stop()
+        await self.delivery.drain(seconds)
+        await self._sender.close()
+
+    async def forget(self) -> None:
+        """What is under way ends, what was promised is forgotten, nothing is held."""
+        await self.delivery.abort()
+        for key in list(self._first_attempts):
+            self._let_go(key)
+        for mapping in (self.under_way, self.faulted, self._behind, self._unwritten, self._definitions):
+            mapping.clear()
+        for collection in (self._held_back, self.fired):
+            collection.clear()
+        self.schedule.clear()
+        self.holding = False
+
+    # What delivery asks for: its Deliveries
+
+    def enqueue(self, keys: Sequence[int]) -> None:
+        """These webhooks are due."""
+        if self.advance is not None:
+            self.advance.awaits(keys, self._clock.now())
+        self.delivery.enqueue(keys)
+
+    def destination(self, key: int) -> str | None:
+        due = self._store.due(key)
+        if due is None:
+            self._let_go(key)
+            return None
+        if not self._is_its_turn(key, due):
+            self._leave(key)
+            return None
+        parts = urlsplit(due.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+    def prepare(self, key: int) -> Outgoing | None:
+        owed = self._store.owed(key)
+        if owed is None:
+            self._let_go(key)
+            return None
+        if not self._is_due(key, owed.webhook.due):
+            self._leave(key)
+            return None
+        if (unwritten := self._unwritten.get(key)) is not None:
+            owed = replace(owed, attempts=unwritten.number, content=unwritten.content)
+        try:
+            mock, plan = self._plan(owed)
+            content, outgoing = messages.prepare(plan, mock.constants, owed, self._moment(), self.world)
+        except LatehookError as error:
+            self._fail(owed, str(error))
+            return None
+        except Exception as error:  # one of its own too: what is neither sent nor failed would be waited for for ever
+            log.exception("latehook: a webhook could not be made")
+            self._fail(owed, f"{type(error).__name__}: {error}")
+            return None
+        self.under_way[key] = owed, content
+        if self.advance is not None:
+            self.advance.under_way(key, (*plan.retry.waits[owed.attempts :], float("inf"))[0])
+        if outgoing.fault is not None:
+            self.faulted[owed.webhook.definition, owed.webhook.plan] += 1
+            log.info("latehook: job %s: the webhook's fault: %s", owed.job.id, outgoing.fault)
+        return outgoing
+
+    async def conclude(self, key: int, outcome: Outcome) -> None:
+        owed, content = self.under_way[key]
+        number = owed.attempts + 1
+        state, wait = after_attempt(self._plan(owed)[1].retry, number, outcome)
+        started = None if self.advance is None else self.advance.started(key)
+        due = (self._clock.now() if started is None else started) + wait
+        await self._write_end(key, End(number, outcome, state, due, content))
+        self.under_way.pop(key, None)
+        self.fired.discard(key)
+        if state is State.PENDING:
+            self.schedule.push(due, key)
+        _report(owed, content, number, outcome, state, wait)
+        self._let_go(key)
+
+    def _is_its_turn(self, key: int, due: Due) -> bool:
+        if not self._is_due(key, due.due):
+            return False
+        if self.holding and key not in self.fired:
+            self._held_back.append(key)
+            return False
+        if due.behind is not None:
+            self._behind[due.behind].append(key)
+            return False
+        return True
+
+    def _is_due(self, key: int, due: float) -> bool:
+        """Not if it is under way, has another time by now, or has ended and only the store could not be told."""
+        if key in self.under_way or (key in self._unwritten and self._unwritten[key].state is not State.PENDING):
+            return False
+        if due > self._clock.now():
+            self.schedule.push(due, key)
+            return False
+        return True
+
+    def _leave(self, key: int) -> None:
+        """It is not sent now."""
+        if self.advance is not None and key not in self.under_way:
+            self.advance.ended(key)
+
+    def _let_go(self, key: int) -> None:
+        """A first attempt has ended, or there is none: let go what waited for it, a later webhook or a response."""
+        if behind := self._behind.pop(key, None):
+            self.enqueue(behind)
+        if (waiting := self._first_attempts.pop(key, None)) is not None and not waiting.done():
+            waiting.set_result(None)
+        self._leave(key)
+
+    def _fail(self, owed: Owed, reason: str) -> None:
+        with suppress(StoreError):
+            self._store.set_state(owed.key, State.FAILED, reason)
+        self._commits.soon()
+        log.warning("latehook: job %s: webhook failed: %s", owed.job.id, reason)
+        self._let_go(owed.key)
+
+    def _plan(self, owed: Owed) -> tuple[Mock, WebhookPlan]:
+        """The mock that describes a webhook, as it was when its job started. MocksError, if it cannot be any more."""
+        hash = owed.webhook.definition
+        if hash not in self._definitions:
+            self._definitions[hash] = self._revive(self._store.definition(hash) or b"")
+        plan = self._definitions[hash].stages[owed.webhook.plan].webhook
+        assert plan is not None
+        return self._definitions[hash], plan
+
+    # What the store could not be told
+
+    async def _write_end(self, key: int, end: End) -> None:
+        """Write how an attempt ended. While the store cannot write it is kept in mind: nothing is sent twice for it."""
+        try:
+            self._finish(key, end)
+            await self._commits.made()
+        except StoreError as error:
+            log.error("latehook: the end of an attempt cannot be written: %s", error)
+            self._unwritten[key] = end
+            if len(self._unwritten) == 1:
+                asyncio.get_running_loop().call_later(WRITTEN_AGAIN, self._write_again)
+        else:
+            self._unwritten.pop(key, None)
+
+    def _write_again(self) -> None:
+        ends, self._unwritten = self._unwritten, {}
+        try:
+            for key, end in ends.items():
+                self._finish(key, end)
+            self._store.commit()
+        except StoreError:
+            self._unwritten = {**ends, **self._unwritten}
+            if not self._closing:
+                asyncio.get_running_loop().call_later(WRITTEN_AGAIN, self._write_again)
+
+    def _finish(self, key: int, end: End) -> None:
+        self._store.finish(key, end.number, end.outcome, end.state, end.due, end.content)
+
+
+def _report_unsent(job: Job, webhook: Webhook) -> None:
+    level = logging.WARNING if webhook.state is State.FAILED else logging.INFO
+    if webhook.state is State.SKIPPED and webhook.to is not None:
+        level = logging.DEBUG  # a `when` that is false is as it was meant, and a line takes a third of a request's time
+    log.log(level, "latehook: job %s: webhook %s: %s", job.id, webhook.state, webhook.reason)
+
+
+def _report(owed: Owed, content: Content, number: int, outcome: Outcome, state: State, wait: float) -> None:
+    """One log line for each outcome."""
+    parts = urlsplit(content.url)
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    result = outcome.error or f"{outcome.status}"
+    if state is State.DELIVERED:
+        log.info("latehook: job %s: webhook delivered, attempt %d: %s: %s", owed.job.id, number, url, result)
+        return
+    then = "given up" if state is State.FAILED else f"next attempt in {wait:g} s"
+    log.warning(
+        "latehook: job %s: webhook not delivered, attempt %d: %s: %s; %s", owed.job.id, number, url, result, then
+    )
