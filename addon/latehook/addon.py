@@ -27,6 +27,7 @@ from latehook.reload import Reload
 from latehook.schedule import Clock
 from latehook.service import Mocks
 from latehook.store import Store
+from latehook.targets import Origin, Targets
 from latehook.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,8 @@ class Latehook:
         self._watching: asyncio.Task[None] | None = None
         self._started = False
         self.guard = Guard(_not_contacted)
-        self.engine = Engine(Mocks(), Store(), Transport(self.guard.refusal), Clock(), random.Random())
+        self._targets = Targets()
+        self.engine = Engine(Mocks(), Store(), Transport(self._refusal, self._route), Clock(), random.Random())
         self.addons = [self.guard]
 
     # Life
@@ -121,6 +123,7 @@ class Latehook:
         reload = Reload(parsed.files, self._env, self._use)
         reload.load()
         self.engine.delivery.workers = parsed.workers
+        self._targets = parsed.targets
         if not self._started:  # a clock and a source of chance are not changed under way
             self.engine.clock.run(parsed.speed)
             self.engine.random.seed(parsed.seed)
@@ -131,6 +134,12 @@ class Latehook:
     def _use(self, mocks: Mocks) -> None:
         self.guard.hosts.close(mock.matcher for mock in mocks.all)
         self.engine.use(mocks)
+
+    def _refusal(self, host: str, port: int, address: str | None) -> str | None:
+        return self.guard.refusal(host, port, address) or self._targets.refusal(host, port, address)
+
+    def _route(self, origin: Origin) -> Origin:
+        return self._targets.route(origin)
 
     def _look_around(self) -> None:
         self._attention = flows.attention(ctx.master)

@@ -194,7 +194,10 @@ class Outgoing(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """How an attempt ended: a status, or the reason there is none. Times are Unix seconds."""
+    """How an attempt ended: a status, or the reason there is none. Times are Unix seconds.
+
+    `final`: another attempt would end the same way.
+    """
 
     started_at: float
     ended_at: float
@@ -202,6 +205,7 @@ class Outcome(Struct, frozen=True):
     error: str | None = None
     body: bytes = b""
     retry_after: str | None = None
+    final: bool = False
 
 
 class Owed(Struct, frozen=True):

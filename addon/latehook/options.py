@@ -12,12 +12,19 @@ from pathlib import Path
 from latehook.delivery import DEFAULT_WORKERS
 from latehook.expressions import nearest
 from latehook.model import LatehookError
+from latehook.targets import Targets
+from latehook.targets import parse as parse_targets
 
 PREFIX = "mock_"
 HELP = {
     "mock_file": "A mocks file; may be repeated. Default: ./mocks.yaml if there, else the one beside mock.py",
     "mock_seed": "Any text: ids, delays and whatever else is drawn are the same at every run. Default: chance",
     "mock_speed": "How fast Latehook's clock runs: 60 is an hour a minute. Default: 1",
+    "mock_targets": (
+        "Where webhooks may go besides this machine and private networks: a host, *.suffix, an address or a network, "
+        "each with :PORT if need be, or *; or https://public=http://other:8000, which connects to the other instead. "
+        "May be repeated"
+    ),
     "mock_workers": f"Webhook attempts at once to one destination. Default: {DEFAULT_WORKERS}",
 }
 
@@ -34,6 +41,7 @@ class Options:
     seed: str | None
     speed: float
     workers: int
+    targets: Targets
 
 
 def parse(given: Mapping[str, Sequence[str]], beside: Path) -> Options:
@@ -47,7 +55,14 @@ def parse(given: Mapping[str, Sequence[str]], beside: Path) -> Options:
     here = Path("mocks.yaml")
     default = here if here.exists() else beside / "mocks.yaml"
     files = tuple(Path(file).expanduser() for file in given.get("mock_file") or ()) or (default,)
-    return Options(files, _last(given, "mock_seed", "") or None, float(speed), int(workers))
+    return Options(files, _last(given, "mock_seed", "") or None, float(speed), int(workers), _targets(given))
+
+
+def _targets(given: Mapping[str, Sequence[str]]) -> Targets:
+    try:
+        return parse_targets(given.get("mock_targets") or ())
+    except ValueError as error:
+        raise OptionError(f"mock_targets={error}") from None
 
 
 def check_names(names: Iterable[str]) -> None:

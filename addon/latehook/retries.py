@@ -16,7 +16,7 @@ def after_attempt(schedule: Schedule, number: int, outcome: Outcome) -> tuple[St
     if status is not None and any(fits(pattern, status) for pattern in schedule.success):
         return State.DELIVERED, 0.0
     stopped = status is not None and any(fits(pattern, status) for pattern in schedule.stop_on)
-    if stopped or number > len(schedule.waits):
+    if stopped or outcome.final or number > len(schedule.waits):
         return State.FAILED, 0.0
     wait = schedule.waits[number - 1]
     if schedule.retry_after and outcome.retry_after is not None:
