@@ -8,5 +8,6 @@ schedule (what is due when) · store (SQLite) · reload (hot edits)
 mocksfile (YAML to checked, compiled mocks)
 service (the pure heart) · messages (what is said) · retries · signing · presets (known providers)
 targets (where webhooks may go)
-scope (what expressions see) · forms · expressions · sandbox · matching · durations · bodies · model (the words)
+scope (what expressions see) · forms · expressions · sandbox · limits (of an expression)
+matching · durations · bodies · model (the words)
 """

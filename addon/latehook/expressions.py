@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Template, TemplateError, TemplateSyntaxError, meta, nodes
-from jinja2.runtime import Context
+from jinja2 import Template, TemplateSyntaxError, meta, nodes
 
+from latehook.limits import Evaluation
 from latehook.model import ExpressionError, MocksError, Place
-from latehook.sandbox import Sandbox, plain
+from latehook.sandbox import Sandbox, bound, plain
 
 Names = Mapping[str, Any]
 """The names an expression may use: name → the members it has, as Names, or None where any will do."""
@@ -31,14 +31,14 @@ class Expression:
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         """The value: of its own type where the text is one expression, else text. ExpressionError has the place."""
         template = self._template
-        context = Context(template.environment, scope, template.name, template.blocks)  # type: ignore[arg-type]
+        context = Evaluation(template.environment, scope, template.name, template.blocks)  # type: ignore[arg-type]
         try:
             written = list(template.root_render_func(context))
-            return plain(context.vars["value"]) if self._is_value else "".join(written)
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise ExpressionError(self.place, f"the expression failed: {error}") from None
+            return plain(context.vars["value"] if self._is_value else "".join(written))
         except RecursionError:
             raise ExpressionError(self.place, "the expression failed: its data is nested too deeply") from None
+        except Exception as error:  # whatever it does with its data: it is the expression that failed
+            raise ExpressionError(self.place, f"the expression failed: {error or type(error).__name__}") from None
 
 
 def render(value: Any, scope: Mapping[str, Any]) -> Any:
@@ -114,11 +114,12 @@ class Compiler:
     def _compile(self, text: str, place: Place) -> _Text:
         try:
             tree = self._sandbox.parse(text)
-            for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
+            for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block)):
                 kind = type(node).__name__.lower()
                 raise MocksError(place, f"{kind} cannot be used: a mocks file has no other templates (in {text!r})")
             free = frozenset(meta.find_undeclared_variables(tree))
             chains = tuple(chain for chain in _chains(tree) if chain.parts[0] in free)
+            bound(tree)
             sole = _sole_expression(tree)
             if sole is not None:  # kept as a value: written out it would be text
                 tree = nodes.Template([nodes.Assign(nodes.Name("value", "store"), sole, lineno=1)], lineno=1)
@@ -126,6 +127,10 @@ class Compiler:
             return _Text(self._sandbox.from_string(tree), sole is not None, free, chains)
         except TemplateSyntaxError as error:
             raise MocksError(place, f"{error.message} (in {text!r})") from None
+        except RecursionError:
+            raise MocksError(place, "the expression is nested too deeply") from None
+        except (SyntaxError, ValueError, OverflowError, MemoryError) as error:  # Python's, of what Jinja makes
+            raise MocksError(place, f"this cannot be used: {error or type(error).__name__} (in {text!r})") from None
 
     def _check(self, text: _Text, place: Place, names: Names) -> None:
         """Refuse names that do not exist here, and environment variables that are not set."""
