@@ -17,7 +17,7 @@ from latehook.transport import ANSWER_KEPT, REASON_LENGTH, Transport
 Serve = Callable[[socket.socket], None]
 
 
-def allow(host: str, port: int) -> str | None:
+def allow(host: str, port: int, address: str | None) -> str | None:
     return None
 
 
@@ -316,7 +316,7 @@ async def test_a_receiver_that_does_not_speak_tls_is_named(sut: Receiver) -> Non
 
 
 async def test_a_host_that_is_refused_is_not_even_looked_up() -> None:
-    transport = Transport(lambda host, port: f"refused: {host}:{port}")
+    transport = Transport(lambda host, port, address: f"refused: {host}:{port}")
     outcome = await send("https://Mocked.invalid/hook", transport)
     await transport.close()
 
@@ -324,7 +324,7 @@ async def test_a_host_that_is_refused_is_not_even_looked_up() -> None:
 
 
 async def test_an_address_is_refused_whatever_name_led_to_it(sut: Receiver) -> None:
-    transport = Transport(lambda host, port: None if host == "localhost" else f"refused: {host}:{port}")
+    transport = Transport(lambda host, port, address: address and f"refused: {address}:{port}")
     outcome = await send(f"http://localhost:{sut.port}/", transport)
     await transport.close()
 

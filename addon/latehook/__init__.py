@@ -9,6 +9,7 @@ options (--set) · delivery (attempts) · transport (the HTTP client) · advance
 schedule (what is due when) · store (SQLite) · reload (hot edits)
 mocksfile (YAML to checked, compiled mocks)
 service (the pure heart) · refusals (where no mock answers) · messages (what is said)
-retries · signing · presets (known providers) · scope (what expressions see) · forms · expressions · sandbox
+retries · signing · presets (known providers) · targets (where webhooks may go)
+scope (what expressions see) · forms · expressions · sandbox · limits (of an expression)
 matching · durations · bodies · model (the words)
 """

@@ -29,6 +29,7 @@ from latehook.reload import Reload
 from latehook.schedule import Clock
 from latehook.service import Mocks
 from latehook.store import Store
+from latehook.targets import Origin, Targets
 from latehook.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class Latehook:
         self._watching: asyncio.Task[None] | None = None
         self._started = False
         self.guard = Guard(_not_contacted)
+        self._targets = Targets()
         self.engine: Engine
         self.operations: Operations
         self.addons = [self.guard, flows.Commands(lambda: self.operations)]
@@ -134,6 +136,7 @@ class Latehook:
         reload.load()
         self.engine.outbox.delivery.workers = parsed.workers
         self.engine.keep = parsed.keep
+        self._targets = parsed.targets
         if self._watching is not None:
             self._watching.cancel()
         self._watching = asyncio.get_running_loop().create_task(reload.watch(), name="latehook: watch mocks files")
@@ -143,12 +146,18 @@ class Latehook:
         store = Store(parsed.store)
         chance = random.Random(parsed.seed and f"{parsed.seed}/{store.last_key()}")  # what came before comes not again
         revive = functools.partial(mocksfile.revive, env=self._env)
-        self.engine = Engine(Mocks(), store, Transport(self.guard.refusal), Clock(), chance, revive)
+        self.engine = Engine(Mocks(), store, Transport(self._refusal, self._route), Clock(), chance, revive)
         self.operations = Operations(self.engine, parsed.speed, parsed.seed)
 
     def _use(self, mocks: Mocks) -> None:
         self.guard.hosts.close(mock.matcher for mock in mocks.all)
         self.engine.use(mocks)
+
+    def _refusal(self, host: str, port: int, address: str | None) -> str | None:
+        return self.guard.refusal(host, port, address) or self._targets.refusal(host, port, address)
+
+    def _route(self, origin: Origin) -> Origin:
+        return self._targets.route(origin)
 
     def _look_around(self) -> None:
         self._attention = flows.attention(ctx.master)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Template, TemplateSyntaxError, meta, nodes
-from jinja2.runtime import Context
 
+from latehook.limits import Evaluation
 from latehook.model import ExpressionError, MocksError, Place
-from latehook.sandbox import Sandbox, plain
+from latehook.sandbox import Sandbox, bound, plain
 
 NO_JOB = ": this mock starts no job (it would with `job: {}`, `webhook` or `stages`), and asks for none with `lookup`"
 
@@ -34,14 +34,14 @@ class Expression:
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         """The value: of its own type where the text is one expression, else text. ExpressionError has the place."""
         template = self._template
-        context = Context(template.environment, scope, template.name, template.blocks)  # type: ignore[arg-type]
+        context = Evaluation(template.environment, scope, template.name, template.blocks)  # type: ignore[arg-type]
         try:
             written = list(template.root_render_func(context))
-            return plain(context.vars["value"]) if self._is_value else "".join(written)
+            return plain(context.vars["value"] if self._is_value else "".join(written))
         except RecursionError:
             raise ExpressionError(self.place, "the expression failed: its data is nested too deeply") from None
         except Exception as error:  # whatever Jinja's filters raise on data they were not made for
-            raise ExpressionError(self.place, f"the expression failed: {error}") from None
+            raise ExpressionError(self.place, f"the expression failed: {error or type(error).__name__}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Bundle:
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         """The map or list as plain data. ExpressionError has the place."""
         template = self._template
-        context = Context(template.environment, scope, template.name, template.blocks)  # type: ignore[arg-type]
+        context = Evaluation(template.environment, scope, template.name, template.blocks)  # type: ignore[arg-type]
         try:
             for _ in template.root_render_func(context):
                 pass
@@ -188,16 +188,21 @@ class Compiler:
     def _compile(self, text: str, place: Place) -> _Text:
         try:
             tree = self._sandbox.parse(text)
-            for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
+            for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block)):
                 kind = type(node).__name__.lower()
                 raise MocksError(place, f"{kind} cannot be used: a mocks file has no other templates (in {text!r})")
             free = frozenset(meta.find_undeclared_variables(tree))
             chains = tuple(chain for chain in _chains(tree) if chain.parts[0] in free)
+            bound(tree)
             sole = _sole_expression(tree)
             template = self._sandbox.from_string(tree) if sole is None else self._keep(sole)
             return _Text(template, sole is not None, free, chains)
         except TemplateSyntaxError as error:
             raise MocksError(place, f"{error.message}{self._nearest_filter(error)} (in {text!r})") from None
+        except RecursionError:
+            raise MocksError(place, "the expression is nested too deeply") from None
+        except (SyntaxError, ValueError, OverflowError, MemoryError) as error:  # Python's, of what Jinja makes
+            raise MocksError(place, f"this cannot be used: {error or type(error).__name__} (in {text!r})") from None
 
     def _nearest_filter(self, error: TemplateSyntaxError) -> str:
         found = re.match(r"No (filter|test) named '(\w+)'", error.message or "")

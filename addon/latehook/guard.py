@@ -23,6 +23,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from latehook import layers as ours
 from latehook.layers import Exchange
 from latehook.matching import Hosts
+from latehook.targets import address_of
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +64,13 @@ class Guard:
             return True
         return not exchange.mocked and not self.hosts.closed(*address)
 
-    def refusal(self, host: str, port: int) -> str | None:
-        """Why no webhook may go to this host or address, if it may not."""
-        if self.hosts.closed(host, port):
-            return f"refused: {host} is mocked here, so the webhook would come back to Latehook"
-        if port in {address[1] for address in self._listening()} and _is_local(host):
-            return f"refused: {host}:{port} is Latehook's own port"
+    def refusal(self, host: str, port: int, address: str | None = None) -> str | None:
+        """Why no webhook may go to this host, or to the address it has led to: it would come back to Latehook."""
+        for name in dict.fromkeys((host, str(address_of(address or host) or host))):
+            if self.hosts.closed(name, port):
+                return f"refused: {name} is mocked here, so the webhook would come back to Latehook"
+            if port in self._own_ports() and _is_local(name):
+                return f"refused: {name}:{port} is Latehook's own port"
         return None
 
     # mitmproxy's hooks
@@ -174,9 +176,10 @@ class Guard:
         return True
 
     @staticmethod
-    def _listening() -> list[Any]:
+    def _own_ports() -> set[int]:
         proxyserver = ctx.master.addons.get("proxyserver")
-        return list(proxyserver.listen_addrs()) if proxyserver else []
+        ports = {address[1] for address in proxyserver.listen_addrs()} if proxyserver else set()
+        return ports | ({ctx.options.web_port} if "web_port" in ctx.options else set())
 
 
 class Shut:

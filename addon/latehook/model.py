@@ -217,7 +217,7 @@ class Outgoing(Struct, frozen=True):
 class Outcome(Struct, frozen=True):
     """How an attempt ended: a status, or the reason there is none. Times are Unix seconds.
 
-    `final`: whatever the schedule says, it is not tried again.
+    `final`: another attempt would end the same way.
     """
 
     started_at: float

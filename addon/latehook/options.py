@@ -14,6 +14,8 @@ from latehook.durations import seconds
 from latehook.expressions import nearest
 from latehook.model import LatehookError
 from latehook.store import MEMORY
+from latehook.targets import Targets
+from latehook.targets import parse as parse_targets
 
 PREFIX = "mock_"
 HELP = {
@@ -22,6 +24,11 @@ HELP = {
     "mock_seed": "Any text: ids, delays and whatever else is drawn are the same at every run. Default: chance",
     "mock_speed": "How fast Latehook's clock runs: 60 is an hour a minute. Default: 1",
     "mock_store": "A file that keeps jobs and what is owed through restarts. Default: memory",
+    "mock_targets": (
+        "Where webhooks may go besides this machine and private networks: a host, *.suffix, an address or a network, "
+        "each with :PORT if need be, or *; or https://public=http://other:8000, which connects to the other instead. "
+        "May be repeated"
+    ),
     "mock_workers": f"Webhook attempts at once to one destination. Default: {DEFAULT_WORKERS}",
 }
 
@@ -40,6 +47,7 @@ class Options:
     speed: float
     store: str
     workers: int
+    targets: Targets
 
 
 def parse(given: Mapping[str, Sequence[str]], beside: Path) -> Options:
@@ -60,6 +68,7 @@ def parse(given: Mapping[str, Sequence[str]], beside: Path) -> Options:
         seed=_last(given, "mock_seed", "") or None,
         speed=float(speed),
         store=str(Path(store).expanduser()) if store else MEMORY,
+        targets=_targets(given),
         workers=int(workers),
     )
 
@@ -69,6 +78,13 @@ def _keep(duration: str) -> float:
         return seconds(duration)
     except ValueError as error:
         raise OptionError(f"mock_keep={duration}: {error}") from None
+
+
+def _targets(given: Mapping[str, Sequence[str]]) -> Targets:
+    try:
+        return parse_targets(given.get("mock_targets") or ())
+    except ValueError as error:
+        raise OptionError(f"mock_targets={error}") from None
 
 
 def check_names(names: Iterable[str]) -> None:

@@ -224,7 +224,7 @@ class RandomView(View):
     def base62(self, length: Any) -> str:
         return _of(self._source, "base62", length)
 
-    def plain(self) -> Any:
+    def data(self) -> Mapping[str, Any]:
         raise ValueError("random is not data: write random.hex(8)")
 
 

@@ -14,14 +14,18 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 import httpx
 import yarl
+from aiohttp.abc import AbstractResolver, ResolveResult
 
+from latehook.matching import PORTS
 from latehook.model import Outcome, Outgoing, WebhookFault
+from latehook.targets import Origin
 
 ANSWER_KEPT = 64 * 1024
 """Bytes read of a receiver's answer. A longer one is cut off: it was an answer all the same."""
@@ -29,8 +33,11 @@ ANSWER_KEPT = 64 * 1024
 IDLE_KEPT = 1.0
 """Seconds an idle connection is kept: less than any common server keeps it, so that none is lost in a race."""
 
-Refusal = Callable[[str, int], str | None]
-"""Given a host or an address, and a port: why no webhook may go there, or None."""
+Refusal = Callable[[str, int, str | None], str | None]
+"""Given a host, a port, and the address it has led to once that is known: why no webhook may go there, or None."""
+
+Route = Callable[[Origin], Origin]
+"""Given what a URL names: what is connected to."""
 
 DROPPED = "dropped on purpose (fault)"
 
@@ -40,19 +47,30 @@ REASON_LENGTH = 200
 _NO_HEADERS_OF_ITS_OWN = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
-class Refused(Exception):
-    """A destination to which no webhook may go, with the reason."""
+_HOST: ContextVar[str] = ContextVar("_HOST", default="")
+"""The host that the attempt under way connects to: whose address it is that a socket is made for."""
+
+
+class Refused(OSError):
+    """A destination to which no webhook may go, with the reason. To the HTTP client a connection that failed."""
 
 
 class Transport:
     """Sends attempts. `send` never raises: whatever happens is an Outcome."""
 
-    def __init__(self, refusal: Refusal, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        refusal: Refusal,
+        route: Route = lambda origin: origin,
+        now: Callable[[], float] = time.time,
+        resolver: type[AbstractResolver] = aiohttp.ThreadedResolver,
+    ) -> None:
         for name in ("httpx", "httpcore", "aiohttp"):  # every record runs through all of mitmproxy's addons
             logging.getLogger(name).setLevel(logging.WARNING)
         self._refusal = refusal
+        self._route = route
         self._now = now
-        self._transport = _Bridge(refusal)
+        self._transport = _Bridge(refusal, resolver)
 
     async def send(self, outgoing: Outgoing) -> Outcome:
         if outgoing.fault is WebhookFault.DROP:
@@ -70,7 +88,7 @@ class Transport:
         except TimeoutError:
             error = f"no answer within {outgoing.timeout:g} s"
         except Refused as refused:
-            error = str(refused)
+            return Outcome(started_at, self._now(), None, str(refused), final=True)
         except httpx.InvalidURL as invalid:
             error = f"the URL cannot be used: {invalid}"
         except (httpx.HTTPError, OSError, ValueError) as failed:
@@ -84,12 +102,17 @@ class Transport:
         url = httpx.URL(outgoing.url)
         if url.scheme not in ("http", "https") or not url.host:
             raise Refused("not a URL that starts with http:// or https:// and a host")
-        if reason := self._refusal(url.host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)):
+        public = Origin(url.scheme, url.raw_host.decode(), url.port or PORTS[url.scheme])
+        origin = self._route(public)
+        if reason := self._refusal(origin.host, origin.port, None):
             raise Refused(reason)
+        _HOST.set(origin.host)
         headers = [(name.encode(), value.encode()) for name, value in outgoing.headers]
         request = httpx.Request(outgoing.method, url, headers=headers, content=outgoing.body or None)
         request.extensions["verify"] = outgoing.verify
-        request.extensions["target"] = _target(outgoing.url)
+        request.extensions["url"] = origin.url + _target(outgoing.url)
+        if origin != public:  # only the connection goes elsewhere: TLS is for the host that Host names too
+            request.extensions["tls_name"] = public.host
         if not any(name.lower() == "user-agent" for name, _ in outgoing.headers):
             request.headers["user-agent"] = "Latehook"
         response = await self._transport.handle_async_request(_authenticated(request))
@@ -129,23 +152,26 @@ async def _beginning(response: httpx.Response) -> bytes:
 class _Bridge(httpx.AsyncBaseTransport):
     """httpx's requests over one aiohttp session, the URL exactly as it was written."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Refusal, resolver: type[AbstractResolver]) -> None:
         self._refusal = refusal
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        netloc = request.url.netloc.decode()
         try:
             answer = await self._open().request(
                 request.method,
-                yarl.URL(f"{request.url.scheme}://{netloc}{request.extensions['target']}", encoded=True),
+                yarl.URL(request.extensions["url"], encoded=True),
                 headers=list(request.headers.multi_items()),
                 data=request.content or None,
                 allow_redirects=False,
                 ssl=self._verified_by(request.extensions.get("verify", True)),
+                server_hostname=request.extensions.get("tls_name"),
             )
         except aiohttp.ClientError as error:
+            if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, Refused):
+                raise error.os_error from None
             raise httpx.TransportError(_reason(error), request=request) from error
         return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Answer(answer), request=request)
 
@@ -157,7 +183,11 @@ class _Bridge(httpx.AsyncBaseTransport):
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    limit=0, keepalive_timeout=IDLE_KEPT, ttl_dns_cache=10, socket_factory=self._checked_socket
+                    limit=0,
+                    keepalive_timeout=IDLE_KEPT,
+                    ttl_dns_cache=10,
+                    resolver=_Resolver(self._refusal, self._resolver()),
+                    socket_factory=self._checked_socket,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
@@ -176,9 +206,30 @@ class _Bridge(httpx.AsyncBaseTransport):
     def _checked_socket(self, address: Any) -> socket.socket:
         """Called with each resolved address just before it is connected to: no name gets round this."""
         family, kind, protocol, _, sockaddr = address
-        if reason := self._refusal(sockaddr[0], sockaddr[1]):
+        if reason := self._refusal(_HOST.get(), sockaddr[1], sockaddr[0]):
             raise Refused(reason)
         return socket.socket(family, kind, protocol)
+
+
+class _Resolver(AbstractResolver):
+    """Of the addresses that a name has, those that may be connected to: one that may not keeps no other from it."""
+
+    def __init__(self, refusal: Refusal, resolver: AbstractResolver) -> None:
+        self._refusal = refusal
+        self._resolver = resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        reasons = [self._refusal(host, port, one["host"]) for one in found]
+        allowed = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
+        if reasons and not allowed:
+            raise Refused(reasons[0])
+        return allowed
+
+    async def close(self) -> None:
+        await self._resolver.close()
 
 
 class _Answer(httpx.AsyncByteStream):
