@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from latehook.expressions import Compiler
+from latehook.expressions import Bundle, Compiler, render
 from latehook.model import ExpressionError, MocksError
 from test_expressions import NAMES, PLACE, evaluate
 
@@ -296,3 +296,23 @@ def test_sixteen_mebibytes_go_through() -> None:
 )
 def test_what_is_counted_works_as_before(text: str, value: object) -> None:
     assert evaluate(text) == value
+
+
+def test_expressions_that_are_evaluated_as_one_are_bounded_and_written_as_alone() -> None:
+    compiler = Compiler({})
+    texts = ("{{ (data > 1) ~ [data] }}", "{{ 'a' ~ none ~ data }}", "{{ data }}")
+    alone = [compiler.compile(text, PLACE, {"data": None}) for text in texts]
+    together = compiler.bundle(alone)
+    scope = {**compiler.scope(), "data": 2}
+
+    assert isinstance(together, Bundle)
+    assert render(together, scope) == [render(one, scope) for one in alone] == ["true[2]", "a2", 2]
+
+
+def test_what_is_too_much_is_an_error_also_among_others() -> None:
+    compiler = Compiler({})
+    texts = ("{{ (data ~ data) | length }}", "{{ data | length }}")
+    together = compiler.bundle([compiler.compile(text, PLACE, {"data": None}) for text in texts])
+
+    with pytest.raises(ExpressionError, match=r"the expression failed: it makes a value of more than 16,777,216"):
+        render(together, {**compiler.scope(), "data": "x" * 10**7})

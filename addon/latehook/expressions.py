@@ -33,15 +33,19 @@ class Expression:
 
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         """The value: of its own type where the text is one expression, else text. ExpressionError has the place."""
-        template = self._template
-        context = Evaluation(template.environment, scope, template.name, template.blocks)  # type: ignore[arg-type]
         try:
-            written = list(template.root_render_func(context))
-            return plain(context.vars["value"] if self._is_value else "".join(written))
+            written, kept = _evaluate(self._template, scope)
+            return plain(kept["value"] if self._is_value else "".join(written))
         except RecursionError:
             raise ExpressionError(self.place, "the expression failed: its data is nested too deeply") from None
         except Exception as error:  # whatever Jinja's filters raise on data they were not made for
             raise ExpressionError(self.place, f"the expression failed: {error or type(error).__name__}") from None
+
+
+def _evaluate(template: Template, scope: Mapping[str, Any]) -> tuple[list[str], Mapping[str, Any]]:
+    """What a template writes, and the values it keeps."""
+    context = Evaluation(template.environment, scope, template.name, template.blocks)  # type: ignore[arg-type]
+    return list(template.root_render_func(context)), context.vars
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,8 @@ class Bundle:
 
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         """The map or list as plain data. ExpressionError has the place."""
-        template = self._template
-        context = Evaluation(template.environment, scope, template.name, template.blocks)  # type: ignore[arg-type]
         try:
-            for _ in template.root_render_func(context):
-                pass
-            return _filled(self._shape, context.vars["value"], scope)
+            return _filled(self._shape, _evaluate(self._template, scope)[1]["value"], scope)
         except Exception:  # slower, and with the place
             return render(self.tree, scope)
 
@@ -121,10 +121,13 @@ class _Chain:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """What is known of a text wherever it stands; `free` are the names it takes from its scope."""
+    """What is known of a text wherever it stands; `free` are the names it takes from its scope.
+
+    `sole` is its expression, where it is nothing but one.
+    """
 
     template: Template
-    is_value: bool
+    sole: nodes.Expr | None
     free: frozenset[str]
     chains: tuple[_Chain, ...]
 
@@ -150,7 +153,7 @@ class Compiler:
             known = self._texts[text] = self._compile(text, place)
         self._check(known, place, names)
         roots = frozenset(".".join(chain.parts[:3]) for chain in known.chains)
-        expression = Expression(text, known.template, known.is_value, place, roots)
+        expression = Expression(text, known.template, known.sole is not None, place, roots)
         if known.free <= {"env"} and not any(self._is_missing(chain) for chain in known.chains):
             return self._evaluate(expression)
         return expression
@@ -160,10 +163,7 @@ class Compiler:
         expressions: list[nodes.Expr] = []
 
         def shape(value: Any) -> Any:
-            if (
-                isinstance(value, Expression)
-                and (sole := _sole_expression(self._sandbox.parse(value.text))) is not None
-            ):
+            if isinstance(value, Expression) and (sole := self._texts[value.text].sole) is not None:
                 expressions.append(sole)
                 return _Hole(len(expressions) - 1)
             if isinstance(value, dict):
@@ -196,7 +196,7 @@ class Compiler:
             bound(tree)
             sole = _sole_expression(tree)
             template = self._sandbox.from_string(tree) if sole is None else self._keep(sole)
-            return _Text(template, sole is not None, free, chains)
+            return _Text(template, sole, free, chains)
         except TemplateSyntaxError as error:
             raise MocksError(place, f"{error.message}{self._nearest_filter(error)} (in {text!r})") from None
         except RecursionError:
