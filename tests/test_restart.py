@@ -234,6 +234,17 @@ def test_mitmproxys_commands_are_the_operations(begin: Start, sut: Receiver, tmp
     assert len(sut.requests) == 2
 
 
+def test_after_a_reset_a_seed_gives_what_it_gave_at_the_start(begin: Start, tmp_path: Path) -> None:
+    steer = tmp_path / "steer.py"
+    steer.write_text(STEER)
+    proxy = begin("1h", "-s", str(steer), "--set", "mock_seed=7")
+    at_the_start = [post(proxy), post(proxy)]
+    (tmp_path / "command").write_text("mock.reset")
+    proxy.wait_for("latehook: reset: done")
+
+    assert [post(proxy), post(proxy)] == at_the_start
+
+
 # A store that cannot be used
 
 

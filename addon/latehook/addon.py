@@ -144,10 +144,10 @@ class Latehook:
     def _open(self, parsed: options.Options) -> None:
         """Store, clock and source of chance are chosen once, at the start."""
         store = Store(parsed.store)
-        chance = random.Random(parsed.seed and f"{parsed.seed}/{store.last_key()}")  # what came before comes not again
         revive = functools.partial(mocksfile.revive, env=self._env)
-        self.engine = Engine(Mocks(), store, Transport(self._refusal, self._route), Clock(), chance, revive)
+        self.engine = Engine(Mocks(), store, Transport(self._refusal, self._route), Clock(), random.Random(), revive)
         self.operations = Operations(self.engine, parsed.speed, parsed.seed)
+        self.operations.seed_chance()
 
     def _use(self, mocks: Mocks) -> None:
         self.guard.hosts.close(mock.matcher for mock in mocks.all)

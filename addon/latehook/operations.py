@@ -124,7 +124,11 @@ class Operations:
         """As if it had just started: no jobs, no requests, no holds; dials, clock and chance as at the start."""
         await self._engine.forget()
         self._clock.reset(self.speed)
-        self._engine.random.seed(self._seed)
+        self.seed_chance()
+
+    def seed_chance(self) -> None:
+        """Have chance begin as the seed says. What a store's earlier jobs have drawn comes not again."""
+        self._engine.random.seed(self._seed and f"{self._seed}/{self._store.last_key()}")
 
     async def advance(
         self, duration: str | float, job: str | None = None, limit: float = ADVANCE_LIMIT
