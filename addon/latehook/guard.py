@@ -1,6 +1,5 @@
 """Which connections are intercepted and which pass untouched; nothing leaves for a mocked host."""
 
-import ipaddress
 import logging
 import re
 import socket
@@ -154,7 +153,7 @@ class Guard:
         if self.hosts.closed(host, port):
             return True
         # A client that looks names up itself sends an address: only its TLS or HTTP will say for whom it is.
-        by_address = not isinstance(context.client.proxy_mode, mode_specs.ReverseMode) and _is_address(host)
+        by_address = not isinstance(context.client.proxy_mode, mode_specs.ReverseMode) and address_of(host) is not None
         return by_address and port in self.hosts.ports()
 
     def _passes(self, next_layer: NextLayer) -> bool:
@@ -170,7 +169,7 @@ class Guard:
         host, port = address[:2]
         if self.hosts.closed(host, port):
             return False
-        if _is_address(host) and port in self.hosts.ports() and not next_layer.data_server():
+        if address_of(host) is not None and port in self.hosts.ports() and not next_layer.data_server():
             name = _named_in(next_layer.data_client())
             return name is not None and not self.hosts.closed(name, port)
         return True
@@ -248,17 +247,9 @@ def _named_in(data: bytes) -> str | None:
     return url.parse_authority(found[1].decode("latin-1").strip(), check=False)[0]
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_local(host: str) -> bool:
     """Whether an address is one of this machine's: only those can be bound to."""
-    if not _is_address(host):
+    if address_of(host) is None:
         return host.lower().rstrip(".") == "localhost"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
