@@ -26,6 +26,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 
 from ca_bundle import ca_bundle
+from latehook.durations import seconds
 
 MITMDUMP = Path(sys.executable).with_name("mitmdump")
 ADDON = Path(__file__).absolute().parents[1] / "addon" / "mock.py"
@@ -198,12 +199,6 @@ def confirm(webhook: Webhook, identifier: str) -> None:
     query = dict(parse_qsl(urlsplit(webhook.target).query, keep_blank_values=True))
     if webhook.method != "GET" or query != expected:
         raise Failed(f"expected a GET with {expected}")
-
-
-def seconds(duration: str) -> float:
-    """'1m30s' -> 90"""
-    units = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-    return sum(float(n) * units[unit] for n, unit in re.findall(r"([\d.]+)(ms|[smhd]?)", duration))
 
 
 def show(name: str, text: str) -> None:
