@@ -269,6 +269,7 @@ def _bounded(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
     grows = _GROWS.get(name)
     first = _FIRST[getattr(getattr(filter_, "jinja_pass_arg", None), "name", "")]
     of_text = name in _OF_TEXT
+    times = 2 if name in _SORTING else 1
 
     @pass_context
     def bounded(context: Any, value: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -277,7 +278,7 @@ def _bounded(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
         if grows is not None:
             context.step(fit(grows(value, *args, **kwargs)))
         made = filter_(value, *args, **kwargs) if first is None else filter_(first(context), value, *args, **kwargs)
-        context.step(size_of(value) + size_of(made))
+        context.step(times * (size_of(value) + size_of(made)))
         return made
 
     return bounded
@@ -339,6 +340,9 @@ _OF_TEXT = frozenset(
     )
 )
 """Filters of texts. What is none is written as in any text."""
+
+_SORTING = frozenset(("sort", "dictsort", "groupby"))
+"""Filters that make a key of each item and compare these: a step of `sort` took 2.6 times as long as one of `max`."""
 
 _COUNTING = {"_turns": _turns, "_joined": _join, "join": _join, "format": _format}
 _CHEAP = frozenset(["default", "d", "all", "first", "last", "length", "count", "attr", "items", "unix", "iso8601"])
