@@ -10,7 +10,8 @@ import pytest
 from harness import ROOT
 
 PACKAGE = ROOT / "addon" / "latehook"
-INNER = PACKAGE / "mocksfile"
+INNER = [PACKAGE / "mocksfile", PACKAGE / "client"]
+"""The rooms that are folders with rooms of their own."""
 
 
 def files_of(room: str) -> list[Path]:
@@ -73,7 +74,7 @@ def rooms_of(names: Iterable[str]) -> set[str]:
 
 
 def test_every_file_is_a_room_that_the_package_names() -> None:
-    for package in (PACKAGE, INNER):
+    for package in (PACKAGE, *INNER):
         assert sorted([*rooms_named_by(package), "__init__"]) == rooms_there_are(package)
 
 
@@ -84,11 +85,21 @@ def test_imports_go_down_only(room: str) -> None:
     assert rooms_of(imports_of(room)) - {room} <= below
 
 
-def test_imports_go_down_only_within_a_room_too() -> None:
-    inner = rooms_named_by(INNER)
+@pytest.mark.parametrize("package", INNER, ids=lambda package: package.name)
+def test_imports_go_down_only_within_a_room_too(package: Path) -> None:
+    inner = rooms_named_by(package)
+    prefix = f"latehook.{package.name}."
     for at, room in enumerate(inner):
-        named = {name.split(".")[2] for name in imports(INNER / f"{room}.py") if name.startswith("latehook.mocksfile.")}
-        assert named <= set(inner[at + 1 :]), room
+        named = {name.split(".")[2] for name in imports(package / f"{room}.py") if name.startswith(prefix)}
+        assert named - {room} <= set(inner[at + 1 :]), room
+
+
+@pytest.mark.parametrize("room", ["calls", "report", "answers"])
+def test_what_both_shells_share_is_pure(room: str) -> None:
+    file = PACKAGE / "client" / f"{room}.py"
+
+    assert docstring(file).startswith("PURE")
+    assert set(imports(file)) & NOT_IN_PURE == set()
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
