@@ -11,7 +11,7 @@ import httpx
 
 from latehook.client import calls, process, report, wire, written
 from latehook.client.answers import Job, Request, Webhook
-from latehook.client.calls import Answer, Ask, Call, Filters, Which
+from latehook.client.calls import Answer, Ask, Call, Filters, OfRequests, OfWebhooks
 from latehook.client.place import Place
 
 __tracebackhide__ = report.is_told
@@ -61,21 +61,23 @@ class Latehook(wire.Shell):
         state: str | Sequence[str] = "delivered",
         count: int = 1,
         timeout: str | float = "10s",
-        **filters: Unpack[Which],
+        **filters: Unpack[OfWebhooks],
     ) -> list[Webhook]:
         return await self._do(calls.wait_for(state, count, timeout, filters))
 
-    async def pending(self, **filters: Unpack[Which]) -> list[Webhook]:
+    async def pending(self, **filters: Unpack[OfWebhooks]) -> list[Webhook]:
         return await self._do(calls.pending(filters))
 
-    async def webhooks(self, **filters: Unpack[Filters]) -> list[Webhook]:
-        return await self._do(calls.webhooks(filters))
+    async def webhooks(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> list[Webhook]:
+        return await self._do(calls.webhooks(filters, limit))
 
-    async def requests(self, matched: bool | None = None, **filters: Unpack[Filters]) -> list[Request]:
-        return await self._do(calls.requests(matched, filters))
+    async def requests(
+        self, matched: bool | None = None, *, limit: int | None = None, **filters: Unpack[OfRequests]
+    ) -> list[Request]:
+        return await self._do(calls.requests(matched, filters, limit))
 
-    async def jobs(self, **filters: Unpack[Filters]) -> list[Job]:
-        return await self._do(calls.jobs(filters))
+    async def jobs(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> list[Job]:
+        return await self._do(calls.jobs(filters, limit))
 
     async def fire(self, webhook: str | Webhook) -> Webhook:
         return await self._do(calls.one("fire", webhook))

@@ -7,38 +7,11 @@ import msgspec
 from msgspec import Struct
 
 
-class Attempt(Struct, frozen=True):
-    """One try to deliver a webhook. `body` is the beginning of what the receiver answered; times are Unix seconds.
+class _Bodied(Struct, frozen=True, kw_only=True):
+    """`body` is text; where the bytes are none, `body_base64` has them."""
 
-    `ended_at` is None while it is under way, `status` where no answer came: then `error` says why.
-    """
-
-    number: int
-    at: float
-    ended_at: float | None = None
-    status: int | None = None
-    error: str | None = None
-    body: str | None = None
-
-
-class Webhook(Struct, frozen=True):
-    """A webhook as it stands. `body` is None before its first attempt; `due_in` is in seconds of real time."""
-
-    id: str
-    job: str
-    state: str
-    mock: str = ""
-    event: str | None = None
-    reason: str | None = None
-    url: str | None = None
-    stage: int = 0
-    due_at: float = 0.0
-    due_in: float | None = None
-    method: str | None = None
-    content_type: str | None = None
     body: str | None = None
     body_base64: str | None = None
-    attempts: tuple[Attempt, ...] = ()
 
     @property
     def content(self) -> bytes:
@@ -50,6 +23,37 @@ class Webhook(Struct, frozen=True):
         return msgspec.json.decode(self.content)
 
 
+class Attempt(_Bodied, frozen=True, kw_only=True):
+    """One try to deliver a webhook. `body` is the beginning of what the receiver answered; times are Unix seconds.
+
+    `ended_at` is None while it is under way, `status` where no answer came: then `error` says why.
+    """
+
+    number: int
+    at: float
+    ended_at: float | None
+    status: int | None
+    error: str | None
+
+
+class Webhook(_Bodied, frozen=True, kw_only=True):
+    """A webhook as it stands. `body` is None before its first attempt; `due_in` is in seconds of real time."""
+
+    id: str
+    job: str
+    mock: str
+    event: str | None
+    state: str
+    reason: str | None
+    url: str | None
+    stage: int
+    due_at: float
+    due_in: float | None
+    method: str | None
+    content_type: str | None
+    attempts: tuple[Attempt, ...]
+
+
 class Stage(Struct, frozen=True):
     """A moment in a job's life."""
 
@@ -58,19 +62,20 @@ class Stage(Struct, frozen=True):
     reached: bool
 
 
-class Message(Struct, frozen=True):
-    """A job's request, or its response."""
+class JobRequest(_Bodied, frozen=True, kw_only=True):
+    """The request that started a job."""
 
-    method: str | None = None
-    url: str | None = None
-    status: int | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    body: str | None = None
-    size: int | None = None
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    size: int
 
-    def json(self) -> Any:
-        """The body, read as JSON."""
-        return msgspec.json.decode(self.body or "")
+
+class JobResponse(_Bodied, frozen=True, kw_only=True):
+    """What it was answered."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
 
 
 class Job(Struct, frozen=True):
@@ -81,55 +86,55 @@ class Job(Struct, frozen=True):
     status: str
     created_at: float
     ended: bool
-    request: Message
-    response: Message | None = None
-    vars: dict[str, Any] = {}
-    stages: tuple[Stage, ...] = ()
-    webhooks: tuple[Webhook, ...] = ()
+    vars: dict[str, Any]
+    request: JobRequest
+    response: JobResponse | None
+    stages: tuple[Stage, ...]
+    webhooks: tuple[Webhook, ...]
 
 
-class NearMiss(Struct, frozen=True):
-    """A mock that a request came near to, and what differs."""
+class Near(Struct, frozen=True):
+    """A mock that a request came near to, and the first thing that differs."""
 
     mock: str
+    place: str
     differs: str
-    place: str = ""
 
 
 class Request(Struct, frozen=True):
-    """A request to a mocked host. `job` is the one that it started or asked for."""
+    """A request to a mocked host. `job` is the one that it started or asked for; `why` says why no mock took it."""
 
     number: int
     at: float
     method: str
     url: str
+    status: int | None
     matched: bool
-    status: int | None = None
-    mock: str | None = None
-    job: str | None = None
-    why: tuple[NearMiss, ...] | None = None
+    mock: str | None
+    job: str | None
+    why: tuple[Near, ...] | None
 
 
 class Page[Item](Struct, frozen=True):
     """A part of a list, the newest first; `next` asks for the part after it."""
 
     items: tuple[Item, ...]
-    next: str | None = None
+    next: str | None = None  # a wait's list has no parts
 
 
 class Advanced(Struct, frozen=True):
     """What an advance answers: the webhooks that have not happened."""
 
-    left: tuple[Webhook, ...] = ()
+    left: tuple[Webhook, ...]
 
 
 class Missed(Struct, frozen=True):
     """What a wait answers that was in vain: what did happen."""
 
-    found: tuple[Webhook, ...] = ()
-    webhooks: tuple[Webhook, ...] = ()
-    requests: tuple[Request, ...] = ()
-    unmatched: tuple[Request, ...] = ()
+    found: tuple[Webhook, ...]
+    webhooks: tuple[Webhook, ...]
+    requests: tuple[Request, ...]
+    unmatched: tuple[Request, ...]
 
 
 class Problem(Struct, frozen=True):

@@ -46,36 +46,40 @@ class Answer(Struct, frozen=True):
 type Call[Result] = Generator[Ask, Answer, Result]
 
 
-class Which(TypedDict, total=False):
-    """Which jobs, webhooks or requests; `where` is an expression, such as `request.json.order == 'o-17'`."""
+class OfRequests(TypedDict, total=False):
+    """Which requests; `where` is an expression, such as `request.json.order == 'o-17'`."""
 
-    job: str
+    job: str | int
     mock: str
-    event: str
     where: str
 
 
-class Filters(Which, total=False):
-    """In these states, and at most so many, the newest."""
+class OfWebhooks(OfRequests, total=False):
+    """Which webhooks, whatever their state."""
+
+    event: str
+
+
+class Filters(OfWebhooks, total=False):
+    """Which webhooks, or jobs by their webhooks."""
 
     state: str | Sequence[str]
-    limit: int
 
 
 class ControlError(LatehookError):
     """Latehook did not do what it was asked; the text is its own."""
 
 
-def webhooks(filters: Mapping[str, Any]) -> Call[list[Webhook]]:
-    return (yield from _all("webhooks", Page[Webhook], filters))
+def webhooks(filters: Mapping[str, Any], limit: int | None = None) -> Call[list[Webhook]]:
+    return (yield from _all("webhooks", Page[Webhook], filters, limit))
 
 
-def jobs(filters: Mapping[str, Any]) -> Call[list[Job]]:
-    return (yield from _all("jobs", Page[Job], filters))
+def jobs(filters: Mapping[str, Any], limit: int | None = None) -> Call[list[Job]]:
+    return (yield from _all("jobs", Page[Job], filters, limit))
 
 
-def requests(matched: bool | None, filters: Mapping[str, Any]) -> Call[list[Request]]:
-    return (yield from _all("requests", Page[Request], {"matched": matched, **filters}))
+def requests(matched: bool | None, filters: Mapping[str, Any], limit: int | None = None) -> Call[list[Request]]:
+    return (yield from _all("requests", Page[Request], {"matched": matched, **filters}, limit))
 
 
 def pending(filters: Mapping[str, Any]) -> Call[list[Webhook]]:
@@ -138,7 +142,7 @@ def strict() -> Call[None]:
     """NotHappened where something is owed, has failed or matched nothing. What is under way may end first."""
     for _ in range(STRICT_ROUNDS):
         revision = _read((yield Ask("GET", "status")), dict[str, Any])["revision"]
-        if not (yield from webhooks({"state": "delivering", "limit": 1})):
+        if not (yield from webhooks({"state": "delivering"}, limit=1)):
             break
         yield Ask("GET", "status", {"after": str(revision), "timeout": "1s"})
     owed = yield from pending({})
@@ -148,20 +152,17 @@ def strict() -> Call[None]:
         raise report.NotHappened(text)
 
 
-def _all[Item](path: str, page: type[Page[Item]], filters: Mapping[str, Any]) -> Call[list[Item]]:
-    """A list, page by page. The API has the newest first."""
-    wanted = filters.get("limit")
+def _all[Item](path: str, page: type[Page[Item]], filters: Mapping[str, Any], limit: int | None) -> Call[list[Item]]:
+    """A list, page by page; of its newest `limit`. The API has the newest first."""
     items: list[Item] = []
     after = None
-    while wanted is None or len(items) < wanted:
-        limit = PAGE if wanted is None else min(wanted - len(items), PAGE)
-        answer = yield Ask("GET", path, _query({**filters, "limit": limit, "after": after}))
-        part = _read(answer, page)
-        items += part.items
-        after = part.next
-        if after is None:
-            break
-    return items[::-1]
+    while True:
+        part = PAGE if limit is None else min(limit - len(items), PAGE)
+        read = _read((yield Ask("GET", path, _query({**filters, "limit": part, "after": after}))), page)
+        items += read.items
+        after = read.next
+        if after is None or len(items) == limit:
+            return items[::-1]
 
 
 def _post(path: str, body: Mapping[str, Any]) -> Ask:

@@ -12,7 +12,7 @@ import httpx
 from latehook.client import calls, process, report, wire, written
 from latehook.client.aio import Latehook as AsyncLatehook
 from latehook.client.answers import Job, Request, Webhook
-from latehook.client.calls import Answer, Ask, Call, Filters, Which
+from latehook.client.calls import Answer, Ask, Call, Filters, OfRequests, OfWebhooks
 from latehook.client.place import Place
 
 __tracebackhide__ = report.is_told
@@ -70,24 +70,26 @@ class Latehook(wire.Shell):
         state: str | Sequence[str] = "delivered",
         count: int = 1,
         timeout: str | float = "10s",
-        **filters: Unpack[Which],
+        **filters: Unpack[OfWebhooks],
     ) -> list[Webhook]:
         """The webhooks let through, once `count` of them are in this state. NotHappened says what did happen."""
         return self._do(calls.wait_for(state, count, timeout, filters))
 
-    def pending(self, **filters: Unpack[Which]) -> list[Webhook]:
+    def pending(self, **filters: Unpack[OfWebhooks]) -> list[Webhook]:
         """What is owed, in the order in which it is due."""
         return self._do(calls.pending(filters))
 
-    def webhooks(self, **filters: Unpack[Filters]) -> list[Webhook]:
-        return self._do(calls.webhooks(filters))
+    def webhooks(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> list[Webhook]:
+        return self._do(calls.webhooks(filters, limit))
 
-    def requests(self, matched: bool | None = None, **filters: Unpack[Filters]) -> list[Request]:
+    def requests(
+        self, matched: bool | None = None, *, limit: int | None = None, **filters: Unpack[OfRequests]
+    ) -> list[Request]:
         """The requests to mocked hosts, up to the last thousand; `matched=False`: those that no mock answered."""
-        return self._do(calls.requests(matched, filters))
+        return self._do(calls.requests(matched, filters, limit))
 
-    def jobs(self, **filters: Unpack[Filters]) -> list[Job]:
-        return self._do(calls.jobs(filters))
+    def jobs(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> list[Job]:
+        return self._do(calls.jobs(filters, limit))
 
     def fire(self, webhook: str | Webhook) -> Webhook:
         """Send it now, held or not, and move its job to its stage."""

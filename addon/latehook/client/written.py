@@ -32,5 +32,5 @@ def read(mocks: Mocks, folders: Sequence[Path]) -> Written:
     for file in places:
         if file.is_file():
             return Written(file.read_text(encoding="utf-8"), file=file)
-    looked = " nor ".join(str(place) for place in dict.fromkeys(places))
-    raise LatehookError(f"the mocks file {str(mocks)!r} is not there: neither {looked}")
+    looked = " or ".join(str(place) for place in dict.fromkeys(places))
+    raise LatehookError(f"there is no mocks file {str(mocks)!r}: it was looked for as {looked}")
