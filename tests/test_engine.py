@@ -17,7 +17,7 @@ from latehook.engine import TIDY_EVERY, Engine
 from latehook.model import Outcome, Outgoing, Request
 from latehook.schedule import Clock
 from latehook.service import Answer, Mock, Mocks
-from latehook.store import Store, StoreError
+from latehook.store import MEMORY, Store, StoreError
 
 MOCKS = """\
 mocks:
@@ -61,8 +61,8 @@ class Sender:
 class CountingStore(Store):
     """A real store that counts commits, and may be full."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, path: str = MEMORY) -> None:
+        super().__init__(path)
         self.commits = 0
         self.full = False
         self.prunes = 0
@@ -84,9 +84,9 @@ def revive(written: bytes) -> Mock:
 
 
 class Bench:
-    def __init__(self, mocks: Mocks, *results: int | str) -> None:
+    def __init__(self, mocks: Mocks, *results: int | str, path: str = MEMORY) -> None:
         self.sender = Sender(*(results or (200,)))
-        self.store = CountingStore()
+        self.store = CountingStore(path)
         self.engine = Engine(mocks, self.store, self.sender, Clock(Wall()), random.Random(1), revive)
 
     async def post(self, **document: Any) -> Answer:
@@ -113,8 +113,10 @@ def play(read: Callable[[str], Mocks], caplog: pytest.LogCaptureFixture) -> Iter
     """Run a test's story on a loop that jumps; the sender gives `results`."""
     caplog.set_level(logging.INFO, "latehook")
 
-    def play(act: Callable[[Bench], Coroutine[Any, Any, None]], *results: int | str, mocks: str = MOCKS) -> Bench:
-        bench = Bench(read(mocks), *results)
+    def play(
+        act: Callable[[Bench], Coroutine[Any, Any, None]], *results: int | str, mocks: str = MOCKS, path: str = MEMORY
+    ) -> Bench:
+        bench = Bench(read(mocks), *results, path=path)
         jumping.run(act(bench))
         return bench
 
@@ -160,13 +162,13 @@ def test_the_job_is_in_the_store_before_the_answer_comes(play: Play) -> None:
     play(act)
 
 
-def test_requests_of_one_turn_of_the_loop_share_a_commit(play: Play) -> None:
+def test_requests_of_one_turn_of_the_loop_share_a_commit_to_a_file(play: Play, tmp_path: Path) -> None:
     async def act(bench: Bench) -> None:
         await asyncio.gather(*(bench.post() for _ in range(16)))
 
         assert (bench.store.commits, bench.store.count_owed()) == (1, 16)
 
-    play(act)
+    play(act, path=str(tmp_path / "store.db"))
 
 
 def test_a_commit_that_fails_is_a_503_and_nothing_is_scheduled(play: Play, caplog: pytest.LogCaptureFixture) -> None:

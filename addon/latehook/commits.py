@@ -1,8 +1,8 @@
-"""One commit for all that one turn of the loop writes: a commit costs as much for many as for one."""
+"""One commit for all that one turn of the loop writes: in a file, it costs as much for many as for one."""
 
 import asyncio
 
-from latehook.store import Store
+from latehook.store import MEMORY, Store
 
 
 class Commits:
@@ -11,6 +11,7 @@ class Commits:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._next: asyncio.Future[None] | None = None
+        self._turn: asyncio.Handle
 
     @property
     def is_due(self) -> bool:
@@ -22,12 +23,16 @@ class Commits:
         if self._next is None:
             loop = asyncio.get_running_loop()
             self._next = loop.create_future()
-            loop.call_soon(self._make)
+            self._turn = loop.call_soon(self._make)
         return self._next
 
     async def made(self) -> None:
         """Return when what was written counts. StoreError: none of this turn's writes does."""
-        await asyncio.shield(self.soon())  # shared by many: one that gives up must not cancel it
+        made = self.soon()
+        if self._store.path == MEMORY:  # there it costs next to nothing, and nobody has to wait
+            self._turn.cancel()
+            self._make()
+        await asyncio.shield(made)  # shared by many: one that gives up must not cancel it
 
     def _make(self) -> None:
         made, self._next = self._next, None

@@ -13,6 +13,7 @@ from mitmproxy.connection import Client
 from mitmproxy.net.http import url
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layers, mode_specs
+from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers import modes
@@ -34,9 +35,14 @@ class Guard:
 
     name = "latehook-guard"
 
-    def __init__(self, refusal_to_connect: Callable[[http.HTTPFlow], http.Response]) -> None:
+    def __init__(
+        self,
+        refusal_to_connect: Callable[[http.HTTPFlow], http.Response],
+        settle: Callable[[StartHook, http.HTTPFlow, Exchange], bool],
+    ) -> None:
         self.hosts = Hosts()
         self.refusal_to_connect = refusal_to_connect
+        self._settle = settle
         self._exchanges: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
         self._allowed: set[tuple[str, tuple[str, int]]] = set()
 
@@ -62,6 +68,15 @@ class Guard:
             self._allowed.add((flow.client_conn.id, address))
             return True
         return not exchange.mocked and not self.hosts.closed(*address)
+
+    def settles(self, hook: StartHook, flow: http.HTTPFlow) -> bool:
+        """Whether a hook of a mocked request has been dealt with here and now: nobody else would have heard it."""
+        try:
+            exchange = self.exchange(flow)
+            return exchange.stays and self._settle(hook, flow, exchange)
+        except Exception:  # in a layer, an exception would leave the client without an answer
+            log.exception("latehook: an error of its own")
+            return False
 
     def refusal(self, host: str, port: int, address: str | None = None) -> str | None:
         """Why no webhook may go to this host, or to the address it has led to: it would come back to Latehook."""

@@ -5,6 +5,7 @@ and also behind an upstream proxy, where no hook is asked. So that is where a mo
 through `handle_connect_…`: a mocked one connects to nothing, and has no tunnel through an upstream proxy.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -19,16 +20,13 @@ from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layer import Layer, NextLayer
 from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http._events import RequestData, RequestEndOfMessage
-from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHeadersHook, HttpResponseHook
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 
 from latehook import faults
 from latehook.bodies import KEPT
 from latehook.forms import MultipartReader
 from latehook.model import ResponseFault
-
-RESPONSE_HEADERS = (HttpResponseHeadersHook,)
-RESPONSE = (HttpResponseHeadersHook, HttpResponseHook)
 
 Commands = Generator[Any, Any, Any]
 
@@ -65,15 +63,15 @@ class Upload:
 class Exchange:
     """What is known of one request on its way: `host` and `port` are those it is mocked by.
 
-    `unheard`: the hooks of its response that nobody would hear. `fault` is what becomes of its response on purpose.
+    `answering` is its response in the making; `fault` what becomes of that on purpose.
     """
 
     mocked: bool
     host: str = ""
     port: int = 0
     forward: bool = False
+    answering: "asyncio.Task[http.Response | None] | None" = None
     fault: ResponseFault | None = None
-    unheard: tuple[type[StartHook], ...] = ()
     upload: Upload = field(default_factory=Upload)
 
     @property
@@ -88,6 +86,7 @@ class Policy(Protocol):
     def exchange(self, flow: http.HTTPFlow) -> Exchange: ...
     def refusal_to_connect(self, flow: http.HTTPFlow) -> http.Response: ...
     def lets_out(self, flow: http.HTTPFlow) -> bool: ...
+    def settles(self, hook: StartHook, flow: http.HTTPFlow) -> bool: ...
 
 
 class Stream(HttpStream):
@@ -104,7 +103,7 @@ class Stream(HttpStream):
         return self._exchange.stays
 
     def _handle_event(self, event: events.Event) -> Commands:
-        """As mitmproxy does, without the hooks of a response that nobody would hear: each is a tenth of the cost."""
+        """As mitmproxy does, without the way through all its addons for hooks that only Latehook would hear."""
         steps = super()._handle_event(event)
         reply = None
         while True:
@@ -112,10 +111,8 @@ class Stream(HttpStream):
                 command = steps.send(reply)
             except StopIteration:
                 return
-            reply = None if self._is_unheard(command) else (yield command)
-
-    def _is_unheard(self, command: Any) -> bool:
-        return isinstance(command, StartHook) and isinstance(command, self._exchange.unheard)
+            settled = isinstance(command, StartHook) and self.policy.settles(command, self.flow)
+            reply = None if settled else (yield command)
 
     def check_body_size(self, request: bool) -> Commands:
         if self._stays:

@@ -2,7 +2,6 @@
 
 import hashlib
 import random
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol, overload
@@ -272,7 +271,12 @@ def body_members(roots: frozenset[str], of: str = "request") -> frozenset[str]:
 
 def new_uuid(source: random.Random) -> str:
     """A version 4 UUID out of the given random source."""
-    return str(uuid.UUID(int=source.getrandbits(128), version=4))
+    digits = f"{source.getrandbits(128):032x}"
+    variant = _VARIANT[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+_VARIANT = "89ab"  # RFC 9562 section 4.1: the two highest bits of the 17th digit are 1 0
 
 
 class World(Protocol):

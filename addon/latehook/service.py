@@ -1,6 +1,7 @@
 """PURE, the heart: what the third party would do. Mocks, a request, a moment and the jobs so far in; an answer out."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -323,6 +324,7 @@ def _first_state(url: str | None, wanted: bool) -> tuple[State, str | None]:
     return State.PENDING, None
 
 
+@functools.lru_cache(maxsize=256)  # callers use few, and it is a twentieth of what a webhook's decision costs
 def is_url(text: str) -> bool:
     """Whether a webhook could be sent there."""
     try:
