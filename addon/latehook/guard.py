@@ -63,6 +63,17 @@ class Guard:
             return True
         return not exchange.mocked and not self.hosts.closed(*address)
 
+    def answers(self, head: bytes, context: Context) -> bool:
+        """Whether a request that begins so, and may not end, is for a mocked host."""
+        address, client = context.server.address, context.client
+        port = address[1] if address else 443 if client.tls else 80
+        line, _, headers = head.partition(b"\n")
+        target = re.match(rb"[^ ]+ (?:https?://)?([^/ ]+)", line, re.IGNORECASE)
+        names = [address[0] if address else "", client.sni or "", _host_header(b"\n" + headers) or ""]
+        names += [target[1].decode("latin-1")] if target else []
+        asked = (url.parse_authority(name, check=False) for name in names if name)
+        return any(self.hosts.closed(host, at or port) for host, at in asked)
+
     def refusal(self, host: str, port: int, address: str | None = None) -> str | None:
         """Why no webhook may go to this host, or to the address it has led to: it would come back to Latehook."""
         for name in dict.fromkeys((host, str(address_of(address or host) or host))):
@@ -241,10 +252,16 @@ def _named_in(data: bytes) -> str | None:
     if not re.match(rb"[A-Z]{3,} ", data):
         return ""
     head, end, _ = data.partition(b"\r\n\r\n")
-    found = re.search(rb"\r\nhost:[ \t]*([^\r\n]*)", head + b"\r\n", re.IGNORECASE)
-    if found is None:
+    named = _host_header(head + b"\r\n")
+    if named is None:
         return "" if end else None
-    return url.parse_authority(found[1].decode("latin-1").strip(), check=False)[0]
+    return url.parse_authority(named, check=False)[0]
+
+
+def _host_header(head: bytes) -> str | None:
+    """The Host header of a request's head, as it is written."""
+    found = re.search(rb"\nhost:[ \t]*([^\r\n]*)", head, re.IGNORECASE)
+    return None if found is None else found[1].decode("latin-1").strip()
 
 
 def _is_local(host: str) -> bool:
