@@ -1,6 +1,7 @@
 """PURE: what the body of a request says: bounded decoding, text, JSON."""
 
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from encodings import normalize_encoding
@@ -74,11 +75,11 @@ def read_json(text: str) -> Any:
 def _without_lone_surrogates(value: Any) -> Any:
     """Half a pair is no character: no header, URL, UTF-8 or store can hold it. U+FFFD stands for it, as elsewhere."""
     text = json.dumps(value, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    return value
+    whole = _LONE_SURROGATE.sub("\ufffd", text)
+    return value if whole == text else json.loads(whole)
+
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _no_constant(name: str) -> float:

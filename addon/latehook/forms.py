@@ -10,8 +10,12 @@ from urllib.parse import parse_qsl
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from latehook.bodies import BodyError
 from latehook.model import FilePart, Parts
 from latehook.sandbox import TextView
+
+URLENCODED = 4 * 1024 * 1024
+"""Bytes of a form that is written like a query: a larger one would hold everybody up while it is read."""
 
 FIELD_KEPT = 1024 * 1024
 """Bytes kept of all of a form's fields together; what is beyond is cut off."""
@@ -99,13 +103,15 @@ class MultipartReader:
 
 
 def parse(body: bytes, content_type: str) -> Parts:
-    """The fields and files of a form's body; none where it is no form."""
+    """The fields and files of a form's body; none where it is no form. BodyError where it is too large."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         reader = MultipartReader(content_type)
         reader.feed(body)
         return reader.parts()
     if kind == "application/x-www-form-urlencoded":
+        if len(body) > URLENCODED:
+            raise BodyError(f"the urlencoded form has {len(body):,} bytes, and may have {URLENCODED:,}: use multipart")
         return Parts(tuple(urlencoded(body.decode("utf-8", "replace"))))
     return Parts()
 
