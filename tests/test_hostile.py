@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -18,7 +19,7 @@ import h2.settings
 import pytest
 
 import hostile
-from harness import LIMIT, Proxy, Receiver, curl, free_port, mitmdump, receiver
+from harness import LIMIT, Proxy, Receiver, curl, free_port, mitmdump, raw_server, receiver
 from hostile import Hostile
 
 MB = 1024 * 1024
@@ -261,10 +262,192 @@ def test_ten_thousand_hostile_requests_change_nothing(world: World) -> None:
         for other in others:
             other.result()
 
-    print(world.proxy.memory_peak() // MB, [len(f) for f in answered])
     world.check()
     assert world.proxy.memory_peak() < MEMORY
     statuses = {status for flood in answered for status in flood}
     assert statuses >= {200, 404, 431, 500, 501}
     assert statuses <= {0, 200, 400, 404, 431, 500, 501}
     assert all(sum(map(bool, flood)) > len(flood) * 0.9 for flood in answered)
+
+
+# What has no end
+
+
+def endless(world: World, start: bytes, more: bytes, most: int) -> bytes:
+    """Send more and more behind the start, until the connection ends; what came back. It must end before `most`."""
+    received, sent = b"", 0
+    with closing(world.connect()) as connection:
+        with suppress(ConnectionError):
+            connection.sendall(start)
+            while sent < most:
+                connection.sendall(more)
+                sent += len(more)
+        with suppress(ConnectionError):
+            received = connection.recv(65536)
+    assert sent < most
+    return received
+
+
+ENDLESS = {
+    "request line": (b"GET http://localhost/", b"a" * 65536),
+    "a mocked host's header": (b"POST http://HOST/json HTTP/1.1\r\nhost: HOST\r\nx-a: ", b"a" * 65536),
+    "nobody's headers": (b"GET / HTTP/1.1\r\n", b"x-a: 1\r\n" * 8192),
+    "chunk size": (
+        b"POST http://HOST/json HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: chunked\r\n\r\n1;",
+        b"a" * 65536,
+    ),
+    "trailers": (
+        b"POST http://HOST/json HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: chunked\r\n\r\n0\r\n",
+        b"x-a: 1\r\n" * 8192,
+    ),
+    "requests behind one": (
+        b"GET http://HOST/slow HTTP/1.1\r\nhost: HOST\r\n\r\n",
+        b"GET http://HOST/echo HTTP/1.1\r\nhost: HOST\r\n\r\n" * 1000,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_what_has_no_end_is_ended(what: str, world: World) -> None:
+    start, more = (piece.replace(b"HOST", world.host) for piece in ENDLESS[what])
+    before = world.proxy.memory_peak()
+
+    with ThreadPoolExecutor(8) as pool:  # the kernel's own buffers take some MB of each
+        received = list(pool.map(lambda _: endless(world, start, more, 100 * MB), range(8)))
+
+    assert world.proxy.memory_peak() - before < 100 * MB
+    assert all(answer[:13] in (b"", b"HTTP/1.1 431 ", b"HTTP/1.1 400 ") for answer in received)
+    world.check()
+
+
+@pytest.mark.parametrize("size", [60_000, 70_000])
+@pytest.mark.parametrize("way", ["proxy", "tls", "reverse"])
+def test_a_mocked_host_takes_a_head_of_64_kib(way: str, size: int, world: World) -> None:
+    connect = {"proxy": world.connect, "tls": world.tls, "reverse": lambda: world.connect(world.reverse)}[way]
+    request = Hostile("head", b"GET", b"/echo", [(b"x-b", b"b" * size)])
+
+    with closing(connect()) as connection:
+        connection.sendall(request.over_http1(world.host, way == "proxy"))
+        status, received, _ = read_response(connection, b"GET")
+
+    if size > 65536:
+        assert status == 431
+        assert b"latehook: the head of this request is too large: a mocked host takes 65,536 bytes" in received
+    else:
+        assert status == 200
+
+
+def test_another_host_takes_the_head_that_it_likes(world: World) -> None:
+    heads: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(65536)
+        heads.append(head)
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    with raw_server(serve) as port, closing(world.connect()) as connection:
+        request = Hostile("head", b"GET", b"/", [(b"x-b", b"b" * 500_000)])
+        connection.sendall(request.over_http1(b"localhost:%d" % port, absolute=True))
+        status, _, _ = read_response(connection, b"GET")
+
+    assert status == 200
+    assert b"b" * 500_000 in heads[0]
+
+
+# Clients that go, and HTTP/2
+
+
+def test_clients_that_leave_before_or_in_a_response_harm_nobody(world: World) -> None:
+    request = Hostile("slow", b"GET", b"/slow").over_http1(world.host, absolute=True)
+    staying = world.connect()
+    staying.sendall(request)
+    for number in range(18):
+        connection = world.connect()
+        connection.sendall(request)
+        if number % 3 == 0:  # in the middle of 400 kB
+            connection.recv(1000)
+        if number % 3 == 1:
+            linger = struct.pack("ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)  # a reset instead of an orderly end
+        connection.close()
+
+    with closing(staying):
+        assert read_response(staying, b"GET")[0] == 200
+    world.check()
+
+
+def test_http2_streams_that_are_reset_in_their_bodies_leave_the_others_alone(world: World) -> None:
+    with closing(Http2(world.tls("h2"))) as client:
+        for number in range(500):
+            stream = client.start(Hostile("reset", body=b"x"), world.host, ends=False)
+            if number % 2:
+                client.state.send_data(stream, b'{"n": ')
+            client.state.reset_stream(stream, error_code=number % 15)
+            client.flush()
+        assert client.ask(Hostile("sound", body=b'{"n": 1}'), world.host) == 200
+    world.check()
+
+
+def test_http2_trailers_behind_a_body_are_left_out(world: World) -> None:
+    with closing(Http2(world.tls("h2"))) as client:
+        stream = client.start(Hostile("trailers"), world.host, ends=False)
+        client.state.send_data(stream, b'{"n": 1}')
+        client.state.send_headers(stream, [(b"x-checksum", b"1")], end_stream=True)
+        client.flush()
+        events = []
+        while not any(isinstance(event, h2.events.StreamEnded) for event in events):
+            events += client.receive()
+    assert b'"echo":{"n":1}' in b"".join(event.data for event in events if isinstance(event, h2.events.DataReceived))
+    world.check()
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+
+HTTP2 = {
+    "continuations": frame(1, 0, 1, b"\x82") + frame(9, 0, 1, b"\x00" * 16_000) * 500,
+    "headers that do not unpack": frame(1, 5, 1, b"\xff" * 200),
+    "a bomb of headers": frame(1, 5, 1, b"\x40\x01a\x7f\xa1\x1e" + b"b" * 4000 + b"\xbe" * 12_000),
+    "settings": frame(4, 0, 0, b"") * 20_000,
+    "pings": frame(6, 0, 0, b"12345678") * 20_000,
+    "a window too large": frame(8, 0, 0, b"\x7f\xff\xff\xff") * 2,
+    "data for no stream": frame(0, 0, 7, b"x" * 1000),
+    "frames of no kind": frame(99, 0, 0, b"x") * 1000,
+    "a frame too long": frame(0, 0, 1, b"x" * 100_000),
+    "noise": bytes(range(256)) * 50,
+}
+
+
+@pytest.mark.parametrize("what", HTTP2)
+def test_http2_frames_that_nobody_sends(what: str, world: World) -> None:
+    before = world.proxy.memory_peak()
+    for _ in range(3):
+        with closing(world.tls("h2")) as connection:
+            with suppress(ConnectionError, ssl.SSLError):
+                connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + HTTP2[what])
+                assert not INSIDE.search(connection.recv(65536))
+
+    world.check()
+    assert world.proxy.memory_peak() - before < 50 * MB
+
+
+# What a job keeps
+
+
+def test_one_request_that_cannot_be_kept_gets_an_error_alone(world: World) -> None:
+    sound, large = (Hostile("job", body=b'{"n": %s}' % n) for n in (b"1", b"1" + b"0" * 30))
+
+    def ask(request: Hostile) -> tuple[int, bytes, bool]:
+        with closing(world.connect()) as connection:
+            connection.sendall(request.over_http1(world.host, absolute=True))
+            return read_response(connection, b"POST")
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, [sound, large] * 30))
+
+    assert [status for status, _, _ in answers] == [200, 500] * 30
+    assert b"mocks.yaml:3" in answers[1][1] and b"whole numbers have at most 64 bits" in answers[1][1]
+    world.check()

@@ -204,6 +204,13 @@ class Http1(Http1Server):
     """
 
     policy: Policy
+    _refused = False
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if not self._refused:
+            yield from super()._handle_event(event)
+        elif isinstance(event, events.ConnectionClosed):
+            yield CloseConnection(self.conn)
 
     @property
     def body_reader(self) -> Any:
@@ -242,11 +249,12 @@ class Http1(Http1Server):
         """Answer, unless an answer has begun, and end the connection: where the next request begins is not known."""
         if self.response is None:
             yield SendData(self.conn, make_error_response(status, f"latehook: {problem}"))
-        yield CloseConnection(self.conn)
+        self._refused = True
+        self.buf = ReceiveBuffer()
         if self.request is not None:
             yield ReceiveHttp(RequestProtocolError(self.stream_id, problem, ErrorCode.CLIENT_DISCONNECTED))
-        self.buf = ReceiveBuffer()
-        self.state = self.done
+        if (transport := faults.transport_of(self.context.client)) is not None:
+            transport.close()
 
 
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
