@@ -587,3 +587,29 @@ def test_a_file_that_was_edited_is_another_definition(play: Play, read: Callable
         assert [outgoing.body for _, outgoing in bench.sender.sent] == [b"old", b"new"]
 
     play(act)
+
+
+def test_of_large_unmatched_requests_little_is_kept(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        for size in (1000, 100_000):
+            body = b"x" * size
+            fields = ((b"a", b"b"),)
+            await bench.engine.accept(Request("PUT", "https", "api.slow.example", 443, "/", fields, body, size))
+        small, large = (unmatched.request for unmatched in bench.engine.unmatched)
+        assert (small.body, small.headers) == (b"x" * 1000, ((b"a", b"b"),))
+        assert (large.body, large.headers, large.size, large.target) == (None, (), 100_000, "/")
+
+    play(act)
+
+
+def test_a_job_that_cannot_be_kept_fails_alone(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        answers = await asyncio.gather(*(bench.post(n=n) for n in (1, 10**30, 2)))
+        assert [answered(answer)[0] for answer in answers] == [200, 500, 200]
+        error = answered(answers[1])[1]["error"]
+        assert "mocks.yaml:2" in error and "whole numbers have at most 64 bits" in error
+        assert len(bench.store.jobs()) == 2
+        await asyncio.sleep(3600)
+        assert len(bench.sender.sent) == 2
+
+    play(act, mocks=MOCKS.replace("    response:", "    job: {vars: {n: '{{ request.json.n }}'}}\n    response:", 1))

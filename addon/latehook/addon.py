@@ -268,7 +268,7 @@ def _request(flow: http.HTTPFlow, exchange: Exchange) -> Request:
     return Request(
         method=data.method.decode("latin-1"),
         scheme=data.scheme.decode("latin-1"),
-        host=exchange.host or data.host,
+        host=_host(exchange.host or data.host),
         port=exchange.port or data.port,
         target=data.path.decode("latin-1"),
         headers=data.headers.fields,
@@ -277,6 +277,11 @@ def _request(flow: http.HTTPFlow, exchange: Exchange) -> Request:
         parts=None if upload.reader is None else upload.reader.parts(),
         sha256=None if upload.hash is None else upload.hash.hexdigest(),
     )
+
+
+def _host(name: str) -> str:
+    """A host's name as text: mitmproxy keeps bytes that are none as halves of characters."""
+    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _read_on_the_way(upload: Upload, reads: frozenset[str], request: http.Request) -> None:

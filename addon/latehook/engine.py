@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from latehook import refusals, service
 from latehook.commits import Commits
@@ -16,7 +17,7 @@ from latehook.model import Job, Moment, Request, Response
 from latehook.outbox import Outbox, Revive, Sender
 from latehook.schedule import Clock
 from latehook.service import Answer, Mocks
-from latehook.store import MEMORY, Store, StoreError
+from latehook.store import MEMORY, Store, StoreError, UnkeepableError
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,9 @@ KEEP = 86400.0
 
 UNMATCHED_KEPT = 1000
 """Requests that no mock took, of which the last are kept."""
+
+UNMATCHED_SIZE = 16 * 1024
+"""Bytes of such a request's headers and body up to which these are kept with it."""
 
 
 class Unmatched(Struct, frozen=True):
@@ -132,7 +136,7 @@ class Engine:
             return Answer(refusals.failure(503, "shutting down", request))
         answer = service.answer(self.mocks, request, self._moment(), self)
         if answer.mock is None and answer.response is not None:
-            self.unmatched.append(Unmatched(self.clock.real(), request, answer.response))
+            self.unmatched.append(Unmatched(self.clock.real(), _remembered(request), answer.response))
         if answer.mock is not None and answer.mock.times is not None:
             self._answered[answer.mock.definition] += 1
         if answer.mock is not None and answer.fault is not None:
@@ -140,6 +144,9 @@ class Engine:
             log.info("latehook: %s: the response's fault: %s", answer.mock.name, answer.fault)
         try:
             await self._write(answer)
+        except UnkeepableError as error:
+            where = answer.mock.place if answer.mock is not None else "a mock"
+            return Answer(refusals.failure(500, f"{where}: {error}", request), answer.mock)
         except StoreError as error:
             log.error("latehook: %s", error)
             return Answer(refusals.failure(503, str(error), request), answer.mock)
@@ -175,3 +182,11 @@ class Engine:
     def _moment(self) -> Moment:
         now = self.clock.real()  # once: else a stage of this moment is due a little after it
         return Moment(now, self.clock.at(now), self.random, self.clock.real_at)
+
+
+def _remembered(request: Request) -> Request:
+    """An unmatched request as it is kept: of a large one without headers, body and form."""
+    size = request.size + sum(len(name) + len(value) for name, value in request.headers)
+    if size <= UNMATCHED_SIZE:
+        return replace(request, parts=None)
+    return replace(request, target=request.target[:UNMATCHED_SIZE], headers=(), body=None, parts=None)

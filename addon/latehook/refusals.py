@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from latehook.bodies import encode_json
 from latehook.messages import JSON
-from latehook.model import Request, Response
+from latehook.model import Request, Response, told
 
 NEAREST_SHOWN = 3
 
@@ -35,8 +35,8 @@ class Near(Struct, frozen=True):
 
 def failure(status: int, error: str, request: Request, **details: Any) -> Response:
     """Latehook's own answer where no mock gives one: JSON that says what is wrong and names the request."""
-    asked = {"method": request.method, "url": request.url}
-    body = encode_json({"error": f"latehook: {error}", "request": asked, **details})
+    asked = {"method": told(request.method), "url": told(request.url)}
+    body = encode_json({"error": f"latehook: {told(error)}", "request": asked, **details})
     return Response(status, (("content-type", JSON), ("content-length", str(len(body)))), body)
 
 
@@ -51,7 +51,7 @@ def unmatched(request: Request, mocks: Sequence[Near]) -> Response:
         return -near.step, -difflib.SequenceMatcher(None, near.path, asked).quick_ratio()
 
     nearest = [
-        {"mock": near.mock, "at": near.at, "differs": near.differs}
+        {"mock": near.mock, "at": near.at, "differs": told(near.differs)}
         for near in heapq.nsmallest(NEAREST_SHOWN, mocks, key=unlike)
         if near.step > 0 or furthest == 0
     ]

@@ -5,7 +5,6 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol, overload
-from urllib.parse import parse_qsl
 
 from latehook import bodies, forms
 from latehook.expressions import Names
@@ -62,7 +61,7 @@ class RequestView(View):
 
     @cached_property
     def query(self) -> Mapping[str, str]:
-        return forms.first_of(parse_qsl(self._request.query, keep_blank_values=True))
+        return forms.first_of(forms.urlencoded(self._request.query))
 
     @cached_property
     def headers(self) -> HeadersView:
