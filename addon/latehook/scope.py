@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from latehook import bodies, forms
 from latehook.expressions import Names
 from latehook.model import Job, Moment, Parts, Request, Response, Stage
+from latehook.redaction import Redaction
 from latehook.sandbox import TextView, View
 
 PENDING = "pending"  # a job's status before its first stage
@@ -276,10 +277,12 @@ def new_uuid(source: random.Random) -> str:
 
 
 class World(Protocol):
-    """What there is besides the request: the dials, and the jobs so far."""
+    """What there is besides the request: the dials, what is not to be shown, and the jobs so far."""
 
     @property
     def vars(self) -> Mapping[str, Any]: ...
+
+    redaction: Redaction
 
     def jobs(self) -> Sequence[Job]:
         """All jobs, the newest first."""
