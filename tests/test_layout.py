@@ -113,6 +113,14 @@ def test_a_room_that_needs_no_event_loop_names_none(room: str) -> None:
     assert "asyncio" not in imports_of(room)
 
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_writes_its_log_lines_where_secrets_are_hidden(room: str) -> None:
+    """A filter of a logger does not see what is written to those below it."""
+    for file in files_of(room):
+        made = re.findall(r"^log = .*", file.read_text(), re.MULTILINE)
+        assert set(made) <= {"log = logging.getLogger(logs.LOGGER)"}
+
+
 def test_mock_py_is_only_a_door() -> None:
     statements = ast.parse((ROOT / "addon" / "mock.py").read_text()).body
 

@@ -386,6 +386,24 @@ def test_the_clock_may_run_faster(play: Play) -> None:
     assert [at for at, _, _ in play(act).sent] == [12, 15]
 
 
+def test_a_dial_that_signs_is_hidden_as_it_was_and_as_it_is_set(tmp_path: Path) -> None:
+    file = tmp_path / "mocks.yaml"
+    file.write_text("""
+vars: {signing: first-secret, verdict: harmless}
+mocks:
+  - match: POST api.slow.example/jobs
+    webhook: {to: null, sign: {scheme: github, secret: "{{ vars.signing }}"}}
+""")
+
+    async def act() -> None:
+        bench = Bench(file)
+        await bench.operations.set_vars({"signing": ["second-secret", "a-rotation"]})
+        hidden = bench.operations.hide({"signing": ["first-secret", "second-secret"], "url": "/a-rotation/harmless"})
+        assert hidden == {"signing": ["***", "***"], "url": "/***/harmless"}
+
+    jumping.run(act())
+
+
 def test_dials_are_for_what_comes_after_and_must_be_known(play: Play) -> None:
     async def act(bench: Bench) -> None:
         await bench.post()

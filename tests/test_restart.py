@@ -184,7 +184,7 @@ def test_holds_and_the_clock_are_as_they_were(begin: Start, sut: Receiver, store
 STEER = """
 import asyncio
 from pathlib import Path
-from mitmproxy import ctx
+from mitmproxy import ctx, exceptions
 
 class Steer:
     def running(self):
@@ -195,8 +195,14 @@ class Steer:
         while True:
             if file.exists() and (line := file.read_text()):
                 file.unlink()
-                print("steer:", ctx.master.commands.execute(line), flush=True)
+                print("steer:", self.carried_out(line), flush=True)
             await asyncio.sleep(0.02)
+
+    def carried_out(self, line):
+        try:
+            return ctx.master.commands.execute(line)
+        except exceptions.CommandError as error:
+            return error
 
 addons = [Steer()]
 """

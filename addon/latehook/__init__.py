@@ -6,10 +6,10 @@ addon (mitmproxy's hooks) · guard (what is intercepted) · layers (mitmproxy's 
 faults (toward the client) · flows (who looks) · operations (what a tester may do)
 engine (requests and what they start) · outbox (webhooks on their way out) · commits (one a turn of the loop)
 options (--set) · delivery (attempts) · transport (the HTTP client) · advance (what it waits for)
-schedule (what is due when) · store (SQLite) · reload (hot edits)
+schedule (what is due when) · store (SQLite) · reload (hot edits) · logs (lines without secrets)
 mocksfile (YAML to checked, compiled mocks)
 service (the pure heart) · refusals (where no mock answers) · messages (what is said)
 retries · signing · presets (known providers) · targets (where webhooks may go)
 scope (what expressions see) · forms · expressions · sandbox · limits (of an expression)
-matching · durations · bodies · model (the words)
+matching · durations · bodies · redaction (secrets hidden) · model (the words)
 """

@@ -25,14 +25,16 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
-from latehook import flows, mocksfile, options, refusals, service
+from latehook import flows, logs, mocksfile, options, refusals, service
 from latehook.engine import Engine
 from latehook.forms import MultipartReader
 from latehook.guard import Guard, Shut
 from latehook.layers import Exchange, Upload
 from latehook.messages import JSON
+from latehook.mocksfile.secrets import of_environment
 from latehook.model import LatehookError, Request, Response
 from latehook.operations import Operations
+from latehook.redaction import Redaction
 from latehook.reload import Reload
 from latehook.schedule import Clock
 from latehook.service import Mocks
@@ -40,7 +42,7 @@ from latehook.store import Store
 from latehook.targets import Origin, Targets
 from latehook.transport import Transport
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(logs.LOGGER)
 
 STREAM_FROM = 1024 * 1024
 """Bytes from which another host's message passes through unbuffered; one of unknown length always does."""
@@ -73,7 +75,8 @@ class Door:
 def _end(reason: str) -> NoReturn:
     """End the start. While mitmproxy winds down it still serves for a moment: nothing may leave in it."""
     ctx.master.addons.chain = [Shut(), *ctx.master.addons.chain]
-    sys.exit(f"latehook: {reason}")
+    hidden = Redaction(of_environment(os.environ).values).hide(reason)
+    sys.exit(f"latehook: {hidden}")
 
 
 class Latehook:
@@ -82,13 +85,16 @@ class Latehook:
     name = "latehook"
 
     def __init__(self, beside: Path) -> None:
-        logging.getLogger("latehook").setLevel(logging.INFO)
         self._beside = beside
         self._env = dict(os.environ)
+        self._redaction = Redaction(of_environment(self._env).values)
+        self._hiding = logs.Hiding(self._redaction)
+        log.setLevel(logging.INFO)
+        log.addFilter(self._hiding)
         self._attention = flows.Attention(acts=True, looks=True, lists=True, prints=True)
         self._watching: asyncio.Task[None] | None = None
         self._started = False
-        self.guard = Guard(_not_contacted, self._settle)
+        self.guard = Guard(self._not_contacted, self._settle)
         self._targets = Targets()
         self.engine: Engine
         self.operations: Operations
@@ -106,9 +112,10 @@ class Latehook:
             try:
                 self._configure()
             except LatehookError as error:
+                reason = self._redaction.hide(str(error))
                 if not self._started:
-                    raise
-                raise exceptions.OptionsError(f"latehook: {error}") from None
+                    raise LatehookError(reason) from None
+                raise exceptions.OptionsError(f"latehook: {reason}") from None
         self._look_around()
 
     def running(self) -> None:
@@ -130,6 +137,7 @@ class Latehook:
         owed = await self.engine.close()
         if owed:
             log.warning("latehook: stopped with %d webhook%s still owed", owed, "" if owed == 1 else "s")
+        log.removeFilter(self._hiding)
 
     def _configure(self) -> None:
         given = {name: getattr(ctx.options, name) for name in options.HELP}
@@ -151,8 +159,8 @@ class Latehook:
 
     def _open(self, parsed: options.Options) -> None:
         """Store, clock and source of chance are chosen once, at the start."""
-        store = Store(parsed.store)
-        revive = functools.partial(mocksfile.revive, env=self._env)
+        store = Store(parsed.store, self._redaction)
+        revive = functools.partial(mocksfile.revive, env=self._env, redaction=self._redaction)
         self.engine = Engine(Mocks(), store, Transport(self._refusal, self._route), Clock(), random.Random(), revive)
         self.operations = Operations(self.engine, parsed.speed, parsed.seed)
         self.operations.seed_chance()
@@ -254,12 +262,24 @@ class Latehook:
             answer = await self.engine.accept(request)
         except Exception as error:
             log.exception("latehook: a request could not be answered")
-            return _http(refusals.failure(500, f"an error of its own: {type(error).__name__}", request), request.method)
+            problem = f"an error of its own: {type(error).__name__}"
+            return _http(refusals.failure(500, problem, request, self._redaction), request.method)
         exchange.fault = answer.fault
         if answer.response is None and request.body is None:
             problem = "a forwarded request of this size needs a mock without `when` or `times`"
-            return _http(refusals.failure(502, problem, request), request.method)
+            return _http(refusals.failure(502, problem, request, self._redaction), request.method)
         return None if answer.response is None else _http(answer.response, request.method)
+
+    def _not_contacted(self, flow: http.HTTPFlow) -> http.Response:
+        """What the choke point answers where nothing else has: a hook of ours failed or was never asked."""
+        error = "this request was not answered, and a mocked host is never contacted"
+        try:
+            response = refusals.failure(502, error, _request(flow, Exchange(True)), self._redaction)
+            return _http(response, flow.request.method)
+        except Exception:  # in a layer, an exception would leave the client without an answer
+            log.exception("latehook: an error of its own")
+            body = b'{"error": "latehook: %s"}' % error.encode()
+            return _http(Response(502, (("content-type", JSON),), body), flow.request.method)
 
 
 def _request(flow: http.HTTPFlow, exchange: Exchange) -> Request:
@@ -319,18 +339,6 @@ def _http(response: Response, method: str) -> http.Response:
 
 
 _STATUSES = frozenset(HTTPStatus)
-
-
-def _not_contacted(flow: http.HTTPFlow) -> http.Response:
-    """What the choke point answers where nothing else has: a hook of ours failed or was never asked."""
-    error = "this request was not answered, and a mocked host is never contacted"
-    try:
-        return _http(refusals.failure(502, error, _request(flow, Exchange(True))), flow.request.method)
-    except Exception:  # in a layer, an exception would leave the client without an answer
-        log.exception("latehook: an error of its own")
-        return _http(
-            Response(502, (("content-type", JSON),), b'{"error": "latehook: %s"}' % error.encode()), flow.request.method
-        )
 
 
 def _is_long(message: http.Request | http.Response) -> bool:

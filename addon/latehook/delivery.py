@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from latehook import logs
 from latehook.model import Outcome, Outgoing
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(logs.LOGGER)
 
 STARTS_A_TURN = 8
 """Attempts started in one turn of the loop: between them the requests get their turn."""

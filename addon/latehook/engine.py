@@ -11,15 +11,16 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from latehook import refusals, service
+from latehook import logs, refusals, service
 from latehook.commits import Commits
 from latehook.model import Job, Moment, Request, Response
 from latehook.outbox import Outbox, Revive, Sender
+from latehook.redaction import texts_in
 from latehook.schedule import Clock
 from latehook.service import Answer, Mocks
 from latehook.store import MEMORY, Store, StoreError, UnkeepableError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(logs.LOGGER)
 
 TIDY_EVERY = 1000
 """Jobs between two looks at whether old ones are to be forgotten."""
@@ -51,6 +52,7 @@ class Engine:
         self.random = source
         self.clock = clock
         self.store = store
+        self.redaction = store.redaction  # one for all that is written to be read
         self.commits = Commits(store)
         self.outbox = Outbox(store, self.commits, sender, clock, self._moment, revive)
         self.outbox.world = self
@@ -89,12 +91,14 @@ class Engine:
     def use(self, mocks: Mocks) -> None:
         """Answer requests from now on with these mocks; jobs keep what they started with."""
         self.mocks = mocks
+        self.redaction.add(mocks.secrets)
         self.set_vars(self._set_vars)
 
     def set_vars(self, values: Mapping[str, Any]) -> None:
         """Set dials; those that are not named are as the files have them."""
         self._set_vars = {name: value for name, value in values.items() if name in self.mocks.vars}
         self._vars = {**self.mocks.vars, **self._set_vars}
+        self.redaction.add(texts_in([self._vars[name] for name in self.mocks.secret_dials & self._vars.keys()]))
 
     def resume(self, speed: float) -> int:
         """Go on where the store's last process ended, at this speed. How many webhooks are owed."""
@@ -133,7 +137,7 @@ class Engine:
     async def accept(self, request: Request) -> Answer:
         """What a request gets. Its job is in the store, and its webhooks scheduled, before this returns."""
         if self._closing:
-            return Answer(refusals.failure(503, "shutting down", request))
+            return Answer(refusals.failure(503, "shutting down", request, self.redaction))
         answer = service.answer(self.mocks, request, self._moment(), self)
         if answer.mock is None and answer.response is not None:
             self.unmatched.append(Unmatched(self.clock.real(), _remembered(request), answer.response))
@@ -146,10 +150,10 @@ class Engine:
             await self._write(answer)
         except UnkeepableError as error:
             where = answer.mock.place if answer.mock is not None else "a mock"
-            return Answer(refusals.failure(500, f"{where}: {error}", request), answer.mock)
+            return Answer(refusals.failure(500, f"{where}: {error}", request, self.redaction), answer.mock)
         except StoreError as error:
             log.error("latehook: %s", error)
-            return Answer(refusals.failure(503, str(error), request), answer.mock)
+            return Answer(refusals.failure(503, str(error), request, self.redaction), answer.mock)
         if answer.delay:
             await asyncio.sleep(answer.delay)
         return answer

@@ -9,10 +9,11 @@ from typing import Any
 from mitmproxy import command
 from mitmproxy.master import Master
 
+from latehook import logs
 from latehook.model import LatehookError, Owed
 from latehook.operations import Operations
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(logs.LOGGER)
 
 _ACTING = (
     *("proxyauth", "block_list", "map_local", "map_remote", "modify_body", "modify_headers"),
@@ -131,4 +132,6 @@ class Commands:
 
     def _line(self, owed: Owed) -> str:
         webhook = owed.webhook
-        return f"{webhook.id} {webhook.state} {self._operations().to_go(owed):.1f} s {webhook.to} (job {owed.job.id})"
+        to_go = self._operations().to_go(owed)
+        line = f"{webhook.id} {webhook.state} {to_go:.1f} s {webhook.to} (job {owed.job.id})"
+        return self._operations().hide(line)

@@ -21,12 +21,13 @@ from mitmproxy.proxy.layers.tls import parse_client_hello
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from latehook import layers as ours
+from latehook import logs
 from latehook.faults import transport_of
 from latehook.layers import Exchange
 from latehook.matching import Hosts
 from latehook.targets import address_of
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(logs.LOGGER)
 
 NEVER = "latehook: a mocked host is never contacted"
 

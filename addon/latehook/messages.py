@@ -33,6 +33,8 @@ FORM = "application/x-www-form-urlencoded"
 TEXT = "text/plain; charset=utf-8"
 WITHOUT_BODY = (204, 304)
 METHOD = re.compile(r"[A-Za-z]+")
+SHOWN = 80
+"""Characters of a value that an error shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,11 @@ def map_of(value: Any, place: Place, key: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ExpressionError(place, f"{key} is {encode_json(value).decode()[:80]}, which is not a map")
+        written = encode_json(value).decode()
+        shown = (
+            written if len(written) <= SHOWN else f"{len(written):,} characters of JSON"
+        )  # half a secret is not hidden
+        raise ExpressionError(place, f"{key} is {shown}, which is not a map")
     return value
 
 

@@ -71,6 +71,7 @@ class MocksError(LatehookError):
     def __init__(self, place: Place, problem: str) -> None:
         super().__init__(f"{place}: {problem}")
         self.place = place
+        self.problem = problem
 
 
 class ExpressionError(LatehookError):

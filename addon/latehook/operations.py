@@ -38,6 +38,10 @@ class Operations:
         owed = self._store.webhooks(states=_OWED)
         return [self._as_seen(webhook) for webhook in owed]
 
+    def hide[Plain](self, value: Plain) -> Plain:
+        """Text, or data with texts in it, as it may be shown: without the secrets of environment and mocks files."""
+        return self._engine.redaction.hide(value)
+
     def to_go(self, owed: Owed) -> float:
         """Seconds of Latehook's clock until a webhook is due."""
         return max(owed.webhook.due - self._clock.now(), 0.0)

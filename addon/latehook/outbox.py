@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from latehook import messages
+from latehook import logs, messages
 from latehook.advance import Advance
 from latehook.commits import Commits
 from latehook.delivery import Delivery
@@ -23,7 +23,7 @@ from latehook.scope import World
 from latehook.service import Mock
 from latehook.store import Due, Store, StoreError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(logs.LOGGER)
 
 WRITTEN_AGAIN = 5.0
 """Seconds between two tries to write how attempts ended, while the store cannot write."""

@@ -10,6 +10,7 @@ from msgspec import Struct
 from latehook.bodies import encode_json
 from latehook.messages import JSON
 from latehook.model import Request, Response, told
+from latehook.redaction import Redaction
 
 NEAREST_SHOWN = 3
 
@@ -33,14 +34,14 @@ class Near(Struct, frozen=True):
         return STEPS.index(self.differs.partition(" ")[0])
 
 
-def failure(status: int, error: str, request: Request, **details: Any) -> Response:
+def failure(status: int, error: str, request: Request, redaction: Redaction, **details: Any) -> Response:
     """Latehook's own answer where no mock gives one: JSON that says what is wrong and names the request."""
     asked = {"method": told(request.method), "url": told(request.url)}
-    body = encode_json({"error": f"latehook: {told(error)}", "request": asked, **details})
+    body = encode_json(redaction.hide({"error": f"latehook: {told(error)}", "request": asked, **details}))
     return Response(status, (("content-type", JSON), ("content-length", str(len(body)))), body)
 
 
-def unmatched(request: Request, mocks: Sequence[Near]) -> Response:
+def unmatched(request: Request, mocks: Sequence[Near], redaction: Redaction) -> Response:
     """501: the request, and the mocks that came nearest."""
     furthest = max((near.step for near in mocks), default=0)
     asked = request.path[:LIKENESS_LENGTH]
@@ -55,4 +56,4 @@ def unmatched(request: Request, mocks: Sequence[Near]) -> Response:
         for near in heapq.nsmallest(NEAREST_SHOWN, mocks, key=unlike)
         if near.step > 0 or furthest == 0
     ]
-    return failure(501, "no mock matches this request", request, nearest=nearest)
+    return failure(501, "no mock matches this request", request, redaction, nearest=nearest)

@@ -9,6 +9,7 @@ from typing import Any, Protocol, overload
 from latehook import bodies, forms
 from latehook.expressions import Names
 from latehook.model import Job, Moment, Parts, Request, Response, Stage
+from latehook.redaction import Redaction
 from latehook.sandbox import TextView, View
 
 PENDING = "pending"  # a job's status before its first stage
@@ -279,10 +280,12 @@ _VARIANT = "89ab"  # RFC 9562 section 4.1: the two highest bits of the 17th digi
 
 
 class World(Protocol):
-    """What there is besides the request: the dials, and the jobs so far."""
+    """What there is besides the request: the dials, what is not to be shown, and the jobs so far."""
 
     @property
     def vars(self) -> Mapping[str, Any]: ...
+
+    redaction: Redaction
 
     def jobs(self) -> Sequence[Job]:
         """All jobs, the newest first."""

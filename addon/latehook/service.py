@@ -108,13 +108,21 @@ class Mocks:
     """All mocks in file order, found by host and method.
 
     `vars` are the dials as the files set them; `reads` are the members of `request` that need its body and are read.
+    `secrets` are not to be shown, nor what the `secret_dials` are set to.
     """
 
     def __init__(
-        self, mocks: Iterable[Mock] = (), vars: Mapping[str, Any] | None = None, reads: frozenset[str] = frozenset()
+        self,
+        mocks: Iterable[Mock] = (),
+        vars: Mapping[str, Any] | None = None,
+        reads: frozenset[str] = frozenset(),
+        secrets: frozenset[str] = frozenset(),
+        secret_dials: frozenset[str] = frozenset(),
     ) -> None:
         self.all = tuple(mocks)
         self.reads = reads
+        self.secrets = secrets
+        self.secret_dials = secret_dials
         self.vars = dict(vars or {})
         self.forwards = any(mock.response is None for mock in self.all)
         self._by_host = ByHost((mock.matcher, mock) for mock in self.all)
@@ -145,12 +153,12 @@ def answer(mocks: Mocks, request: Request, moment: Moment, world: World) -> Answ
         except _NoJob as error:
             unknown = str(error)
         except ExpressionError as error:
-            return Answer(refusals.failure(500, str(error), request), mock)
+            return Answer(refusals.failure(500, str(error), request, world.redaction), mock)
         else:
             if found is not None:
                 return found
     if unknown is not None:
-        return Answer(refusals.failure(404, f"there is no job {unknown!r}", request))
+        return Answer(refusals.failure(404, f"there is no job {unknown!r}", request, world.redaction))
     return Answer(_unmatched(mocks, request, moment, world))
 
 
@@ -379,6 +387,7 @@ def _unmatched(mocks: Mocks, request: Request, moment: Moment, world: World) -> 
             )
             for mock in mocks.all
         ],
+        world.redaction,
     )
 
 

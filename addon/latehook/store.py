@@ -1,5 +1,10 @@
-"""Jobs, webhooks and attempts in SQLite; the only SQL. What is written counts from `commit` on."""
+"""Jobs, webhooks and attempts in SQLite; the only SQL. What is written counts from `commit` on.
 
+`value` and `content` are what Latehook goes on with after a restart, secrets and all. `mock`, `url`, `reason`, `error`
+and `body` are there to be read, by whoever opens the file, and hold no secrets.
+"""
+
+import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
@@ -10,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from latehook.model import Content, Job, LatehookError, Outcome, Owed, State, Webhook
+from latehook.redaction import Redaction
 
 MEMORY = ":memory:"
 VERSION = 1
@@ -29,7 +35,7 @@ CREATE TABLE job (
     created_at REAL NOT NULL, ends REAL NOT NULL, value BLOB NOT NULL
 );
 CREATE INDEX job_id ON job (id);
-CREATE INDEX job_idempotency_key ON job (mock, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX job_idempotency_key ON job (idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE TABLE webhook (
     key INTEGER PRIMARY KEY, job INTEGER NOT NULL, id TEXT NOT NULL, stage INTEGER NOT NULL, ordered INTEGER NOT NULL,
     due REAL NOT NULL, url TEXT, state TEXT NOT NULL, reason TEXT,
@@ -47,6 +53,15 @@ _encoder = msgspec.msgpack.Encoder()
 _job = msgspec.msgpack.Decoder(Job).decode
 _webhook = msgspec.msgpack.Decoder(Webhook).decode
 _content = msgspec.msgpack.Decoder(Content).decode
+
+
+class _Target(msgspec.Struct, frozen=True):
+    """Of a webhook only where it goes."""
+
+    to: str
+
+
+_target = msgspec.msgpack.Decoder(_Target).decode
 
 _OWED = (State.PENDING, State.HELD)
 
@@ -95,8 +110,9 @@ class Store:
     With a path it is a file that one process has for itself; what it knows outlives the process.
     """
 
-    def __init__(self, path: str = MEMORY) -> None:
+    def __init__(self, path: str = MEMORY, redaction: Redaction | None = None) -> None:
         self.path = path
+        self.redaction = redaction or Redaction()
         self._spoilt = False
         self._lock: sqlite3.Connection | None = None
         try:
@@ -133,7 +149,9 @@ class Store:
     def add(self, job: Job) -> list[int]:
         """Write a job and its webhooks; the webhooks' keys."""
         sql = "INSERT INTO job (id, mock, idempotency_key, created_at, ends, value) VALUES (?, ?, ?, ?, ?, ?)"
-        row = (job.id, job.mock, job.idempotency_key, job.created_at, _ends(job), _encode(replace(job, webhooks=())))
+        mock = self.redaction.hide(job.mock)
+        idempotency_key = None if job.idempotency_key is None else _digest(job.mock, job.idempotency_key)
+        row = (job.id, mock, idempotency_key, job.created_at, _ends(job), _encode(replace(job, webhooks=())))
         values = list(map(_encode, job.webhooks))  # before anything is written: one of them may have no form
         key = self._write(sql, row)
         return [self._add_webhook(key, *each) for each in zip(job.webhooks, values, strict=True)]
@@ -161,8 +179,8 @@ class Store:
 
     def repeated(self, mock: str, idempotency_key: str) -> Job | None:
         """The job that this mock has started for an idempotency key."""
-        sql = "SELECT key, value FROM job WHERE mock = ? AND idempotency_key = ? ORDER BY key DESC LIMIT 1"
-        return self._one(sql, (mock, idempotency_key))
+        sql = "SELECT key, value FROM job WHERE idempotency_key = ? ORDER BY key DESC LIMIT 1"
+        return self._one(sql, (_digest(mock, idempotency_key),))
 
     def jobs(self) -> Sequence[Job]:
         """All jobs, the newest first."""
@@ -185,13 +203,13 @@ class Store:
 
     def due(self, key: int) -> Due | None:
         """A webhook whose time may have come; None if it is not pending."""
-        sql = "SELECT due, url, job, stage, ordered, attempts FROM webhook WHERE key = ? AND state = ?"
+        sql = "SELECT due, value, job, stage, ordered, attempts FROM webhook WHERE key = ? AND state = ?"
         row = self._db.execute(sql, (key, State.PENDING)).fetchone()
         if row is None:
             return None
-        due, url, job, stage, ordered, attempts = row
+        due, value, job, stage, ordered, attempts = row
         waits = stage > 0 and ordered and attempts == 0
-        return Due(due, url, self._before(job, stage) if waits else None)
+        return Due(due, _target(value).to, self._before(job, stage) if waits else None)
 
     def _before(self, job: int, stage: int) -> int | None:
         """The last webhook of an earlier stage whose first attempt is still to come."""
@@ -249,14 +267,15 @@ class Store:
         """
         encoded = _encode(content)
         sql = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?)"
-        row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, outcome.error, outcome.body)
+        shown = self.redaction.hide([outcome.error, outcome.body])
+        row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, *shown)
         self._write(sql, row)
         sql = """
             UPDATE webhook SET due = ?, attempts = ?, content = ?,
             reason = CASE WHEN state = ? OR ? THEN ? ELSE reason END,
             state = CASE WHEN state = ? OR ? THEN ? ELSE state END WHERE key = ?
         """
-        reason = (outcome.error or f"status {outcome.status}") if state is State.FAILED else None
+        reason = self.redaction.hide(outcome.error or f"status {outcome.status}") if state is State.FAILED else None
         delivered = state is State.DELIVERED
         pending = State.PENDING
         self._write(sql, (due, number, encoded, pending, delivered, reason, pending, delivered, state, key))
@@ -264,7 +283,7 @@ class Store:
     @_guarded
     def set_state(self, key: int, state: State, reason: str | None = None) -> None:
         """Write that a webhook can never be sent, is held, or canceled, and why."""
-        self._write("UPDATE webhook SET state = ?, reason = ? WHERE key = ?", (state, reason, key))
+        self._write("UPDATE webhook SET state = ?, reason = ? WHERE key = ?", (state, self.redaction.hide(reason), key))
 
     @_guarded
     def set_due(self, key: int, due: float, ordered: bool = True) -> None:
@@ -287,7 +306,8 @@ class Store:
             INSERT INTO webhook (job, id, stage, ordered, due, url, state, reason, value)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
-        row = (job, webhook.id, webhook.stage, webhook.ordered, webhook.due, webhook.to, webhook.state, webhook.reason)
+        url, reason = self.redaction.hide([webhook.to, webhook.reason])
+        row = (job, webhook.id, webhook.stage, webhook.ordered, webhook.due, url, webhook.state, reason)
         return self._write(sql, (*row, value))
 
     # What outlives the process besides
@@ -373,6 +393,11 @@ class Store:
     def _begin(self) -> None:
         if not self._db.in_transaction:
             self._db.execute("BEGIN")
+
+
+def _digest(mock: str, idempotency_key: str) -> str:
+    """What a job is found by for an idempotency key, which may be anything: an API key, too."""
+    return hashlib.sha256(f"{mock}\0{idempotency_key}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _ends(job: Job) -> float:
