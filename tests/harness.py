@@ -151,6 +151,48 @@ def mitmdump(
         process.stdout.close()
 
 
+STEER = """
+import asyncio
+from pathlib import Path
+from mitmproxy import ctx
+
+class Steer:
+    def running(self):
+        self.task = asyncio.get_running_loop().create_task(self.follow())
+
+    async def follow(self):
+        file = Path(__file__).with_name("command")
+        while True:
+            if file.exists() and (line := file.read_text()):
+                file.unlink()
+                print("steer:", ctx.master.commands.execute(line), flush=True)
+            await asyncio.sleep(0.02)
+
+addons = [Steer()]
+"""
+"""A script for mitmproxy that carries out what a file `command` beside it says, and prints the result."""
+
+
+class Steered:
+    """A mitmdump that is told mitmproxy's commands; `start` is to start it with the arguments it is given."""
+
+    def __init__(self, folder: Path, start: Callable[..., Proxy]) -> None:
+        (folder / "steer.py").write_text(STEER)
+        self._command = folder / "command"
+        self.proxy = start("-s", str(folder / "steer.py"))
+
+    def command(self, line: str) -> str:
+        """What is said of an operation: what the log has of it behind its name."""
+        name = line.removeprefix("mock.")
+        before = sum(f"latehook: {name}: " in said for said in self.proxy.lines)
+        written = self._command.with_suffix(".new")
+        written.write_text(line)
+        written.rename(self._command)  # else half of it might be read
+        self.proxy.wait_for(f"latehook: {re.escape(name)}: ", count=before + 1)
+        said = [said for said in self.proxy.lines if f"latehook: {name}: " in said]
+        return said[-1].partition(f"latehook: {name}: ")[2]
+
+
 PROXY_VARIABLES = {"http_proxy", "https_proxy", "no_proxy", "all_proxy", "callback_url", "third_party", "delay"}
 
 

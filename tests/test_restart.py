@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Handler, Proxy, Receiver, answer, curl, mitmdump, wait_until
+from harness import STEER, Handler, Proxy, Receiver, answer, curl, mitmdump, wait_until
 
 MOCKS = """
 vars: {verdict: good}
@@ -125,7 +125,7 @@ def test_a_retry_after_a_restart_says_the_same_with_the_next_number(begin: Start
     assert (first.headers["x-attempt"], second.headers["x-attempt"]) == ("1", "2")
 
 
-def test_an_attempt_that_was_cut_is_made_again_with_the_same_number(begin: Start, sut: Receiver) -> None:
+def test_an_attempt_that_was_cut_is_made_again_with_the_same_number_and_content(begin: Start, sut: Receiver) -> None:
     waits = threading.Event()
     sut.behave = lambda handler, number: waits.wait(20)  # type: ignore[assignment]
     proxy = begin("0s")
@@ -137,7 +137,10 @@ def test_an_attempt_that_was_cut_is_made_again_with_the_same_number(begin: Start
 
     begin("0s")
 
-    assert [webhook.headers["x-attempt"] for webhook in sut.wait(2)] == ["1", "1"]
+    first, second = sut.wait(2)
+    assert [first.headers["x-attempt"], second.headers["x-attempt"]] == ["1", "1"]
+    assert first.body == second.body  # though each `uuid()` in it is another
+    assert first.headers["x-webhook"] == second.headers["x-webhook"]
 
 
 def test_a_job_ends_as_it_began_though_its_mock_has_left_the_file(begin: Start, sut: Receiver) -> None:
@@ -179,27 +182,6 @@ def test_holds_and_the_clock_are_as_they_were(begin: Start, sut: Receiver, store
     [webhook] = sut.wait(1)
 
     assert json.loads(webhook.body)["status"] == "first"
-
-
-STEER = """
-import asyncio
-from pathlib import Path
-from mitmproxy import ctx
-
-class Steer:
-    def running(self):
-        self.task = asyncio.get_running_loop().create_task(self.follow())
-
-    async def follow(self):
-        file = Path(__file__).with_name("command")
-        while True:
-            if file.exists() and (line := file.read_text()):
-                file.unlink()
-                print("steer:", ctx.master.commands.execute(line), flush=True)
-            await asyncio.sleep(0.02)
-
-addons = [Steer()]
-"""
 
 
 def test_mitmproxys_commands_are_the_operations(begin: Start, sut: Receiver, tmp_path: Path) -> None:
