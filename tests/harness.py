@@ -267,8 +267,8 @@ class Receiver(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024
 
-    def __init__(self, behave: Behave | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, behave: Behave | None = None, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
         self.behave = behave or answer()
         self.requests: list[Received] = []
         self.connections = 0
@@ -301,8 +301,8 @@ class Receiver(ThreadingHTTPServer):
 
 
 @contextmanager
-def receiver(behave: Behave | None = None, tls: Any = None) -> Iterator[Receiver]:
-    server = Receiver(behave)
+def receiver(behave: Behave | None = None, tls: Any = None, port: int = 0) -> Iterator[Receiver]:
+    server = Receiver(behave, port)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     with serving(server):

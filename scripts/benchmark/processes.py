@@ -149,7 +149,6 @@ async def hanging_receiver() -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     async with await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, backlog=1024) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        server.close_clients()
 
 
 class _Connection(asyncio.Protocol):
