@@ -15,6 +15,7 @@ from jumping import NOON, Wall
 from latehook import mocksfile
 from latehook.engine import TIDY_EVERY, Engine
 from latehook.model import Outcome, Outgoing, Request
+from latehook.outbox import OLD_DEFINITIONS
 from latehook.schedule import Clock
 from latehook.service import Answer, Mock, Mocks
 from latehook.store import MEMORY, Store, StoreError
@@ -613,3 +614,78 @@ def test_a_job_that_cannot_be_kept_fails_alone(play: Play) -> None:
         assert len(bench.sender.sent) == 2
 
     play(act, mocks=MOCKS.replace("    response:", "    job: {vars: {n: '{{ request.json.n }}'}}\n    response:", 1))
+
+
+def test_what_the_store_could_not_be_told_it_is_told_at_the_end(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        await bench.post()
+        bench.store.full = True
+        await asyncio.sleep(5.5)
+        assert (len(bench.sender.sent), bench.store.count_owed()) == (1, 1)
+        bench.store.full = False
+
+        assert await bench.engine.close() == 0
+
+    play(act)
+
+
+def test_an_attempt_that_could_not_be_written_is_not_made_again_and_is_not_lost(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        await bench.post()
+        bench.store.full = True
+        await asyncio.sleep(30)
+        assert [at for at, _ in bench.sender.sent] == [5, 6]
+        bench.store.full = False
+        await asyncio.sleep(3600)
+
+        numbers = bench.store._db.execute("SELECT number, status FROM attempt ORDER BY number").fetchall()
+        assert numbers == [(1, 500), (2, 200)]
+        assert (len(bench.sender.sent), bench.store.count_owed()) == (2, 0)
+
+    play(act, 500, 200)
+
+
+def test_a_webhook_is_not_held_back_by_one_whose_end_could_not_be_written(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        await bench.post()
+        bench.store.full = True
+        await asyncio.sleep(30)
+
+    bench = play(act, mocks=SEVERAL)
+
+    assert said(bench) == [(1, "first"), (2, "second"), (3, "free")]
+
+
+def test_whoever_has_written_in_a_turn_that_another_commits_early_is_told_what_came_of_it(play: Play) -> None:
+    """An operation that fails takes back what was written before it in the same turn: that must not look like done."""
+
+    async def act(bench: Bench) -> None:
+        made = bench.engine.commits.soon()
+        bench.store.remember("vars", {"a": 1})
+        bench.store.full = True
+        with pytest.raises(StoreError), bench.engine.commits.at_once():
+            bench.store.remember("holding", True)
+        bench.store.full = False
+
+        with pytest.raises(StoreError):
+            await made
+        assert bench.store.recall("vars") is None
+
+    play(act)
+
+
+def test_definitions_that_are_in_no_file_any_more_are_kept_compiled_up_to_a_number(
+    play: Play, read: Callable[[str], Mocks]
+) -> None:
+    async def act(bench: Bench) -> None:
+        for number in range(OLD_DEFINITIONS + 20):
+            bench.engine.use(read(MOCKS.replace("by }}", f"by }}}} {number}")))
+            await bench.post()
+        bench.engine.use(read("mocks: [{match: GET other.example/x}]"))
+
+        assert len(bench.engine.outbox._definitions) == OLD_DEFINITIONS
+        await asyncio.sleep(3600)
+        shares = sorted(json.loads(outgoing.body)["share"] for _, outgoing in bench.sender.sent)
+        assert shares == sorted(f"3.0 {number}" for number in range(OLD_DEFINITIONS + 20))
+
+    play(act)

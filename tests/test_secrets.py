@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import Handler, Proxy, Receiver, answer, curl, mitmdump
+from harness import STEER, Handler, Proxy, Receiver, answer, curl, mitmdump
 from test_cli import latehook
-from test_restart import STEER, kill
+from test_restart import kill
 
 ENV = {
     "API_KEY": "k/5ecret+key",

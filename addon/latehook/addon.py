@@ -121,9 +121,9 @@ class Latehook:
     def running(self) -> None:
         try:
             options.check_names(ctx.options.deferred)
+            owed = self.engine.resume(self.operations.speed)
         except LatehookError as error:
             _end(str(error))
-        owed = self.engine.resume(self.operations.speed)
         if owed:
             log.info("latehook: %d webhook%s still owed from before", owed, "" if owed == 1 else "s")
         self._started = True

@@ -28,7 +28,7 @@ class Deliveries(Protocol):
     def destination(self, key: int) -> str | None:
         """Where a due webhook goes, as scheme, host and port; None: it is not to be sent any more."""
 
-    def prepare(self, key: int) -> Outgoing | None:
+    async def prepare(self, key: int) -> Outgoing | None:
         """The next attempt of a webhook, made when its slot is free; None: there is none."""
 
     async def conclude(self, key: int, outcome: Outcome) -> None:
@@ -119,7 +119,7 @@ class Delivery:
         return True
 
     async def _attempt(self, key: int) -> None:
-        outgoing = self._deliveries.prepare(key)
+        outgoing = await self._deliveries.prepare(key)
         if outgoing is not None:
             await self._deliveries.conclude(key, await self._send(outgoing))
 

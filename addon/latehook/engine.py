@@ -18,7 +18,7 @@ from latehook.outbox import Outbox, Revive, Sender
 from latehook.redaction import texts_in
 from latehook.schedule import Clock
 from latehook.service import Answer, Mocks
-from latehook.store import MEMORY, Store, StoreError, UnkeepableError
+from latehook.store import Store, StoreError, UnkeepableError
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -92,6 +92,7 @@ class Engine:
         """Answer requests from now on with these mocks; jobs keep what they started with."""
         self.mocks = mocks
         self.redaction.add(mocks.secrets)
+        self.outbox.keep_definitions({mock.definition for mock in mocks.all})
         self.set_vars(self._set_vars)
 
     def set_vars(self, values: Mapping[str, Any]) -> None:
@@ -106,8 +107,8 @@ class Engine:
             self.clock.segments = [(start, real_start, speed) for start, real_start, speed in segments]
         if speed != self.clock.speed:
             self.clock.run(speed)
-            self.store.remember("clock", self.clock.segments)
-            self.store.commit()
+            with self.commits.at_once():
+                self.store.remember("clock", self.clock.segments)
         self.outbox.holding = bool(self.store.recall("holding"))
         self.set_vars(self.store.recall("vars") or {})
         self.outbox.schedule.fill(self.store.pending())
@@ -117,20 +118,17 @@ class Engine:
         """End: attempts under way get that long. How many webhooks are still owed."""
         self._closing = True
         await self.outbox.close(seconds)
-        with suppress(StoreError):
-            self.store.commit()
+        await self.commits.close()
         owed = self.store.count_owed()
         self.store.close()
         return owed
 
     async def forget(self) -> None:
-        """Jobs and requests, what is under way and what was promised; dials are as the files set them."""
-        await self.outbox.forget()
+        """What the store has just forgotten: requests, what is under way and promised, what dials were set to."""
         self._answered.clear()
         self.unmatched.clear()
         self.set_vars({})
-        self.store.clear()
-        await self.commits.made()
+        await self.outbox.forget()
 
     # Requests
 
@@ -176,12 +174,10 @@ class Engine:
             self._tidy()
 
     def _tidy(self) -> None:
-        """Forget old jobs, and bring the store's log into its file: in a thread, as whoever does it has to wait."""
+        """Forget old jobs."""
         self.commits.soon()
         with suppress(StoreError):
             self.store.prune(self.clock.real() - self.keep, self.clock.now())
-        if self.store.path != MEMORY:
-            asyncio.get_running_loop().run_in_executor(None, self.store.checkpoint)
 
     def _moment(self) -> Moment:
         now = self.clock.real()  # once: else a stage of this moment is due a little after it

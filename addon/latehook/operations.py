@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from latehook.durations import seconds as read_duration
 from latehook.engine import Engine
 from latehook.expressions import nearest
 from latehook.model import Job, LatehookError, Owed, State
+from latehook.store import StoreError
 
 ADVANCE_LIMIT = 10.0
 """Real seconds that an advance takes at most. What has not happened by then, it says."""
@@ -28,6 +30,7 @@ class Operations:
     def __init__(self, engine: Engine, speed: float = 1.0, seed: str | None = None) -> None:
         self._engine = engine
         self._store = engine.store
+        self._commits = engine.commits
         self._clock = engine.clock
         self.speed = speed
         self._seed = seed
@@ -56,26 +59,27 @@ class Operations:
 
     async def hold(self, id: str | None = None) -> None:
         """Nothing starts: of one webhook, or of any. Clock and statuses go on."""
-        if id is None:
-            self._engine.outbox.holding = True
-            self._store.remember("holding", True)
-        else:
+        if id is not None:
             owed = self._in_state(id, State.PENDING, State.HELD)
-            self._store.set_state(owed.key, State.HELD)
-        await self._engine.commits.made()
+            with self._commits.at_once():
+                self._store.set_state(owed.key, State.HELD)
+            return
+        with self._commits.at_once():
+            self._store.remember("holding", True)
+        self._engine.outbox.holding = True
 
     async def release(self, id: str | None = None) -> None:
         """What was held goes out: at its time, or at once where that has passed."""
         held = self._store.webhooks(states=(State.HELD,)) if id is None else [self._in_state(id, *_OWED)]
-        if id is None:
-            self._engine.outbox.holding = False
-            self._store.remember("holding", False)
-        for owed in held:
-            self._store.set_due(owed.key, owed.webhook.due)
-        await self._engine.commits.made()
+        with self._commits.at_once():
+            for owed in held:
+                self._store.set_due(owed.key, owed.webhook.due)
+            if id is None:
+                self._store.remember("holding", False)
         for owed in held:
             self._engine.outbox.schedule.push(owed.webhook.due, owed.key)
         if id is None:
+            self._engine.outbox.holding = False
             self._engine.outbox.let_all_go()
 
     async def fire(self, id: str) -> None:
@@ -88,28 +92,36 @@ class Operations:
             replace(stage, due=min(stage.due, now)) if at <= owed.webhook.stage else stage
             for at, stage in enumerate(owed.job.stages)
         )
-        self._store.update(replace(owed.job, stages=stages))
-        await self._send_now(owed.key, now)
+        with self._commits.at_once():
+            self._store.update(replace(owed.job, stages=stages))
+            self._store.set_due(owed.key, now, ordered=False)
+        self._send_now(owed.key)
 
     async def cancel(self, id: str | None = None) -> None:
         """Webhooks that are not sent any more: one, or all that are owed. An attempt under way ends."""
-        for owed in self._store.webhooks(states=_OWED) if id is None else [self._in_state(id, *_OWED)]:
-            self._store.set_state(owed.key, State.CANCELED, "canceled")
-        await self._engine.commits.made()
+        canceled = self._store.webhooks(states=_OWED) if id is None else [self._in_state(id, *_OWED)]
+        with self._commits.at_once():
+            for owed in canceled:
+                self._store.set_state(owed.key, State.CANCELED, "canceled")
 
     async def resend(self, id: str) -> None:
         """Send an ended webhook again: the same id and content, the next attempt number."""
         owed = self._in_state(id, State.DELIVERED, State.FAILED, State.CANCELED, State.SKIPPED)
         if owed.webhook.to is None:
             raise OperationError(f"webhook {id} cannot be sent: {owed.webhook.reason}")
-        await self._send_now(owed.key, self._clock.now())
+        with self._commits.at_once():
+            self._store.set_due(owed.key, self._clock.now(), ordered=False)
+        self._send_now(owed.key)
 
     async def set_speed(self, speed: float) -> None:
         """How fast the clock runs from now on."""
         if not 0 < speed < float("inf"):
             raise OperationError(f"speed {speed:g}: write a number more than 0, such as 60 for an hour a minute")
-        self._clock.run(speed)
-        await self._clock_has_changed()
+        changed = self._clock.changed(self._clock.now(), speed)
+        with self._commits.at_once():
+            self._store.remember("clock", changed)
+        self._clock.segments = changed
+        self._engine.outbox.schedule.look()
 
     async def set_vars(self, values: Mapping[str, Any]) -> None:
         """Set dials. OperationError for one that no mocks file has."""
@@ -120,15 +132,17 @@ class Operations:
                     f"there is no dial {name!r}{nearest(name, known)}: `vars` of a mocks file names them"
                 )
         changed = {**self._engine.vars, **values}
-        self._store.remember("vars", changed)
-        await self._engine.commits.made()
+        with self._commits.at_once():
+            self._store.remember("vars", changed)
         self._engine.set_vars(changed)
 
     async def reset(self) -> None:
         """As if it had just started: no jobs, no requests, no holds; dials, clock and chance as at the start."""
-        await self._engine.forget()
+        with self._commits.at_once():
+            self._store.clear()
         self._clock.reset(self.speed)
         self.seed_chance()
+        await self._engine.forget()
 
     def seed_chance(self) -> None:
         """Have chance begin as the seed says. What a store's earlier jobs have drawn comes not again."""
@@ -156,6 +170,9 @@ class Operations:
     # Advances
 
     async def _advance_all(self, target: float, limit: float) -> Sequence[Owed]:
+        """Before anything happens the store has the clock as it will be: what is cut is made up for by the restart."""
+        with self._commits.at_once():
+            self._store.remember("clock", self._clock.changed(target, self._clock.speed))
         self._engine.outbox.advance = advance = Advance()
         try:
             async with asyncio.timeout(limit):
@@ -166,7 +183,9 @@ class Operations:
             self._engine.outbox.advance = None
         left = advance.left
         self._clock.jump(target)
-        await self._clock_has_changed()
+        with suppress(StoreError), self._commits.at_once():  # if it cannot: what it has is only a little ahead
+            self._store.remember("clock", self._clock.segments)
+        self._engine.outbox.schedule.look()
         late = [key for due, key in self._store.pending() if due <= target and not self._engine.outbox.holding]
         return [owed for key in dict.fromkeys((*left, *late)) if (owed := self._store.owed(key)) is not None]
 
@@ -189,17 +208,18 @@ class Operations:
         self._engine.outbox.advance = advance = Advance()
         left = seconds
         try:
-            async with asyncio.timeout(limit):
-                while (step := self._to_next(key)) <= left and not self._engine.outbox.holding:
-                    left -= step
-                    await self._shift(key, step)
-                    if not await self._ring(advance):
-                        break
-        except TimeoutError:
-            pass
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limit):
+                    while (step := self._to_next(key)) <= left and not self._engine.outbox.holding:
+                        self._shift(key, step)
+                        left -= step
+                        if not await self._ring(advance):
+                            break
+            self._shift(key, left)
+        except StoreError as error:
+            raise OperationError(f"{error}; {seconds - left:g} s of {seconds:g} s are over for this job") from None
         finally:
             self._engine.outbox.advance = None
-        await self._shift(key, left)
         now = self._clock.now()
         return [owed for owed in self._store.webhooks(key, (State.PENDING,)) if owed.webhook.due <= now]
 
@@ -218,7 +238,7 @@ class Operations:
             await advance.change()
         return happened
 
-    async def _shift(self, key: int, seconds: float) -> None:
+    def _shift(self, key: int, seconds: float) -> None:
         """All times of a job that are to come, nearer by so much."""
         job = self._store.get(key)
         if job is None or seconds == 0:
@@ -228,11 +248,11 @@ class Operations:
         def nearer(due: float) -> float:
             return max(due - seconds, now) if due > now else due
 
-        self._store.update(_with_dues(job, nearer))
         owed = self._store.webhooks(key, _OWED)
-        for webhook in owed:
-            self._store.shift(webhook.key, nearer(webhook.webhook.due))
-        await self._engine.commits.made()
+        with self._commits.at_once():
+            self._store.update(_with_dues(job, nearer))
+            for webhook in owed:
+                self._store.shift(webhook.key, nearer(webhook.webhook.due))
         for webhook in owed:
             self._engine.outbox.schedule.push(nearer(webhook.webhook.due), webhook.key)
 
@@ -254,16 +274,9 @@ class Operations:
             return replace(owed, webhook=replace(owed.webhook, state=State.HELD))
         return owed
 
-    async def _send_now(self, key: int, now: float) -> None:
-        self._store.set_due(key, now, ordered=False)
-        await self._engine.commits.made()
+    def _send_now(self, key: int) -> None:
         self._engine.outbox.fired.add(key)
         self._engine.outbox.enqueue([key])
-
-    async def _clock_has_changed(self) -> None:
-        self._store.remember("clock", self._clock.segments)
-        await self._engine.commits.made()
-        self._engine.outbox.schedule.look()
 
 
 def _with_dues(job: Job, nearer: Any) -> Job:

@@ -1,10 +1,12 @@
 """Jobs, webhooks and attempts in SQLite; the only SQL. What is written counts from `commit` on.
 
+
 `value` and `content` are what Latehook goes on with after a restart, secrets and all. `mock`, `url`, `reason`, `error`
 and `body` are there to be read, by whoever opens the file, and hold no secrets.
 """
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
@@ -26,6 +28,9 @@ KEEP_JOBS = 100_000
 
 PRUNED_AT_ONCE = 5000
 """Jobs forgotten in one go: more would hold the loop."""
+
+CHECKPOINT_WAITS = 0.05
+"""Seconds that a checkpoint waits for a reader. Our own writes wait with it."""
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -88,7 +93,7 @@ class Due:
 
     due: float
     url: str
-    behind: int | None
+    behind: Sequence[int]
 
 
 def _guarded[**P, R](write: "Callable[Concatenate[Store, P], R]") -> "Callable[Concatenate[Store, P], R]":
@@ -120,6 +125,7 @@ class Store:
                 self._lock = _locked(path)
             self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
             self._open()
+            self._last_used = dict.fromkeys(self._definitions(), self.last_key())
         except sqlite3.Error as error:
             raise StoreError(f"mock_store={path}: {_why(error)}") from None
 
@@ -145,6 +151,9 @@ class Store:
         row = self._db.execute("SELECT written FROM definition WHERE hash = ?", (hash,)).fetchone()
         return None if row is None else bytes(row[0])
 
+    def _definitions(self) -> list[str]:
+        return [hash for (hash,) in self._db.execute("SELECT hash FROM definition")]
+
     @_guarded
     def add(self, job: Job) -> list[int]:
         """Write a job and its webhooks; the webhooks' keys."""
@@ -154,7 +163,7 @@ class Store:
         row = (job.id, mock, idempotency_key, job.created_at, _ends(job), _encode(replace(job, webhooks=())))
         values = list(map(_encode, job.webhooks))  # before anything is written: one of them may have no form
         key = self._write(sql, row)
-        return [self._add_webhook(key, *each) for each in zip(job.webhooks, values, strict=True)]
+        return self._add_webhooks(key, job.webhooks, values)
 
     @_guarded
     def change(self, job: Job, kept: int) -> list[int]:
@@ -163,7 +172,7 @@ class Store:
         self._update(job)
         sql = "UPDATE webhook SET state = ?, reason = ? WHERE job = ? AND stage >= ? AND state IN (?, ?)"
         self._write(sql, (State.CANCELED, "its stage was replaced", job.key, kept, *_OWED))
-        return [self._add_webhook(job.key, *each) for each in zip(job.webhooks, values, strict=True)]
+        return self._add_webhooks(job.key, job.webhooks, values)
 
     @_guarded
     def update(self, job: Job) -> None:
@@ -209,13 +218,13 @@ class Store:
             return None
         due, value, job, stage, ordered, attempts = row
         waits = stage > 0 and ordered and attempts == 0
-        return Due(due, _target(value).to, self._before(job, stage) if waits else None)
+        return Due(due, _target(value).to, self._before(job, stage) if waits else ())
 
-    def _before(self, job: int, stage: int) -> int | None:
-        """The last webhook of an earlier stage whose first attempt is still to come."""
-        sql = "SELECT max(key) FROM webhook WHERE job = ? AND stage < ? AND attempts = 0 AND ordered AND state = ?"
-        key: int | None = self._db.execute(sql, (job, stage, State.PENDING)).fetchone()[0]
-        return key
+    def _before(self, job: int, stage: int) -> list[int]:
+        """The webhooks of earlier stages whose first attempt is still to come, the last one first."""
+        sql = "SELECT key FROM webhook WHERE job = ? AND stage < ? AND attempts = 0 AND ordered AND state = ?"
+        rows = self._db.execute(f"{sql} ORDER BY key DESC", (job, stage, State.PENDING))
+        return [key for (key,) in rows]
 
     def owed(self, key: int) -> Owed | None:
         """A pending webhook with its job; None if it is not pending."""
@@ -260,6 +269,11 @@ class Store:
         ]
 
     @_guarded
+    def keep(self, key: int, content: Content) -> None:
+        """Write what a webhook says, before it is said for the first time."""
+        self._write("UPDATE webhook SET content = ? WHERE key = ?", (_encode(content), key))
+
+    @_guarded
     def finish(self, key: int, number: int, outcome: Outcome, state: State, due: float, content: Content) -> None:
         """Write an attempt that ended and what follows: the webhook's state, and its next time if it is pending.
 
@@ -300,6 +314,11 @@ class Store:
         """How many webhooks are still to be delivered."""
         sql = "SELECT count(*) FROM webhook WHERE state IN (?, ?)"
         return int(self._db.execute(sql, _OWED).fetchone()[0])
+
+    def _add_webhooks(self, job: int, webhooks: Sequence[Webhook], values: Sequence[bytes]) -> list[int]:
+        for webhook in webhooks:
+            self._last_used[webhook.definition] = max(job, self._last_used.get(webhook.definition, 0))
+        return [self._add_webhook(job, *each) for each in zip(webhooks, values, strict=True)]
 
     def _add_webhook(self, job: int, webhook: Webhook, value: bytes) -> int:
         sql = """
@@ -350,6 +369,14 @@ class Store:
         self._db.executemany("DELETE FROM attempt WHERE webhook IN (SELECT key FROM webhook WHERE job = ?)", keys)
         self._db.executemany("DELETE FROM webhook WHERE job = ?", keys)
         self._db.executemany("DELETE FROM job WHERE key = ?", keys)
+        self._prune_definitions()
+
+    def _prune_definitions(self) -> None:
+        """Forget those that were last used by a job older than all that are kept."""
+        (oldest,) = self._db.execute("SELECT coalesce(min(key), 1e18) FROM job").fetchone()
+        self._last_used = {hash: job for hash, job in self._last_used.items() if job >= oldest}
+        unused = [(hash,) for hash in self._definitions() if hash not in self._last_used]
+        self._db.executemany("DELETE FROM definition WHERE hash = ?", unused)
 
     def commit(self) -> None:
         """Make all that was written since the last commit count, or none of it: StoreError."""
@@ -365,11 +392,27 @@ class Store:
             self._roll_back()
             raise StoreError(f"the store cannot write: {error}") from error
 
+    @property
+    def lasts(self) -> bool:
+        """Whether what is written outlives the process."""
+        return self.path != MEMORY
+
+    def log_size(self) -> int:
+        """Bytes of what has been committed and is not in the file yet."""
+        try:
+            return os.stat(f"{self.path}-wal").st_size if self.lasts else 0
+        except OSError:
+            return 0
+
     def checkpoint(self) -> None:
-        """Bring what has been committed from the log into the file. Safe in another thread, and best made there."""
-        if self.path != MEMORY:
-            with suppress(sqlite3.Error), closing(sqlite3.connect(self.path)) as other:
-                other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        """Bring the log into the file. Safe in another thread, and best made there.
+
+        Nearly all of it while others go on writing. For the little that they have written meanwhile they have to wait:
+        only then can the log begin anew.
+        """
+        with suppress(sqlite3.Error), closing(sqlite3.connect(self.path, timeout=CHECKPOINT_WAITS)) as other:
+            other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def spoil(self) -> None:
         """None of what was written since the last commit is to count."""
