@@ -16,6 +16,7 @@ from latehook import mocksfile
 from latehook.engine import TIDY_EVERY, Engine
 from latehook.model import Outcome, Outgoing, Request
 from latehook.outbox import OLD_DEFINITIONS
+from latehook.redaction import Redaction
 from latehook.schedule import Clock
 from latehook.service import Answer, Mock, Mocks
 from latehook.store import MEMORY, Store, StoreError
@@ -81,7 +82,7 @@ class CountingStore(Store):
 
 
 def revive(written: bytes) -> Mock:
-    return mocksfile.revive(written, {})
+    return mocksfile.revive(written, {}, Redaction())
 
 
 class Bench:
