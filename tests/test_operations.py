@@ -415,7 +415,7 @@ def test_reset_forgets_everything(play: Play) -> None:
         assert bench.sent == [(30, "a", "processing bad")]
         assert bench.store.count_owed() == 0
         assert (bench.engine.vars, bench.engine.outbox.holding, bench.clock.speed) == ({"verdict": "good"}, False, 1)
-        assert (list(bench.engine.unmatched), list(bench.engine.jobs())) == ([], [])
+        assert (list(reversed(bench.engine.inbox)), list(bench.engine.jobs())) == ([], [])
         assert bench.clock.now() == pytest.approx(bench.clock.real(), abs=0.1)
         bench.sender.takes = 0
         await bench.post("b")

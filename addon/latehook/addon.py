@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 
-from latehook import flows, mocksfile, options, refusals, service
+from latehook import bridge, flows, mocksfile, options, refusals
 from latehook.engine import Engine
 from latehook.forms import MultipartReader
 from latehook.guard import Guard, Shut
@@ -80,6 +80,8 @@ class Latehook:
         self._attention = flows.Attention(acts=True, looks=True, lists=True, prints=True)
         self._watching: asyncio.Task[None] | None = None
         self._started = False
+        self._token: str | None = None
+        self._app: bridge.App | None = None
         self.guard = Guard(_not_contacted)
         self._targets = Targets()
         self.engine: Engine
@@ -137,6 +139,7 @@ class Latehook:
         self.engine.outbox.delivery.workers = parsed.workers
         self.engine.keep = parsed.keep
         self._targets = parsed.targets
+        self._token = parsed.token
         if self._watching is not None:
             self._watching.cancel()
         self._watching = asyncio.get_running_loop().create_task(reload.watch(), name="latehook: watch mocks files")
@@ -146,7 +149,7 @@ class Latehook:
         store = Store(parsed.store)
         revive = functools.partial(mocksfile.revive, env=self._env)
         self.engine = Engine(Mocks(), store, Transport(self._refusal, self._route), Clock(), random.Random(), revive)
-        self.operations = Operations(self.engine, parsed.speed, parsed.seed)
+        self.operations = Operations(self.engine, parsed.speed, parsed.seed, self._env)
         self.operations.seed_chance()
 
     def _use(self, mocks: Mocks) -> None:
@@ -174,8 +177,11 @@ class Latehook:
         if not exchange.mocked:
             flow.request.stream = flow.response is None and _is_long(flow.request)
             return
+        if exchange.sent is not None:
+            exchange.unheard = RESPONSE
+            raise exceptions.AddonHalt
         mocks = self.engine.mocks
-        if mocks.forwards and service.forwards_at_once(mocks, _request(flow, exchange)):
+        if mocks.forwards and self.engine.forwards_at_once(_request(flow, exchange)):
             exchange.forward = flow.request.stream = True
         elif mocks.reads:
             _prepare(exchange.upload, mocks.reads, flow.request)
@@ -185,6 +191,9 @@ class Latehook:
         if not flow.live or flow.response is not None or flow.error is not None:
             return
         exchange = self.guard.exchange(flow)
+        if exchange.sent is not None:
+            flow.response = await bridge.serve(self._control(), flow, exchange)
+            raise exceptions.AddonHalt
         if exchange.stays:
             flow.response = await self._answer(flow, exchange)
             exchange.forward = flow.response is None
@@ -212,10 +221,22 @@ class Latehook:
     def _halt(self, exchange: Exchange, at_end: bool = False) -> None:
         """Where nobody looks, a mocked request's flow stops here; where it is only printed, until it has ended."""
         attention = self._attention
+        if exchange.sent is not None:
+            raise exceptions.AddonHalt
         if exchange.stays and not (attention.acts or attention.looks):
             exchange.unheard = RESPONSE_HEADERS if attention.prints else RESPONSE
             if not (at_end and attention.prints):
                 raise exceptions.AddonHalt
+
+    def _control(self) -> bridge.App:
+        """The control API. It is imported when it is first asked for: the start does not wait for it."""
+        if self._app is None:
+            from latehook.control.access import Access
+            from latehook.control.app import App
+
+            access = Access(lambda: self._token, self.guard.hosts.closed)
+            self._app = App(self.operations, Path(ctx.options.confdir), access)
+        return self._app
 
     async def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
         """The response; None where the request is forwarded."""

@@ -2,13 +2,15 @@
 
 import asyncio
 
+from latehook.changes import Changes
 from latehook.store import Store
 
 
 class Commits:
     """Commits a store's writes at the end of the turn in which they were made."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, changes: Changes) -> None:
+        self.changes = changes
         self._store = store
         self._next: asyncio.Future[None] | None = None
 
@@ -39,3 +41,4 @@ class Commits:
             made.exception()  # it is seen here, where nobody waits
         else:
             made.set_result(None)
+            self.changes.happened()

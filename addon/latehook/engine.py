@@ -3,16 +3,16 @@
 import asyncio
 import logging
 import random
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from msgspec import Struct
-
 from latehook import refusals, service
+from latehook.changes import Changes
 from latehook.commits import Commits
-from latehook.model import Job, Moment, Request, Response
+from latehook.inbox import Inbox, Received
+from latehook.model import Job, Moment, Request
 from latehook.outbox import Outbox, Revive, Sender
 from latehook.schedule import Clock
 from latehook.service import Answer, Mocks
@@ -26,17 +26,6 @@ TIDY_EVERY = 1000
 KEEP = 86400.0
 """Seconds for which ended jobs are kept."""
 
-UNMATCHED_KEPT = 1000
-"""Requests that no mock took, of which the last are kept."""
-
-
-class Unmatched(Struct, frozen=True):
-    """A request that no mock took. `at` is Unix seconds."""
-
-    at: float
-    request: Request
-    response: Response
-
 
 class Engine:
     """Accepts requests, on one event loop. What a tester may do is in operations."""
@@ -47,11 +36,12 @@ class Engine:
         self.random = source
         self.clock = clock
         self.store = store
-        self.commits = Commits(store)
-        self.outbox = Outbox(store, self.commits, sender, clock, self._moment, revive)
+        self.changes = Changes()
+        self.commits = Commits(store, self.changes)
+        self.outbox = Outbox(store, self.commits, sender, clock, self.moment, revive)
         self.outbox.world = self
         self.keep = KEEP
-        self.unmatched: deque[Unmatched] = deque(maxlen=UNMATCHED_KEPT)
+        self.inbox = Inbox()
         self._set_vars: Mapping[str, Any] = {}
         self._answered: defaultdict[str, int] = defaultdict(int)
         self._accepted = 0
@@ -91,6 +81,7 @@ class Engine:
         """Set dials; those that are not named are as the files have them."""
         self._set_vars = {name: value for name, value in values.items() if name in self.mocks.vars}
         self._vars = {**self.mocks.vars, **self._set_vars}
+        self.changes.happened()
 
     def resume(self, speed: float) -> int:
         """Go on where the store's last process ended, at this speed. How many webhooks are owed."""
@@ -119,7 +110,7 @@ class Engine:
         """Jobs and requests, what is under way and what was promised; dials are as the files set them."""
         await self.outbox.forget()
         self._answered.clear()
-        self.unmatched.clear()
+        self.inbox.clear()
         self.set_vars({})
         self.store.clear()
         await self.commits.made()
@@ -130,9 +121,8 @@ class Engine:
         """What a request gets. Its job is in the store, and its webhooks scheduled, before this returns."""
         if self._closing:
             return Answer(refusals.failure(503, "shutting down", request))
-        answer = service.answer(self.mocks, request, self._moment(), self)
-        if answer.mock is None and answer.response is not None:
-            self.unmatched.append(Unmatched(self.clock.real(), request, answer.response))
+        answer = service.answer(self.mocks, request, self.moment(), self)
+        received = self._receive(request, answer)
         if answer.mock is not None and answer.mock.times is not None:
             self._answered[answer.mock.definition] += 1
         if answer.mock is not None and answer.fault is not None:
@@ -142,10 +132,24 @@ class Engine:
             await self._write(answer)
         except StoreError as error:
             log.error("latehook: %s", error)
+            received.status, received.job = 503, None
             return Answer(refusals.failure(503, str(error), request), answer.mock)
         if answer.delay:
             await asyncio.sleep(answer.delay)
         return answer
+
+    def forwards_at_once(self, request: Request) -> bool:
+        """Whether a request's headers alone say that it is forwarded: it is not waited for."""
+        answer = service.forwards_at_once(self.mocks, request)
+        if answer is not None:
+            self._receive(request, answer)
+        return answer is not None
+
+    def _receive(self, request: Request, answer: Answer) -> Received:
+        status = None if answer.response is None else answer.response.status
+        mock = None if answer.mock is None else answer.mock.name
+        self.changes.happened()
+        return self.inbox.add(self.clock.real(), request, status, mock, answer.job, answer.near)
 
     async def _write(self, answer: Answer) -> None:
         """Write what an answer starts or changes, and schedule it. Webhooks before the response have their attempt."""
@@ -172,6 +176,6 @@ class Engine:
         if self.store.path != MEMORY:
             asyncio.get_running_loop().run_in_executor(None, self.store.checkpoint)
 
-    def _moment(self) -> Moment:
+    def moment(self) -> Moment:
         now = self.clock.real()  # once: else a stage of this moment is due a little after it
         return Moment(now, self.clock.at(now), self.random, self.clock.real_at)

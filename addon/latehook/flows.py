@@ -11,6 +11,7 @@ from mitmproxy.master import Master
 
 from latehook.model import LatehookError, Owed
 from latehook.operations import Operations
+from latehook.selection import ALL
 
 log = logging.getLogger(__name__)
 
@@ -83,12 +84,12 @@ class Commands:
     @command.command("mock.hold")
     def hold(self, id: str = "") -> None:
         """Nothing starts: of one webhook, or of any."""
-        self._run(self._operations().hold(id or None), f"hold {id}")
+        self._run(self._operations().hold(id or ALL), f"hold {id}")
 
     @command.command("mock.release")
     def release(self, id: str = "") -> None:
         """What was held goes out."""
-        self._run(self._operations().release(id or None), f"release {id}")
+        self._run(self._operations().release(id or ALL), f"release {id}")
 
     @command.command("mock.fire")
     def fire(self, id: str) -> None:
@@ -98,7 +99,7 @@ class Commands:
     @command.command("mock.cancel")
     def cancel(self, id: str = "") -> None:
         """A webhook, or all that are owed, are not sent any more."""
-        self._run(self._operations().cancel(id or None), f"cancel {id}")
+        self._run(self._operations().cancel(id or ALL), f"cancel {id}")
 
     @command.command("mock.resend")
     def resend(self, id: str) -> None:
@@ -108,22 +109,25 @@ class Commands:
     @command.command("mock.advance")
     def advance(self, duration: str, job: str = "") -> None:
         """All that becomes due in this time happens now: of all jobs, or of one."""
-        self._run(self._operations().advance(duration, job or None), f"advance {duration} {job}")
+        self._run(self._advance(duration, job or None), f"advance {duration} {job}")
 
     @command.command("mock.reset")
     def reset(self) -> None:
         """As if it had just started."""
         self._run(self._operations().reset(), "reset")
 
-    def _run(self, operation: Coroutine[Any, Any, Sequence[Owed] | None], name: str) -> None:
+    async def _advance(self, duration: str, job: str | None) -> str:
+        left = await self._operations().advance(duration, job)
+        return f"; not in time: {', '.join(owed.webhook.id for owed in left)}" if left else ""
+
+    def _run(self, operation: Coroutine[Any, Any, object], name: str) -> None:
         async def run() -> None:
             try:
-                left = await operation
+                result = await operation
             except LatehookError as error:
                 log.warning("latehook: %s: %s", name.strip(), error)
             else:
-                more = f"; not in time: {', '.join(owed.webhook.id for owed in left)}" if left else ""
-                log.info("latehook: %s: done%s", name.strip(), more)
+                log.info("latehook: %s: done%s", name.strip(), result if isinstance(result, str) else "")
 
         task = asyncio.get_running_loop().create_task(run(), name=f"latehook: {name}")
         self._running.add(task)

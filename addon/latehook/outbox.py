@@ -49,6 +49,14 @@ class End(Struct, frozen=True):
     content: Content
 
 
+class UnderWay(Struct, frozen=True):
+    """A webhook whose attempt has started, at `since` (Unix seconds)."""
+
+    owed: Owed
+    content: Content
+    since: float
+
+
 class Outbox:
     """All webhooks that are owed. `holding`: nothing starts but what was `fired`; `advance` is the one under way."""
 
@@ -59,7 +67,7 @@ class Outbox:
         self.schedule = Schedule(clock, self.enqueue)
         self.holding = False
         self.fired: set[int] = set()
-        self.under_way: dict[int, tuple[Owed, Content]] = {}
+        self.under_way: dict[int, UnderWay] = {}
         self.advance: Advance | None = None
         self.faulted: defaultdict[tuple[str, int | None], int] = defaultdict(int)
         self.world: World
@@ -157,7 +165,8 @@ class Outbox:
             log.exception("latehook: a webhook could not be made")
             self._fail(owed, f"{type(error).__name__}: {error}")
             return None
-        self.under_way[key] = owed, content
+        self.under_way[key] = UnderWay(owed, content, self._clock.real())
+        self._commits.changes.happened()
         if self.advance is not None:
             self.advance.under_way(key, (*plan.retry.waits[owed.attempts :], float("inf"))[0])
         if outgoing.fault is not None:
@@ -166,7 +175,7 @@ class Outbox:
         return outgoing
 
     async def conclude(self, key: int, outcome: Outcome) -> None:
-        owed, content = self.under_way[key]
+        owed, content = self.under_way[key].owed, self.under_way[key].content
         number = owed.attempts + 1
         state, wait = after_attempt(self._plan(owed)[1].retry, number, outcome)
         started = None if self.advance is None else self.advance.started(key)
@@ -176,6 +185,7 @@ class Outbox:
         self.fired.discard(key)
         if state is State.PENDING:
             self.schedule.push(due, key)
+        self._commits.changes.happened()
         _report(owed, content, number, outcome, state, wait)
         self._let_go(key)
 
@@ -249,6 +259,7 @@ class Outbox:
             for key, end in ends.items():
                 self._finish(key, end)
             self._store.commit()
+            self._commits.changes.happened()
         except StoreError:
             self._unwritten = {**ends, **self._unwritten}
             if not self._closing:

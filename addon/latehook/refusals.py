@@ -40,8 +40,8 @@ def failure(status: int, error: str, request: Request, **details: Any) -> Respon
     return Response(status, (("content-type", JSON), ("content-length", str(len(body)))), body)
 
 
-def unmatched(request: Request, mocks: Sequence[Near]) -> Response:
-    """501: the request, and the mocks that came nearest."""
+def nearest(request: Request, mocks: Sequence[Near]) -> list[Near]:
+    """Those that came nearest, the best first."""
     furthest = max((near.step for near in mocks), default=0)
     asked = request.path[:LIKENESS_LENGTH]
 
@@ -50,9 +50,10 @@ def unmatched(request: Request, mocks: Sequence[Near]) -> Response:
             return -near.step, 0.0
         return -near.step, -difflib.SequenceMatcher(None, near.path, asked).quick_ratio()
 
-    nearest = [
-        {"mock": near.mock, "at": near.at, "differs": near.differs}
-        for near in heapq.nsmallest(NEAREST_SHOWN, mocks, key=unlike)
-        if near.step > 0 or furthest == 0
-    ]
-    return failure(501, "no mock matches this request", request, nearest=nearest)
+    return [near for near in heapq.nsmallest(NEAREST_SHOWN, mocks, key=unlike) if near.step > 0 or furthest == 0]
+
+
+def unmatched(request: Request, near: Sequence[Near]) -> Response:
+    """501: the request, and the mocks that came nearest."""
+    shown = [{"mock": one.mock, "at": one.at, "differs": one.differs} for one in near]
+    return failure(501, "no mock matches this request", request, nearest=shown)
