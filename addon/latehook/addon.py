@@ -134,7 +134,7 @@ class Latehook:
             raise options.OptionError(
                 f"mock_store={parsed.store}: the store is chosen at the start: start anew with it"
             )
-        reload = Reload(parsed.files, self._env, self._use)
+        reload = Reload(parsed.files, self._env, self.engine.use)
         reload.load()
         self.engine.outbox.delivery.workers = parsed.workers
         self.engine.keep = parsed.keep
@@ -149,12 +149,12 @@ class Latehook:
         store = Store(parsed.store)
         revive = functools.partial(mocksfile.revive, env=self._env)
         self.engine = Engine(Mocks(), store, Transport(self._refusal, self._route), Clock(), random.Random(), revive)
+        self.engine.before_use = self._close_hosts
         self.operations = Operations(self.engine, parsed.speed, parsed.seed, self._env)
         self.operations.seed_chance()
 
-    def _use(self, mocks: Mocks) -> None:
+    def _close_hosts(self, mocks: Mocks) -> None:
         self.guard.hosts.close(mock.matcher for mock in mocks.all)
-        self.engine.use(mocks)
 
     def _refusal(self, host: str, port: int, address: str | None) -> str | None:
         return self.guard.refusal(host, port, address) or self._targets.refusal(host, port, address)

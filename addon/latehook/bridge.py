@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import MutableMapping
+from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -96,6 +97,9 @@ def _origin(client: Client) -> Client:
         else:
             return client
     return client
+
+
+_STATUSES = frozenset(HTTPStatus)
 
 
 def _response(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> http.Response:

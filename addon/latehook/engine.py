@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -46,6 +46,10 @@ class Engine:
         self._answered: defaultdict[str, int] = defaultdict(int)
         self._accepted = 0
         self._closing = False
+        self.before_use: Callable[[Mocks], None] = lambda _: None
+        """Told of mocks before they answer anything."""
+        self._mocks = self.mocks = mocks
+        self._added: tuple[Mocks, ...] = ()
         self.use(mocks)
 
     # What service asks for: its World
@@ -74,7 +78,16 @@ class Engine:
 
     def use(self, mocks: Mocks) -> None:
         """Answer requests from now on with these mocks; jobs keep what they started with."""
-        self.mocks = mocks
+        self._use(mocks, self._added)
+
+    def add(self, mocks: Mocks) -> None:
+        """Put mocks in front of all others, until all is forgotten."""
+        self._use(self._mocks, (mocks, *self._added))
+
+    def _use(self, mocks: Mocks, added: tuple[Mocks, ...]) -> None:
+        together = Mocks.together(*added, mocks)
+        self.before_use(together)
+        self._mocks, self._added, self.mocks = mocks, added, together
         self.set_vars(self._set_vars)
 
     def set_vars(self, values: Mapping[str, Any]) -> None:
@@ -111,7 +124,8 @@ class Engine:
         await self.outbox.forget()
         self._answered.clear()
         self.inbox.clear()
-        self.set_vars({})
+        self._set_vars = {}
+        self._use(self._mocks, ())
         self.store.clear()
         await self.commits.made()
 

@@ -11,10 +11,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from latehook.engine import Engine
+from latehook.expressions import Names
 from latehook.inbox import Received
 from latehook.model import Attempt, Criteria, Job, Owed, State
 from latehook.scope import JobView, RequestView, WebhookView
-from latehook.selection import Kind, Selection, select
+from latehook.selection import WEBHOOKS, Selection, select
 
 SLICE = 100
 """Rows that are read at once; then the loop goes on for a moment."""
@@ -53,9 +54,9 @@ class Lists:
         self._outbox = engine.outbox
         self._env = env
 
-    def select(self, given: Mapping[str, Any], kind: Kind = Kind.WEBHOOKS) -> Selection:
+    def select(self, given: Mapping[str, Any], names: Names = WEBHOOKS) -> Selection:
         """A selection by filters as they are given. SelectionError says what is wrong with one."""
-        return select(given, self._engine.vars, self._env, kind)
+        return select(given, self._engine.vars, self._env, names)
 
     # Lists
 

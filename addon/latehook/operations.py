@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from latehook import mocksfile
 from latehook.advance import Advance
 from latehook.durations import seconds as read_duration
 from latehook.engine import Engine
@@ -56,7 +57,8 @@ class Operations:
     def __init__(
         self, engine: Engine, speed: float = 1.0, seed: str | None = None, env: Mapping[str, str] | None = None
     ) -> None:
-        self.lists = Lists(engine, env or {})
+        self._env = env or {}
+        self.lists = Lists(engine, self._env)
         self.changes = engine.changes
         self.clock = self._clock = engine.clock
         self._engine = engine
@@ -197,11 +199,25 @@ class Operations:
         await self._engine.commits.made()
         self._engine.set_vars(changed)
 
-    async def reset(self) -> None:
-        """As if it had just started: no jobs, no requests, no holds; dials, clock and chance as at the start."""
+    async def add_mocks(self, text: str) -> Mocks:
+        """Put the mocks of a mocks file's text in front of all others, until the next reset. MocksError."""
+        posted = await asyncio.to_thread(mocksfile.load_text, text, self._env, self._engine.mocks.vars)
+        self._engine.add(posted)
+        return posted
+
+    async def reset(self, which: Selection = ALL) -> list[str]:
+        """As if it had just started: no jobs, no requests, no holds; mocks, dials, clock and chance as at the start.
+
+        Of a selection only its jobs are forgotten. The ids of the jobs that there are no more.
+        """
+        if which != ALL:
+            return await self._forget_jobs(which)
+        ids = [job.id async for some in self.lists.job_slices(which) for job in [each.job for each in some]]
         await self._engine.forget()
         self._clock.reset(self.speed)
         self.seed_chance()
+        self.changes.happened()
+        return ids
 
     def seed_chance(self) -> None:
         """Have chance begin as the seed says. What a store's earlier jobs have drawn comes not again."""
@@ -309,6 +325,20 @@ class Operations:
             self._engine.outbox.schedule.push(nearer(webhook.webhook.due), webhook.key)
 
     # Of all of them
+
+    async def _forget_jobs(self, which: Selection) -> list[str]:
+        """Each slice: nothing of it starts any more, what is under way is broken off, then it is forgotten."""
+        ids: list[str] = []
+        async for some in self.lists.job_slices(which):
+            webhooks = [history.owed for each in some for history in each.webhooks]
+            for owed in webhooks:
+                self._store.set_state(owed.key, State.CANCELED, "its job was forgotten")
+            await self._engine.commits.made()
+            await self._engine.outbox.forget_some({owed.key for owed in webhooks})
+            self._store.forget(each.job.key for each in some)
+            await self._engine.commits.made()
+            ids += [each.job.id for each in some]
+        return ids
 
     async def _each(self, which: Which, states: tuple[State, ...], act: Callable[[Owed], Any]) -> list[str]:
         """Do something to the webhook of an id, or to each of those selected that is in one of these states.

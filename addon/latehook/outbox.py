@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -125,6 +125,16 @@ class Outbox:
             collection.clear()
         self.schedule.clear()
         self.holding = False
+
+    async def forget_some(self, keys: Collection[int]) -> None:
+        """The same of these webhooks, which the store has as canceled."""
+        await self.delivery.break_off(keys)
+        for key in keys:
+            self.under_way.pop(key, None)
+            self._unwritten.pop(key, None)
+            self.fired.discard(key)
+            self._let_go(key)
+        self._held_back = [key for key in self._held_back if key not in keys]
 
     # What delivery asks for: its Deliveries
 

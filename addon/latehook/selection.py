@@ -1,7 +1,6 @@
 """PURE: which jobs, webhooks or requests somebody means: the filters of every list, wait and operation on several."""
 
 from collections.abc import Iterable, Mapping
-from enum import Enum
 from typing import Any
 
 from msgspec import Struct
@@ -18,22 +17,19 @@ class SelectionError(LatehookError):
     """A filter that cannot be used: what is wrong, the value, the remedy."""
 
 
-class Kind(Enum):
-    """What is chosen from, with the names that `where` may use there."""
-
-    WEBHOOKS = {**AT_LOAD, **REQUEST, **JOB, **WEBHOOK, "now": None}
-    JOBS = {**AT_LOAD, **REQUEST, **JOB, "now": None}
-    REQUESTS = {**AT_LOAD, **REQUEST, "now": None}
+REQUESTS: Names = {**AT_LOAD, **REQUEST, "now": None}
+JOBS: Names = {**REQUESTS, **JOB}
+WEBHOOKS: Names = {**JOBS, **WEBHOOK}
+"""The names that `where` may use, by what is chosen from."""
 
 
 class Where:
     """An expression that decides. One that fails for some is false for them; `failed` is why, for the last of these."""
 
-    def __init__(self, text: str, kind: Kind, dials: Iterable[str], env: Mapping[str, str]) -> None:
+    def __init__(self, text: str, names: Names, dials: Iterable[str], env: Mapping[str, str]) -> None:
         compiler = Compiler(env)
-        names: Names = {**kind.value, "vars": dict.fromkeys(dials)}
         try:
-            self._condition = compiler.compile(in_braces(text), _PLACE, names)
+            self._condition = compiler.compile(in_braces(text), _PLACE, {**names, "vars": dict.fromkeys(dials)})
         except MocksError as error:
             raise SelectionError(f"where: {str(error).removeprefix(f'{_PLACE}: ')}") from None
         self._constants = compiler.scope()
@@ -56,10 +52,6 @@ class Selection(Struct, frozen=True):
     criteria: Criteria = Criteria()
     where: Where | None = None
 
-    @property
-    def is_all(self) -> bool:
-        return self.criteria == Criteria() and self.where is None
-
     def within(self, *states: State) -> "Selection":
         """The same, of these states only."""
         given = self.criteria.states
@@ -71,7 +63,7 @@ ALL = Selection()
 
 
 def select(
-    given: Mapping[str, Any], dials: Iterable[str], env: Mapping[str, str], kind: Kind = Kind.WEBHOOKS
+    given: Mapping[str, Any], dials: Iterable[str], env: Mapping[str, str], names: Names = WEBHOOKS
 ) -> Selection:
     """A selection by the filters as they are given: name to value. None is as if it were not there."""
     for name in given:
@@ -81,7 +73,7 @@ def select(
     criteria = Criteria(
         job=_text(given, "job"), mock=_text(given, "mock"), event=_text(given, "event"), states=_states(given)
     )
-    return Selection(criteria, None if where is None else Where(str(where), kind, dials, env))
+    return Selection(criteria, None if where is None else Where(str(where), names, dials, env))
 
 
 def _text(given: Mapping[str, Any], name: str) -> str | None:
@@ -102,4 +94,6 @@ def _state(name: str) -> State:
     try:
         return State(name)
     except ValueError:
-        raise SelectionError(f"state {name!r} is not one of {', '.join(State)}{nearest(name, State)}") from None
+        raise SelectionError(
+            f"state {name!r} is not one of {', '.join(State)}{nearest(name, map(str, State))}"
+        ) from None

@@ -100,17 +100,35 @@ class Answer:
 class Mocks:
     """All mocks in file order, found by host and method.
 
-    `vars` are the dials as the files set them; `reads` are the members of `request` that need its body and are read.
+    `vars` are the dials as the files set them; `reads` are the members of `request` that need its body and are read,
+    `later` those of a request that has started a job, read when the job is asked for again.
     """
 
     def __init__(
-        self, mocks: Iterable[Mock] = (), vars: Mapping[str, Any] | None = None, reads: frozenset[str] = frozenset()
+        self,
+        mocks: Iterable[Mock] = (),
+        vars: Mapping[str, Any] | None = None,
+        reads: frozenset[str] = frozenset(),
+        later: frozenset[str] = frozenset(),
     ) -> None:
-        self.all = tuple(mocks)
+        self.all = tuple(dataclasses.replace(mock, keeps=mock.keeps | later) for mock in mocks)
         self.reads = reads
+        self.later = later
         self.vars = dict(vars or {})
         self.forwards = any(mock.response is None for mock in self.all)
         self._by_host = ByHost((mock.matcher, mock) for mock in self.all)
+
+    @classmethod
+    def together(cls, *several: "Mocks") -> "Mocks":
+        """All of several as one, the first in front; its dials win."""
+        if len(several) == 1:
+            return several[0]
+        return cls(
+            (mock for mocks in several for mock in mocks.all),
+            {name: value for mocks in reversed(several) for name, value in mocks.vars.items()},
+            frozenset().union(*(mocks.reads for mocks in several)),
+            frozenset().union(*(mocks.later for mocks in several)),
+        )
 
     def matching(self, request: Request) -> Iterator[tuple[Mock, dict[str, str]]]:
         """The mocks whose match a request fits, in file order, each with what it captures of the path."""

@@ -378,6 +378,15 @@ class Store:
         self._db.executemany("DELETE FROM webhook WHERE job = ?", keys)
         self._db.executemany("DELETE FROM job WHERE key = ?", keys)
 
+    @_guarded
+    def forget(self, jobs: Iterable[int]) -> None:
+        """Forget these jobs, with all that belongs to them."""
+        some = _list(jobs)
+        of_webhooks = "SELECT key FROM webhook WHERE job IN (SELECT value FROM json_each(?))"
+        self._write(f"DELETE FROM attempt WHERE webhook IN ({of_webhooks})", (some,))
+        self._write("DELETE FROM webhook WHERE job IN (SELECT value FROM json_each(?))", (some,))
+        self._write("DELETE FROM job WHERE key IN (SELECT value FROM json_each(?))", (some,))
+
     def commit(self) -> None:
         """Make all that was written since the last commit count, or none of it: StoreError."""
         if self._spoilt:

@@ -1,5 +1,6 @@
 """What leaves the API, each in one way: JSON, a problem, a file."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -23,32 +24,32 @@ class Refusal(Exception):
         self.headers = headers or {}
 
 
-def answer(value: Any) -> Response:
-    """200, with a shape or plain data as JSON."""
-    return _response(value, 200, JSON)
-
-
-def refuse(refusal: Refusal) -> Response:
-    return problem(Problem(title=title(refusal.status), status=refusal.status, detail=str(refusal)), refusal.headers)
-
-
-def problem(problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    """RFC 9457."""
-    return _response(problem, problem.status, PROBLEM, headers)
+def title(status: int) -> str:
+    return HTTPStatus(status).phrase
 
 
 def file(content: bytes | str, media_type: str) -> Response:
     return Response(content, 200, _ALWAYS, media_type)
 
 
-def title(status: int) -> str:
-    return HTTPStatus(status).phrase
+class Answers:
+    """All JSON that leaves. `hide` gives plain data without what is not to be shown."""
 
+    def __init__(self, hide: Callable[[Any], Any]) -> None:
+        self._hide = hide
 
-def _response(value: Any, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(told(value), status, {**_ALWAYS, **(headers or {})}, media_type)
+    def answer(self, value: Any) -> Response:
+        """200, with a shape or plain data."""
+        return self._response(value, 200, JSON)
 
+    def refuse(self, refusal: Refusal) -> Response:
+        shape = Problem(title=title(refusal.status), status=refusal.status, detail=str(refusal))
+        return self.problem(shape, refusal.headers)
 
-def told(value: Any) -> bytes:
-    """A value as people and programs read it. All JSON that leaves passes here: what is secret is to be hidden here."""
-    return msgspec.json.encode(value)
+    def problem(self, problem: Problem, headers: dict[str, str] | None = None) -> Response:
+        """RFC 9457."""
+        return self._response(problem, problem.status, PROBLEM, headers)
+
+    def _response(self, value: Any, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
+        shown = self._hide(msgspec.to_builtins(value))
+        return Response(msgspec.json.encode(shown), status, {**_ALWAYS, **(headers or {})}, media_type)

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,10 +14,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from latehook.control import answers, asking, openapi
+from latehook.control import asking, openapi
 from latehook.control.access import Access
-from latehook.control.answers import Refusal
-from latehook.control.here import Here
+from latehook.control.answers import Answers, Refusal
+from latehook.control.here import Here, version
 from latehook.control.routes import OPERATIONS, PREFIX, Operation
 from latehook.model import LatehookError
 from latehook.operations import NotFound, Operations, WrongState
@@ -28,21 +30,19 @@ class App:
     """All that is below the prefix, for those who may."""
 
     def __init__(self, operations: Operations, confdir: Path, access: Access) -> None:
-        self._here = Here(operations, confdir)
+        self._answers = Answers(lambda value: value)
+        self._here = Here(operations, confdir, self._answers, partial(openapi.document, version()))
         self._access = access
         self._running: set[asyncio.Future[Response]] = set()
         paths = dict.fromkeys(operation.path for operation in OPERATIONS)
         routes = [Route(PREFIX + _pattern(path), self._endpoint(path), methods=_methods(path)) for path in paths]
-        self._app: ASGIApp = Starlette(
-            routes=[Route(PREFIX + "openapi.json", self._openapi), *routes],
-            exception_handlers={HTTPException: self._not_there},
-        )
+        self._app: ASGIApp = Starlette(routes=routes, exception_handlers={HTTPException: self._not_there})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             self._access.check(Request(scope))
         except Refusal as refusal:
-            await answers.refuse(refusal)(scope, receive, send)
+            await self._answers.refuse(refusal)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -64,22 +64,19 @@ class App:
         try:
             asked = await _asked(operation, request)
             answer = await operation.does(self._here, asked, request.path_params.get("id", ""))
-            return answer if isinstance(answer, Response) else answers.answer(answer)
+            return answer if isinstance(answer, Response) else self._answers.answer(answer)
         except Refusal as refusal:
-            return answers.refuse(refusal)
+            return self._answers.refuse(refusal)
         except LatehookError as error:
-            return answers.refuse(Refusal(_status(error), str(error)))
+            return self._answers.refuse(Refusal(_status(error), str(error)))
         except Exception as error:
             log.exception("latehook: an error of its own")
-            return answers.refuse(Refusal(500, f"an error of its own: {type(error).__name__}; the log has more"))
-
-    async def _openapi(self, request: Request) -> Response:
-        return answers.answer(openapi.document(self._here.version))
+            return self._answers.refuse(Refusal(500, f"an error of its own: {type(error).__name__}; the log has more"))
 
     async def _not_there(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         detail = f"there is no {request.method} {request.url.path}: {PREFIX}openapi.json says what there is"
-        return answers.refuse(Refusal(error.status_code, detail, dict(error.headers or {})))
+        return self._answers.refuse(Refusal(error.status_code, detail, dict(error.headers or {})))
 
 
 def _pattern(path: str) -> str:
@@ -91,7 +88,7 @@ def _methods(path: str) -> list[str]:
     return [operation.method for operation in OPERATIONS if operation.path == path]
 
 
-async def _asked(operation: Operation, request: Request) -> asking.Nothing:
+async def _asked(operation: Operation, request: Request) -> Any:
     if not operation.writes:
         return asking.from_query(operation.takes, request.query_params.multi_items())
     asking.check_type(request.headers.get("content-type", ""), operation.media_types)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -11,6 +12,9 @@ from latehook.control.answers import Refusal
 from latehook.durations import seconds
 from latehook.expressions import nearest
 from latehook.selection import FILTERS
+
+YAML = ("application/yaml", "application/x-yaml", "text/yaml", "application/json")
+"""What posted mocks may be. None of these is one that a web page may send without asking."""
 
 LONGEST_WAIT = 600.0
 """Seconds that a wait may last."""
@@ -66,6 +70,25 @@ class StatusAfter(Nothing):
     timeout: str | float = "10s"
 
 
+class ClockChange(Nothing):
+    """One of both: `advance`, for all jobs or for one, and `speed`."""
+
+    advance: str | float | None = None
+    job: Text | None = None
+    speed: float | None = None
+
+
+Vars = dict[str, Any]
+"""Dials by name; those that are not named keep their values."""
+
+
+@dataclass(frozen=True)
+class PostedMocks:
+    """A mocks file's whole text, in YAML or JSON."""
+
+    text: str
+
+
 def filters(asked: Any) -> dict[str, Any]:
     """The filters among parameters, by name."""
     return {name: getattr(asked, name) for name in FILTERS if hasattr(asked, name)}
@@ -103,15 +126,24 @@ def from_query[Asked: Struct](kind: type[Asked], pairs: Iterable[tuple[str, str]
     return _convert(kind, given, strict=False)
 
 
-def from_body[Asked: Struct](kind: type[Asked], body: bytes) -> Asked:
+def from_body(kind: Any, body: bytes) -> Any:
     """The parameters in a JSON body; none where it is empty."""
+    if kind is PostedMocks:
+        return PostedMocks(_text(body))
     try:
         given = msgspec.json.decode(body) if body.strip() else {}
     except (msgspec.DecodeError, RecursionError) as error:
         raise Refusal(400, f"the body is not JSON: {error}") from None
     if not isinstance(given, dict):
         raise Refusal(400, f"the body is {_shown(given)}: send a JSON object")
-    return _convert(kind, given, strict=True)
+    return given if kind is Vars else _convert(kind, given, strict=True)
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise Refusal(400, f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
 
 
 def check_type(content_type: str, wanted: Sequence[str]) -> None:

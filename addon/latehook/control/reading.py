@@ -8,10 +8,10 @@ from starlette.responses import Response
 from latehook import authorities
 from latehook.control import answers, asking, shapes
 from latehook.control.asking import Listed, ListedRequests, Nothing, StatusAfter, Waited
-from latehook.control.here import Here
+from latehook.control.here import Here, version
 from latehook.lists import OWED
 from latehook.model import State
-from latehook.selection import Kind, Selection
+from latehook.selection import JOBS, REQUESTS, Selection
 
 TOLD = 20
 """Of webhooks and of requests: what a wait in vain is told at most."""
@@ -24,12 +24,16 @@ async def page(here: Here, asked: Nothing, id: str) -> Response:
     return answers.file(PAGE.read_bytes(), "text/html")
 
 
+async def openapi(here: Here, asked: Nothing, id: str) -> dict[str, object]:
+    return here.document()
+
+
 async def status(here: Here, asked: StatusAfter, id: str) -> shapes.Status:
     operations = here.operations
     if asked.after is not None:
         await operations.changes.after(asked.after, asking.wait_seconds(asked.timeout))
     return shapes.Status(
-        version=here.version,
+        version=version(),
         ready=True,
         clock=shapes.clock(operations.clock),
         holding=operations.holding,
@@ -42,7 +46,7 @@ async def status(here: Here, asked: StatusAfter, id: str) -> shapes.Status:
 
 
 async def jobs(here: Here, asked: Listed, id: str) -> shapes.Page[shapes.Job]:
-    selection = here.lists.select(asking.filters(asked), Kind.JOBS)
+    selection = here.lists.select(asking.filters(asked), JOBS)
     found = await here.lists.jobs(selection, asked.limit, asking.cursor(asked.after))
     return shapes.Page([shapes.job(job, here.operations.clock) for job in found.items], _next(found.next))
 
@@ -63,7 +67,7 @@ async def webhook(here: Here, asked: Nothing, id: str) -> shapes.Webhook:
 
 
 async def requests(here: Here, asked: ListedRequests, id: str) -> shapes.Page[shapes.Request]:
-    selection = here.lists.select(asking.filters(asked), Kind.REQUESTS)
+    selection = here.lists.select(asking.filters(asked), REQUESTS)
     found = await here.lists.requests(selection, asked.limit, asking.cursor(asked.after), asked.matched)
     return shapes.Page([shapes.request(received) for received in found.items], _next(found.next))
 
@@ -75,7 +79,7 @@ async def wait(here: Here, asked: Waited, id: str) -> shapes.Items[shapes.Webhoo
     found = await here.operations.wait(selection, asked.count, limit)
     if len(found) >= asked.count:
         return shapes.Items(here.webhooks(found))
-    return answers.problem(await _what_did_happen(here, asked, selection, here.webhooks(found)))
+    return here.answers.problem(await _what_did_happen(here, asked, selection, here.webhooks(found)))
 
 
 async def ca(here: Here, asked: Nothing, id: str) -> Response:
@@ -96,7 +100,7 @@ async def _what_did_happen(
     """408: who reads it is to see why."""
     any_state = replace(selection, criteria=replace(selection.criteria, states=None))
     others = here.webhooks((await here.lists.webhooks(any_state, TOLD)).items)
-    everything = here.lists.select({}, Kind.REQUESTS)
+    everything = here.lists.select({}, REQUESTS)
     requests = (await here.lists.requests(everything, TOLD)).items
     unmatched = (await here.lists.requests(everything, TOLD, matched=False)).items
     known = {webhook.id for webhook in found}

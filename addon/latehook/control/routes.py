@@ -4,10 +4,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from latehook.control import reading, shapes
+from latehook.control import asking, reading, shapes, writing
 from latehook.control.answers import JSON
-from latehook.control.asking import Listed, ListedRequests, Nothing, StatusAfter, Waited
+from latehook.control.asking import (
+    ClockChange,
+    Filters,
+    Listed,
+    ListedRequests,
+    Nothing,
+    PostedMocks,
+    StatusAfter,
+    Vars,
+    Waited,
+)
 from latehook.control.here import Here
+from latehook.control.shapes import Job, Mock, Request, Webhook
 
 PREFIX = "/_latehook/"
 HTML = "text/html"
@@ -24,7 +35,7 @@ class Operation:
     path: str
     summary: str
     does: Callable[[Here, Any, str], Awaitable[Any]]
-    takes: type[Nothing]
+    takes: Any
     answers: Any
     also: tuple[int, ...] = ()
     """Statuses of its own, besides those that any may have."""
@@ -36,34 +47,35 @@ class Operation:
         return self.method != "GET"
 
 
+_JOBS, _WEBHOOKS, _REQUESTS = shapes.Page[Job], shapes.Page[Webhook], shapes.Page[Request]
+_ONE = (404, 409)
+
 OPERATIONS = (
     Operation("GET", "", "The page", reading.page, Nothing, HTML),
+    Operation("GET", "status", "What is going on", reading.status, StatusAfter, shapes.Status),
+    Operation("GET", "jobs", "Jobs, the newest first", reading.jobs, Listed, _JOBS),
+    Operation("GET", "jobs/{id}", "The newest job with this id", reading.job, Nothing, Job, (404,)),
+    Operation("GET", "webhooks", "Webhooks, the newest first", reading.webhooks, Listed, _WEBHOOKS),
+    Operation("GET", "webhooks/{id}", "A webhook", reading.webhook, Nothing, Webhook, (404,)),
+    Operation("GET", "requests", "The last requests to mocked hosts", reading.requests, ListedRequests, _REQUESTS),
+    Operation("GET", "wait", "Wait for webhooks", reading.wait, Waited, shapes.Items[Webhook], (408,)),
+    Operation("POST", "webhooks/{id}/fire", "Send it now", writing.fire, Nothing, Webhook, _ONE),
+    Operation("POST", "webhooks/{id}/hold", "It does not start", writing.hold_one, Nothing, Webhook, _ONE),
+    Operation("POST", "webhooks/{id}/release", "It may start", writing.release_one, Nothing, Webhook, _ONE),
+    Operation("POST", "webhooks/{id}/cancel", "It is not sent any more", writing.cancel_one, Nothing, Webhook, _ONE),
+    Operation("POST", "webhooks/{id}/resend", "Send an ended one again", writing.resend_one, Nothing, Webhook, _ONE),
+    Operation("POST", "hold", "Nothing starts, or not those selected", writing.hold, Filters, writing.Ids),
+    Operation("POST", "release", "What was held goes out", writing.release, Filters, writing.Ids),
+    Operation("POST", "cancel", "What is owed is not sent any more", writing.cancel, Filters, writing.Ids),
+    Operation("POST", "resend", "Send ended ones again", writing.resend, Filters, writing.Ids),
+    Operation("POST", "reset", "As at the start, or forget the jobs selected", writing.reset, Filters, writing.Ids),
+    Operation("POST", "clock", "Advance it, or set its speed", writing.clock, ClockChange, shapes.Advanced, (404,)),
+    Operation("GET", "vars", "The dials", reading.vars, Nothing, Vars),
+    Operation("PUT", "vars", "Set dials", writing.set_vars, Vars, Vars),
     Operation(
-        "GET",
-        "status",
-        "What is going on; with `after`, once it is another",
-        reading.status,
-        StatusAfter,
-        shapes.Status,
+        "POST", "mocks", "Put mocks in front", writing.add_mocks, PostedMocks, shapes.Items[Mock], (), asking.YAML
     ),
-    Operation("GET", "jobs", "Jobs, the newest first", reading.jobs, Listed, shapes.Page[shapes.Job]),
-    Operation("GET", "jobs/{id}", "The newest job with this id", reading.job, Nothing, shapes.Job, (404,)),
-    Operation("GET", "webhooks", "Webhooks, the newest first", reading.webhooks, Listed, shapes.Page[shapes.Webhook]),
-    Operation("GET", "webhooks/{id}", "A webhook", reading.webhook, Nothing, shapes.Webhook, (404,)),
-    Operation(
-        "GET",
-        "requests",
-        "The last requests to mocked hosts",
-        reading.requests,
-        ListedRequests,
-        shapes.Page[shapes.Request],
-    ),
-    Operation(
-        "GET", "wait", "Wait for webhooks of a state", reading.wait, Waited, shapes.Items[shapes.Webhook], (408,)
-    ),
-    Operation("GET", "vars", "The dials", reading.vars, Nothing, dict[str, Any]),
     Operation("GET", "ca.pem", "mitmproxy's certificate authority", reading.ca, Nothing, reading.PEM),
-    Operation(
-        "GET", "ca-bundle.pem", "The system's authorities and mitmproxy's", reading.ca_bundle, Nothing, reading.PEM
-    ),
+    Operation("GET", "ca-bundle.pem", "The system's authorities and it", reading.ca_bundle, Nothing, reading.PEM),
+    Operation("GET", "openapi.json", "This API, for machines", reading.openapi, Nothing, Vars),
 )

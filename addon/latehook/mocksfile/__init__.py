@@ -7,7 +7,6 @@ describing (a mock in words)
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +22,28 @@ from latehook.model import MocksError, Place
 from latehook.scope import AT_LOAD
 from latehook.service import Mock, Mocks
 
+POSTED = "posted mocks"
+"""What errors call a text that came without a file."""
+
 
 def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None = None) -> Mocks:
     """The mocks of all files, in order. MocksError for the first thing that is wrong.
 
     A variable that is not in `env` and has no default is an error, or is put into `missing` where that is given.
     """
-    sources = [_read(file) for file in files]
+    return _compiled([_read(file) for file in files], Compiler(env, missing))
+
+
+def load_text(text: str, env: Mapping[str, str], dials: Mapping[str, Any]) -> Mocks:
+    """The mocks of a text, which stand in front of others that have these dials. MocksError."""
+    return _compiled([Source.read(POSTED, text)], Compiler(env), dials)
+
+
+def _compiled(sources: Sequence[Source], compiler: Compiler, others: Mapping[str, Any] | None = None) -> Mocks:
     converted = [entries.convert(source) for source in sources]
-    compiler = Compiler(env, missing)
     dials = _dials(sources, converted, compiler)
-    names: Names = {"vars": dict.fromkeys(dials)}
-    job_vars = _job_vars(converted)
+    names: Names = {"vars": dict.fromkeys((*(others or ()), *dials))}
+    job_vars = None if others is not None else _job_vars(converted)
     compilers = [
         MockCompiler(source, compiler, file.defaults.webhook, entry, at, names, job_vars)
         for source, file in zip(sources, converted, strict=True)
@@ -45,7 +54,7 @@ def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None
     _check_shadows(mocks)
     later = frozenset().union(*(one.later for one in compilers))
     reads = frozenset().union(*(one.reads for one in compilers))
-    return Mocks((replace(mock, keeps=mock.keeps | later) for mock in mocks), dials, reads)
+    return Mocks(mocks, dials, reads, later)
 
 
 def revive(written: bytes, env: Mapping[str, str]) -> Mock:
