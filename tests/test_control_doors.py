@@ -217,14 +217,15 @@ def test_other_machines_need_the_token(confdir: Path, tmp_path: Path) -> None:
 def test_through_the_proxy_another_machine_is_no_more_than_directly(confdir: Path, tmp_path: Path) -> None:
     """Else a CONNECT to the proxy's own loopback address would make anybody this machine."""
     with open_to_others(confdir, tmp_path, "--set", "mock_token=s3cret") as (proxy, others):
+        for host in ("127.0.0.1", "localhost"):
+            assert refused(401, "-x", others, f"http://{host}:{proxy.port}{STATUS}").startswith("a token is needed")
+        by_another_name = f"http://127.0.0.2:{proxy.port}"  # mitmproxy refuses to connect to itself by the usual ones
         for tunnel in ([], ["--proxytunnel"]):
-            for host in ("127.0.0.1", "localhost"):
-                url = f"http://{host}:{proxy.port}{STATUS}"
-                assert refused(401, *tunnel, "-x", others, url).startswith("a token is needed")
-        twice = ["--proxytunnel", "--preproxy", others, "-x", f"http://127.0.0.1:{proxy.port}"]
-        assert "ready" not in curl(*twice, f"http://127.0.0.1:{proxy.port}{STATUS}").stdout
+            assert refused(401, *tunnel, "-x", others, f"{by_another_name}{STATUS}").startswith("a token is needed")
+            assert asked(*tunnel, "-x", proxy.url, f"{by_another_name}{STATUS}")["ready"] is True
+        twice = ["--proxytunnel", "-x", by_another_name, "--preproxy", others]
+        assert refused(401, *twice, f"http://127.0.0.3:{proxy.port}{STATUS}").startswith("a token is needed")
         assert refused(401, "-x", others, f"http://{MOCKED}{STATUS}").startswith("a token is needed")
-        assert asked("--proxytunnel", "-x", proxy.url, f"http://127.0.0.1:{proxy.port}{STATUS}")["ready"] is True
 
 
 def test_without_a_token_other_machines_are_told_of_the_option(confdir: Path, tmp_path: Path) -> None:
