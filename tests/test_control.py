@@ -461,6 +461,7 @@ def test_a_reset_of_some_breaks_off_what_is_under_way(control: Control) -> None:
     assert (again["state"], again["attempts"]) == ("pending", [])
     assert [attempt["number"] for attempt in delivered["attempts"]] == [1]
     assert control.states() == {"a": "delivered", "b": "pending"}
+    assert "an attempt broke" not in control.proxy.output
 
 
 def test_a_reset_forgets_all(control: Control) -> None:
