@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from latehook.model import Content, Job, Outcome, Request, State, Webhook
-from latehook.store import Due, Store, StoreError
+from latehook.store import Due, Store, StoreError, UnkeepableError
 
 HEADERS = ((b"X-Bytes", b"\xff"), (b"a", b"1"), (b"a", b"2"))
 CONTENT = Content("http://app.test/hook?id=1", b'{"id":1}', "application/json")
@@ -159,11 +159,17 @@ def test_a_write_that_fails_takes_all_that_was_not_committed_with_it(store: Stor
     assert store.find("next") is not None
 
 
-def test_of_a_job_that_cannot_be_encoded_nothing_stays(store: Store) -> None:
-    with pytest.raises(StoreError):
+def test_of_a_job_that_cannot_be_encoded_nothing_stays_and_of_others_all(store: Store) -> None:
+    store.add(job("before", webhook()))
+    with pytest.raises(UnkeepableError, match="whole numbers have at most 64 bits"):
         store.add(replace(job("large"), vars={"n": 10**30}))
-    with pytest.raises(StoreError):
+    with pytest.raises(UnkeepableError, match="no half of a character"):
         store.add(job("half", webhook(), replace(webhook("w2"), to="http://\ud800/")))
-    with pytest.raises(StoreError):
-        store.commit()
-    assert store.find("half") is None
+    [key] = store.add(job("after", webhook()))
+    store.commit()
+
+    assert [found.id for found in store.jobs()] == ["after", "before"]
+    assert len(store.webhooks()) == 2
+    with pytest.raises(UnkeepableError):
+        store.finish(key, 1, Outcome(1.0, 2.0, 200), State.DELIVERED, 0.0, Content("http://\ud800/"))
+    assert count(store, "attempt") == 0

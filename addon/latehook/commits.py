@@ -1,9 +1,9 @@
-"""One commit for all that one turn of the loop writes: a commit costs as much for many as for one."""
+"""One commit for all that one turn of the loop writes: in a file, it costs as much for many as for one."""
 
 import asyncio
 
 from latehook.changes import Changes
-from latehook.store import Store
+from latehook.store import MEMORY, Store
 
 
 class Commits:
@@ -13,6 +13,7 @@ class Commits:
         self.changes = changes
         self._store = store
         self._next: asyncio.Future[None] | None = None
+        self._turn: asyncio.Handle
 
     @property
     def is_due(self) -> bool:
@@ -24,12 +25,16 @@ class Commits:
         if self._next is None:
             loop = asyncio.get_running_loop()
             self._next = loop.create_future()
-            loop.call_soon(self._make)
+            self._turn = loop.call_soon(self._make)
         return self._next
 
     async def made(self) -> None:
         """Return when what was written counts. StoreError: none of this turn's writes does."""
-        await asyncio.shield(self.soon())  # shared by many: one that gives up must not cancel it
+        made = self.soon()
+        if self._store.path == MEMORY:  # there it costs next to nothing, and nobody has to wait
+            self._turn.cancel()
+            self._make()
+        await asyncio.shield(made)  # shared by many: one that gives up must not cancel it
 
     def _make(self) -> None:
         made, self._next = self._next, None

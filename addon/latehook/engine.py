@@ -16,7 +16,7 @@ from latehook.model import Job, Moment, Request
 from latehook.outbox import Outbox, Revive, Sender
 from latehook.schedule import Clock
 from latehook.service import Answer, Mocks
-from latehook.store import MEMORY, Store, StoreError
+from latehook.store import MEMORY, Store, StoreError, UnkeepableError
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +144,10 @@ class Engine:
             log.info("latehook: %s: the response's fault: %s", answer.mock.name, answer.fault)
         try:
             await self._write(answer)
+        except UnkeepableError as error:
+            where = answer.mock.place if answer.mock is not None else "a mock"
+            received.status, received.job = 500, None
+            return Answer(refusals.failure(500, f"{where}: {error}", request), answer.mock)
         except StoreError as error:
             log.error("latehook: %s", error)
             received.status, received.job = 503, None

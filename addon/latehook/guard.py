@@ -13,6 +13,7 @@ from mitmproxy.connection import Client
 from mitmproxy.net.http import url
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layers, mode_specs
+from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers import modes
@@ -20,6 +21,7 @@ from mitmproxy.proxy.layers.tls import parse_client_hello
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from latehook import layers as ours
+from latehook.faults import transport_of
 from latehook.layers import CONTROL, Exchange, Sent
 from latehook.matching import Hosts
 from latehook.targets import address_of
@@ -36,9 +38,14 @@ class Guard:
 
     name = "latehook-guard"
 
-    def __init__(self, refusal_to_connect: Callable[[http.HTTPFlow], http.Response]) -> None:
+    def __init__(
+        self,
+        refusal_to_connect: Callable[[http.HTTPFlow], http.Response],
+        settle: Callable[[StartHook, http.HTTPFlow, Exchange], bool],
+    ) -> None:
         self.hosts = Hosts()
         self.refusal_to_connect = refusal_to_connect
+        self._settle = settle
         self._sent: WeakKeyDictionary[http.Request, Sent] = WeakKeyDictionary()
         self._exchanges: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
         self._allowed: set[tuple[str, tuple[str, int]]] = set()
@@ -70,6 +77,26 @@ class Guard:
             return True
         return not exchange.mocked and not self.hosts.closed(*address)
 
+    def settles(self, hook: StartHook, flow: http.HTTPFlow) -> bool:
+        """Whether a hook of a mocked request has been dealt with here and now: nobody else would have heard it."""
+        try:
+            exchange = self.exchange(flow)
+            return exchange.stays and self._settle(hook, flow, exchange)
+        except Exception:  # in a layer, an exception would leave the client without an answer
+            log.exception("latehook: an error of its own")
+            return False
+
+    def answers(self, head: bytes, context: Context) -> bool:
+        """Whether a request that begins so, and may not end, is for a mocked host."""
+        address, client = context.server.address, context.client
+        port = address[1] if address else 443 if client.tls else 80
+        line, _, headers = head.partition(b"\n")
+        target = re.match(rb"[^ ]+ (?:https?://)?([^/ ]+)", line, re.IGNORECASE)
+        names = [address[0] if address else "", client.sni or "", _host_header(b"\n" + headers) or ""]
+        names += [target[1].decode("latin-1")] if target else []
+        asked = (url.parse_authority(name, check=False) for name in names if name)
+        return any(self.hosts.closed(host, at or port) for host, at in asked)
+
     def refusal(self, host: str, port: int, address: str | None = None) -> str | None:
         """Why no webhook may go to this host, or to the address it has led to: it would come back to Latehook."""
         for name in dict.fromkeys((host, str(address_of(address or host) or host))):
@@ -89,6 +116,9 @@ class Guard:
 
     def client_disconnected(self, client: Client) -> None:
         self._allowed = {entry for entry in self._allowed if entry[0] != client.id}
+        # mitmproxy leaves the socket open where its closing is canceled while a hook is waited for (server.py).
+        if (transport := transport_of(client)) is not None:
+            transport.close()
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """A 2xx of ours keeps mitmproxy from connecting upstream before it has seen a request."""
@@ -261,10 +291,16 @@ def _named_in(data: bytes) -> str | None:
     if not re.match(rb"[A-Z]{3,} ", data):
         return ""
     head, end, _ = data.partition(b"\r\n\r\n")
-    found = re.search(rb"\r\nhost:[ \t]*([^\r\n]*)", head + b"\r\n", re.IGNORECASE)
-    if found is None:
+    named = _host_header(head + b"\r\n")
+    if named is None:
         return "" if end else None
-    return url.parse_authority(found[1].decode("latin-1").strip(), check=False)[0]
+    return url.parse_authority(named, check=False)[0]
+
+
+def _host_header(head: bytes) -> str | None:
+    """The Host header of a request's head, as it is written."""
+    found = re.search(rb"\nhost:[ \t]*([^\r\n]*)", head, re.IGNORECASE)
+    return None if found is None else found[1].decode("latin-1").strip()
 
 
 def _is_local(host: str) -> bool:

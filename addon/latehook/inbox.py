@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from latehook.bodies import SMALL
 from latehook.model import Request
 from latehook.refusals import Near
 
 KEPT = 1000
 """Requests of which the last are kept."""
+
+SIZE_KEPT = 16 * 1024
+"""Bytes of a request's headers and body up to which these are kept with it."""
 
 
 class Received(Struct):
@@ -67,7 +69,8 @@ class Inbox:
 
 
 def _light(request: Request) -> Request:
-    """The request without a body that is not small."""
-    if request.body is None or len(request.body) <= SMALL:
-        return request
-    return replace(request, body=None)
+    """A request as it is kept: of a large one without headers, body and form."""
+    size = request.size + sum(len(name) + len(value) for name, value in request.headers)
+    if size <= SIZE_KEPT:
+        return request if request.parts is None else replace(request, parts=None)
+    return replace(request, target=request.target[:SIZE_KEPT], headers=(), body=None, parts=None)

@@ -204,6 +204,8 @@ def _method(plan: WebhookPlan, scope: Mapping[str, Any]) -> str:
 
 def _status(plan: ResponsePlan, scope: Mapping[str, Any]) -> int:
     status = render(plan.status, scope)
+    if type(status) is int and 200 <= status <= 599:
+        return status
     text = to_text(status)
     if not (text.isascii() and text.isdigit() and 200 <= int(text) <= 599):
         raise ExpressionError(plan.place, f"status is {text!r}: it must be a number from 200 to 599")

@@ -52,6 +52,15 @@ class Place(Struct, frozen=True):
         return f"{self.file}:{self.line}: {self.key}" if self.key else f"{self.file}:{self.line}"
 
 
+TOLD = 1000
+"""Characters of a problem that are told: what a client sends may stand in it."""
+
+
+def told(problem: str) -> str:
+    """A problem as it is told: in a response, the log, the store. Of a long one the middle is left out."""
+    return problem if len(problem) <= TOLD else f"{problem[: TOLD - 300]} […] {problem[-300:]}"
+
+
 class LatehookError(Exception):
     """Something the user can mend. Its text is one line: place, what is wrong, the value, the remedy."""
 
@@ -68,7 +77,7 @@ class ExpressionError(LatehookError):
     """An expression that failed for one request or webhook."""
 
     def __init__(self, place: Place, problem: str) -> None:
-        super().__init__(f"{place}: {problem}")
+        super().__init__(f"{place}: {told(problem)}")
 
 
 class Moment(Struct, frozen=True):

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from latehook.bodies import encode_json
 from latehook.messages import JSON
-from latehook.model import Request, Response
+from latehook.model import Request, Response, told
 
 NEAREST_SHOWN = 3
 
@@ -35,8 +36,8 @@ class Near(Struct, frozen=True):
 
 def failure(status: int, error: str, request: Request, **details: Any) -> Response:
     """Latehook's own answer where no mock gives one: JSON that says what is wrong and names the request."""
-    asked = {"method": request.method, "url": request.url}
-    body = encode_json({"error": f"latehook: {error}", "request": asked, **details})
+    asked = {"method": told(request.method), "url": told(request.url)}
+    body = encode_json({"error": f"latehook: {told(error)}", "request": asked, **details})
     return Response(status, (("content-type", JSON), ("content-length", str(len(body)))), body)
 
 
@@ -50,7 +51,8 @@ def nearest(request: Request, mocks: Sequence[Near]) -> list[Near]:
             return -near.step, 0.0
         return -near.step, -difflib.SequenceMatcher(None, near.path, asked).quick_ratio()
 
-    return [near for near in heapq.nsmallest(NEAREST_SHOWN, mocks, key=unlike) if near.step > 0 or furthest == 0]
+    found = [near for near in heapq.nsmallest(NEAREST_SHOWN, mocks, key=unlike) if near.step > 0 or furthest == 0]
+    return [replace(near, differs=told(near.differs)) for near in found]
 
 
 def unmatched(request: Request, near: Sequence[Near]) -> Response:

@@ -2,11 +2,9 @@
 
 import hashlib
 import random
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol, overload
-from urllib.parse import parse_qsl
 
 from latehook import bodies, forms
 from latehook.expressions import Names
@@ -63,7 +61,7 @@ class RequestView(View):
 
     @cached_property
     def query(self) -> Mapping[str, str]:
-        return forms.first_of(parse_qsl(self._request.query, keep_blank_values=True))
+        return forms.first_of(forms.urlencoded(self._request.query))
 
     @cached_property
     def headers(self) -> HeadersView:
@@ -273,7 +271,12 @@ def body_members(roots: frozenset[str], of: str = "request") -> frozenset[str]:
 
 def new_uuid(source: random.Random) -> str:
     """A version 4 UUID out of the given random source."""
-    return str(uuid.UUID(int=source.getrandbits(128), version=4))
+    digits = f"{source.getrandbits(128):032x}"
+    variant = _VARIANT[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+_VARIANT = "89ab"  # RFC 9562 section 4.1: the two highest bits of the 17th digit are 1 0
 
 
 class World(Protocol):

@@ -1,6 +1,7 @@
 """PURE, the heart: what the third party would do. Mocks, a request, a moment and the jobs so far in; an answer out."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +26,19 @@ from latehook.model import (
     Stage,
     State,
     Webhook,
+    told,
 )
 from latehook.sandbox import to_text
 from latehook.scope import JobView, World, new_uuid, reached, scope_of, status_of
+
+NAME = 1000
+"""Characters of a name: a job's id and idempotency key, a status, an event."""
+
+TARGETS = 1000
+"""URLs of one `to`."""
+
+URL = 8000
+"""Characters of one of them (RFC 9110 4.1 has everybody take so many)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,16 +275,27 @@ def _idempotency_key(mock: Mock, scope: Mapping[str, Any]) -> str | None:
     if mock.job is None:
         return None
     key = render(mock.job.idempotency_key, scope)
-    return None if key is None else f"{mock.when_text}:{to_text(key)}"  # two mocks of one name differ in their `when`
+    if key is None:
+        return None
+    name = _name(key, mock.job.place, "job.idempotency_key")
+    return f"{mock.when_text}:{name}"  # two mocks of one name differ in their `when`
 
 
 def _job_id(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> str:
     if mock.job is None or mock.job.id is None:
         return new_uuid(moment.random)
-    id = to_text(render(mock.job.id, scope))
+    id = _name(render(mock.job.id, scope), mock.job.place, "job.id")
     if not id:
         raise ExpressionError(mock.job.place, "job.id is empty: a job is found by it")
     return id
+
+
+def _name(value: Any, place: Place, key: str) -> str:
+    """A value as a name: it is kept, compared and shown everywhere."""
+    name = to_text(value)
+    if len(name) > NAME:
+        raise ExpressionError(place, f"{key} has {len(name):,} characters, and may have {NAME:,}: {name}")
+    return name
 
 
 def _kept(request: Request, members: frozenset[str]) -> Request:
@@ -297,7 +319,7 @@ def _stages(
     for at, plan in enumerate(mock.stages):
         due = max(due, moment.clock + (0.0 if plan.after is None else plan.after.draw(moment.random)))
         status = render(plan.status, scope)
-        stages.append(Stage(due, None if status is None else to_text(status)))
+        stages.append(Stage(due, None if status is None else _name(status, mock.place, f"stages[{at}].status")))
         if plan.webhook is not None:
             so_far = replace(job, stages=tuple(stages))
             then = {**scope, "job": JobView(so_far, moment, len(stages) - 1, scope["job"].request)}
@@ -317,9 +339,9 @@ def _webhooks(
     """The webhooks of a stage: one for each of its `to`."""
     wanted = plan.when is None or bool(render(plan.when, scope))
     event = render(plan.event, scope)
-    to = render(plan.to, scope)
+    event = status_of(stages) if event is None else _name(event, plan.place, "webhook.event")
     webhooks = []
-    for target in to if isinstance(to, list) else [to]:
+    for target in _targets(plan, scope):
         url = to_text(target).strip() or None
         state, reason = _first_state(url, wanted)
         webhooks.append(
@@ -329,8 +351,8 @@ def _webhooks(
                 definition=mock.definition,
                 plan=at,
                 due=stages[-1].due,
-                to=url,
-                event=status_of(stages) if event is None else to_text(event),
+                to=url if url is None else url[:URL],
+                event=event,
                 state=state,
                 reason=reason,
                 ordered=plan.ordered,
@@ -340,16 +362,28 @@ def _webhooks(
     return webhooks
 
 
+def _targets(plan: WebhookPlan, scope: Mapping[str, Any]) -> Sequence[Any]:
+    to = render(plan.to, scope)
+    if not isinstance(to, list):
+        return [to]
+    if len(to) > TARGETS:
+        raise ExpressionError(plan.place, f"`to` is a list of {len(to):,} URLs, and may have {TARGETS:,}")
+    return to
+
+
 def _first_state(url: str | None, wanted: bool) -> tuple[State, str | None]:
     if not wanted:
         return State.SKIPPED, "its `when` is false"
     if url is None:
         return State.SKIPPED, "its `to` is null"
+    if len(url) > URL:
+        return State.FAILED, f"its `to` has {len(url):,} characters, and a URL may have {URL:,}: {url[:100]}…"
     if not is_url(url):
-        return State.FAILED, f"its `to` is {url!r}, which is not a URL (http://host[:port]/path)"
+        return State.FAILED, told(f"its `to` is {url!r}, which is not a URL (http://host[:port]/path)")
     return State.PENDING, None
 
 
+@functools.lru_cache(maxsize=256)  # callers use few, and it is a twentieth of what a webhook's decision costs
 def is_url(text: str) -> bool:
     """Whether a webhook could be sent there."""
     try:

@@ -43,7 +43,7 @@ CREATE TABLE attempt (
 ) WITHOUT ROWID;
 """
 
-_encode = msgspec.msgpack.Encoder().encode
+_encoder = msgspec.msgpack.Encoder()
 _job = msgspec.msgpack.Decoder(Job).decode
 _webhook = msgspec.msgpack.Decoder(Webhook).decode
 _content = msgspec.msgpack.Decoder(Content).decode
@@ -62,6 +62,18 @@ _OWED = (State.PENDING, State.HELD)
 
 class StoreError(LatehookError):
     """The store cannot be opened, or could not write: nothing that was to be written with it counts."""
+
+
+class UnkeepableError(StoreError):
+    """What is to be written has no form in the store. Nothing of it was written: what others write counts."""
+
+
+def _encode(value: Any) -> bytes:
+    try:
+        return _encoder.encode(value)
+    except (ValueError, OverflowError, TypeError) as error:
+        reason = f"{error}: whole numbers have at most 64 bits, texts no half of a character"
+        raise UnkeepableError(f"this cannot be kept: {reason}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +144,18 @@ class Store:
         """Write a job and its webhooks; the webhooks' keys."""
         sql = "INSERT INTO job (id, mock, idempotency_key, created_at, ends, value) VALUES (?, ?, ?, ?, ?, ?)"
         row = (job.id, job.mock, job.idempotency_key, job.created_at, _ends(job), _encode(replace(job, webhooks=())))
+        values = list(map(_encode, job.webhooks))  # before anything is written: one of them may have no form
         key = self._write(sql, row)
-        return [self._add_webhook(key, webhook) for webhook in job.webhooks]
+        return [self._add_webhook(key, *each) for each in zip(job.webhooks, values, strict=True)]
 
     @_guarded
     def change(self, job: Job, kept: int) -> list[int]:
         """Write a job whose stages from number `kept` on are others: their webhooks instead of those still owed."""
+        values = list(map(_encode, job.webhooks))
         self._update(job)
         sql = "UPDATE webhook SET state = ?, reason = ? WHERE job = ? AND stage >= ? AND state IN (?, ?)"
         self._write(sql, (State.CANCELED, "its stage was replaced", job.key, kept, *_OWED))
-        return [self._add_webhook(job.key, webhook) for webhook in job.webhooks]
+        return [self._add_webhook(job.key, *each) for each in zip(job.webhooks, values, strict=True)]
 
     @_guarded
     def update(self, job: Job) -> None:
@@ -284,6 +298,7 @@ class Store:
 
         A webhook that was held or canceled meanwhile stays so, unless it was delivered after all.
         """
+        encoded = _encode(content)
         sql = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?)"
         row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, outcome.error, outcome.body)
         self._write(sql, row)
@@ -295,7 +310,7 @@ class Store:
         reason = (outcome.error or f"status {outcome.status}") if state is State.FAILED else None
         delivered = state is State.DELIVERED
         pending = State.PENDING
-        self._write(sql, (due, number, _encode(content), pending, delivered, reason, pending, delivered, state, key))
+        self._write(sql, (due, number, encoded, pending, delivered, reason, pending, delivered, state, key))
 
     @_guarded
     def set_state(self, key: int, state: State, reason: str | None = None) -> None:
@@ -329,13 +344,13 @@ class Store:
         sql = "SELECT count(*) FROM webhook WHERE state IN (?, ?)"
         return int(self._db.execute(sql, _OWED).fetchone()[0])
 
-    def _add_webhook(self, job: int, webhook: Webhook) -> int:
+    def _add_webhook(self, job: int, webhook: Webhook, value: bytes) -> int:
         sql = """
             INSERT INTO webhook (job, id, stage, ordered, due, url, state, reason, value)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
         row = (job, webhook.id, webhook.stage, webhook.ordered, webhook.due, webhook.to, webhook.state, webhook.reason)
-        return self._write(sql, (*row, _encode(webhook)))
+        return self._write(sql, (*row, value))
 
     # What outlives the process besides
 
