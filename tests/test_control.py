@@ -576,6 +576,27 @@ def test_posted_mocks_that_cannot_be_used_are_refused_in_words(control: Control,
     assert len(control.get("status")["mocks"]) == 4
 
 
+def test_posted_mocks_may_be_those_of_a_file(control: Control, tmp_path: Path) -> None:
+    (tmp_path / "answer.txt").write_text("beside")
+    file, yaml = str(tmp_path / "more.yaml"), {"content-type": "application/yaml"}
+    mock = "mocks: [{match: GET beside.example/, response: {file: answer.txt}}]"
+    got = control.http.post("mocks", params={"file": file}, content=mock, headers=yaml)
+    wrong = control.problem(400, "POST", "mocks", params={"file": file}, content="mocks: 1", headers=yaml)
+
+    assert got.json()["items"][0]["place"] == f"{file}:1"
+    assert control.through.get("http://beside.example/").text == "beside"
+    assert wrong.startswith(f"{file}:1: mocks: 1 does not fit here")
+
+
+@pytest.mark.parametrize("operation", ["hold", "release", "cancel", "resend", "reset"])
+def test_filters_in_the_query_of_an_operation_do_not_mean_all(control: Control, operation: str) -> None:
+    control.order("a")
+    detail = control.problem(400, "POST", f"{operation}?job=a", json={})
+
+    assert detail == "a POST takes nothing from the query 'job=a': send it as JSON"
+    assert control.states() == {"a": "pending"}
+
+
 # Files
 
 

@@ -199,9 +199,9 @@ class Operations:
         await self._engine.commits.made()
         self._engine.set_vars(changed)
 
-    async def add_mocks(self, text: str) -> Mocks:
+    async def add_mocks(self, text: str, file: str | None = None) -> Mocks:
         """Put the mocks of a mocks file's text in front of all others, until the next reset. MocksError."""
-        posted = await asyncio.to_thread(mocksfile.load_text, text, self._env, self._engine.mocks.vars)
+        posted = await asyncio.to_thread(mocksfile.load_text, text, file, self._env, self._engine.mocks.vars)
         self._engine.add(posted)
         return posted
 

@@ -89,10 +89,16 @@ def _methods(path: str) -> list[str]:
 
 
 async def _asked(operation: Operation, request: Request) -> Any:
+    if operation.writes and operation.query is asking.Nothing and request.url.query:
+        raise Refusal(400, f"a {request.method} takes nothing from the query {request.url.query!r}: send it as JSON")
+    query = asking.from_query(operation.query, request.query_params.multi_items())
     if not operation.writes:
-        return asking.from_query(operation.takes, request.query_params.multi_items())
+        return query
     asking.check_type(request.headers.get("content-type", ""), operation.media_types)
-    return asking.from_body(operation.takes, await request.body())
+    body = await request.body()
+    if isinstance(query, asking.MocksFile):
+        return asking.mocks_from_body(body, query)
+    return asking.from_body(operation.takes, body)
 
 
 def _status(error: LatehookError) -> int:

@@ -82,11 +82,18 @@ Vars = dict[str, Any]
 """Dials by name; those that are not named keep their values."""
 
 
+class MocksFile(Nothing):
+    """The file that a text is from: errors name it, and the files it names are looked for beside it."""
+
+    file: str | None = None
+
+
 @dataclass(frozen=True)
 class PostedMocks:
     """A mocks file's whole text, in YAML or JSON."""
 
     text: str
+    file: str | None
 
 
 def filters(asked: Any) -> dict[str, Any]:
@@ -128,8 +135,6 @@ def from_query[Asked: Struct](kind: type[Asked], pairs: Iterable[tuple[str, str]
 
 def from_body(kind: Any, body: bytes) -> Any:
     """The parameters in a JSON body; none where it is empty."""
-    if kind is PostedMocks:
-        return PostedMocks(_text(body))
     try:
         given = msgspec.json.decode(body) if body.strip() else {}
     except (msgspec.DecodeError, RecursionError) as error:
@@ -139,9 +144,9 @@ def from_body(kind: Any, body: bytes) -> Any:
     return given if kind is Vars else _convert(kind, given, strict=True)
 
 
-def _text(body: bytes) -> str:
+def mocks_from_body(body: bytes, query: MocksFile) -> PostedMocks:
     try:
-        return body.decode()
+        return PostedMocks(body.decode(), query.file)
     except UnicodeDecodeError as error:
         raise Refusal(400, f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
 

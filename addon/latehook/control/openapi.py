@@ -41,18 +41,21 @@ def document(version: str) -> dict[str, Any]:
 def _kinds() -> list[Any]:
     """The types of all that is taken and given, but for files and texts."""
     taken = [operation.takes for operation in OPERATIONS if operation.takes is not PostedMocks]
-    return taken + [operation.answers for operation in OPERATIONS if not isinstance(operation.answers, str)]
+    queries = [operation.query for operation in OPERATIONS]
+    return taken + queries + [operation.answers for operation in OPERATIONS if not isinstance(operation.answers, str)]
 
 
 def _described(operation: Operation, schemas: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
     statuses = sorted({*ANY, *operation.also, *(OF_WRITES if operation.writes else ())})
+    properties = components[operation.query.__name__]["properties"]
     described: dict[str, Any] = {
         "operationId": f"{operation.method.lower()} {operation.path or 'page'}",
         "summary": operation.summary,
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": _TEXT}
             for name in re.findall(r"{(\w+)}", operation.path)
-        ],
+        ]
+        + [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()],
         "responses": {
             "200": {"description": "OK", "content": _content(operation, schemas)},
             **{str(status): _problem(status) for status in statuses},
@@ -62,11 +65,6 @@ def _described(operation: Operation, schemas: dict[Any, Any], components: dict[s
         schema = schemas.get(operation.takes, _TEXT)
         content = {media_type: {"schema": schema} for media_type in operation.media_types}
         described["requestBody"] = {"content": content, "required": True}
-    else:
-        properties = components[operation.takes.__name__]["properties"]
-        described["parameters"] += [
-            {"name": name, "in": "query", "schema": schema} for name, schema in properties.items()
-        ]
     return described
 
 

@@ -4,13 +4,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from latehook.control import asking, reading, shapes, writing
+from latehook.control import reading, shapes, writing
 from latehook.control.answers import JSON
 from latehook.control.asking import (
+    YAML,
     ClockChange,
     Filters,
     Listed,
     ListedRequests,
+    MocksFile,
     Nothing,
     PostedMocks,
     StatusAfter,
@@ -28,7 +30,8 @@ HTML = "text/html"
 class Operation:
     """One method of one path: what it takes, does and answers. `answers` is a shape, or a media type.
 
-    `takes` are the query's parameters of a GET, the members of the JSON body of all else.
+    `takes` is the query of a GET, the body of all else, whose query is `and_query`: filters that stand in the wrong one
+    would select nothing, and mean all.
     """
 
     method: str
@@ -41,6 +44,11 @@ class Operation:
     """Statuses of its own, besides those that any may have."""
     media_types: tuple[str, ...] = (JSON,)
     """Of the body."""
+    and_query: type[Nothing] = Nothing
+
+    @property
+    def query(self) -> type[Nothing]:
+        return self.and_query if self.writes else self.takes
 
     @property
     def writes(self) -> bool:
@@ -48,6 +56,7 @@ class Operation:
 
 
 _JOBS, _WEBHOOKS, _REQUESTS = shapes.Page[Job], shapes.Page[Webhook], shapes.Page[Request]
+_MOCKS = shapes.Items[Mock]
 _ONE = (404, 409)
 
 OPERATIONS = (
@@ -72,9 +81,7 @@ OPERATIONS = (
     Operation("POST", "clock", "Advance it, or set its speed", writing.clock, ClockChange, shapes.Advanced, (404,)),
     Operation("GET", "vars", "The dials", reading.vars, Nothing, Vars),
     Operation("PUT", "vars", "Set dials", writing.set_vars, Vars, Vars),
-    Operation(
-        "POST", "mocks", "Put mocks in front", writing.add_mocks, PostedMocks, shapes.Items[Mock], (), asking.YAML
-    ),
+    Operation("POST", "mocks", "Put mocks in front", writing.add_mocks, PostedMocks, _MOCKS, (), YAML, MocksFile),
     Operation("GET", "ca.pem", "mitmproxy's certificate authority", reading.ca, Nothing, reading.PEM),
     Operation("GET", "ca-bundle.pem", "The system's authorities and it", reading.ca_bundle, Nothing, reading.PEM),
     Operation("GET", "openapi.json", "This API, for machines", reading.openapi, Nothing, Vars),

@@ -74,4 +74,4 @@ async def set_vars(here: Here, asked: Vars, id: str) -> Vars:
 
 
 async def add_mocks(here: Here, asked: PostedMocks, id: str) -> shapes.Items[shapes.Mock]:
-    return shapes.Items(shapes.mocks(await here.operations.add_mocks(asked.text)))
+    return shapes.Items(shapes.mocks(await here.operations.add_mocks(asked.text, asked.file)))

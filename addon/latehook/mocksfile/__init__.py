@@ -34,9 +34,9 @@ def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None
     return _compiled([_read(file) for file in files], Compiler(env, missing))
 
 
-def load_text(text: str, env: Mapping[str, str], dials: Mapping[str, Any]) -> Mocks:
+def load_text(text: str, file: str | None, env: Mapping[str, str], dials: Mapping[str, Any]) -> Mocks:
     """The mocks of a text, which stand in front of others that have these dials. MocksError."""
-    return _compiled([Source.read(POSTED, text)], Compiler(env), dials)
+    return _compiled([Source.read(file or POSTED, text)], Compiler(env), dials)
 
 
 def _compiled(sources: Sequence[Source], compiler: Compiler, others: Mapping[str, Any] | None = None) -> Mocks:
