@@ -591,13 +591,13 @@ def test_a_file_that_was_edited_is_another_definition(play: Play, read: Callable
     play(act)
 
 
-def test_of_large_unmatched_requests_little_is_kept(play: Play) -> None:
+def test_of_large_requests_little_is_kept(play: Play) -> None:
     async def act(bench: Bench) -> None:
         for size in (1000, 100_000):
             body = b"x" * size
             fields = ((b"a", b"b"),)
             await bench.engine.accept(Request("PUT", "https", "api.slow.example", 443, "/", fields, body, size))
-        small, large = (unmatched.request for unmatched in bench.engine.unmatched)
+        large, small = (received.request for received in reversed(bench.engine.inbox))
         assert (small.body, small.headers) == (b"x" * 1000, ((b"a", b"b"),))
         assert (large.body, large.headers, large.size, large.target) == (None, (), 100_000, "/")
 

@@ -10,7 +10,7 @@ import pytest
 from harness import ROOT
 
 PACKAGE = ROOT / "addon" / "latehook"
-INNER = PACKAGE / "mocksfile"
+INNER = (PACKAGE / "mocksfile", PACKAGE / "control")
 
 
 def files_of(room: str) -> list[Path]:
@@ -38,7 +38,8 @@ ROOMS = rooms_named_by(PACKAGE)
 DOCSTRINGS = {room: docstring(files_of(room)[0]) for room in ROOMS}
 PURE = [room for room in ROOMS if DOCSTRINGS.get(room, "").startswith("PURE")]
 ONLY_IN = {
-    "mitmproxy": {"addon", "guard", "layers", "faults", "flows"},
+    "mitmproxy": {"addon", "bridge", "guard", "layers", "faults", "flows", "authorities"},
+    "starlette": {"control"},
     "httpx": {"transport", "client"},
     "aiohttp": {"transport"},
     "sqlite3": {"store"},
@@ -73,7 +74,7 @@ def rooms_of(names: Iterable[str]) -> set[str]:
 
 
 def test_every_file_is_a_room_that_the_package_names() -> None:
-    for package in (PACKAGE, INNER):
+    for package in (PACKAGE, *INNER):
         assert sorted([*rooms_named_by(package), "__init__"]) == rooms_there_are(package)
 
 
@@ -84,10 +85,12 @@ def test_imports_go_down_only(room: str) -> None:
     assert rooms_of(imports_of(room)) - {room} <= below
 
 
-def test_imports_go_down_only_within_a_room_too() -> None:
-    inner = rooms_named_by(INNER)
+@pytest.mark.parametrize("package", INNER, ids=lambda package: package.name)
+def test_imports_go_down_only_within_a_room_too(package: Path) -> None:
+    inner = rooms_named_by(package)
+    prefix = f"latehook.{package.name}."
     for at, room in enumerate(inner):
-        named = {name.split(".")[2] for name in imports(INNER / f"{room}.py") if name.startswith("latehook.mocksfile.")}
+        named = {name.split(".")[2] for name in imports(package / f"{room}.py") if name.startswith(prefix)}
         assert named <= set(inner[at + 1 :]), room
 
 

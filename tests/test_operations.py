@@ -433,7 +433,7 @@ def test_reset_forgets_everything(play: Play) -> None:
         assert bench.sent == [(30, "a", "processing bad")]
         assert bench.store.count_owed() == 0
         assert (bench.engine.vars, bench.engine.outbox.holding, bench.clock.speed) == ({"verdict": "good"}, False, 1)
-        assert (list(bench.engine.unmatched), list(bench.engine.jobs())) == ([], [])
+        assert (list(reversed(bench.engine.inbox)), list(bench.engine.jobs())) == ([], [])
         assert bench.clock.now() == pytest.approx(bench.clock.real(), abs=0.1)
         bench.sender.takes = 0
         await bench.post("b")
@@ -443,12 +443,14 @@ def test_reset_forgets_everything(play: Play) -> None:
     play(act)
 
 
-def test_the_last_thousand_unmatched_requests_are_kept(play: Play) -> None:
+def test_the_last_thousand_requests_are_kept(play: Play) -> None:
     async def act(bench: Bench) -> None:
         for number in range(1100):
             await bench.engine.accept(request("GET", f"/nothing/{number}"))
 
-        assert len(bench.engine.unmatched) == 1000
-        assert bench.engine.unmatched[-1].request.path == "/nothing/1099"
+        received = list(reversed(bench.engine.inbox))
+        assert len(received) == 1000
+        assert (received[0].number, received[0].request.path, received[0].matched) == (1100, "/nothing/1099", False)
+        assert (bench.engine.inbox.count, bench.engine.inbox.unmatched) == (1100, 1100)
 
     play(act)

@@ -207,8 +207,13 @@ def test_mitmproxys_commands_are_the_operations(begin: Start, sut: Receiver, tmp
     proxy.wait_for("webhook delivered, attempt 2")
     command("mock.fire nobody", "latehook: fire nobody: there is no webhook 'nobody'")
     post(proxy, id="b")
+    command("mock.hold job=b", "latehook: hold job=b: done")
+    command("mock.pending", r"steer: \['[-0-9a-f]{36} held ")
+    command("mock.release state=held \"where=job.id == 'b'\"", "latehook: release state=held .*: done")
+    command("mock.cancel sate=held", "latehook: cancel sate=held: there is no filter 'sate'; did you mean 'state'?")
     command("mock.cancel", "latehook: cancel: done")
     command("mock.advance 2h", "latehook: advance 2h: done")
+    command("mock.reset job=b", "latehook: reset job=b: done")
     command("mock.reset", "latehook: reset: done")
     command("mock.pending", r"steer: \[\]")
 

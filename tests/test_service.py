@@ -529,18 +529,22 @@ mocks:
     }
 
 
-def test_a_job_keeps_a_body_only_if_something_will_ask_for_it(mocks: Callable[..., Play]) -> None:
+def test_a_job_keeps_a_body_that_is_not_small_only_if_something_will_ask_for_it(mocks: Callable[..., Play]) -> None:
     plain = """
 mocks: [{match: POST api.slow.example/, webhook: {to: "{{ request.json.url }}", json: {id: "{{ job.id }}"}}}]
 """
     asking = plain.replace('id: "{{ job.id }}"', 'n: "{{ request.json.n }}"')
-    sent = b'{"url": "http://app.test/", "n": 1}'
+    sent = b'{"url": "http://app.test/", "n": "%s"}' % (b"n" * bodies.SMALL)
+    small = b'{"url": "http://app.test/", "n": 1}'
 
+    keeps_small = mocks(plain).ask("POST", "https://api.slow.example/", small)
     forgets = mocks(plain).ask("POST", "https://api.slow.example/", sent)
     keeps = mocks(asking).ask("POST", "https://api.slow.example/", sent)
 
     assert forgets.started is not None
     assert keeps.started is not None
+    assert keeps_small.started is not None
+    assert keeps_small.started.request.body == small
     assert (forgets.started.request.body, forgets.started.request.size) == (None, len(sent))
     assert keeps.started.request.body == sent
 

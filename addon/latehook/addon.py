@@ -25,7 +25,7 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
-from latehook import flows, logs, mocksfile, options, refusals, service
+from latehook import bridge, flows, logs, mocksfile, options, refusals
 from latehook.engine import Engine
 from latehook.forms import MultipartReader
 from latehook.guard import Guard, Shut
@@ -94,6 +94,8 @@ class Latehook:
         self._attention = flows.Attention(acts=True, looks=True, lists=True, prints=True)
         self._watching: asyncio.Task[None] | None = None
         self._started = False
+        self._token: str | None = None
+        self._app: bridge.App | None = None
         self.guard = Guard(self._not_contacted, self._settle)
         self._targets = Targets()
         self.engine: Engine
@@ -148,11 +150,12 @@ class Latehook:
             raise options.OptionError(
                 f"mock_store={parsed.store}: the store is chosen at the start: start anew with it"
             )
-        reload = Reload(parsed.files, self._env, self._use)
+        reload = Reload(parsed.files, self._env, self.engine.use)
         reload.load()
         self.engine.outbox.delivery.workers = parsed.workers
         self.engine.keep = parsed.keep
         self._targets = parsed.targets
+        self._token = parsed.token
         if self._watching is not None:
             self._watching.cancel()
         self._watching = asyncio.get_running_loop().create_task(reload.watch(), name="latehook: watch mocks files")
@@ -162,12 +165,12 @@ class Latehook:
         store = Store(parsed.store, self._redaction)
         revive = functools.partial(mocksfile.revive, env=self._env, redaction=self._redaction)
         self.engine = Engine(Mocks(), store, Transport(self._refusal, self._route), Clock(), random.Random(), revive)
-        self.operations = Operations(self.engine, parsed.speed, parsed.seed)
+        self.engine.before_use = self._close_hosts
+        self.operations = Operations(self.engine, parsed.speed, parsed.seed, self._env)
         self.operations.seed_chance()
 
-    def _use(self, mocks: Mocks) -> None:
+    def _close_hosts(self, mocks: Mocks) -> None:
         self.guard.hosts.close(mock.matcher for mock in mocks.all)
-        self.engine.use(mocks)
 
     def _refusal(self, host: str, port: int, address: str | None) -> str | None:
         return self.guard.refusal(host, port, address) or self._targets.refusal(host, port, address)
@@ -196,6 +199,9 @@ class Latehook:
         if not flow.live or flow.response is not None or flow.error is not None:
             return
         exchange = self.guard.exchange(flow)
+        if exchange.sent is not None:
+            flow.response = await bridge.serve(self._control(), flow, exchange)
+            raise exceptions.AddonHalt
         if exchange.stays:
             flow.response = await (exchange.answering or self._answer(flow, exchange))
             exchange.forward = flow.response is None
@@ -223,6 +229,8 @@ class Latehook:
 
         mitmproxy would make a task for it and ask forty addons, twice: a third of what a request costs.
         """
+        if exchange.sent is not None:
+            return not isinstance(hook, HttpRequestHook)
         if not self._is_alone:
             return False
         match hook:
@@ -250,10 +258,20 @@ class Latehook:
     def _prepare(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Before a mocked request's body comes: is it forwarded at once, and what is to be read of it on the way?"""
         mocks = self.engine.mocks
-        if mocks.forwards and service.forwards_at_once(mocks, _request(flow, exchange)):
+        if mocks.forwards and self.engine.forwards_at_once(_request(flow, exchange)):
             exchange.forward = flow.request.stream = True
         elif mocks.reads:
             _read_on_the_way(exchange.upload, mocks.reads, flow.request)
+
+    def _control(self) -> bridge.App:
+        """The control API. It is imported when it is first asked for: the start does not wait for it."""
+        if self._app is None:
+            from latehook.control.access import Access
+            from latehook.control.app import App
+
+            access = Access(lambda: self._token, self.guard.hosts.closed)
+            self._app = App(self.operations, Path(ctx.options.confdir), access)
+        return self._app
 
     async def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
         """The response; None where the request is forwarded."""

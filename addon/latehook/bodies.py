@@ -14,6 +14,9 @@ import zstandard
 KEPT = 16 * 1024 * 1024
 """Bytes kept of a body, coded or decoded. Of a larger one only the size is known."""
 
+SMALL = 4096
+"""Bytes up to which a request's body is kept with it in any case: testers ask by it."""
+
 CODINGS = 4
 """Content codings of one body, one in the other."""
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from latehook.changes import Changes
 from latehook.store import MEMORY, Store
 
 LOG_GROWS = 8 * 1024 * 1024
@@ -14,7 +15,8 @@ LOG_GROWS = 8 * 1024 * 1024
 class Commits:
     """Commits a store's writes at the end of the turn in which they were made, and sees to the store's log."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, changes: Changes) -> None:
+        self.changes = changes
         self._store = store
         self._next: asyncio.Future[None] | None = None
         self._turn: asyncio.Handle
@@ -71,6 +73,7 @@ class Commits:
             made.exception()  # it is seen here, where nobody waits
         else:
             made.set_result(None)
+            self.changes.happened()
             self._look_at_log()
 
     def _look_at_log(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -55,7 +55,7 @@ class Delivery:
         self._due: deque[int] = deque()
         self._next: deque[tuple[str, int]] = deque()
         self._slots: dict[str, Slots] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], int] = {}
         self._turn: asyncio.Handle | None = None
         self._stopped = False
 
@@ -70,7 +70,11 @@ class Delivery:
         self._next.clear()
         for slots in self._slots.values():
             slots.waiting.clear()
-        tasks = set(self._under_way)
+        await self.break_off(set(self._under_way.values()))
+
+    async def break_off(self, keys: Collection[int]) -> None:
+        """Break off the attempts at these webhooks."""
+        tasks = {task for task, key in self._under_way.items() if key in keys}
         for task in tasks:
             task.cancel()
         if tasks:
@@ -114,7 +118,7 @@ class Delivery:
             return False
         slots.busy += 1
         task = asyncio.get_running_loop().create_task(self._attempt(key), name=f"webhook {key}")
-        self._under_way.add(task)
+        self._under_way[task] = key
         task.add_done_callback(lambda done: self._ended(destination, done))
         return True
 
@@ -124,7 +128,7 @@ class Delivery:
             await self._deliveries.conclude(key, await self._send(outgoing))
 
     def _ended(self, destination: str, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+        self._under_way.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("latehook: an attempt broke: %r", error, exc_info=error)
         slots = self._slots[destination]

@@ -23,11 +23,13 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from latehook import layers as ours
 from latehook import logs
 from latehook.faults import transport_of
-from latehook.layers import Exchange
+from latehook.layers import CONTROL, Exchange, Sent
 from latehook.matching import Hosts
 from latehook.targets import address_of
 
 log = logging.getLogger(logs.LOGGER)
+
+PREFIX = f"{CONTROL.decode()}/"
 
 NEVER = "latehook: a mocked host is never contacted"
 
@@ -45,6 +47,7 @@ class Guard:
         self.hosts = Hosts()
         self.refusal_to_connect = refusal_to_connect
         self._settle = settle
+        self._sent: WeakKeyDictionary[http.Request, Sent] = WeakKeyDictionary()
         self._exchanges: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
         self._allowed: set[tuple[str, tuple[str, int]]] = set()
 
@@ -61,6 +64,10 @@ class Guard:
                 known = Exchange(True)
             self._exchanges[flow] = known
         return known
+
+    def note(self, request: http.Request, sent: Sent) -> None:
+        """A request may be for control: this is what it named as its host."""
+        self._sent[request] = sent
 
     def lets_out(self, flow: http.HTTPFlow) -> bool:
         """Whether a request may go upstream. Another addon may have pointed it at a mocked host since it came."""
@@ -161,8 +168,21 @@ class Guard:
         port = request.port
         for host, at in ((named, named_port or port), (request.host, port), (flow.client_conn.sni or "", port)):
             if host and self.hosts.closed(host, at):
-                return Exchange(True, host, at)
+                return Exchange(True, host, at, sent=self._sent_to_control(request))
+        sent = self._sent_to_control(request)
+        if sent is not None and (sent.direct or self._is_asked_here(flow)):
+            return Exchange(True, request.host, port, sent=sent)
         return Exchange(False)
+
+    def _sent_to_control(self, request: http.Request) -> Sent | None:
+        is_control = request.path in (PREFIX[:-1], PREFIX) or request.path.startswith((PREFIX, f"{PREFIX[:-1]}?"))
+        return self._sent.get(request) if is_control else None
+
+    def _is_asked_here(self, flow: http.HTTPFlow) -> bool:
+        """Whether a request is to our own listener, whoever it names; or came where all is for one server."""
+        if isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode):
+            return True
+        return flow.request.port in self._own_ports() and _is_local(flow.request.host)
 
     def _asked_by_tls(self, client: Client, port: int) -> bool:
         """Whether a client that looked the name up itself asks for a mocked host at an address.

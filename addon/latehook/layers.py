@@ -21,9 +21,15 @@ from mitmproxy.proxy import events
 from mitmproxy.proxy.commands import CloseConnection, SendData, StartHook
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import Layer, NextLayer
-from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HttpStream
+from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HTTPMode, HttpStream
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
-from mitmproxy.proxy.layers.http._events import ErrorCode, RequestData, RequestEndOfMessage, RequestProtocolError
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+)
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
 from mitmproxy.proxy.layers.http._http1 import Http1Server, make_error_response
 
@@ -31,6 +37,9 @@ from latehook import faults
 from latehook.bodies import KEPT
 from latehook.forms import MultipartReader
 from latehook.model import ResponseFault
+
+CONTROL = b"/_latehook"
+"""What the paths of Latehook's own control begin with."""
 
 Commands = Generator[Any, Any, Any]
 
@@ -63,11 +72,20 @@ class Upload:
         return None if self.kept is None else bytes(self.kept)
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a request named as its host. `direct`: nothing, but in its Host header: it asks this server, not a proxy."""
+
+    host: str
+    direct: bool
+
+
 @dataclass(slots=True)
 class Exchange:
     """What is known of one request on its way: `host` and `port` are those it is mocked by.
 
     `answering` is its response in the making; `fault` what becomes of that on purpose.
+    `sent` is there where it is for Latehook's own control; `leave` is then called when its client has left.
     """
 
     mocked: bool
@@ -76,6 +94,8 @@ class Exchange:
     forward: bool = False
     answering: "asyncio.Task[http.Response | None] | None" = None
     fault: ResponseFault | None = None
+    sent: Sent | None = None
+    leave: Callable[[], object] | None = None
     upload: Upload = field(default_factory=Upload)
 
     @property
@@ -88,6 +108,7 @@ class Policy(Protocol):
     """Who decides: the guard."""
 
     def exchange(self, flow: http.HTTPFlow) -> Exchange: ...
+    def note(self, request: http.Request, sent: Sent) -> None: ...
     def refusal_to_connect(self, flow: http.HTTPFlow) -> http.Response: ...
     def lets_out(self, flow: http.HTTPFlow) -> bool: ...
     def settles(self, hook: StartHook, flow: http.HTTPFlow) -> bool: ...
@@ -106,6 +127,22 @@ class Stream(HttpStream):
     @property
     def _stays(self) -> bool:
         return self._exchange.stays
+
+    def handle_event(self, event: events.Event) -> Commands:
+        """While a hook is awaited events wait too, but whoever waits for a change may know that its client has left."""
+        if isinstance(event, RequestProtocolError) and hasattr(self, "flow"):
+            exchange = self.policy.exchange(self.flow)
+            if exchange.leave is not None:
+                exchange.leave()
+        return super().handle_event(event)
+
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
+        """mitmproxy fills in what a request names as its host, or writes another: control must know what was sent."""
+        request = event.request
+        if request.data.path.startswith(CONTROL):
+            direct = self.mode is not HTTPMode.transparent and not request.data.host
+            self.policy.note(request, Sent(request.host_header or "", direct))
+        yield from super().state_wait_for_request_headers(event)
 
     def _handle_event(self, event: events.Event) -> Commands:
         """As mitmproxy does, without the way through all its addons for hooks that only Latehook would hear."""

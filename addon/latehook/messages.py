@@ -132,7 +132,7 @@ def prepare(
     scope = _webhook_scope(constants, owed, moment, world)
     content = owed.content or _content(plan, owed, scope, moment)
     headers = _headers(plan.headers, plan.place, scope, content.content_type)
-    method = _method(plan, scope)
+    method = content.method or _method(plan, scope)
     fault = _fault(plan, owed, world)
     url, body = content.url, content.body
     if plan.sign is not None:
@@ -148,7 +148,7 @@ def prepare(
 def _content(plan: WebhookPlan, owed: Owed, scope: Mapping[str, Any], moment: Moment) -> Content:
     body, content_type = _body(plan.body, scope, moment)
     query = map_of(render(plan.query, scope), plan.place, "query")
-    return Content(_with_query(owed.webhook.to or "", query), body, content_type)
+    return Content(_with_query(owed.webhook.to or "", query), body, content_type, _method(plan, scope))
 
 
 def _fault(plan: WebhookPlan, owed: Owed, world: World) -> WebhookFault | None:

@@ -206,6 +206,7 @@ class Content(Struct, frozen=True):
     url: str
     body: bytes = b""
     content_type: str | None = None
+    method: str | None = None
 
 
 class Outgoing(Struct, frozen=True):
@@ -237,6 +238,26 @@ class Outcome(Struct, frozen=True):
     body: bytes = b""
     retry_after: str | None = None
     final: bool = False
+
+
+class Attempt(Struct, frozen=True):
+    """One try to deliver a webhook. Times are Unix seconds; `ended_at` is None while it is under way."""
+
+    number: int
+    started_at: float
+    ended_at: float | None = None
+    status: int | None = None
+    error: str | None = None
+    body: bytes = b""
+
+
+class Criteria(Struct, frozen=True):
+    """Which webhooks, or jobs by their webhooks, somebody means. What is None is any."""
+
+    job: str | None = None
+    mock: str | None = None
+    event: str | None = None
+    states: tuple[State, ...] | None = None
 
 
 class Owed(Struct, frozen=True):

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Collection, Sequence, Set
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -57,6 +57,15 @@ class NoAttempt(Struct, frozen=True):
     state: State = State.FAILED
 
 
+class UnderWay(Struct, frozen=True):
+    """A webhook whose attempt has started, at `since` (Unix seconds). `retry` is what follows if it fails."""
+
+    owed: Owed
+    content: Content
+    retry: presets.Schedule
+    since: float
+
+
 class Outbox:
     """All webhooks that are owed. `holding`: nothing starts but what was `fired`; `advance` is the one under way."""
 
@@ -67,7 +76,7 @@ class Outbox:
         self.schedule = Schedule(clock, self.enqueue)
         self.holding = False
         self.fired: set[int] = set()
-        self.under_way: dict[int, tuple[Owed, Content, presets.Schedule]] = {}
+        self.under_way: dict[int, UnderWay] = {}
         self.advance: Advance | None = None
         self.faulted: defaultdict[tuple[str, int | None], int] = defaultdict(int)
         self.world: World
@@ -134,6 +143,16 @@ class Outbox:
         self.holding = False
         await self.delivery.abort()
 
+    async def forget_some(self, keys: Collection[int]) -> None:
+        """The same of these webhooks, which the store has as canceled."""
+        await self.delivery.break_off(keys)
+        for key in keys:
+            self.under_way.pop(key, None)
+            self._unwritten.pop(key, None)
+            self.fired.discard(key)
+            self._let_go(key)
+        self._held_back = [key for key in self._held_back if key not in keys]
+
     # What delivery asks for: its Deliveries
 
     def enqueue(self, keys: Sequence[int]) -> None:
@@ -173,7 +192,8 @@ class Outbox:
             log.exception("latehook: a webhook could not be made")
             await self._fail(owed, f"{type(error).__name__}: {error}")
             return None
-        self.under_way[key] = owed, content, plan.retry
+        self.under_way[key] = UnderWay(owed, content, plan.retry, self._clock.real())
+        self._commits.changes.happened()
         if self.advance is not None:
             self.advance.under_way(key, (*plan.retry.waits[owed.attempts :], float("inf"))[0])
         if outgoing.fault is not None:
@@ -184,7 +204,8 @@ class Outbox:
         return outgoing
 
     async def conclude(self, key: int, outcome: Outcome) -> None:
-        owed, content, schedule = self.under_way[key]
+        under_way = self.under_way[key]
+        owed, content, schedule = under_way.owed, under_way.content, under_way.retry
         number = owed.attempts + 1
         state, wait = retries.after_attempt(schedule, number, outcome)
         started = None if self.advance is None else self.advance.started(key)
@@ -194,6 +215,7 @@ class Outbox:
         self.fired.discard(key)
         if state is State.PENDING:
             self.schedule.push(due, key)
+        self._commits.changes.happened()
         _report(owed, content, number, outcome, state, wait)
         self._let_go(key)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from latehook.bodies import encode_json
 from latehook.messages import JSON
@@ -41,8 +42,8 @@ def failure(status: int, error: str, request: Request, redaction: Redaction, **d
     return Response(status, (("content-type", JSON), ("content-length", str(len(body)))), body)
 
 
-def unmatched(request: Request, mocks: Sequence[Near], redaction: Redaction) -> Response:
-    """501: the request, and the mocks that came nearest."""
+def nearest(request: Request, mocks: Sequence[Near]) -> list[Near]:
+    """Those that came nearest, the best first."""
     furthest = max((near.step for near in mocks), default=0)
     asked = request.path[:LIKENESS_LENGTH]
 
@@ -51,9 +52,11 @@ def unmatched(request: Request, mocks: Sequence[Near], redaction: Redaction) -> 
             return -near.step, 0.0
         return -near.step, -difflib.SequenceMatcher(None, near.path, asked).quick_ratio()
 
-    nearest = [
-        {"mock": near.mock, "at": near.at, "differs": told(near.differs)}
-        for near in heapq.nsmallest(NEAREST_SHOWN, mocks, key=unlike)
-        if near.step > 0 or furthest == 0
-    ]
-    return failure(501, "no mock matches this request", request, redaction, nearest=nearest)
+    found = [near for near in heapq.nsmallest(NEAREST_SHOWN, mocks, key=unlike) if near.step > 0 or furthest == 0]
+    return [replace(near, differs=told(near.differs)) for near in found]
+
+
+def unmatched(request: Request, near: Sequence[Near], redaction: Redaction) -> Response:
+    """501: the request, and the mocks that came nearest."""
+    shown = [{"mock": one.mock, "at": one.at, "differs": one.differs} for one in near]
+    return failure(501, "no mock matches this request", request, redaction, nearest=shown)

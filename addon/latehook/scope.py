@@ -257,6 +257,7 @@ AT_REQUEST: Names = {
     "uuid": None,
     "random": dict.fromkeys(RandomView.members),
 }
+REQUEST: Names = {"request": _REQUEST}
 JOB: Names = {"job": _JOB}
 WEBHOOK: Names = {"webhook": dict.fromkeys(WebhookView.members)}
 

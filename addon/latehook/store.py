@@ -16,7 +16,7 @@ from typing import Any, Concatenate
 import msgspec
 from msgspec.structs import replace
 
-from latehook.model import Content, Job, LatehookError, Outcome, Owed, State, Webhook
+from latehook.model import Attempt, Content, Criteria, Job, LatehookError, Outcome, Owed, State, Webhook
 from latehook.redaction import Redaction
 
 MEMORY = ":memory:"
@@ -67,6 +67,15 @@ class _Target(msgspec.Struct, frozen=True):
 
 
 _target = msgspec.msgpack.Decoder(_Target).decode
+
+
+class _Event(msgspec.Struct):
+    """A webhook, as far as its event."""
+
+    event: str | None = None
+
+
+_event = msgspec.msgpack.Decoder(_Event).decode
 
 _OWED = (State.PENDING, State.HELD)
 
@@ -137,6 +146,7 @@ class Store:
             if self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                 raise StoreError(f"mock_store={self.path}: this is another program's database: name another file")
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        self._db.create_function("event_of", 1, lambda webhook: _event(webhook).event, deterministic=True)
         # NORMAL in WAL mode loses nothing when the process dies; checkpoints stop the loop, so they are made elsewhere.
         self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;")
 
@@ -241,6 +251,47 @@ class Store:
         key: int | None = self._db.execute("SELECT max(key) FROM webhook WHERE id = ?", (id,)).fetchone()[0]
         return key
 
+    def choose(self, criteria: Criteria, before: int | None, limit: int) -> list[Owed]:
+        """The newest webhooks that fit, and have a lower key than `before`."""
+        conditions, values = _of_webhooks(criteria)
+        if criteria.job is not None:
+            conditions.append("j.id = ?")
+            values.append(criteria.job)
+        if criteria.mock is not None:
+            conditions.append("j.mock = ?")
+            values.append(criteria.mock)
+        conditions.append("w.key < ?")
+        values += [_LAST if before is None else before, limit]
+        return self._webhooks(" AND ".join(conditions), tuple(values), "w.key DESC LIMIT ?")
+
+    def choose_jobs(self, criteria: Criteria, before: int | None, limit: int) -> list[Job]:
+        """The newest jobs that fit, or have a webhook that does, and have a lower key than `before`."""
+        conditions, values = _of_webhooks(criteria)
+        if conditions:
+            conditions = [f"EXISTS (SELECT 1 FROM webhook w WHERE w.job = job.key AND {' AND '.join(conditions)})"]
+        if criteria.job is not None:
+            conditions.append("id = ?")
+            values.append(criteria.job)
+        if criteria.mock is not None:
+            conditions.append("mock = ?")
+            values.append(criteria.mock)
+        conditions.append("key < ?")
+        values += [_LAST if before is None else before, limit]
+        sql = f"SELECT key, value FROM job WHERE {' AND '.join(conditions)} ORDER BY key DESC LIMIT ?"
+        return [replace(_job(value), key=key) for key, value in self._db.execute(sql, values)]
+
+    def webhooks_of(self, jobs: Iterable[int]) -> list[Owed]:
+        """The webhooks of these jobs, in their order."""
+        return self._webhooks("w.job IN (SELECT value FROM json_each(?))", (_list(jobs),), "w.stage, w.key")
+
+    def attempts(self, webhooks: Iterable[int]) -> list[tuple[int, Attempt]]:
+        """(key, attempt) of each attempt that has ended at these webhooks, in order."""
+        sql = """
+            SELECT webhook, number, started_at, ended_at, status, error, body FROM attempt
+            WHERE webhook IN (SELECT value FROM json_each(?)) ORDER BY webhook, number
+        """
+        return [(key, Attempt(*attempt)) for key, *attempt in self._db.execute(sql, (_list(webhooks),))]
+
     def webhooks(self, job: int | None = None, states: Iterable[State] = tuple(State)) -> list[Owed]:
         """Webhooks in these states, of one job or of all, in the order of their times."""
         states = tuple(states)
@@ -252,10 +303,10 @@ class Store:
         """(due, key) of every pending webhook: what the schedule needs to know, and nothing more."""
         return self._db.execute("SELECT due, key FROM webhook WHERE state = ?", (State.PENDING,)).fetchall()
 
-    def _webhooks(self, condition: str, values: tuple[Any, ...]) -> list[Owed]:
+    def _webhooks(self, condition: str, values: tuple[Any, ...], order: str = "w.due, w.key") -> list[Owed]:
         sql = f"""
             SELECT w.key, w.value, w.due, w.state, w.reason, w.attempts, w.content, j.key, j.value
-            FROM webhook w JOIN job j ON j.key = w.job WHERE {condition} ORDER BY w.due, w.key
+            FROM webhook w JOIN job j ON j.key = w.job WHERE {condition} ORDER BY {order}
         """
         return [
             Owed(
@@ -309,6 +360,17 @@ class Store:
     def shift(self, key: int, due: float) -> None:
         """Give a webhook another time."""
         self._write("UPDATE webhook SET due = ? WHERE key = ?", (due, key))
+
+    def count_jobs(self) -> int:
+        return int(self._db.execute("SELECT count(*) FROM job").fetchone()[0])
+
+    def count_states(self, keys: Iterable[int] | None = None) -> dict[State, int]:
+        """How many webhooks are in each state, of all or of some."""
+        some, values = ("", ()) if keys is None else ("WHERE key IN (SELECT value FROM json_each(?))", (_list(keys),))
+        return {
+            State(state): count
+            for state, count in self._db.execute(f"SELECT state, count(*) FROM webhook {some} GROUP BY state", values)
+        }
 
     def count_owed(self) -> int:
         """How many webhooks are still to be delivered."""
@@ -378,6 +440,15 @@ class Store:
         unused = [(hash,) for hash in self._definitions() if hash not in self._last_used]
         self._db.executemany("DELETE FROM definition WHERE hash = ?", unused)
 
+    @_guarded
+    def forget(self, jobs: Iterable[int]) -> None:
+        """Forget these jobs, with all that belongs to them."""
+        some = _list(jobs)
+        of_webhooks = "SELECT key FROM webhook WHERE job IN (SELECT value FROM json_each(?))"
+        self._write(f"DELETE FROM attempt WHERE webhook IN ({of_webhooks})", (some,))
+        self._write("DELETE FROM webhook WHERE job IN (SELECT value FROM json_each(?))", (some,))
+        self._write("DELETE FROM job WHERE key IN (SELECT value FROM json_each(?))", (some,))
+
     def commit(self) -> None:
         """Make all that was written since the last commit count, or none of it: StoreError."""
         if self._spoilt:
@@ -441,6 +512,28 @@ class Store:
 def _digest(mock: str, idempotency_key: str) -> str:
     """What a job is found by for an idempotency key, which may be anything: an API key, too."""
     return hashlib.sha256(f"{mock}\0{idempotency_key}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+_LAST = 1 << 62
+"""Greater than any key."""
+
+
+def _of_webhooks(criteria: Criteria) -> tuple[list[str], list[Any]]:
+    """What the criteria say of webhooks: conditions of SQL and their values."""
+    conditions: list[str] = []
+    values: list[Any] = []
+    if criteria.event is not None:  # no column: it is seldom asked for
+        conditions.append("event_of(w.value) = ?")
+        values.append(criteria.event)
+    if criteria.states is not None:
+        conditions.append("w.state IN (SELECT value FROM json_each(?))")
+        values.append(_list(criteria.states))
+    return conditions, values
+
+
+def _list(values: Iterable[Any]) -> str:
+    """A list of any length as one value of SQL."""
+    return msgspec.json.encode(list(values)).decode()
 
 
 def _ends(job: Job) -> float:

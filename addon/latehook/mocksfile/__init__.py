@@ -7,8 +7,7 @@ describing (a mock in words)
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +25,46 @@ from latehook.redaction import Redaction
 from latehook.scope import AT_LOAD
 from latehook.service import Mock, Mocks
 
+POSTED = "posted mocks"
+"""What errors call a text that came without a file."""
+
 
 def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None = None) -> Mocks:
     """The mocks of all files, in order. MocksError for the first thing that is wrong.
 
     A variable that is not in `env` and has no default is an error, or is put into `missing` where that is given.
     """
+    return _safely(lambda: [_read(file) for file in files], env, missing)
+
+
+def load_text(text: str, file: str | None, env: Mapping[str, str], dials: Mapping[str, Any]) -> Mocks:
+    """The mocks of a text, which stand in front of others that have these dials. MocksError."""
+    return _safely(lambda: [Source.read(file or POSTED, text)], env, None, dials)
+
+
+def _safely(
+    read: Callable[[], Sequence[Source]],
+    env: Mapping[str, str],
+    missing: set[str] | None,
+    others: Mapping[str, Any] | None = None,
+) -> Mocks:
+    """Read and compile; no error shows a secret."""
     secrets = of_environment(env)
     try:
-        sources = [_read(file) for file in files]
+        sources = read()
         secrets = of_files(sources, env)
-        return _compiled(sources, Compiler(env, missing), secrets)
+        return _compiled(sources, Compiler(env, missing), secrets, others)
     except MocksError as error:
         raise MocksError(error.place, Redaction(secrets.values).hide(error.problem)) from None
 
 
-def _compiled(sources: Sequence[Source], compiler: Compiler, secrets: Secrets) -> Mocks:
+def _compiled(
+    sources: Sequence[Source], compiler: Compiler, secrets: Secrets, others: Mapping[str, Any] | None = None
+) -> Mocks:
     converted = [entries.convert(source) for source in sources]
     dials = _dials(sources, converted, compiler)
-    names: Names = {"vars": dict.fromkeys(dials)}
-    job_vars = _job_vars(converted)
+    names: Names = {"vars": dict.fromkeys((*(others or ()), *dials))}
+    job_vars = None if others is not None else _job_vars(converted)
     compilers = [
         MockCompiler(source, compiler, file.defaults.webhook, entry, at, names, job_vars)
         for source, file in zip(sources, converted, strict=True)
@@ -56,8 +75,7 @@ def _compiled(sources: Sequence[Source], compiler: Compiler, secrets: Secrets) -
     _check_shadows(mocks)
     later = frozenset().union(*(one.later for one in compilers))
     reads = frozenset().union(*(one.reads for one in compilers))
-    kept = (replace(mock, keeps=mock.keeps | later) for mock in mocks)
-    return Mocks(kept, dials, reads, secrets.values, secrets.dials)
+    return Mocks(mocks, dials, reads, later, secrets.values, secrets.dials)
 
 
 def revive(written: bytes, env: Mapping[str, str], redaction: Redaction) -> Mock:
