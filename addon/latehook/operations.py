@@ -212,7 +212,7 @@ class Operations:
         """
         if which != ALL:
             return await self._forget_jobs(which)
-        ids = [job.id async for some in self.lists.job_slices(which) for job in [each.job for each in some]]
+        ids = self._store.job_ids()
         await self._engine.forget()
         self._clock.reset(self.speed)
         self.seed_chance()
