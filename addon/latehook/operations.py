@@ -223,7 +223,7 @@ class Operations:
         """
         if which != ALL:
             return await self._forget_jobs(which)
-        ids = [job.id async for some in self.lists.job_slices(which) for job in [each.job for each in some]]
+        ids = self._store.job_ids()
         with self._commits.at_once():
             self._store.clear()
         self._clock.reset(self.speed)

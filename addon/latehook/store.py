@@ -361,6 +361,10 @@ class Store:
         """Give a webhook another time."""
         self._write("UPDATE webhook SET due = ? WHERE key = ?", (due, key))
 
+    def job_ids(self) -> list[str]:
+        """Of all jobs, the newest first."""
+        return [id for (id,) in self._db.execute("SELECT id FROM job ORDER BY key DESC")]
+
     def count_jobs(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM job").fetchone()[0])
 
