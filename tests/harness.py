@@ -151,6 +151,54 @@ def mitmdump(
         process.stdout.close()
 
 
+STEER = """
+import asyncio
+from pathlib import Path
+from mitmproxy import ctx, exceptions
+
+class Steer:
+    def running(self):
+        self.task = asyncio.get_running_loop().create_task(self.follow())
+
+    async def follow(self):
+        file = Path(__file__).with_name("command")
+        while True:
+            if file.exists() and (line := file.read_text()):
+                file.unlink()
+                print("steer:", self.carried_out(line), flush=True)
+            await asyncio.sleep(0.02)
+
+    def carried_out(self, line):
+        try:
+            return ctx.master.commands.execute(line)
+        except exceptions.CommandError as error:
+            return error
+
+addons = [Steer()]
+"""
+"""A script for mitmproxy that carries out what a file `command` beside it says, and prints the result."""
+
+
+class Steered:
+    """A mitmdump that is told mitmproxy's commands; `start` is to start it with the arguments it is given."""
+
+    def __init__(self, folder: Path, start: Callable[..., Proxy]) -> None:
+        (folder / "steer.py").write_text(STEER)
+        self._command = folder / "command"
+        self.proxy = start("-s", str(folder / "steer.py"))
+
+    def command(self, line: str) -> str:
+        """What is said of an operation: what the log has of it behind its name."""
+        name = line.removeprefix("mock.")
+        before = sum(f"latehook: {name}: " in said for said in self.proxy.lines)
+        written = self._command.with_suffix(".new")
+        written.write_text(line)
+        written.rename(self._command)  # else half of it might be read
+        self.proxy.wait_for(f"latehook: {re.escape(name)}: ", count=before + 1)
+        said = [said for said in self.proxy.lines if f"latehook: {name}: " in said]
+        return said[-1].partition(f"latehook: {name}: ")[2]
+
+
 PROXY_VARIABLES = {"http_proxy", "https_proxy", "no_proxy", "all_proxy", "callback_url", "third_party", "delay"}
 
 
@@ -225,8 +273,8 @@ class Receiver(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024
 
-    def __init__(self, behave: Behave | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, behave: Behave | None = None, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
         self.behave = behave or answer()
         self.requests: list[Received] = []
         self.connections = 0
@@ -259,8 +307,8 @@ class Receiver(ThreadingHTTPServer):
 
 
 @contextmanager
-def receiver(behave: Behave | None = None, tls: Any = None) -> Iterator[Receiver]:
-    server = Receiver(behave)
+def receiver(behave: Behave | None = None, tls: Any = None, port: int = 0) -> Iterator[Receiver]:
+    server = Receiver(behave, port)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     with serving(server):

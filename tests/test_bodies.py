@@ -8,7 +8,7 @@ import brotli
 import pytest
 import zstandard
 
-from latehook.bodies import KEPT, BodyError, decode, encode_json, parse_json, text
+from latehook.bodies import KEPT, VALUES, BodyError, decode, encode_json, parse_json, text
 
 PLAIN = json.dumps({"name": "Zoë", "items": list(range(1000))}).encode()
 
@@ -86,3 +86,44 @@ def test_json_is_written_compact_in_utf_8() -> None:
     assert encode_json("\ud800") == b'"\\ud800"'
     with pytest.raises(ValueError, match="JSON"):
         encode_json(float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "problem"),
+    [
+        pytest.param("gzip" + ", gzip" * 4, b"", "5 content codings, one in the other, and may have 4", id="codings"),
+        pytest.param("gzip", gzip.compress(b"") * 10_001, "more than 10,000 members", id="members"),
+        pytest.param("zstd", zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters(window_log=27)).compressobj().compress(b"") + b"\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00", "too much memory", id="window"),
+    ],
+)  # fmt: skip
+def test_decoding_is_bounded(coding: str, body: bytes, problem: str) -> None:
+    with pytest.raises(BodyError, match=problem):
+        decode(body, len(body), coding)
+
+
+def test_a_gzip_body_of_many_members_is_read() -> None:
+    body = gzip.compress(b"ab") * 9_000
+
+    assert decode(body, len(body), "gzip") == b"ab" * 9_000
+
+
+@pytest.mark.parametrize(
+    "charset", ["punycode", "utf-7", "unicode_escape", "hex", "idna", "undefined", "a\0b", "x" * 9999]
+)
+def test_a_charset_is_one_of_texts(charset: str) -> None:
+    body = b"a" * 1_000_000  # as punycode it would take hours
+
+    with pytest.raises(BodyError, match=r"the charset .* is not known"):
+        text(body, len(body), "", f"text/plain; charset={charset}")
+
+
+def test_json_of_too_many_values_is_told_and_any_depth_is_borne() -> None:
+    body = b"[" + b"[]," * VALUES + b"[]]"
+
+    with pytest.raises(BodyError, match="the JSON has more than 1,000,000 values"):
+        parse_json(body, len(body), "")
+    assert parse_json(b"[" * 900_000, 900_000, "") is None
+
+
+def test_half_a_character_in_json_is_the_replacement_character() -> None:
+    assert parse_json(b'["\\ud83d\\ude00 \\ud83d"]', 22, "") == ["\U0001f600 \ufffd"]

@@ -332,10 +332,10 @@ def test_a_start_that_fails_says_why(mocks: str | None, options: dict[str, str],
 
 
 async def test_every_call_can_be_awaited(client: Latehook, create: Callable[..., str]) -> None:
-    job = create()
-
     aio = client.aio
     assert await aio.vars(verdict="failed") == {"verdict": "failed", "price": 3}
+    job = create()
+
     queued, completed = await aio.pending(job=job)
     await aio.hold(completed)
     await aio.release()
@@ -350,8 +350,8 @@ async def test_every_call_can_be_awaited(client: Latehook, create: Callable[...,
     assert [found.id for found in await aio.jobs()] == [job]
     assert len(await aio.webhooks()) == 2
     assert len(await aio.requests(matched=True)) == 1
-    with pytest.raises(NotHappened, match="no webhook was canceled within 50ms"):
-        await aio.wait_for(state="canceled", timeout="50ms")
+    with pytest.raises(NotHappened, match="no webhook was held within 50ms"):
+        await aio.wait_for(state="held", timeout="50ms")
     await aio.reset()
     await aio.check_strictly()
 

@@ -24,7 +24,7 @@ class Owed:
     def destination(self, key: int) -> str | None:
         return self.destinations.get(key, "http://sut.example")
 
-    def prepare(self, key: int) -> Outgoing | None:
+    async def prepare(self, key: int) -> Outgoing | None:
         self.prepared.append(key)
         return None if key in self.nothing_to_send else Outgoing("POST", str(key), (), b"", 15.0)
 

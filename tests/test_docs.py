@@ -72,7 +72,7 @@ def test_the_reference_names_no_filter_that_is_not_there() -> None:
 
 def test_the_readme_is_short_and_shows_the_rooms_that_there_are() -> None:
     text = README.read_text()
-    rooms = set(re.findall(r"\w+", text[text.index("## The rooms") : text.index("## Work on it")]))
+    rooms = set(re.findall(r"\w+", text[text.index("## The rooms") :]))
 
     assert len(text.splitlines()) <= 200
     assert {file.stem for file in (ROOT / "addon" / "latehook").rglob("[!_]*.py")} <= rooms

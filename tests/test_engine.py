@@ -15,9 +15,11 @@ from jumping import NOON, Wall
 from latehook import mocksfile
 from latehook.engine import TIDY_EVERY, Engine
 from latehook.model import Outcome, Outgoing, Request
+from latehook.outbox import OLD_DEFINITIONS
+from latehook.redaction import Redaction
 from latehook.schedule import Clock
 from latehook.service import Answer, Mock, Mocks
-from latehook.store import Store, StoreError
+from latehook.store import MEMORY, Store, StoreError
 
 MOCKS = """\
 mocks:
@@ -61,8 +63,8 @@ class Sender:
 class CountingStore(Store):
     """A real store that counts commits, and may be full."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, path: str = MEMORY) -> None:
+        super().__init__(path)
         self.commits = 0
         self.full = False
         self.prunes = 0
@@ -80,13 +82,13 @@ class CountingStore(Store):
 
 
 def revive(written: bytes) -> Mock:
-    return mocksfile.revive(written, {})
+    return mocksfile.revive(written, {}, Redaction())
 
 
 class Bench:
-    def __init__(self, mocks: Mocks, *results: int | str) -> None:
+    def __init__(self, mocks: Mocks, *results: int | str, path: str = MEMORY) -> None:
         self.sender = Sender(*(results or (200,)))
-        self.store = CountingStore()
+        self.store = CountingStore(path)
         self.engine = Engine(mocks, self.store, self.sender, Clock(Wall()), random.Random(1), revive)
 
     async def post(self, **document: Any) -> Answer:
@@ -113,8 +115,10 @@ def play(read: Callable[[str], Mocks], caplog: pytest.LogCaptureFixture) -> Iter
     """Run a test's story on a loop that jumps; the sender gives `results`."""
     caplog.set_level(logging.INFO, "latehook")
 
-    def play(act: Callable[[Bench], Coroutine[Any, Any, None]], *results: int | str, mocks: str = MOCKS) -> Bench:
-        bench = Bench(read(mocks), *results)
+    def play(
+        act: Callable[[Bench], Coroutine[Any, Any, None]], *results: int | str, mocks: str = MOCKS, path: str = MEMORY
+    ) -> Bench:
+        bench = Bench(read(mocks), *results, path=path)
         jumping.run(act(bench))
         return bench
 
@@ -160,13 +164,13 @@ def test_the_job_is_in_the_store_before_the_answer_comes(play: Play) -> None:
     play(act)
 
 
-def test_requests_of_one_turn_of_the_loop_share_a_commit(play: Play) -> None:
+def test_requests_of_one_turn_of_the_loop_share_a_commit_to_a_file(play: Play, tmp_path: Path) -> None:
     async def act(bench: Bench) -> None:
         await asyncio.gather(*(bench.post() for _ in range(16)))
 
         assert (bench.store.commits, bench.store.count_owed()) == (1, 16)
 
-    play(act)
+    play(act, path=str(tmp_path / "store.db"))
 
 
 def test_a_commit_that_fails_is_a_503_and_nothing_is_scheduled(play: Play, caplog: pytest.LogCaptureFixture) -> None:
@@ -583,5 +587,106 @@ def test_a_file_that_was_edited_is_another_definition(play: Play, read: Callable
         await asyncio.sleep(3600)
 
         assert [outgoing.body for _, outgoing in bench.sender.sent] == [b"old", b"new"]
+
+    play(act)
+
+
+def test_of_large_requests_little_is_kept(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        for size in (1000, 100_000):
+            body = b"x" * size
+            fields = ((b"a", b"b"),)
+            await bench.engine.accept(Request("PUT", "https", "api.slow.example", 443, "/", fields, body, size))
+        large, small = (received.request for received in reversed(bench.engine.inbox))
+        assert (small.body, small.headers) == (b"x" * 1000, ((b"a", b"b"),))
+        assert (large.body, large.headers, large.size, large.target) == (None, (), 100_000, "/")
+
+    play(act)
+
+
+def test_a_job_that_cannot_be_kept_fails_alone(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        answers = await asyncio.gather(*(bench.post(n=n) for n in (1, 10**30, 2)))
+        assert [answered(answer)[0] for answer in answers] == [200, 500, 200]
+        error = answered(answers[1])[1]["error"]
+        assert "mocks.yaml:2" in error and "whole numbers have at most 64 bits" in error
+        assert len(bench.store.jobs()) == 2
+        await asyncio.sleep(3600)
+        assert len(bench.sender.sent) == 2
+
+    play(act, mocks=MOCKS.replace("    response:", "    job: {vars: {n: '{{ request.json.n }}'}}\n    response:", 1))
+
+
+def test_what_the_store_could_not_be_told_it_is_told_at_the_end(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        await bench.post()
+        bench.store.full = True
+        await asyncio.sleep(5.5)
+        assert (len(bench.sender.sent), bench.store.count_owed()) == (1, 1)
+        bench.store.full = False
+
+        assert await bench.engine.close() == 0
+
+    play(act)
+
+
+def test_an_attempt_that_could_not_be_written_is_not_made_again_and_is_not_lost(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        await bench.post()
+        bench.store.full = True
+        await asyncio.sleep(30)
+        assert [at for at, _ in bench.sender.sent] == [5, 6]
+        bench.store.full = False
+        await asyncio.sleep(3600)
+
+        numbers = bench.store._db.execute("SELECT number, status FROM attempt ORDER BY number").fetchall()
+        assert numbers == [(1, 500), (2, 200)]
+        assert (len(bench.sender.sent), bench.store.count_owed()) == (2, 0)
+
+    play(act, 500, 200)
+
+
+def test_a_webhook_is_not_held_back_by_one_whose_end_could_not_be_written(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        await bench.post()
+        bench.store.full = True
+        await asyncio.sleep(30)
+
+    bench = play(act, mocks=SEVERAL)
+
+    assert said(bench) == [(1, "first"), (2, "second"), (3, "free")]
+
+
+def test_whoever_has_written_in_a_turn_that_another_commits_early_is_told_what_came_of_it(play: Play) -> None:
+    """An operation that fails takes back what was written before it in the same turn: that must not look like done."""
+
+    async def act(bench: Bench) -> None:
+        made = bench.engine.commits.soon()
+        bench.store.remember("vars", {"a": 1})
+        bench.store.full = True
+        with pytest.raises(StoreError), bench.engine.commits.at_once():
+            bench.store.remember("holding", True)
+        bench.store.full = False
+
+        with pytest.raises(StoreError):
+            await made
+        assert bench.store.recall("vars") is None
+
+    play(act)
+
+
+def test_definitions_that_are_in_no_file_any_more_are_kept_compiled_up_to_a_number(
+    play: Play, read: Callable[[str], Mocks]
+) -> None:
+    async def act(bench: Bench) -> None:
+        for number in range(OLD_DEFINITIONS + 20):
+            bench.engine.use(read(MOCKS.replace("by }}", f"by }}}} {number}")))
+            await bench.post()
+        bench.engine.use(read("mocks: [{match: GET other.example/x}]"))
+
+        assert len(bench.engine.outbox._definitions) == OLD_DEFINITIONS
+        await asyncio.sleep(3600)
+        shares = sorted(json.loads(outgoing.body)["share"] for _, outgoing in bench.sender.sent)
+        assert shares == sorted(f"3.0 {number}" for number in range(OLD_DEFINITIONS + 20))
 
     play(act)

@@ -71,16 +71,23 @@ addons = [addon.Door({mock!r})]
 IN_HOOKS = (
     *("Guard.client_connected", "Guard.http_connect", "Guard.next_layer", "Guard.tls_clienthello"),
     *("Guard._passes", "Guard._may_be_mocked", "Guard.client_disconnected", "Guard.server_connect", "Guard._decide"),
-    *("Latehook.requestheaders", "Latehook.request", "Latehook.responseheaders", "Latehook.response"),
-    *("Latehook.error", "Latehook._answer", "Latehook._halt", "Hosts.closed"),
+    *("Latehook.requestheaders", "Latehook.request", "Latehook.responseheaders", "Latehook.update"),
+    *("Latehook._settle", "Latehook._answers_at_once", "Latehook._prepare", "Latehook._answer", "Hosts.closed"),
     *("Engine.accept", "service.answer", "refusals.failure", "Store.add", "Store.commit"),
 )
 FOR_CONNECTIONS = IN_HOOKS[:6]
-NEVER_CALLED = {"Guard.server_connect", "Latehook.responseheaders", "Latehook.error", "refusals.failure"}
+NEVER_CALLED = {
+    *("Guard.server_connect", "refusals.failure"),
+    *("Latehook.requestheaders", "Latehook.request", "Latehook.responseheaders"),
+}
 """Those that a mocked request never comes to as long as all else works."""
 
-DOUBLE = "Latehook.request refusals.failure"
-"""A request that is not answered, and an answer to that which cannot be made."""
+TOGETHER = (
+    "Latehook._settle Latehook.requestheaders",
+    "Latehook._settle Latehook.request",
+    "Latehook._settle Latehook.request refusals.failure",
+)
+"""What is left to mitmproxy's hooks and fails there too, and an answer to that which cannot be made."""
 
 AT_START = ("Guard.__init__", "Latehook.load", "Latehook.configure", "Latehook._configure", "Latehook.running")
 
@@ -211,7 +218,7 @@ def sabotage(third_party: ThirdParty, confdir: Path, tmp_path_factory: pytest.Te
             yield Sabotage(proxy, ports, folder, third_party.plain, third_party.tls, company, trusted)
 
 
-@pytest.mark.parametrize("spot", ["nothing", *IN_HOOKS, DOUBLE])
+@pytest.mark.parametrize("spot", ["nothing", *IN_HOOKS, *TOGETHER])
 def test_an_exception_in_our_code_lets_no_mocked_request_out(sabotage: Sabotage, spot: str) -> None:
     wrong, before = [], sabotage.contacts
 
@@ -246,7 +253,7 @@ def may_be_closed(spot: str, door: str, code: int) -> bool:
 VERSIONS = {"http": ("http", False), "https": ("https", False), "https, h2": ("https", True)}
 
 
-@pytest.mark.parametrize("spot", ["nothing", *(spot for spot in IN_HOOKS if spot not in FOR_CONNECTIONS), DOUBLE])
+@pytest.mark.parametrize("spot", ["nothing", *(spot for spot in IN_HOOKS if spot not in FOR_CONNECTIONS), *TOGETHER])
 def test_a_mocked_request_after_a_forwarded_one_on_its_connection_stays_here(sabotage: Sabotage, spot: str) -> None:
     wrong = []
 
@@ -278,7 +285,7 @@ def test_the_choke_points_answer_leaves_the_connection_usable(sabotage: Sabotage
 
     for http2 in (False, True):
         with _client(sabotage, "regular", http2) as client:
-            with sabotage.breaking("Latehook.request"):
+            with sabotage.breaking("Latehook._settle", "Latehook.request"):
                 failed = client.post(url, content=body)
             works = client.post(url, content=body)
 

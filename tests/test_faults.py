@@ -114,6 +114,11 @@ def with_curl(world: World, way: str, *arguments: str) -> subprocess.CompletedPr
     return curl(*options, *arguments)
 
 
+def code(got: subprocess.CompletedProcess[str]) -> int:
+    """curl's. A reset may meet it while it sends, as its part of HTTP/2's beginning, or while it receives."""
+    return 56 if got.returncode == 55 and "Connection reset by peer" in got.stderr else got.returncode
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("fault", ResponseFault)
 def test_curl_meets_each_fault_and_the_webhook_comes_all_the_same(world: World, fault: str, way: str) -> None:
@@ -122,7 +127,7 @@ def test_curl_meets_each_fault_and_the_webhook_comes_all_the_same(world: World, 
     got = with_curl(world, way, "-X", "POST", world.url(f"/{fault}?n={number}", WAYS[way][0]))
     [webhook] = wait_until(lambda: [one for one in world.sut.requests if one.path == f"/{number}"], "its webhook")
 
-    assert got.returncode == CURL_SAYS[fault][way], got.stderr
+    assert code(got) == CURL_SAYS[fault][way], got.stderr
     if fault in ("truncate", "hang"):
         assert len(got.stdout) == 127
         assert json.loads(webhook.body)["id"] in got.stdout
@@ -136,7 +141,7 @@ def test_over_http2_nothing_is_sent_of_a_response_without_body(world: World, fau
         world, "h2", "-X", "DELETE", "--include", "--suppress-connect-headers", world.url(f"/{fault}", "https")
     )
 
-    assert (got.returncode, got.stdout) == (CURL_SAYS[fault]["h2"], "")
+    assert (code(got), got.stdout) == (CURL_SAYS[fault]["h2"], "")
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -10,7 +10,7 @@ import pytest
 from harness import ROOT
 
 PACKAGE = ROOT / "addon" / "latehook"
-INNER = [PACKAGE / "mocksfile", PACKAGE / "client"]
+INNER = [PACKAGE / "mocksfile", PACKAGE / "control", PACKAGE / "client"]
 """The rooms that are folders with rooms of their own."""
 
 
@@ -39,7 +39,8 @@ ROOMS = rooms_named_by(PACKAGE)
 DOCSTRINGS = {room: docstring(files_of(room)[0]) for room in ROOMS}
 PURE = [room for room in ROOMS if DOCSTRINGS.get(room, "").startswith("PURE")]
 ONLY_IN = {
-    "mitmproxy": {"addon", "guard", "layers", "faults", "flows"},
+    "mitmproxy": {"addon", "bridge", "guard", "layers", "faults", "flows", "authorities"},
+    "starlette": {"control"},
     "httpx": {"transport", "client"},
     "aiohttp": {"transport"},
     "sqlite3": {"store"},
@@ -122,6 +123,14 @@ def test_the_heart_and_its_helpers_call_themselves_pure() -> None:
 @pytest.mark.parametrize("room", ["store", "mocksfile", "options", "model"])
 def test_a_room_that_needs_no_event_loop_names_none(room: str) -> None:
     assert "asyncio" not in imports_of(room)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_writes_its_log_lines_where_secrets_are_hidden(room: str) -> None:
+    """A filter of a logger does not see what is written to those below it."""
+    for file in files_of(room):
+        made = re.findall(r"^log = .*", file.read_text(), re.MULTILINE)
+        assert set(made) <= {"log = logging.getLogger(logs.LOGGER)"}
 
 
 def test_mock_py_is_only_a_door() -> None:

@@ -132,3 +132,18 @@ def test_of_many_paths_all_that_fit_are_found_in_the_order_in_which_they_came() 
     assert [match for match, _ in tree.find("/a/b.json")] == ["/a/{x}", "/**", "/a/**", "/a/{z}.json"]
     assert [match for match, _ in tree.find("/a")] == ["/**", "/a"]
     assert [match for match, _ in tree.find("/")] == ["/**"]
+
+
+def test_a_long_segment_is_matched_in_one_go() -> None:
+    matcher = parse("POST api.slow.example/{a}-{b}-{c}.json")
+    tree = PathTree([(matcher, "it")])
+
+    assert tree.find("/" + "-" * 60_000) == []  # trying every way to cut it would take for ever
+    assert tree.find("/1--2-3-4.json.json") == [("it", {"a": "1", "b": "-2", "c": "3-4.json"})]
+
+
+def test_a_host_longer_than_names_can_be_is_still_below_its_suffix() -> None:
+    hosts = Hosts()
+    hosts.close([parse("ANY *.slow.example/**")])
+
+    assert hosts.closed("X" * 60_000 + ".Slow.example.", 443)

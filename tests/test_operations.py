@@ -386,6 +386,24 @@ def test_the_clock_may_run_faster(play: Play) -> None:
     assert [at for at, _, _ in play(act).sent] == [12, 15]
 
 
+def test_a_dial_that_signs_is_hidden_as_it_was_and_as_it_is_set(tmp_path: Path) -> None:
+    file = tmp_path / "mocks.yaml"
+    file.write_text("""
+vars: {signing: first-secret, verdict: harmless}
+mocks:
+  - match: POST api.slow.example/jobs
+    webhook: {to: null, sign: {scheme: github, secret: "{{ vars.signing }}"}}
+""")
+
+    async def act() -> None:
+        bench = Bench(file)
+        await bench.operations.set_vars({"signing": ["second-secret", "a-rotation"]})
+        hidden = bench.operations.hide({"signing": ["first-secret", "second-secret"], "url": "/a-rotation/harmless"})
+        assert hidden == {"signing": ["***", "***"], "url": "/***/harmless"}
+
+    jumping.run(act())
+
+
 def test_dials_are_for_what_comes_after_and_must_be_known(play: Play) -> None:
     async def act(bench: Bench) -> None:
         await bench.post()
@@ -415,7 +433,7 @@ def test_reset_forgets_everything(play: Play) -> None:
         assert bench.sent == [(30, "a", "processing bad")]
         assert bench.store.count_owed() == 0
         assert (bench.engine.vars, bench.engine.outbox.holding, bench.clock.speed) == ({"verdict": "good"}, False, 1)
-        assert (list(bench.engine.unmatched), list(bench.engine.jobs())) == ([], [])
+        assert (list(reversed(bench.engine.inbox)), list(bench.engine.jobs())) == ([], [])
         assert bench.clock.now() == pytest.approx(bench.clock.real(), abs=0.1)
         bench.sender.takes = 0
         await bench.post("b")
@@ -425,12 +443,14 @@ def test_reset_forgets_everything(play: Play) -> None:
     play(act)
 
 
-def test_the_last_thousand_unmatched_requests_are_kept(play: Play) -> None:
+def test_the_last_thousand_requests_are_kept(play: Play) -> None:
     async def act(bench: Bench) -> None:
         for number in range(1100):
             await bench.engine.accept(request("GET", f"/nothing/{number}"))
 
-        assert len(bench.engine.unmatched) == 1000
-        assert bench.engine.unmatched[-1].request.path == "/nothing/1099"
+        received = list(reversed(bench.engine.inbox))
+        assert len(received) == 1000
+        assert (received[0].number, received[0].request.path, received[0].matched) == (1100, "/nothing/1099", False)
+        assert (bench.engine.inbox.count, bench.engine.inbox.unmatched) == (1100, 1100)
 
     play(act)

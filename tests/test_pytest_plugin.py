@@ -53,7 +53,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     pytester.makeconftest(CONFTEST)
 
     def run(*arguments: str, **files: str) -> pytest.RunResult:
-        pytester.makepyfile(**files)
+        if files:
+            pytester.makepyfile(**files)
         plugin = ["-p", "no:latehook", "-p", "latehook.pytest_plugin", "--strict-markers"]
         return pytester.runpytest_subprocess(*plugin, *arguments)
 
@@ -157,6 +158,7 @@ def test_without_mocks(latehook, create):
 def test_no_file(latehook):
     pass
 
+@pytest.mark.asyncio
 @pytest.mark.latehook(MOCKS)
 async def test_the_loop_stood_still(latehook, create):
     create()
@@ -177,7 +179,6 @@ async def test_the_loop_stood_still(latehook, create):
             r"E         .* POST https://api.slow.example/jobz: 501, no mock matched",
             r"E           not 'create': .*",
             r"-+ Latehook's log -+",
-            r".*api.slow.example/jobz.*",
         ],
         consecutive=False,
     )

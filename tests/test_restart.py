@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Handler, Proxy, Receiver, answer, curl, mitmdump, wait_until
+from harness import STEER, Handler, Proxy, Receiver, answer, curl, mitmdump, wait_until
 
 MOCKS = """
 vars: {verdict: good}
@@ -125,7 +125,7 @@ def test_a_retry_after_a_restart_says_the_same_with_the_next_number(begin: Start
     assert (first.headers["x-attempt"], second.headers["x-attempt"]) == ("1", "2")
 
 
-def test_an_attempt_that_was_cut_is_made_again_with_the_same_number(begin: Start, sut: Receiver) -> None:
+def test_an_attempt_that_was_cut_is_made_again_with_the_same_number_and_content(begin: Start, sut: Receiver) -> None:
     waits = threading.Event()
     sut.behave = lambda handler, number: waits.wait(20)  # type: ignore[assignment]
     proxy = begin("0s")
@@ -137,7 +137,10 @@ def test_an_attempt_that_was_cut_is_made_again_with_the_same_number(begin: Start
 
     begin("0s")
 
-    assert [webhook.headers["x-attempt"] for webhook in sut.wait(2)] == ["1", "1"]
+    first, second = sut.wait(2)
+    assert [first.headers["x-attempt"], second.headers["x-attempt"]] == ["1", "1"]
+    assert first.body == second.body  # though each `uuid()` in it is another
+    assert first.headers["x-webhook"] == second.headers["x-webhook"]
 
 
 def test_a_job_ends_as_it_began_though_its_mock_has_left_the_file(begin: Start, sut: Receiver) -> None:
@@ -181,27 +184,6 @@ def test_holds_and_the_clock_are_as_they_were(begin: Start, sut: Receiver, store
     assert json.loads(webhook.body)["status"] == "first"
 
 
-STEER = """
-import asyncio
-from pathlib import Path
-from mitmproxy import ctx
-
-class Steer:
-    def running(self):
-        self.task = asyncio.get_running_loop().create_task(self.follow())
-
-    async def follow(self):
-        file = Path(__file__).with_name("command")
-        while True:
-            if file.exists() and (line := file.read_text()):
-                file.unlink()
-                print("steer:", ctx.master.commands.execute(line), flush=True)
-            await asyncio.sleep(0.02)
-
-addons = [Steer()]
-"""
-
-
 def test_mitmproxys_commands_are_the_operations(begin: Start, sut: Receiver, tmp_path: Path) -> None:
     steer = tmp_path / "steer.py"
     steer.write_text(STEER)
@@ -225,8 +207,13 @@ def test_mitmproxys_commands_are_the_operations(begin: Start, sut: Receiver, tmp
     proxy.wait_for("webhook delivered, attempt 2")
     command("mock.fire nobody", "latehook: fire nobody: there is no webhook 'nobody'")
     post(proxy, id="b")
+    command("mock.hold job=b", "latehook: hold job=b: done")
+    command("mock.pending", r"steer: \['[-0-9a-f]{36} held ")
+    command("mock.release state=held \"where=job.id == 'b'\"", "latehook: release state=held .*: done")
+    command("mock.cancel sate=held", "latehook: cancel sate=held: there is no filter 'sate'; did you mean 'state'?")
     command("mock.cancel", "latehook: cancel: done")
     command("mock.advance 2h", "latehook: advance 2h: done")
+    command("mock.reset job=b", "latehook: reset job=b: done")
     command("mock.reset", "latehook: reset: done")
     command("mock.pending", r"steer: \[\]")
 
@@ -294,18 +281,27 @@ def test_a_store_that_another_process_has_ends_the_start(begin: Start, store: Pa
 
 
 class Load:
-    """Posts as fast as it is told to, and notes which were answered; it does not mind that the proxy dies."""
+    """Posts so many a second, and notes which were answered; it does not mind that the proxy dies.
 
-    def __init__(self, rate: float) -> None:
+    Each of its threads has times of its own: one that is late makes up for it.
+    """
+
+    def __init__(self, rate: float, threads: int = 8) -> None:
         self.answered: list[str] = []
         self.cut = 0
-        self._pause = 1 / rate
+        self.seconds = 0.0
+        self._pause = threads / rate
         self._port = 0
+        self._since = 0.0
         self._done = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(4)]
+        self._threads = [threading.Thread(target=self._run, args=(n / rate,), daemon=True) for n in range(threads)]
 
     def at(self, port: int) -> None:
-        self._port = port
+        """Post there from now on; to 0 nothing is."""
+        now = time.monotonic()
+        if self._port:
+            self.seconds += now - self._since
+        self._port, self._since = port, now
 
     def __enter__(self) -> "Load":
         for thread in self._threads:
@@ -317,19 +313,25 @@ class Load:
         for thread in self._threads:
             thread.join(10)
 
-    def _run(self) -> None:
+    def _run(self, first: float) -> None:
         while not self._done.wait(0.005):
             if port := self._port:
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                due = time.monotonic() + first
+                under_way = False
                 try:
-                    while port == self._port and not self._done.wait(self._pause * len(self._threads)):
+                    connection.connect()
+                    while not self._done.wait(max(due - time.monotonic(), 0.0)) and port == self._port:
+                        due += self._pause
+                        under_way = True
                         connection.request("POST", "http://api.slow.example/jobs", b"{}")
                         response = connection.getresponse()
                         body = response.read()
+                        under_way = False
                         if response.status == 200:
                             self.answered.append(json.loads(body)["id"])
                 except (OSError, http.client.HTTPException):
-                    self.cut += 1
+                    self.cut += under_way  # else it is down, and nothing was asked
                 finally:
                     connection.close()
 
@@ -349,8 +351,8 @@ def test_whoever_was_answered_is_called_back_though_the_process_is_killed_again_
             proxy = begin("500ms", EXTRA="x")
             load.at(proxy.port)
             time.sleep(chance.uniform(0.2, 1.5))
-            load.at(0)
             kill(proxy)
+            load.at(0)
     begin("500ms")
 
     def received() -> Counter[str]:
@@ -359,6 +361,11 @@ def test_whoever_was_answered_is_called_back_though_the_process_is_killed_again_
     wait_until(lambda: set(load.answered) <= set(received()), "every answered job is called back", limit=30)
     unanswered = set(received()) - set(load.answered)
     twice = [id for id, count in received().items() if count > 1]
+    print(
+        f"{ROUNDS} rounds, {load.seconds:.1f} s of load: {len(load.answered)} answered"
+        f" ({len(load.answered) / load.seconds:.0f} a second), {load.cut} cut;"
+        f" {len(unanswered)} received and not answered, {len(twice)} received twice, {max(received().values())} at most"
+    )
     assert len(load.answered) > 10 * ROUNDS
     assert len(unanswered) <= load.cut
     assert len(twice) <= 64 * ROUNDS  # cut in flight: at most those under way at each kill

@@ -529,18 +529,22 @@ mocks:
     }
 
 
-def test_a_job_keeps_a_body_only_if_something_will_ask_for_it(mocks: Callable[..., Play]) -> None:
+def test_a_job_keeps_a_body_that_is_not_small_only_if_something_will_ask_for_it(mocks: Callable[..., Play]) -> None:
     plain = """
 mocks: [{match: POST api.slow.example/, webhook: {to: "{{ request.json.url }}", json: {id: "{{ job.id }}"}}}]
 """
     asking = plain.replace('id: "{{ job.id }}"', 'n: "{{ request.json.n }}"')
-    sent = b'{"url": "http://app.test/", "n": 1}'
+    sent = b'{"url": "http://app.test/", "n": "%s"}' % (b"n" * bodies.SMALL)
+    small = b'{"url": "http://app.test/", "n": 1}'
 
+    keeps_small = mocks(plain).ask("POST", "https://api.slow.example/", small)
     forgets = mocks(plain).ask("POST", "https://api.slow.example/", sent)
     keeps = mocks(asking).ask("POST", "https://api.slow.example/", sent)
 
     assert forgets.started is not None
     assert keeps.started is not None
+    assert keeps_small.started is not None
+    assert keeps_small.started.request.body == small
     assert (forgets.started.request.body, forgets.started.request.size) == (None, len(sent))
     assert keeps.started.request.body == sent
 
@@ -787,3 +791,64 @@ mocks:
     jobs = [game.ask("POST", JOBS) for _ in range(2)]
 
     assert [[game.attempt(job, at).fault for at in (0, 1, 2)] for job in jobs] == [["drop", "drop", None], [None] * 3]
+
+
+LIMITED = """
+mocks:
+  - match: POST api.slow.example/jobs
+    job: {id: "{{ request.json.id }}", idempotency_key: "{{ request.json.key }}"}
+    webhook: {to: "{{ request.json.to }}", event: "{{ request.json.event }}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ({"id": "x" * 1001}, "job.id has 1,001 characters, and may have 1,000"),
+        ({"id": "1", "key": "x" * 2000}, "job.idempotency_key has 2,000 characters, and may have 1,000"),
+        ({"id": "1", "event": "x" * 1001}, "webhook.event has 1,001 characters, and may have 1,000"),
+        ({"id": "1", "to": [None] * 1001}, "`to` is a list of 1,001 URLs, and may have 1,000"),
+    ],
+)
+def test_what_a_request_may_make_of_a_job_is_bounded(
+    mocks: Callable[..., Play], document: dict[str, Any], problem: str
+) -> None:
+    answer = mocks(LIMITED).ask("POST", "https://api.slow.example/jobs", json.dumps(document).encode())
+
+    assert answer.response is not None and answer.started is None
+    error = json.loads(answer.response.body)["error"]
+    assert answer.response.status == 500
+    assert problem in error and len(error) < 1500
+
+
+def test_a_url_has_at_most_8000_characters(mocks: Callable[..., Play]) -> None:
+    to = ["http://app.test/" + "x" * (length - 16) for length in (8000, 8001)]
+    play = mocks(LIMITED)
+    answer = play.ask("POST", "https://api.slow.example/jobs", json.dumps({"id": "1", "to": to}).encode())
+
+    assert answer.started is not None
+    fits, long = answer.started.webhooks
+    assert (fits.to, fits.state) == (to[0], State.PENDING)
+    assert (long.state, long.reason[:60]) == (
+        State.FAILED,
+        "its `to` has 8,001 characters, and a URL may have 8,000: htt",
+    )
+
+
+def test_a_form_has_bounds(mocks: Callable[..., Play]) -> None:
+    play = mocks("mocks: [{match: POST api.slow.example/forms, response: {json: '{{ request.form }}'}}]")
+
+    def form(body: bytes, kind: str = "application/x-www-form-urlencoded") -> Any:
+        answer = play.ask("POST", "https://api.slow.example/forms", body, content_type=kind)
+        assert answer.response is not None
+        return json.loads(answer.response.body)
+
+    part = '--b\r\ncontent-disposition: form-data; name="{}"\r\n\r\n1\r\n'
+    multipart = "".join(part.format(number) for number in range(1001)).encode()
+    assert len(form(b"".join(b"%d=1&" % number for number in range(2000)))) == 1000
+    assert len(form(multipart, "multipart/form-data; boundary=b")) == 1000
+    assert form(multipart, f"multipart/form-data; boundary={'b' * 300}") == {}
+    assert form(b"a" + b"[b]" * 32 + b"=1")["a"]["b"]["b"]
+    assert form(b"a" + b"[b]" * 33 + b"=1") == {"a" + "[b]" * 33: "1"}
+    assert len(form(b"a=" + b"1" * 4_000_000)["a"]) == 4_000_000
+    assert "has 5,000,002 bytes, and may have 4,194,304: use multipart" in form(b"a=" + b"1" * 5_000_000)["error"]

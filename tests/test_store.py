@@ -1,10 +1,15 @@
 """Jobs, webhooks and attempts in a real SQLite."""
 
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
 from latehook.model import Content, Job, Outcome, Request, State, Webhook
-from latehook.store import Due, Store, StoreError
+from latehook.store import Due, Store, StoreError, UnkeepableError
 
 HEADERS = ((b"X-Bytes", b"\xff"), (b"a", b"1"), (b"a", b"2"))
 CONTENT = Content("http://app.test/hook?id=1", b'{"id":1}', "application/json")
@@ -76,7 +81,7 @@ def test_a_retry_keeps_the_webhook_owed_with_its_content_and_its_number(store: S
     owed = store.owed(key)
     assert owed is not None
     assert (owed.attempts, owed.content, owed.webhook.due) == (1, CONTENT, 1_800_000_006.0)
-    assert store.due(key) == Due(1_800_000_006.0, "http://app.test/hook", None)
+    assert store.due(key) == Due(1_800_000_006.0, "http://app.test/hook", ())
 
 
 @pytest.mark.parametrize(("outcome", "state"), [(OK, State.DELIVERED), (REFUSED, State.FAILED)])
@@ -159,11 +164,79 @@ def test_a_write_that_fails_takes_all_that_was_not_committed_with_it(store: Stor
     assert store.find("next") is not None
 
 
-def test_of_a_job_that_cannot_be_encoded_nothing_stays(store: Store) -> None:
-    with pytest.raises(StoreError):
+def test_of_a_job_that_cannot_be_encoded_nothing_stays_and_of_others_all(store: Store) -> None:
+    store.add(job("before", webhook()))
+    with pytest.raises(UnkeepableError, match="whole numbers have at most 64 bits"):
         store.add(replace(job("large"), vars={"n": 10**30}))
-    with pytest.raises(StoreError):
+    with pytest.raises(UnkeepableError, match="no half of a character"):
         store.add(job("half", webhook(), replace(webhook("w2"), to="http://\ud800/")))
-    with pytest.raises(StoreError):
+    [key] = store.add(job("after", webhook()))
+    store.commit()
+
+    assert [found.id for found in store.jobs()] == ["after", "before"]
+    assert len(store.webhooks()) == 2
+    with pytest.raises(UnkeepableError):
+        store.finish(key, 1, Outcome(1.0, 2.0, 200), State.DELIVERED, 0.0, Content("http://\ud800/"))
+    assert count(store, "attempt") == 0
+
+
+def test_definitions_that_no_job_refers_to_any_more_are_forgotten_with_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "store.sqlite")
+    store = Store(path)
+    for number in range(4):
+        store.define(f"old {number}", b"written")
+        [key] = store.add(job(f"old {number}", replace(webhook(), definition=f"old {number}")))
+        store.finish(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+    store.close()
+    store = Store(path)  # whose jobs use them it does not ask, as long as there are jobs from before
+    store.define("new", b"written")
+    ended, owed = (replace(webhook(), definition="new") for _ in range(2))
+    [key] = store.add(job("ended", ended))
+    store.finish(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+    store.add(job("owed", owed))
+
+    store.prune(0.0, 2e9, keep=3)
+    assert [store.definition(f"old {number}") for number in range(4)] == [b"written"] * 4
+    store.prune(0.0, 2e9, keep=1)
+    store.commit()
+
+    assert [store.definition(f"old {number}") for number in range(4)] == [None] * 4
+    assert store.definition("new") == b"written"
+    store.close()
+
+
+def test_the_log_begins_anew_while_the_store_is_written_to(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store.sqlite"))
+    for _ in range(20):
+        store.add(job("j", webhook(), body=bytes(100_000)))
         store.commit()
-    assert store.find("half") is None
+    assert store.log_size() > 2_000_000
+    store.add(job("k", webhook()))
+
+    thread = threading.Thread(target=store.checkpoint)
+    thread.start()
+    store.commit()
+    thread.join()
+
+    assert store.log_size() == 0
+    assert store.count_owed() == 21
+    store.close()
+
+
+def test_a_reader_that_stays_keeps_the_log_and_stops_nobody(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store.sqlite"))
+    store.add(job("j", webhook()))
+    store.commit()
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM job").fetchall()
+        store.add(job("k", webhook()))
+        store.commit()
+        store.checkpoint()
+        size = store.log_size()
+        store.add(job("l", webhook()))
+        store.commit()
+    store.checkpoint()
+
+    assert (size > 0, store.log_size(), store.count_owed()) == (True, 0, 3)
+    store.close()

@@ -126,6 +126,20 @@ def test_options_about_large_bodies_do_not_concern_a_mocked_host(
         assert proxy.memory_peak() - before < BOUND
 
 
+def test_forms_of_200_mb_are_read_while_they_pass(confdir: Path, document: Path, tmp_path: Path) -> None:
+    (tmp_path / "mocks.yaml").write_text(
+        f"mocks: [{{match: POST {HOST}/documents, response: {{json: "
+        '{title: "{{ request.form.title }}", bytes: "{{ request.files.document.size }}"}}}]'
+    )
+    with warm_proxy(confdir, tmp_path) as proxy:
+        before = proxy.memory_peak()
+
+        answers = upload(proxy, document, list(KINDS))
+
+        assert answers == [{"title": "A long document", "bytes": SIZE}] * AT_ONCE
+        assert proxy.memory_peak() - before < BOUND
+
+
 def test_a_mock_that_reads_an_upload_too_long_to_keep_says_so(proxy: Proxy, document: Path) -> None:
     sent = curl("-x", proxy.url, "-T", str(document), "-X", "POST", f"http://{HOST}/documents/read", limit=60)
 

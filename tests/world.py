@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from latehook import messages, service
 from latehook.mocksfile import load
 from latehook.model import Content, Job, Moment, Outgoing, Owed, Request, Webhook
+from latehook.redaction import Redaction
 from latehook.service import Answer, Mocks
 
 START = 1_700_000_000.0
@@ -28,6 +29,8 @@ class Play:
     stored: list[Job] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     faults: Counter[tuple[str, int | None]] = field(default_factory=Counter)
+
+    redaction: Redaction = field(default_factory=Redaction)
 
     def __post_init__(self) -> None:
         self.vars: dict[str, Any] = dict(self.mocks.vars)

@@ -16,15 +16,25 @@ from typing import Any, NoReturn
 
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy.commands import StartHook
+from mitmproxy.proxy.layers.http._hooks import (
+    HttpErrorHook,
+    HttpRequestHeadersHook,
+    HttpRequestHook,
+    HttpResponseHeadersHook,
+    HttpResponseHook,
+)
 
-from latehook import flows, mocksfile, options, refusals, service
+from latehook import bridge, flows, logs, mocksfile, options, refusals
 from latehook.engine import Engine
 from latehook.forms import MultipartReader
 from latehook.guard import Guard, Shut
-from latehook.layers import RESPONSE, RESPONSE_HEADERS, Exchange, Upload
+from latehook.layers import Exchange, Upload
 from latehook.messages import JSON
+from latehook.mocksfile.secrets import of_environment
 from latehook.model import LatehookError, Request, Response
 from latehook.operations import Operations
+from latehook.redaction import Redaction
 from latehook.reload import Reload
 from latehook.schedule import Clock
 from latehook.service import Mocks
@@ -32,7 +42,7 @@ from latehook.store import Store
 from latehook.targets import Origin, Targets
 from latehook.transport import Transport
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(logs.LOGGER)
 
 STREAM_FROM = 1024 * 1024
 """Bytes from which another host's message passes through unbuffered; one of unknown length always does."""
@@ -65,7 +75,8 @@ class Door:
 def _end(reason: str) -> NoReturn:
     """End the start. While mitmproxy winds down it still serves for a moment: nothing may leave in it."""
     ctx.master.addons.chain = [Shut(), *ctx.master.addons.chain]
-    sys.exit(f"latehook: {reason}")
+    hidden = Redaction(of_environment(os.environ).values).hide(reason)
+    sys.exit(f"latehook: {hidden}")
 
 
 class Latehook:
@@ -74,13 +85,18 @@ class Latehook:
     name = "latehook"
 
     def __init__(self, beside: Path) -> None:
-        logging.getLogger("latehook").setLevel(logging.INFO)
         self._beside = beside
         self._env = dict(os.environ)
+        self._redaction = Redaction(of_environment(self._env).values)
+        self._hiding = logs.Hiding(self._redaction)
+        log.setLevel(logging.INFO)
+        log.addFilter(self._hiding)
         self._attention = flows.Attention(acts=True, looks=True, lists=True, prints=True)
         self._watching: asyncio.Task[None] | None = None
         self._started = False
-        self.guard = Guard(_not_contacted)
+        self._token: str | None = None
+        self._app: bridge.App | None = None
+        self.guard = Guard(self._not_contacted, self._settle)
         self._targets = Targets()
         self.engine: Engine
         self.operations: Operations
@@ -98,17 +114,18 @@ class Latehook:
             try:
                 self._configure()
             except LatehookError as error:
+                reason = self._redaction.hide(str(error))
                 if not self._started:
-                    raise
-                raise exceptions.OptionsError(f"latehook: {error}") from None
+                    raise LatehookError(reason) from None
+                raise exceptions.OptionsError(f"latehook: {reason}") from None
         self._look_around()
 
     def running(self) -> None:
         try:
             options.check_names(ctx.options.deferred)
+            owed = self.engine.resume(self.operations.speed)
         except LatehookError as error:
             _end(str(error))
-        owed = self.engine.resume(self.operations.speed)
         if owed:
             log.info("latehook: %d webhook%s still owed from before", owed, "" if owed == 1 else "s")
         self._started = True
@@ -122,6 +139,7 @@ class Latehook:
         owed = await self.engine.close()
         if owed:
             log.warning("latehook: stopped with %d webhook%s still owed", owed, "" if owed == 1 else "s")
+        log.removeFilter(self._hiding)
 
     def _configure(self) -> None:
         given = {name: getattr(ctx.options, name) for name in options.HELP}
@@ -132,26 +150,27 @@ class Latehook:
             raise options.OptionError(
                 f"mock_store={parsed.store}: the store is chosen at the start: start anew with it"
             )
-        reload = Reload(parsed.files, self._env, self._use)
+        reload = Reload(parsed.files, self._env, self.engine.use)
         reload.load()
         self.engine.outbox.delivery.workers = parsed.workers
         self.engine.keep = parsed.keep
         self._targets = parsed.targets
+        self._token = parsed.token
         if self._watching is not None:
             self._watching.cancel()
         self._watching = asyncio.get_running_loop().create_task(reload.watch(), name="latehook: watch mocks files")
 
     def _open(self, parsed: options.Options) -> None:
         """Store, clock and source of chance are chosen once, at the start."""
-        store = Store(parsed.store)
-        revive = functools.partial(mocksfile.revive, env=self._env)
+        store = Store(parsed.store, self._redaction)
+        revive = functools.partial(mocksfile.revive, env=self._env, redaction=self._redaction)
         self.engine = Engine(Mocks(), store, Transport(self._refusal, self._route), Clock(), random.Random(), revive)
-        self.operations = Operations(self.engine, parsed.speed, parsed.seed)
+        self.engine.before_use = self._close_hosts
+        self.operations = Operations(self.engine, parsed.speed, parsed.seed, self._env)
         self.operations.seed_chance()
 
-    def _use(self, mocks: Mocks) -> None:
+    def _close_hosts(self, mocks: Mocks) -> None:
         self.guard.hosts.close(mock.matcher for mock in mocks.all)
-        self.engine.use(mocks)
 
     def _refusal(self, host: str, port: int, address: str | None) -> str | None:
         return self.guard.refusal(host, port, address) or self._targets.refusal(host, port, address)
@@ -171,36 +190,27 @@ class Latehook:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         exchange = self.guard.exchange(flow)
-        if not exchange.mocked:
+        if exchange.mocked:
+            self._prepare(flow, exchange)
+        else:
             flow.request.stream = flow.response is None and _is_long(flow.request)
-            return
-        mocks = self.engine.mocks
-        if mocks.forwards and service.forwards_at_once(mocks, _request(flow, exchange)):
-            exchange.forward = flow.request.stream = True
-        elif mocks.reads:
-            _prepare(exchange.upload, mocks.reads, flow.request)
-        self._halt(exchange)
 
     async def request(self, flow: http.HTTPFlow) -> None:
         if not flow.live or flow.response is not None or flow.error is not None:
             return
         exchange = self.guard.exchange(flow)
+        if exchange.sent is not None:
+            flow.response = await bridge.serve(self._control(), flow, exchange)
+            raise exceptions.AddonHalt
         if exchange.stays:
-            flow.response = await self._answer(flow, exchange)
+            flow.response = await (exchange.answering or self._answer(flow, exchange))
             exchange.forward = flow.response is None
-            self._halt(exchange)
+        if exchange.stays and self._is_alone:
+            raise exceptions.AddonHalt
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        exchange = self.guard.exchange(flow)
-        if flow.response is not None and not exchange.stays:
+        if flow.response is not None and not self.guard.exchange(flow).stays:
             flow.response.stream = flow.response.stream or _is_long(flow.response)
-        self._halt(exchange)
-
-    def response(self, flow: http.HTTPFlow) -> None:
-        self._halt(self.guard.exchange(flow), at_end=True)
-
-    def error(self, flow: http.HTTPFlow) -> None:
-        self._halt(self.guard.exchange(flow), at_end=True)
 
     def update(self, flows: Sequence[Any]) -> None:
         """mitmproxy tells all addons of every change of a flow; only a list of flows wants to know."""
@@ -209,13 +219,59 @@ class Latehook:
         if all(isinstance(flow, http.HTTPFlow) and self.guard.exchange(flow).stays for flow in flows):
             raise exceptions.AddonHalt
 
-    def _halt(self, exchange: Exchange, at_end: bool = False) -> None:
-        """Where nobody looks, a mocked request's flow stops here; where it is only printed, until it has ended."""
-        attention = self._attention
-        if exchange.stays and not (attention.acts or attention.looks):
-            exchange.unheard = RESPONSE_HEADERS if attention.prints else RESPONSE
-            if not (at_end and attention.prints):
-                raise exceptions.AddonHalt
+    @property
+    def _is_alone(self) -> bool:
+        """Whether a mocked request's flow concerns nobody else until it has ended, and then only who prints it."""
+        return not (self._attention.acts or self._attention.looks)
+
+    def _settle(self, hook: StartHook, flow: http.HTTPFlow, exchange: Exchange) -> bool:
+        """Deal with a mocked request's hook at once where nobody else would hear it.
+
+        mitmproxy would make a task for it and ask forty addons, twice: a third of what a request costs.
+        """
+        if exchange.sent is not None:
+            return not isinstance(hook, HttpRequestHook)
+        if not self._is_alone:
+            return False
+        match hook:
+            case HttpRequestHeadersHook():
+                self._prepare(flow, exchange)
+                return exchange.stays
+            case HttpRequestHook():
+                return self._answers_at_once(flow, exchange)
+            case HttpResponseHeadersHook():
+                return True
+            case HttpResponseHook() | HttpErrorHook():
+                return not self._attention.prints
+        return False
+
+    def _answers_at_once(self, flow: http.HTTPFlow, exchange: Exchange) -> bool:
+        """Begin to answer. If that has to wait for something, the hook does so."""
+        loop = asyncio.get_running_loop()
+        exchange.answering = asyncio.Task(self._answer(flow, exchange), loop=loop, eager_start=True)
+        if not exchange.answering.done():
+            return False
+        flow.response = exchange.answering.result()
+        exchange.forward = flow.response is None
+        return exchange.stays
+
+    def _prepare(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Before a mocked request's body comes: is it forwarded at once, and what is to be read of it on the way?"""
+        mocks = self.engine.mocks
+        if mocks.forwards and self.engine.forwards_at_once(_request(flow, exchange)):
+            exchange.forward = flow.request.stream = True
+        elif mocks.reads:
+            _read_on_the_way(exchange.upload, mocks.reads, flow.request)
+
+    def _control(self) -> bridge.App:
+        """The control API. It is imported when it is first asked for: the start does not wait for it."""
+        if self._app is None:
+            from latehook.control.access import Access
+            from latehook.control.app import App
+
+            access = Access(lambda: self._token, self.guard.hosts.closed)
+            self._app = App(self.operations, Path(ctx.options.confdir), access)
+        return self._app
 
     async def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
         """The response; None where the request is forwarded."""
@@ -224,12 +280,24 @@ class Latehook:
             answer = await self.engine.accept(request)
         except Exception as error:
             log.exception("latehook: a request could not be answered")
-            return _http(refusals.failure(500, f"an error of its own: {type(error).__name__}", request), request.method)
+            problem = f"an error of its own: {type(error).__name__}"
+            return _http(refusals.failure(500, problem, request, self._redaction), request.method)
         exchange.fault = answer.fault
         if answer.response is None and request.body is None:
             problem = "a forwarded request of this size needs a mock without `when` or `times`"
-            return _http(refusals.failure(502, problem, request), request.method)
+            return _http(refusals.failure(502, problem, request, self._redaction), request.method)
         return None if answer.response is None else _http(answer.response, request.method)
+
+    def _not_contacted(self, flow: http.HTTPFlow) -> http.Response:
+        """What the choke point answers where nothing else has: a hook of ours failed or was never asked."""
+        error = "this request was not answered, and a mocked host is never contacted"
+        try:
+            response = refusals.failure(502, error, _request(flow, Exchange(True)), self._redaction)
+            return _http(response, flow.request.method)
+        except Exception:  # in a layer, an exception would leave the client without an answer
+            log.exception("latehook: an error of its own")
+            body = b'{"error": "latehook: %s"}' % error.encode()
+            return _http(Response(502, (("content-type", JSON),), body), flow.request.method)
 
 
 def _request(flow: http.HTTPFlow, exchange: Exchange) -> Request:
@@ -238,7 +306,7 @@ def _request(flow: http.HTTPFlow, exchange: Exchange) -> Request:
     return Request(
         method=data.method.decode("latin-1"),
         scheme=data.scheme.decode("latin-1"),
-        host=exchange.host or data.host,
+        host=_host(exchange.host or data.host),
         port=exchange.port or data.port,
         target=data.path.decode("latin-1"),
         headers=data.headers.fields,
@@ -249,7 +317,12 @@ def _request(flow: http.HTTPFlow, exchange: Exchange) -> Request:
     )
 
 
-def _prepare(upload: Upload, reads: frozenset[str], request: http.Request) -> None:
+def _host(name: str) -> str:
+    """A host's name as text: mitmproxy keeps bytes that are none as halves of characters."""
+    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _read_on_the_way(upload: Upload, reads: frozenset[str], request: http.Request) -> None:
     """Have read on the way what expressions may ask for and a large body would not be kept for."""
     content_type = request.headers.get("content-type", "")
     plain = "content-encoding" not in request.headers
@@ -267,22 +340,23 @@ def _http(response: Response, method: str) -> http.Response:
     fields = [(name.encode("latin-1", "replace"), value.encode()) for name, value in response.headers]
     body = b"" if method == "HEAD" else response.body
     reason = HTTPStatus(response.status).phrase if response.status in _STATUSES else ""
-    return http.Response(b"HTTP/1.1", response.status, reason.encode(), http.Headers(fields), body, None, now, now)
+    # Made past `__init__`: mitmproxy has each field's type checked there, which takes a twentieth of the whole request.
+    made, data = http.Response.__new__(http.Response), http.ResponseData.__new__(http.ResponseData)
+    data.__dict__ = {
+        "http_version": b"HTTP/1.1",
+        "status_code": response.status,
+        "reason": reason.encode(),
+        "headers": http.Headers(fields),
+        "content": body,
+        "trailers": None,
+        "timestamp_start": now,
+        "timestamp_end": now,
+    }
+    made.data = data
+    return made
 
 
 _STATUSES = frozenset(HTTPStatus)
-
-
-def _not_contacted(flow: http.HTTPFlow) -> http.Response:
-    """What the choke point answers where nothing else has: a hook of ours failed or was never asked."""
-    error = "this request was not answered, and a mocked host is never contacted"
-    try:
-        return _http(refusals.failure(502, error, _request(flow, Exchange(True))), flow.request.method)
-    except Exception:  # in a layer, an exception would leave the client without an answer
-        log.exception("latehook: an error of its own")
-        return _http(
-            Response(502, (("content-type", JSON),), b'{"error": "latehook: %s"}' % error.encode()), flow.request.method
-        )
 
 
 def _is_long(message: http.Request | http.Response) -> bool:

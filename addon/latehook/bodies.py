@@ -1,8 +1,11 @@
 """PURE: what the body of a request says: bounded decoding, text, JSON."""
 
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator
+from encodings import normalize_encoding
+from encodings.aliases import aliases
 from typing import Any
 
 import brotli
@@ -10,6 +13,18 @@ import zstandard
 
 KEPT = 16 * 1024 * 1024
 """Bytes kept of a body, coded or decoded. Of a larger one only the size is known."""
+
+SMALL = 4096
+"""Bytes up to which a request's body is kept with it in any case: testers ask by it."""
+
+CODINGS = 4
+"""Content codings of one body, one in the other."""
+
+MEMBERS = 10_000
+"""Members of a gzip body, one behind the other."""
+
+VALUES = 1_000_000
+"""Values in a JSON body: one takes ten times as much memory as the shortest text for it."""
 
 
 class BodyError(ValueError):
@@ -28,29 +43,46 @@ def text(body: bytes | None, size: int, coding: str, content_type: str) -> str:
     """The body as text, by the content type's charset (UTF-8 unless given). BodyError says why it cannot be."""
     charset = _parameter(content_type, "charset") or "utf-8"
     try:
+        if normalize_encoding(charset.lower()) not in _CHARSETS:
+            raise LookupError
         return decode(body, size, coding).decode(charset, errors="replace")
     except LookupError:
         raise BodyError(f"the charset {charset!r} is not known") from None
 
 
+_CHARSETS = {name for pair in aliases.items() for name in pair} - {"utf_7", "u7", "unicode_1_1_utf_7"}
+"""Python would look any other name up in its files, and knows codecs besides that take hours for a large body. UTF-7
+can say what is no character.
+"""
+
+
 def parse_json(body: bytes | None, size: int, coding: str) -> Any:
-    """The body as JSON; None where there is none or it is not JSON. BodyError where it was not kept."""
+    """The body as JSON; None where there is none or it is not JSON. BodyError where it was not kept or is too large."""
     raw = decode(body, size, coding)
     try:
-        value = _JSON.decode(raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff"))
-        return _without_lone_surrogates(value) if b"\\u" in raw else value
+        return read_json(raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff"))
+    except BodyError:
+        raise
     except (ValueError, RecursionError):
         return None
+
+
+def read_json(text: str) -> Any:
+    """A text's JSON. ValueError where it is none, BodyError where it has too many values."""
+    if text.count(",") + text.count("[") + text.count("{") > VALUES:  # those in texts count too: it is many, for these
+        raise BodyError(f"the JSON has more than {VALUES:,} values")
+    value = _JSON.decode(text)
+    return _without_lone_surrogates(value) if "\\u" in text else value
 
 
 def _without_lone_surrogates(value: Any) -> Any:
     """Half a pair is no character: no header, URL, UTF-8 or store can hold it. U+FFFD stands for it, as elsewhere."""
     text = json.dumps(value, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    return value
+    whole = _LONE_SURROGATE.sub("\ufffd", text)
+    return value if whole == text else json.loads(whole)
+
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _no_constant(name: str) -> float:
@@ -64,7 +96,10 @@ def decode(body: bytes | None, size: int, coding: str) -> bytes:
     """The body without its content codings (gzip, deflate, br, zstd). BodyError says what is wrong with it."""
     if body is None:
         raise BodyError(f"the body has {size:,} bytes and only {KEPT:,} are kept")
-    for name in reversed([name.strip().lower() for name in coding.split(",") if name.strip()]):
+    names = [name.strip().lower() for name in coding.split(",") if name.strip()]
+    if len(names) > CODINGS:
+        raise BodyError(f"the body has {len(names)} content codings, one in the other, and may have {CODINGS}")
+    for name in reversed(names):
         if name == "identity":
             continue
         decoder = _DECODERS.get(name)
@@ -87,17 +122,25 @@ def _bounded(decoder: Callable[[bytes], Iterator[bytes]], body: bytes, name: str
 
 
 _PIECE = 1024 * 1024
+_BIT = 64 * 1024
+"""Read at once: what stands behind the end of a gzip member is copied."""
 
 
 def _zlib(window: int) -> Callable[[bytes], Iterator[bytes]]:
     def decoder(body: bytes) -> Iterator[bytes]:
-        while body:  # gzip may have several members, one behind the other
-            inflate = zlib.decompressobj(window)
-            yield inflate.decompress(body, _PIECE)
-            while inflate.unconsumed_tail:
-                yield inflate.decompress(inflate.unconsumed_tail, _PIECE)
-            yield inflate.flush()
-            body = inflate.unused_data
+        inflate = zlib.decompressobj(window)
+        members = 1
+        for start in range(0, len(body), _BIT):
+            bit = body[start : start + _BIT]
+            while bit:
+                if inflate.eof:  # gzip may have several members, one behind the other
+                    members += 1
+                    inflate = zlib.decompressobj(window)
+                if members > MEMBERS:
+                    raise BodyError(f"the gzip body has more than {MEMBERS:,} members")
+                yield inflate.decompress(bit, _PIECE)
+                bit = inflate.unconsumed_tail or inflate.unused_data
+        yield inflate.flush()
 
     return decoder
 
@@ -116,7 +159,7 @@ def _brotli(body: bytes) -> Iterator[bytes]:
 
 
 def _zstd(body: bytes) -> Iterator[bytes]:
-    yield from zstandard.ZstdDecompressor().read_to_iter(body, write_size=_PIECE)
+    yield from zstandard.ZstdDecompressor(max_window_size=KEPT).read_to_iter(body, write_size=_PIECE)
 
 
 _DECODERS: dict[str, Callable[[bytes], Iterator[bytes]]] = {

@@ -13,6 +13,7 @@ from latehook import mocksfile
 from latehook.mocksfile.describing import describe
 from latehook.mocksfile.entries import File
 from latehook.model import MocksError
+from latehook.redaction import Redaction
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,11 +45,12 @@ def _check(files: Sequence[Path]) -> int:
     except MocksError as error:
         print(error, file=sys.stderr)
         return 1
+    redaction = Redaction(mocks.secrets)
     for file in files:
         print(file)
         for mock in mocks.all:
             if mock.place.file == str(file):
-                print("\n".join(f"  {line}" for line in describe(mock)))
+                print("\n".join(f"  {line}" for line in redaction.hide(describe(mock))))
     if missing:
         print(f"needs the environment variable{'s'[: len(missing) - 1]} {', '.join(sorted(missing))}")
     return 0

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from latehook import logs
 from latehook.model import Outcome, Outgoing
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(logs.LOGGER)
 
 STARTS_A_TURN = 8
 """Attempts started in one turn of the loop: between them the requests get their turn."""
@@ -27,7 +28,7 @@ class Deliveries(Protocol):
     def destination(self, key: int) -> str | None:
         """Where a due webhook goes, as scheme, host and port; None: it is not to be sent any more."""
 
-    def prepare(self, key: int) -> Outgoing | None:
+    async def prepare(self, key: int) -> Outgoing | None:
         """The next attempt of a webhook, made when its slot is free; None: there is none."""
 
     async def conclude(self, key: int, outcome: Outcome) -> None:
@@ -54,7 +55,7 @@ class Delivery:
         self._due: deque[int] = deque()
         self._next: deque[tuple[str, int]] = deque()
         self._slots: dict[str, Slots] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], int] = {}
         self._turn: asyncio.Handle | None = None
         self._stopped = False
 
@@ -69,7 +70,11 @@ class Delivery:
         self._next.clear()
         for slots in self._slots.values():
             slots.waiting.clear()
-        tasks = set(self._under_way)
+        await self.break_off(set(self._under_way.values()))
+
+    async def break_off(self, keys: Collection[int]) -> None:
+        """Break off the attempts at these webhooks."""
+        tasks = {task for task, key in self._under_way.items() if key in keys}
         for task in tasks:
             task.cancel()
         if tasks:
@@ -113,17 +118,17 @@ class Delivery:
             return False
         slots.busy += 1
         task = asyncio.get_running_loop().create_task(self._attempt(key), name=f"webhook {key}")
-        self._under_way.add(task)
+        self._under_way[task] = key
         task.add_done_callback(lambda done: self._ended(destination, done))
         return True
 
     async def _attempt(self, key: int) -> None:
-        outgoing = self._deliveries.prepare(key)
+        outgoing = await self._deliveries.prepare(key)
         if outgoing is not None:
             await self._deliveries.conclude(key, await self._send(outgoing))
 
     def _ended(self, destination: str, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+        self._under_way.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("latehook: an attempt broke: %r", error, exc_info=error)
         slots = self._slots[destination]

@@ -3,39 +3,29 @@
 import asyncio
 import logging
 import random
-from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from msgspec import Struct
-
-from latehook import refusals, service
+from latehook import logs, refusals, service
+from latehook.changes import Changes
 from latehook.commits import Commits
-from latehook.model import Job, Moment, Request, Response
+from latehook.inbox import Inbox, Received
+from latehook.model import Job, Moment, Request
 from latehook.outbox import Outbox, Revive, Sender
+from latehook.redaction import texts_in
 from latehook.schedule import Clock
 from latehook.service import Answer, Mocks
-from latehook.store import MEMORY, Store, StoreError
+from latehook.store import Store, StoreError, UnkeepableError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(logs.LOGGER)
 
 TIDY_EVERY = 1000
 """Jobs between two looks at whether old ones are to be forgotten."""
 
 KEEP = 86400.0
 """Seconds for which ended jobs are kept."""
-
-UNMATCHED_KEPT = 1000
-"""Requests that no mock took, of which the last are kept."""
-
-
-class Unmatched(Struct, frozen=True):
-    """A request that no mock took. `at` is Unix seconds."""
-
-    at: float
-    request: Request
-    response: Response
 
 
 class Engine:
@@ -47,15 +37,21 @@ class Engine:
         self.random = source
         self.clock = clock
         self.store = store
-        self.commits = Commits(store)
-        self.outbox = Outbox(store, self.commits, sender, clock, self._moment, revive)
+        self.redaction = store.redaction  # one for all that is written to be read
+        self.changes = Changes()
+        self.commits = Commits(store, self.changes)
+        self.outbox = Outbox(store, self.commits, sender, clock, self.moment, revive)
         self.outbox.world = self
         self.keep = KEEP
-        self.unmatched: deque[Unmatched] = deque(maxlen=UNMATCHED_KEPT)
+        self.inbox = Inbox()
         self._set_vars: Mapping[str, Any] = {}
         self._answered: defaultdict[str, int] = defaultdict(int)
         self._accepted = 0
         self._closing = False
+        self.before_use: Callable[[Mocks], None] = lambda _: None
+        """Told of mocks before they answer anything."""
+        self._mocks = self.mocks = mocks
+        self._added: tuple[Mocks, ...] = ()
         self.use(mocks)
 
     # What service asks for: its World
@@ -84,13 +80,26 @@ class Engine:
 
     def use(self, mocks: Mocks) -> None:
         """Answer requests from now on with these mocks; jobs keep what they started with."""
-        self.mocks = mocks
+        self._use(mocks, self._added)
+
+    def add(self, mocks: Mocks) -> None:
+        """Put mocks in front of all others, until all is forgotten."""
+        self._use(self._mocks, (mocks, *self._added))
+
+    def _use(self, mocks: Mocks, added: tuple[Mocks, ...]) -> None:
+        together = Mocks.together(*added, mocks)
+        self.before_use(together)
+        self._mocks, self._added, self.mocks = mocks, added, together
+        self.redaction.add(together.secrets)
+        self.outbox.keep_definitions({mock.definition for mock in together.all})
         self.set_vars(self._set_vars)
 
     def set_vars(self, values: Mapping[str, Any]) -> None:
         """Set dials; those that are not named are as the files have them."""
         self._set_vars = {name: value for name, value in values.items() if name in self.mocks.vars}
         self._vars = {**self.mocks.vars, **self._set_vars}
+        self.redaction.add(texts_in([self._vars[name] for name in self.mocks.secret_dials & self._vars.keys()]))
+        self.changes.happened()
 
     def resume(self, speed: float) -> int:
         """Go on where the store's last process ended, at this speed. How many webhooks are owed."""
@@ -98,8 +107,8 @@ class Engine:
             self.clock.segments = [(start, real_start, speed) for start, real_start, speed in segments]
         if speed != self.clock.speed:
             self.clock.run(speed)
-            self.store.remember("clock", self.clock.segments)
-            self.store.commit()
+            with self.commits.at_once():
+                self.store.remember("clock", self.clock.segments)
         self.outbox.holding = bool(self.store.recall("holding"))
         self.set_vars(self.store.recall("vars") or {})
         self.outbox.schedule.fill(self.store.pending())
@@ -109,30 +118,27 @@ class Engine:
         """End: attempts under way get that long. How many webhooks are still owed."""
         self._closing = True
         await self.outbox.close(seconds)
-        with suppress(StoreError):
-            self.store.commit()
+        await self.commits.close()
         owed = self.store.count_owed()
         self.store.close()
         return owed
 
     async def forget(self) -> None:
-        """Jobs and requests, what is under way and what was promised; dials are as the files set them."""
-        await self.outbox.forget()
+        """What the store has just forgotten: requests, what is under way and promised, what dials were set to."""
         self._answered.clear()
-        self.unmatched.clear()
-        self.set_vars({})
-        self.store.clear()
-        await self.commits.made()
+        self.inbox.clear()
+        self._set_vars = {}
+        self._use(self._mocks, ())
+        await self.outbox.forget()
 
     # Requests
 
     async def accept(self, request: Request) -> Answer:
         """What a request gets. Its job is in the store, and its webhooks scheduled, before this returns."""
         if self._closing:
-            return Answer(refusals.failure(503, "shutting down", request))
-        answer = service.answer(self.mocks, request, self._moment(), self)
-        if answer.mock is None and answer.response is not None:
-            self.unmatched.append(Unmatched(self.clock.real(), request, answer.response))
+            return Answer(refusals.failure(503, "shutting down", request, self.redaction))
+        answer = service.answer(self.mocks, request, self.moment(), self)
+        received = self._receive(request, answer)
         if answer.mock is not None and answer.mock.times is not None:
             self._answered[answer.mock.definition] += 1
         if answer.mock is not None and answer.fault is not None:
@@ -140,12 +146,30 @@ class Engine:
             log.info("latehook: %s: the response's fault: %s", answer.mock.name, answer.fault)
         try:
             await self._write(answer)
+        except UnkeepableError as error:
+            where = answer.mock.place if answer.mock is not None else "a mock"
+            received.status, received.job = 500, None
+            return Answer(refusals.failure(500, f"{where}: {error}", request, self.redaction), answer.mock)
         except StoreError as error:
             log.error("latehook: %s", error)
-            return Answer(refusals.failure(503, str(error), request), answer.mock)
+            received.status, received.job = 503, None
+            return Answer(refusals.failure(503, str(error), request, self.redaction), answer.mock)
         if answer.delay:
             await asyncio.sleep(answer.delay)
         return answer
+
+    def forwards_at_once(self, request: Request) -> bool:
+        """Whether a request's headers alone say that it is forwarded: it is not waited for."""
+        answer = service.forwards_at_once(self.mocks, request)
+        if answer is not None:
+            self._receive(request, answer)
+        return answer is not None
+
+    def _receive(self, request: Request, answer: Answer) -> Received:
+        status = None if answer.response is None else answer.response.status
+        mock = None if answer.mock is None else answer.mock.name
+        self.changes.happened()
+        return self.inbox.add(self.clock.real(), request, status, mock, answer.job, answer.near)
 
     async def _write(self, answer: Answer) -> None:
         """Write what an answer starts or changes, and schedule it. Webhooks before the response have their attempt."""
@@ -165,13 +189,11 @@ class Engine:
             self._tidy()
 
     def _tidy(self) -> None:
-        """Forget old jobs, and bring the store's log into its file: in a thread, as whoever does it has to wait."""
+        """Forget old jobs."""
         self.commits.soon()
         with suppress(StoreError):
             self.store.prune(self.clock.real() - self.keep, self.clock.now())
-        if self.store.path != MEMORY:
-            asyncio.get_running_loop().run_in_executor(None, self.store.checkpoint)
 
-    def _moment(self) -> Moment:
+    def moment(self) -> Moment:
         now = self.clock.real()  # once: else a stage of this moment is due a little after it
         return Moment(now, self.clock.at(now), self.random, self.clock.real_at)

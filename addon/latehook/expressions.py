@@ -239,6 +239,11 @@ class Compiler:
             raise MocksError(expression.place, str(error).removeprefix(f"{expression.place}: ")) from None
 
 
+def in_braces(text: str) -> str:
+    """A text that is to be an expression: it may have been written without its braces."""
+    return text if "{{" in text or "{%" in text else "{{ " + text + " }}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The nearest valid spelling, as the end of a message; nothing where none is near."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)

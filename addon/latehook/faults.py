@@ -6,6 +6,7 @@ Over HTTP/2 a fault is its stream's own and the others go on; only a reset is TC
 import socket
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
@@ -74,16 +75,18 @@ def _malformed_headers(stream: int) -> bytes:
 
 
 def _reset(client: Client) -> bool:
-    """Have TCP end the connection with a reset: what becomes of a socket that may not linger. Some are no sockets.
+    """Have TCP end the connection with a reset: what becomes of a socket that may not linger. Some are no sockets."""
+    transport = transport_of(client)
+    opened = None if transport is None else transport.get_extra_info("socket")
+    if transport is not None and opened is not None:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return opened is not None
 
-    Not by mitmproxy's command to close: when more comes from the client just then, the socket stays open.
-    """
+
+def transport_of(client: Client) -> Any:
+    """What a client's connection is closed by. By mitmproxy's command it would stay open, when more comes just then."""
     handler = ctx.master.addons.get("proxyserver").connections.get(client.id)  # None: mitmproxy replays a request
     if handler is None or client not in handler.transports:
-        return False
-    writer = handler.transports[client].writer
-    opened = writer.get_extra_info("socket")
-    if opened is not None:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        writer.transport.abort()
-    return opened is not None
+        return None
+    return getattr(handler.transports[client].writer, "transport", None)

@@ -3,20 +3,28 @@
 import hashlib
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from latehook.bodies import BodyError
 from latehook.model import FilePart, Parts
 from latehook.sandbox import TextView
+
+URLENCODED = 4 * 1024 * 1024
+"""Bytes of a form that is written like a query: a larger one would hold everybody up while it is read."""
 
 FIELD_KEPT = 1024 * 1024
 """Bytes kept of all of a form's fields together; what is beyond is cut off."""
 
 PARTS_KEPT = 1000
-"""Fields and files of one form that are kept."""
+"""Fields and files of one form, or parameters of one query, that are kept: the first ones."""
+
+DEPTH = 32
+"""Brackets in a field's name that are read: `a[b][c]` has two."""
 
 
 class MultipartReader:
@@ -27,30 +35,34 @@ class MultipartReader:
         self._files: list[FilePart] = []
         self._left = FIELD_KEPT
         self._parser: MultipartParser | None = None
-        _, options = parse_options_header(content_type)
-        if boundary := options.get(b"boundary"):
-            callbacks: Any = {
-                "on_part_begin": self._begin,
-                "on_header_field": self._header_name,
-                "on_header_value": self._header_value,
-                "on_header_end": self._header_end,
-                "on_headers_finished": self._headers_finished,
-                "on_part_data": self._data,
-                "on_part_end": self._end,
-            }
-            self._parser = MultipartParser(boundary, callbacks)
+        callbacks: Any = {
+            "on_part_begin": self._begin,
+            "on_header_field": self._header_name,
+            "on_header_value": self._header_value,
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._headers_finished,
+            "on_part_data": self._data,
+            "on_part_end": self._end,
+        }
+        with suppress(ValueError):  # a boundary that is none: no form
+            _, options = parse_options_header(content_type.encode("utf-8", "surrogateescape"))
+            if boundary := options.get(b"boundary"):
+                self._parser = MultipartParser(boundary, callbacks)
 
     def feed(self, data: bytes) -> None:
-        if self._parser is not None:
-            try:
-                self._parser.write(data)
-            except FormParserError:  # malformed: what came before it stays
-                self._parser = None
+        if self._parser is None:
+            return
+        try:
+            self._parser.write(data)
+        except FormParserError:  # malformed, or more than is kept: what came before it stays
+            self._parser = None
 
     def parts(self) -> Parts:
         return Parts(tuple(self._fields), tuple(self._files))
 
     def _begin(self) -> None:
+        if len(self._fields) + len(self._files) >= PARTS_KEPT:
+            raise FormParserError("what follows is not kept: reading it would only take time")
         self._headers: dict[bytes, bytes] = {}
         self._name = self._value = b""
 
@@ -82,8 +94,6 @@ class MultipartReader:
         self._left = max(self._left - len(piece), 0)
 
     def _end(self) -> None:
-        if len(self._fields) + len(self._files) >= PARTS_KEPT:
-            return
         if self._filename is None:
             self._fields.append((self._field, self._kept.decode("utf-8", "replace")))
             return
@@ -93,15 +103,23 @@ class MultipartReader:
 
 
 def parse(body: bytes, content_type: str) -> Parts:
-    """The fields and files of a form's body; none where it is no form."""
+    """The fields and files of a form's body; none where it is no form. BodyError where it is too large."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         reader = MultipartReader(content_type)
         reader.feed(body)
         return reader.parts()
     if kind == "application/x-www-form-urlencoded":
-        return Parts(tuple(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)))
+        if len(body) > URLENCODED:
+            raise BodyError(f"the urlencoded form has {len(body):,} bytes, and may have {URLENCODED:,}: use multipart")
+        return Parts(tuple(urlencoded(body.decode("utf-8", "replace"))))
     return Parts()
+
+
+def urlencoded(text: str) -> list[tuple[str, str]]:
+    """Names and values of a query, or of a form that is written as one."""
+    first = text.split("&", PARTS_KEPT)[:PARTS_KEPT]
+    return parse_qsl("&".join(first), keep_blank_values=True)
 
 
 def first_of(pairs: Iterable[tuple[str, str]]) -> dict[str, TextView]:
@@ -116,7 +134,7 @@ def nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """Fields as maps: `a[b]=c` is {a: {b: c}}, `a[]=c` is {a: [c]}. A name that does not fit stays as it is."""
     form: dict[str, Any] = {}
     for name, value in first_of(pairs).items():
-        path = _PATH.findall(name) if "[" in name else []
+        path = _PATH.findall(name) if 0 < name.count("[") <= DEPTH else []
         if not path or not _place(form, [name.partition("[")[0], *path], value):
             form[name] = value
     return form

@@ -13,6 +13,7 @@ from mitmproxy.connection import Client
 from mitmproxy.net.http import url
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layers, mode_specs
+from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers import modes
@@ -20,11 +21,15 @@ from mitmproxy.proxy.layers.tls import parse_client_hello
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from latehook import layers as ours
-from latehook.layers import Exchange
+from latehook import logs
+from latehook.faults import transport_of
+from latehook.layers import CONTROL, Exchange, Sent
 from latehook.matching import Hosts
 from latehook.targets import address_of
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(logs.LOGGER)
+
+PREFIX = f"{CONTROL.decode()}/"
 
 NEVER = "latehook: a mocked host is never contacted"
 
@@ -34,9 +39,15 @@ class Guard:
 
     name = "latehook-guard"
 
-    def __init__(self, refusal_to_connect: Callable[[http.HTTPFlow], http.Response]) -> None:
+    def __init__(
+        self,
+        refusal_to_connect: Callable[[http.HTTPFlow], http.Response],
+        settle: Callable[[StartHook, http.HTTPFlow, Exchange], bool],
+    ) -> None:
         self.hosts = Hosts()
         self.refusal_to_connect = refusal_to_connect
+        self._settle = settle
+        self._sent: WeakKeyDictionary[http.Request, Sent] = WeakKeyDictionary()
         self._exchanges: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
         self._allowed: set[tuple[str, tuple[str, int]]] = set()
 
@@ -54,6 +65,10 @@ class Guard:
             self._exchanges[flow] = known
         return known
 
+    def note(self, request: http.Request, sent: Sent) -> None:
+        """A request may be for control: this is what it named as its host."""
+        self._sent[request] = sent
+
     def lets_out(self, flow: http.HTTPFlow) -> bool:
         """Whether a request may go upstream. Another addon may have pointed it at a mocked host since it came."""
         exchange = self.exchange(flow)
@@ -62,6 +77,26 @@ class Guard:
             self._allowed.add((flow.client_conn.id, address))
             return True
         return not exchange.mocked and not self.hosts.closed(*address)
+
+    def settles(self, hook: StartHook, flow: http.HTTPFlow) -> bool:
+        """Whether a hook of a mocked request has been dealt with here and now: nobody else would have heard it."""
+        try:
+            exchange = self.exchange(flow)
+            return exchange.stays and self._settle(hook, flow, exchange)
+        except Exception:  # in a layer, an exception would leave the client without an answer
+            log.exception("latehook: an error of its own")
+            return False
+
+    def answers(self, head: bytes, context: Context) -> bool:
+        """Whether a request that begins so, and may not end, is for a mocked host."""
+        address, client = context.server.address, context.client
+        port = address[1] if address else 443 if client.tls else 80
+        line, _, headers = head.partition(b"\n")
+        target = re.match(rb"[^ ]+ (?:https?://)?([^/ ]+)", line, re.IGNORECASE)
+        names = [address[0] if address else "", client.sni or "", _host_header(b"\n" + headers) or ""]
+        names += [target[1].decode("latin-1")] if target else []
+        asked = (url.parse_authority(name, check=False) for name in names if name)
+        return any(self.hosts.closed(host, at or port) for host, at in asked)
 
     def refusal(self, host: str, port: int, address: str | None = None) -> str | None:
         """Why no webhook may go to this host, or to the address it has led to: it would come back to Latehook."""
@@ -82,6 +117,9 @@ class Guard:
 
     def client_disconnected(self, client: Client) -> None:
         self._allowed = {entry for entry in self._allowed if entry[0] != client.id}
+        # mitmproxy leaves the socket open where its closing is canceled while a hook is waited for (server.py).
+        if (transport := transport_of(client)) is not None:
+            transport.close()
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """A 2xx of ours keeps mitmproxy from connecting upstream before it has seen a request."""
@@ -130,8 +168,21 @@ class Guard:
         port = request.port
         for host, at in ((named, named_port or port), (request.host, port), (flow.client_conn.sni or "", port)):
             if host and self.hosts.closed(host, at):
-                return Exchange(True, host, at)
+                return Exchange(True, host, at, sent=self._sent_to_control(request))
+        sent = self._sent_to_control(request)
+        if sent is not None and (sent.direct or self._is_asked_here(flow)):
+            return Exchange(True, request.host, port, sent=sent)
         return Exchange(False)
+
+    def _sent_to_control(self, request: http.Request) -> Sent | None:
+        is_control = request.path in (PREFIX[:-1], PREFIX) or request.path.startswith((PREFIX, f"{PREFIX[:-1]}?"))
+        return self._sent.get(request) if is_control else None
+
+    def _is_asked_here(self, flow: http.HTTPFlow) -> bool:
+        """Whether a request is to our own listener, whoever it names; or came where all is for one server."""
+        if isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode):
+            return True
+        return flow.request.port in self._own_ports() and _is_local(flow.request.host)
 
     def _asked_by_tls(self, client: Client, port: int) -> bool:
         """Whether a client that looked the name up itself asks for a mocked host at an address.
@@ -241,10 +292,16 @@ def _named_in(data: bytes) -> str | None:
     if not re.match(rb"[A-Z]{3,} ", data):
         return ""
     head, end, _ = data.partition(b"\r\n\r\n")
-    found = re.search(rb"\r\nhost:[ \t]*([^\r\n]*)", head + b"\r\n", re.IGNORECASE)
-    if found is None:
+    named = _host_header(head + b"\r\n")
+    if named is None:
         return "" if end else None
-    return url.parse_authority(found[1].decode("latin-1").strip(), check=False)[0]
+    return url.parse_authority(named, check=False)[0]
+
+
+def _host_header(head: bytes) -> str | None:
+    """The Host header of a request's head, as it is written."""
+    found = re.search(rb"\nhost:[ \t]*([^\r\n]*)", head, re.IGNORECASE)
+    return None if found is None else found[1].decode("latin-1").strip()
 
 
 def _is_local(host: str) -> bool:

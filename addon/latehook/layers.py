@@ -5,30 +5,41 @@ and also behind an upstream proxy, where no hook is asked. So that is where a mo
 through `handle_connect_…`: a mocked one connects to nothing, and has no tunnel through an upstream proxy.
 """
 
+import asyncio
 import hashlib
+import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
+from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import http
 from mitmproxy.flow import Error
 from mitmproxy.net.http.http1 import connection_close
 from mitmproxy.proxy import events
-from mitmproxy.proxy.commands import StartHook
+from mitmproxy.proxy.commands import CloseConnection, SendData, StartHook
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import Layer, NextLayer
-from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HttpStream
-from mitmproxy.proxy.layers.http._events import RequestData, RequestEndOfMessage
-from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHeadersHook, HttpResponseHook
-from mitmproxy.proxy.layers.http._http1 import Http1Server
+from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HTTPMode, HttpStream
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+)
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
+from mitmproxy.proxy.layers.http._http1 import Http1Server, make_error_response
 
 from latehook import faults
 from latehook.bodies import KEPT
 from latehook.forms import MultipartReader
 from latehook.model import ResponseFault
 
-RESPONSE_HEADERS = (HttpResponseHeadersHook,)
-RESPONSE = (HttpResponseHeadersHook, HttpResponseHook)
+CONTROL = b"/_latehook"
+"""What the paths of Latehook's own control begin with."""
 
 Commands = Generator[Any, Any, Any]
 
@@ -61,19 +72,30 @@ class Upload:
         return None if self.kept is None else bytes(self.kept)
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a request named as its host. `direct`: nothing, but in its Host header: it asks this server, not a proxy."""
+
+    host: str
+    direct: bool
+
+
 @dataclass(slots=True)
 class Exchange:
     """What is known of one request on its way: `host` and `port` are those it is mocked by.
 
-    `unheard`: the hooks of its response that nobody would hear. `fault` is what becomes of its response on purpose.
+    `answering` is its response in the making; `fault` what becomes of that on purpose.
+    `sent` is there where it is for Latehook's own control; `leave` is then called when its client has left.
     """
 
     mocked: bool
     host: str = ""
     port: int = 0
     forward: bool = False
+    answering: "asyncio.Task[http.Response | None] | None" = None
     fault: ResponseFault | None = None
-    unheard: tuple[type[StartHook], ...] = ()
+    sent: Sent | None = None
+    leave: Callable[[], object] | None = None
     upload: Upload = field(default_factory=Upload)
 
     @property
@@ -86,8 +108,11 @@ class Policy(Protocol):
     """Who decides: the guard."""
 
     def exchange(self, flow: http.HTTPFlow) -> Exchange: ...
+    def note(self, request: http.Request, sent: Sent) -> None: ...
     def refusal_to_connect(self, flow: http.HTTPFlow) -> http.Response: ...
     def lets_out(self, flow: http.HTTPFlow) -> bool: ...
+    def settles(self, hook: StartHook, flow: http.HTTPFlow) -> bool: ...
+    def answers(self, head: bytes, context: Context) -> bool: ...
 
 
 class Stream(HttpStream):
@@ -103,8 +128,24 @@ class Stream(HttpStream):
     def _stays(self) -> bool:
         return self._exchange.stays
 
+    def handle_event(self, event: events.Event) -> Commands:
+        """While a hook is awaited events wait too, but whoever waits for a change may know that its client has left."""
+        if isinstance(event, RequestProtocolError) and hasattr(self, "flow"):
+            exchange = self.policy.exchange(self.flow)
+            if exchange.leave is not None:
+                exchange.leave()
+        return super().handle_event(event)
+
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
+        """mitmproxy fills in what a request names as its host, or writes another: control must know what was sent."""
+        request = event.request
+        if request.data.path.startswith(CONTROL):
+            direct = self.mode is not HTTPMode.transparent and not request.data.host
+            self.policy.note(request, Sent(request.host_header or "", direct))
+        yield from super().state_wait_for_request_headers(event)
+
     def _handle_event(self, event: events.Event) -> Commands:
-        """As mitmproxy does, without the hooks of a response that nobody would hear: each is a tenth of the cost."""
+        """As mitmproxy does, without the way through all its addons for hooks that only Latehook would hear."""
         steps = super()._handle_event(event)
         reply = None
         while True:
@@ -112,10 +153,8 @@ class Stream(HttpStream):
                 command = steps.send(reply)
             except StopIteration:
                 return
-            reply = None if self._is_unheard(command) else (yield command)
-
-    def _is_unheard(self, command: Any) -> bool:
-        return isinstance(command, StartHook) and isinstance(command, self._exchange.unheard)
+            settled = isinstance(command, StartHook) and self.policy.settles(command, self.flow)
+            reply = None if settled else (yield command)
 
     def check_body_size(self, request: bool) -> Commands:
         if self._stays:
@@ -180,8 +219,32 @@ class Stream(HttpStream):
 _HTTP1 = (b"HTTP/1.1", b"HTTP/1.0")
 
 
+HEAD = 64 * 1024
+"""Size of the largest head that a mocked host takes, counted as HTTP/2 does (RFC 9113 6.5.2), where it is the same."""
+
+LINE = 32
+"""Bytes that each header counts for besides its own."""
+
+UNREAD = 1024 * 1024
+"""Bytes that wait on a connection, to any host, for what makes sense of them: the rest of a head, of a chunk's size, of
+trailers, or the answer to the request before.
+"""
+
+
 class Http1(Http1Server):
-    """A client's HTTP/1 connection. Trailers behind a chunked body are left out: mitmproxy's own leaves it hanging."""
+    """A client's HTTP/1 connection, with bounds for what is not yet read as a body: mitmproxy's own has none.
+
+    Trailers behind a chunked body are left out: mitmproxy's own leaves the client hanging.
+    """
+
+    policy: Policy
+    _refused = False
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if not self._refused:
+            yield from super()._handle_event(event)
+        elif isinstance(event, events.ConnectionClosed):
+            yield CloseConnection(self.conn)
 
     @property
     def body_reader(self) -> Any:
@@ -190,6 +253,49 @@ class Http1(Http1Server):
     @body_reader.setter
     def body_reader(self, reader: Any) -> None:
         self._reader = _WithoutTrailers(reader)
+
+    def read_headers(self, event: events.Event) -> Commands:
+        head = self._head()
+        if len(head) > UNREAD or (_size(head) > HEAD and self.policy.answers(head, self.context)):
+            yield from self._refuse(431, f"the head of this request is too large: a mocked host takes {HEAD:,} bytes")
+        else:
+            yield from super().read_headers(event)  # type: ignore[arg-type]
+
+    def read_body(self, event: events.Event) -> Commands:
+        yield from super().read_body(event)
+        if self.state == self.read_body and len(self.buf) > UNREAD:
+            yield from self._refuse(400, "a chunk of this request's body has no end to its size, or to its trailers")
+
+    def wait(self, event: events.Event) -> Commands:
+        yield from super().wait(event)
+        if self.state == self.wait and len(self.buf) > UNREAD:
+            yield from self._refuse(400, "more requests than can wait came before this one's answer")
+
+    def _head(self) -> bytes:
+        """What there is of the next request's head."""
+        if len(self.buf) <= HEAD // LINE:  # nearly all: too small for a closer look
+            return b""
+        unread = bytes(self.buf)
+        end = _END_OF_HEAD.search(unread)
+        return unread if end is None else unread[: end.start()]
+
+    def _refuse(self, status: int, problem: str) -> Commands:
+        """Answer, unless an answer has begun, and end the connection: where the next request begins is not known."""
+        if self.response is None:
+            yield SendData(self.conn, make_error_response(status, f"latehook: {problem}"))
+        self._refused = True
+        self.buf = ReceiveBuffer()
+        if self.request is not None:
+            yield ReceiveHttp(RequestProtocolError(self.stream_id, problem, ErrorCode.CLIENT_DISCONNECTED))
+        if (transport := faults.transport_of(self.context.client)) is not None:
+            transport.close()
+
+
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+
+
+def _size(head: bytes) -> int:
+    return len(head) + LINE * head.count(b"\n")
 
 
 class _WithoutTrailers:
@@ -212,7 +318,9 @@ class Http(HttpLayer):
     def _handle_event(self, event: events.Event) -> Commands:
         client = self.context.client
         if isinstance(event, events.Start) and client.transport_protocol == "tcp" and client.alpn != b"h2":
-            self.connections.setdefault(client, Http1(self.context.fork()))
+            connection = Http1(self.context.fork())
+            connection.policy = self.policy
+            self.connections.setdefault(client, connection)
         yield from super()._handle_event(event)
 
     def make_stream(self, stream_id: int) -> Commands:

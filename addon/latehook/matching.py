@@ -22,9 +22,17 @@ _MATCH = re.compile(
 _CAPTURE = re.compile(r"\{([^{}]*)\}")
 
 
-@lru_cache(4096)
+LONGEST_HOST = 253
+"""Characters of a name (RFC 1035 2.3.4): a longer one is nobody's, and not worth to be remembered."""
+
+
 def canonical_host(host: str) -> str:
     """A host as it is compared: lower case, without the root's dot, its international labels as `xn--`."""
+    return _canonical(host) if len(host) <= LONGEST_HOST else host.lower().rstrip(".")
+
+
+@lru_cache(4096)
+def _canonical(host: str) -> str:
     host = host.lower().rstrip(".").strip("[]")
     if host.isascii():
         return host
@@ -180,8 +188,18 @@ def _segment(text: str, part: str) -> Segment:
         raise ValueError(f"{text!r}: {part!r} has a brace without its twin")
     if len(pieces) == 1:
         return Segment(unquote(part))
-    patterns = [f"(?P<{piece}>.+?)" if odd % 2 else re.escape(unquote(piece)) for odd, piece in enumerate(pieces)]
-    return Segment(None, re.compile("".join(patterns), re.DOTALL), tuple(map(unquote, pieces[::2])))
+    literals = tuple(map(unquote, pieces[::2]))
+    return Segment(None, re.compile(_pattern(literals, pieces[1::2]), re.DOTALL), literals)
+
+
+def _pattern(literals: Sequence[str], names: Sequence[str]) -> str:
+    """Each capture ends where the literal behind it first stands; the last one takes what is left.
+
+    A capture that has ended is not made longer again (`(?>…)`): it would not help, and takes long for a long segment.
+    """
+    first, *others = map(re.escape, literals)
+    *before, last = [f"(?P<{name}>.+?){literal}" for name, literal in zip(names, others, strict=True)]
+    return first + "".join(f"(?>{capture})" for capture in before) + last
 
 
 def covers(pattern: str, host: str) -> bool:
@@ -248,10 +266,12 @@ class ByHost[Item]:
         patterns = {matcher.host for matcher, _ in self._items}
         self._suffixes = [pattern for pattern in patterns if pattern.startswith("*.")]
         self._exact = patterns - set(self._suffixes)
+        self._methods = {"HEAD"}.union(*(matcher.methods for matcher, _ in self._items if matcher.methods))
         self._tree = lru_cache(1024)(self._make_tree)
 
     def find(self, host: str, method: str, path: str) -> list[tuple[Item, dict[str, str]]]:
         patterns = frozenset(pattern for pattern in self._suffixes if covers(pattern, host))
+        method = method if method in self._methods else ""  # any other is taken by what takes ANY
         return self._tree(patterns | {host} if host in self._exact else patterns, method).find(path)
 
     def _make_tree(self, patterns: frozenset[str], method: str) -> PathTree[Item]:

@@ -33,6 +33,8 @@ FORM = "application/x-www-form-urlencoded"
 TEXT = "text/plain; charset=utf-8"
 WITHOUT_BODY = (204, 304)
 METHOD = re.compile(r"[A-Za-z]+")
+SHOWN = 80
+"""Characters of a value that an error shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def prepare(
     scope = _webhook_scope(constants, owed, moment, world)
     content = owed.content or _content(plan, owed, scope, moment)
     headers = _headers(plan.headers, plan.place, scope, content.content_type)
-    method = _method(plan, scope)
+    method = content.method or _method(plan, scope)
     fault = _fault(plan, owed, world)
     url, body = content.url, content.body
     if plan.sign is not None:
@@ -146,7 +148,7 @@ def prepare(
 def _content(plan: WebhookPlan, owed: Owed, scope: Mapping[str, Any], moment: Moment) -> Content:
     body, content_type = _body(plan.body, scope, moment)
     query = map_of(render(plan.query, scope), plan.place, "query")
-    return Content(_with_query(owed.webhook.to or "", query), body, content_type)
+    return Content(_with_query(owed.webhook.to or "", query), body, content_type, _method(plan, scope))
 
 
 def _fault(plan: WebhookPlan, owed: Owed, world: World) -> WebhookFault | None:
@@ -183,7 +185,11 @@ def map_of(value: Any, place: Place, key: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ExpressionError(place, f"{key} is {encode_json(value).decode()[:80]}, which is not a map")
+        written = encode_json(value).decode()
+        shown = (
+            written if len(written) <= SHOWN else f"{len(written):,} characters of JSON"
+        )  # half a secret is not hidden
+        raise ExpressionError(place, f"{key} is {shown}, which is not a map")
     return value
 
 
@@ -204,6 +210,8 @@ def _method(plan: WebhookPlan, scope: Mapping[str, Any]) -> str:
 
 def _status(plan: ResponsePlan, scope: Mapping[str, Any]) -> int:
     status = render(plan.status, scope)
+    if type(status) is int and 200 <= status <= 599:
+        return status
     text = to_text(status)
     if not (text.isascii() and text.isdigit() and 200 <= int(text) <= 599):
         raise ExpressionError(plan.place, f"status is {text!r}: it must be a number from 200 to 599")

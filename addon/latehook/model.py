@@ -52,6 +52,15 @@ class Place(Struct, frozen=True):
         return f"{self.file}:{self.line}: {self.key}" if self.key else f"{self.file}:{self.line}"
 
 
+TOLD = 1000
+"""Characters of a problem that are told: what a client sends may stand in it."""
+
+
+def told(problem: str) -> str:
+    """A problem as it is told: in a response, the log, the store. Of a long one the middle is left out."""
+    return problem if len(problem) <= TOLD else f"{problem[: TOLD - 300]} […] {problem[-300:]}"
+
+
 class LatehookError(Exception):
     """Something the user can mend. Its text is one line: place, what is wrong, the value, the remedy."""
 
@@ -62,13 +71,14 @@ class MocksError(LatehookError):
     def __init__(self, place: Place, problem: str) -> None:
         super().__init__(f"{place}: {problem}")
         self.place = place
+        self.problem = problem
 
 
 class ExpressionError(LatehookError):
     """An expression that failed for one request or webhook."""
 
     def __init__(self, place: Place, problem: str) -> None:
-        super().__init__(f"{place}: {problem}")
+        super().__init__(f"{place}: {told(problem)}")
 
 
 class Moment(Struct, frozen=True):
@@ -196,6 +206,7 @@ class Content(Struct, frozen=True):
     url: str
     body: bytes = b""
     content_type: str | None = None
+    method: str | None = None
 
 
 class Outgoing(Struct, frozen=True):
@@ -227,6 +238,26 @@ class Outcome(Struct, frozen=True):
     body: bytes = b""
     retry_after: str | None = None
     final: bool = False
+
+
+class Attempt(Struct, frozen=True):
+    """One try to deliver a webhook. Times are Unix seconds; `ended_at` is None while it is under way."""
+
+    number: int
+    started_at: float
+    ended_at: float | None = None
+    status: int | None = None
+    error: str | None = None
+    body: bytes = b""
+
+
+class Criteria(Struct, frozen=True):
+    """Which webhooks, or jobs by their webhooks, somebody means. What is None is any."""
+
+    job: str | None = None
+    mock: str | None = None
+    event: str | None = None
+    states: tuple[State, ...] | None = None
 
 
 class Owed(Struct, frozen=True):

@@ -1,111 +1,201 @@
 """What a tester may do while jobs are pending: every face calls these. Each is committed before it returns."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
 
+from latehook import mocksfile
 from latehook.advance import Advance
 from latehook.durations import seconds as read_duration
 from latehook.engine import Engine
 from latehook.expressions import nearest
+from latehook.lists import OWED, History, Lists
 from latehook.model import Job, LatehookError, Owed, State
+from latehook.selection import ALL, Selection
+from latehook.service import Mocks
+from latehook.store import StoreError
 
 ADVANCE_LIMIT = 10.0
 """Real seconds that an advance takes at most. What has not happened by then, it says."""
 
-_OWED = (State.PENDING, State.HELD)
+FURTHEST = 36500 * 86400.0
+"""Seconds that an advance takes the clock on at most."""
+
+FASTEST = 1_000_000
+"""The highest speed of the clock."""
+
+WAITED_FOR = 1000
+"""Webhooks that one wait is told of at most."""
+
+LOOK_AGAIN = 0.01
+"""Seconds between two looks of a wait: under load something changes all the time."""
+
+ENDED = (State.DELIVERED, State.FAILED, State.CANCELED, State.SKIPPED)
+
+Which = str | Selection
+"""A webhook by its id, or those selected."""
+
+_STORED_OWED = (State.PENDING, State.HELD)
 
 
 class OperationError(LatehookError):
     """An operation that cannot be done: what is wrong, the value, the remedy."""
 
 
+class NotFound(OperationError):
+    """There is nothing of this id."""
+
+
+class WrongState(OperationError):
+    """There is, but not in a state that this could be done in."""
+
+
 class Operations:
     """The operations on an engine. `speed` and `seed` are what a reset goes back to."""
 
-    def __init__(self, engine: Engine, speed: float = 1.0, seed: str | None = None) -> None:
+    def __init__(
+        self, engine: Engine, speed: float = 1.0, seed: str | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        self._env = env or {}
+        self.lists = Lists(engine, self._env)
+        self.changes = engine.changes
+        self.clock = self._clock = engine.clock
         self._engine = engine
         self._store = engine.store
-        self._clock = engine.clock
+        self._commits = engine.commits
         self.speed = speed
         self._seed = seed
         self._advancing = asyncio.Lock()
 
+    @property
+    def mocks(self) -> Mocks:
+        return self._engine.mocks
+
+    @property
+    def vars(self) -> Mapping[str, Any]:
+        return self._engine.vars
+
+    @property
+    def holding(self) -> bool:
+        """Whether nothing starts at all."""
+        return self._engine.outbox.holding
+
     def pending(self) -> list[Owed]:
         """The webhooks still owed, in the order of their times. Held ones are marked so, also where all are held."""
-        owed = self._store.webhooks(states=_OWED)
-        return [self._as_seen(webhook) for webhook in owed]
+        owed = self._store.webhooks(states=_STORED_OWED)
+        return [self.lists.as_seen(webhook) for webhook in owed]
+
+    def hide[Plain](self, value: Plain) -> Plain:
+        """Text, or data with texts in it, as it may be shown: without the secrets of environment and mocks files."""
+        return self._engine.redaction.hide(value)
 
     def to_go(self, owed: Owed) -> float:
         """Seconds of Latehook's clock until a webhook is due."""
         return max(owed.webhook.due - self._clock.now(), 0.0)
 
     def webhook(self, id: str) -> Owed:
-        """The webhook with this id. OperationError if there is none."""
+        """The webhook with this id. NotFound if there is none."""
         key = self._store.key_of(id)
         owed = None if key is None else self._store.webhook(key)
         if owed is None:
-            raise OperationError(f"there is no webhook {id!r}: mock.pending lists those still owed")
-        return owed
+            raise NotFound(f"there is no webhook {id!r}: mock.pending lists those still owed")
+        return self.lists.as_seen(owed)
 
-    async def hold(self, id: str | None = None) -> None:
-        """Nothing starts: of one webhook, or of any. Clock and statuses go on."""
-        if id is None:
+    def job(self, id: str) -> Job:
+        """The newest job with this id. NotFound if there is none."""
+        job = self._store.find(id)
+        if job is None:
+            raise NotFound(f"there is no job {id!r}")
+        return job
+
+    async def wait(self, selection: Selection, count: int, limit: float) -> list[History]:
+        """Wait until so many webhooks are as selected, for `limit` real seconds; those that are then, oldest first."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + limit
+        while True:
+            revision = self._engine.changes.revision
+            page = await self.lists.webhooks(selection, WAITED_FOR)
+            if len(page.items) >= count or not await self._engine.changes.after(revision, end - loop.time()):
+                return page.items[::-1]
+            await asyncio.sleep(LOOK_AGAIN)
+
+    async def hold(self, which: Which = ALL) -> list[str]:
+        """Nothing starts: of one webhook, of some, or of any. Clock and statuses go on. The ids of those held."""
+        if which == ALL:
+            with self._commits.at_once():
+                self._store.remember("holding", True)
             self._engine.outbox.holding = True
-            self._store.remember("holding", True)
-        else:
-            owed = self._in_state(id, State.PENDING, State.HELD)
-            self._store.set_state(owed.key, State.HELD)
-        await self._engine.commits.made()
+            return await self._each(which, OWED, lambda _: None)
+        return await self._each(which, OWED, lambda owed: self._store.set_state(owed.key, State.HELD))
 
-    async def release(self, id: str | None = None) -> None:
-        """What was held goes out: at its time, or at once where that has passed."""
-        held = self._store.webhooks(states=(State.HELD,)) if id is None else [self._in_state(id, *_OWED)]
-        if id is None:
-            self._engine.outbox.holding = False
-            self._store.remember("holding", False)
-        for owed in held:
+    async def release(self, which: Which = ALL) -> list[str]:
+        """What was held goes out: at its time, or at once where that has passed. The ids of those released."""
+        released = []
+
+        def release(owed: Owed) -> None:
             self._store.set_due(owed.key, owed.webhook.due)
-        await self._engine.commits.made()
-        for owed in held:
+            released.append(owed)
+
+        ids = await self._each(which, OWED if isinstance(which, str) else (State.HELD,), release)
+        if which == ALL:
+            with self._commits.at_once():
+                self._store.remember("holding", False)
+            self._engine.outbox.holding = False
+        for owed in released:
             self._engine.outbox.schedule.push(owed.webhook.due, owed.key)
-        if id is None:
+        if which == ALL:
             self._engine.outbox.let_all_go()
+        return ids
 
     async def fire(self, id: str) -> None:
         """Send a webhook now, held or not, and move its job to its stage."""
-        owed = self._in_state(id, State.PENDING, State.HELD)
-        if owed.key in self._engine.outbox.under_way:
+        owed = self._in_state(id, *OWED)
+        if owed.webhook.state is State.DELIVERING:
             return
         now = self._clock.now()
         stages = tuple(
             replace(stage, due=min(stage.due, now)) if at <= owed.webhook.stage else stage
             for at, stage in enumerate(owed.job.stages)
         )
-        self._store.update(replace(owed.job, stages=stages))
-        await self._send_now(owed.key, now)
+        with self._commits.at_once():
+            self._store.update(replace(owed.job, stages=stages))
+            self._store.set_due(owed.key, now, ordered=False)
+        self._send_now([owed.key])
 
-    async def cancel(self, id: str | None = None) -> None:
-        """Webhooks that are not sent any more: one, or all that are owed. An attempt under way ends."""
-        for owed in self._store.webhooks(states=_OWED) if id is None else [self._in_state(id, *_OWED)]:
-            self._store.set_state(owed.key, State.CANCELED, "canceled")
-        await self._engine.commits.made()
+    async def cancel(self, which: Which = ALL) -> list[str]:
+        """Not sent any more: one webhook, some, or all that are owed. An attempt under way ends. Their ids."""
+        return await self._each(which, OWED, lambda owed: self._store.set_state(owed.key, State.CANCELED, "canceled"))
 
-    async def resend(self, id: str) -> None:
-        """Send an ended webhook again: the same id and content, the next attempt number."""
-        owed = self._in_state(id, State.DELIVERED, State.FAILED, State.CANCELED, State.SKIPPED)
-        if owed.webhook.to is None:
-            raise OperationError(f"webhook {id} cannot be sent: {owed.webhook.reason}")
-        await self._send_now(owed.key, self._clock.now())
+    async def resend(self, which: Which = ALL) -> list[str]:
+        """Send ended webhooks again: the same ids and contents, the next attempt numbers. The ids of those sent."""
+        if isinstance(which, str) and self.webhook(which).webhook.to is None:
+            raise WrongState(f"webhook {which} cannot be sent: {self.webhook(which).webhook.reason}")
+        sent = []
+
+        def send(owed: Owed) -> bool:
+            if owed.webhook.to is None:
+                return False
+            self._store.set_due(owed.key, self._clock.now(), ordered=False)
+            sent.append(owed.key)
+            return True
+
+        ids = await self._each(which, ENDED, send)
+        self._send_now(sent)
+        return ids
 
     async def set_speed(self, speed: float) -> None:
         """How fast the clock runs from now on."""
-        if not 0 < speed < float("inf"):
-            raise OperationError(f"speed {speed:g}: write a number more than 0, such as 60 for an hour a minute")
-        self._clock.run(speed)
-        await self._clock_has_changed()
+        if not 0 < speed <= FASTEST:
+            remedy = f"write a number more than 0, and at most {FASTEST:,}, such as 60 for an hour a minute"
+            raise OperationError(f"speed {speed:g}: {remedy}")
+        changed = self._clock.changed(self._clock.now(), speed)
+        with self._commits.at_once():
+            self._store.remember("clock", changed)
+        self._clock.segments = changed
+        self._engine.outbox.schedule.look()
 
     async def set_vars(self, values: Mapping[str, Any]) -> None:
         """Set dials. OperationError for one that no mocks file has."""
@@ -116,15 +206,31 @@ class Operations:
                     f"there is no dial {name!r}{nearest(name, known)}: `vars` of a mocks file names them"
                 )
         changed = {**self._engine.vars, **values}
-        self._store.remember("vars", changed)
-        await self._engine.commits.made()
+        with self._commits.at_once():
+            self._store.remember("vars", changed)
         self._engine.set_vars(changed)
 
-    async def reset(self) -> None:
-        """As if it had just started: no jobs, no requests, no holds; dials, clock and chance as at the start."""
-        await self._engine.forget()
+    async def add_mocks(self, text: str, file: str | None = None) -> Mocks:
+        """Put the mocks of a mocks file's text in front of all others, until the next reset. MocksError."""
+        posted = await asyncio.to_thread(mocksfile.load_text, text, file, self._env, self._engine.mocks.vars)
+        self._engine.add(posted)
+        return posted
+
+    async def reset(self, which: Selection = ALL) -> list[str]:
+        """As if it had just started: no jobs, no requests, no holds; mocks, dials, clock and chance as at the start.
+
+        Of a selection only its jobs are forgotten. The ids of the jobs that there are no more.
+        """
+        if which != ALL:
+            return await self._forget_jobs(which)
+        ids = self._store.job_ids()
+        with self._commits.at_once():
+            self._store.clear()
         self._clock.reset(self.speed)
         self.seed_chance()
+        await self._engine.forget()
+        self.changes.happened()
+        return ids
 
     def seed_chance(self) -> None:
         """Have chance begin as the seed says. What a store's earlier jobs have drawn comes not again."""
@@ -141,17 +247,19 @@ class Operations:
             seconds = read_duration(duration)
         except ValueError as error:
             raise OperationError(str(error)) from None
+        if seconds > FURTHEST:
+            raise OperationError(f"an advance of {duration!r} is too long: at most {FURTHEST / 86400:,.0f}d")
         async with self._advancing:
             if job is None:
                 return await self._advance_all(self._clock.now() + seconds, limit)
-            found = self._store.find(job)
-            if found is None:
-                raise OperationError(f"there is no job {job!r}")
-            return await self._advance_one(found.key, seconds, limit)
+            return await self._advance_one(self.job(job).key, seconds, limit)
 
     # Advances
 
     async def _advance_all(self, target: float, limit: float) -> Sequence[Owed]:
+        """Before anything happens the store has the clock as it will be: what is cut is made up for by the restart."""
+        with self._commits.at_once():
+            self._store.remember("clock", self._clock.changed(target, self._clock.speed))
         self._engine.outbox.advance = advance = Advance()
         try:
             async with asyncio.timeout(limit):
@@ -162,7 +270,9 @@ class Operations:
             self._engine.outbox.advance = None
         left = advance.left
         self._clock.jump(target)
-        await self._clock_has_changed()
+        with suppress(StoreError), self._commits.at_once():  # if it cannot: what it has is only a little ahead
+            self._store.remember("clock", self._clock.segments)
+        self._engine.outbox.schedule.look()
         late = [key for due, key in self._store.pending() if due <= target and not self._engine.outbox.holding]
         return [owed for key in dict.fromkeys((*left, *late)) if (owed := self._store.owed(key)) is not None]
 
@@ -185,17 +295,18 @@ class Operations:
         self._engine.outbox.advance = advance = Advance()
         left = seconds
         try:
-            async with asyncio.timeout(limit):
-                while (step := self._to_next(key)) <= left and not self._engine.outbox.holding:
-                    left -= step
-                    await self._shift(key, step)
-                    if not await self._ring(advance):
-                        break
-        except TimeoutError:
-            pass
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limit):
+                    while (step := self._to_next(key)) <= left and not self._engine.outbox.holding:
+                        self._shift(key, step)
+                        left -= step
+                        if not await self._ring(advance):
+                            break
+            self._shift(key, left)
+        except StoreError as error:
+            raise OperationError(f"{error}; {seconds - left:g} s of {seconds:g} s are over for this job") from None
         finally:
             self._engine.outbox.advance = None
-        await self._shift(key, left)
         now = self._clock.now()
         return [owed for owed in self._store.webhooks(key, (State.PENDING,)) if owed.webhook.due <= now]
 
@@ -214,7 +325,7 @@ class Operations:
             await advance.change()
         return happened
 
-    async def _shift(self, key: int, seconds: float) -> None:
+    def _shift(self, key: int, seconds: float) -> None:
         """All times of a job that are to come, nearer by so much."""
         job = self._store.get(key)
         if job is None or seconds == 0:
@@ -224,42 +335,56 @@ class Operations:
         def nearer(due: float) -> float:
             return max(due - seconds, now) if due > now else due
 
-        self._store.update(_with_dues(job, nearer))
-        owed = self._store.webhooks(key, _OWED)
-        for webhook in owed:
-            self._store.shift(webhook.key, nearer(webhook.webhook.due))
-        await self._engine.commits.made()
+        owed = self._store.webhooks(key, _STORED_OWED)
+        with self._commits.at_once():
+            self._store.update(_with_dues(job, nearer))
+            for webhook in owed:
+                self._store.shift(webhook.key, nearer(webhook.webhook.due))
         for webhook in owed:
             self._engine.outbox.schedule.push(nearer(webhook.webhook.due), webhook.key)
 
     # Of all of them
 
+    async def _forget_jobs(self, which: Selection) -> list[str]:
+        """Each slice: nothing of it starts any more, what is under way is broken off, then it is forgotten."""
+        ids: list[str] = []
+        async for some in self.lists.job_slices(which):
+            webhooks = [history.owed for each in some for history in each.webhooks]
+            with self._commits.at_once():
+                for owed in webhooks:
+                    self._store.set_state(owed.key, State.CANCELED, "its job was forgotten")
+            await self._engine.outbox.forget_some({owed.key for owed in webhooks})
+            with self._commits.at_once():
+                self._store.forget(each.job.key for each in some)
+            ids += [each.job.id for each in some]
+        return ids
+
+    async def _each(self, which: Which, states: tuple[State, ...], act: Callable[[Owed], Any]) -> list[str]:
+        """Do something to the webhook of an id, or to each of those selected that is in one of these states.
+
+        What `act` writes is committed. The ids of the webhooks, without those for which it says False.
+        """
+        if isinstance(which, str):
+            owed = self._in_state(which, *states)
+            with self._commits.at_once():
+                act(owed)
+            return [owed.webhook.id]
+        ids: list[str] = []
+        async for some in self.lists.slices(which.within(*states)):
+            with self._commits.at_once():
+                ids += [owed.webhook.id for owed in some if act(owed) is not False]
+        return ids
+
     def _in_state(self, id: str, *states: State) -> Owed:
-        owed = self._as_seen(self.webhook(id))
+        owed = self.webhook(id)
         if owed.webhook.state not in states:
             wanted = " or ".join(states)
-            raise OperationError(f"webhook {id} is {owed.webhook.state}: this needs one that is {wanted}")
+            raise WrongState(f"webhook {id} is {owed.webhook.state}: this needs one that is {wanted}")
         return owed
 
-    def _as_seen(self, owed: Owed) -> Owed:
-        if (
-            self._engine.outbox.holding
-            and owed.webhook.state is State.PENDING
-            and owed.key not in self._engine.outbox.under_way
-        ):
-            return replace(owed, webhook=replace(owed.webhook, state=State.HELD))
-        return owed
-
-    async def _send_now(self, key: int, now: float) -> None:
-        self._store.set_due(key, now, ordered=False)
-        await self._engine.commits.made()
-        self._engine.outbox.fired.add(key)
-        self._engine.outbox.enqueue([key])
-
-    async def _clock_has_changed(self) -> None:
-        self._store.remember("clock", self._clock.segments)
-        await self._engine.commits.made()
-        self._engine.outbox.schedule.look()
+    def _send_now(self, keys: list[int]) -> None:
+        self._engine.outbox.fired.update(keys)
+        self._engine.outbox.enqueue(keys)
 
 
 def _with_dues(job: Job, nearer: Any) -> Job:

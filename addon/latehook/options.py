@@ -29,6 +29,7 @@ HELP = {
         "each with :PORT if need be, or *; or https://public=http://other:8000, which connects to the other instead. "
         "May be repeated"
     ),
+    "mock_token": "Lets other machines use the control API, with `Authorization: Bearer TOKEN`. Default: none",
     "mock_workers": f"Webhook attempts at once to one destination. Default: {DEFAULT_WORKERS}",
 }
 
@@ -48,6 +49,7 @@ class Options:
     store: str
     workers: int
     targets: Targets
+    token: str | None
 
 
 def parse(given: Mapping[str, Sequence[str]], beside: Path) -> Options:
@@ -70,6 +72,7 @@ def parse(given: Mapping[str, Sequence[str]], beside: Path) -> Options:
         store=str(Path(store).expanduser()) if store else MEMORY,
         targets=_targets(given),
         workers=int(workers),
+        token=_last(given, "mock_token", "") or None,
     )
 
 

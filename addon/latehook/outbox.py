@@ -3,30 +3,31 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Sequence, Set
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from latehook import messages
+from latehook import logs, messages, presets, retries
 from latehook.advance import Advance
 from latehook.commits import Commits
 from latehook.delivery import Delivery
 from latehook.messages import WebhookPlan
 from latehook.model import Content, Job, LatehookError, Moment, Outcome, Outgoing, Owed, State, Webhook
-from latehook.retries import after_attempt
 from latehook.schedule import Clock, Schedule
 from latehook.scope import World
 from latehook.service import Mock
 from latehook.store import Due, Store, StoreError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(logs.LOGGER)
 
-WRITTEN_AGAIN = 5.0
-"""Seconds between two tries to write how attempts ended, while the store cannot write."""
+WRITTEN_AGAIN = 1.0
+"""Seconds between two tries to write how webhooks ended, while the store cannot write."""
+
+OLD_DEFINITIONS = 100
+"""Definitions kept compiled that are in no mocks file any more. The store has them all."""
 
 Revive = Callable[[bytes], Mock]
 """A mock as it was written, compiled again. MocksError, where the environment has changed."""
@@ -49,6 +50,22 @@ class End(Struct, frozen=True):
     content: Content
 
 
+class NoAttempt(Struct, frozen=True):
+    """Why there can be none: the webhook has failed."""
+
+    reason: str
+    state: State = State.FAILED
+
+
+class UnderWay(Struct, frozen=True):
+    """A webhook whose attempt has started, at `since` (Unix seconds). `retry` is what follows if it fails."""
+
+    owed: Owed
+    content: Content
+    retry: presets.Schedule
+    since: float
+
+
 class Outbox:
     """All webhooks that are owed. `holding`: nothing starts but what was `fired`; `advance` is the one under way."""
 
@@ -59,7 +76,7 @@ class Outbox:
         self.schedule = Schedule(clock, self.enqueue)
         self.holding = False
         self.fired: set[int] = set()
-        self.under_way: dict[int, tuple[Owed, Content]] = {}
+        self.under_way: dict[int, UnderWay] = {}
         self.advance: Advance | None = None
         self.faulted: defaultdict[tuple[str, int | None], int] = defaultdict(int)
         self.world: World
@@ -73,13 +90,20 @@ class Outbox:
         self._held_back: list[int] = []
         self._behind: defaultdict[int, list[int]] = defaultdict(list)
         self._first_attempts: dict[int, asyncio.Future[None]] = {}
-        self._unwritten: dict[int, End] = {}
+        self._unwritten: dict[int, list[End | NoAttempt]] = {}
+        self._rewriting: asyncio.TimerHandle | None = None
         self._closing = False
 
     def define(self, mock: Mock) -> None:
         """Keep a mock for the webhooks it owes, whatever becomes of its file."""
         self._definitions[mock.definition] = mock
         self._store.define(mock.definition, mock.written)
+
+    def keep_definitions(self, current: Set[str]) -> None:
+        """Keep these, and of others no more than the last."""
+        old = [hash for hash in self._definitions if hash not in current]
+        for hash in old[:-OLD_DEFINITIONS]:
+            del self._definitions[hash]
 
     def put(self, job: Job, keys: Sequence[int]) -> list[asyncio.Future[None]]:
         """A job's webhooks, written under these keys: on the schedule. The first attempts that its response awaits."""
@@ -104,11 +128,11 @@ class Outbox:
         self._closing = True
         self.schedule.stop()
         await self.delivery.drain(seconds)
+        self._write_again()
         await self._sender.close()
 
     async def forget(self) -> None:
         """What is under way ends, what was promised is forgotten, nothing is held."""
-        await self.delivery.abort()
         for key in list(self._first_attempts):
             self._let_go(key)
         for mapping in (self.under_way, self.faulted, self._behind, self._unwritten, self._definitions):
@@ -117,6 +141,17 @@ class Outbox:
             collection.clear()
         self.schedule.clear()
         self.holding = False
+        await self.delivery.abort()
+
+    async def forget_some(self, keys: Collection[int]) -> None:
+        """The same of these webhooks, which the store has as canceled."""
+        await self.delivery.break_off(keys)
+        for key in keys:
+            self.under_way.pop(key, None)
+            self._unwritten.pop(key, None)
+            self.fired.discard(key)
+            self._let_go(key)
+        self._held_back = [key for key in self._held_back if key not in keys]
 
     # What delivery asks for: its Deliveries
 
@@ -137,7 +172,7 @@ class Outbox:
         parts = urlsplit(due.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
-    def prepare(self, key: int) -> Outgoing | None:
+    async def prepare(self, key: int) -> Outgoing | None:
         owed = self._store.owed(key)
         if owed is None:
             self._let_go(key)
@@ -145,30 +180,34 @@ class Outbox:
         if not self._is_due(key, owed.webhook.due):
             self._leave(key)
             return None
-        if (unwritten := self._unwritten.get(key)) is not None:
+        if isinstance(unwritten := self._last_unwritten(key), End):
             owed = replace(owed, attempts=unwritten.number, content=unwritten.content)
         try:
             mock, plan = self._plan(owed)
             content, outgoing = messages.prepare(plan, mock.constants, owed, self._moment(), self.world)
         except LatehookError as error:
-            self._fail(owed, str(error))
+            await self._fail(owed, str(error))
             return None
         except Exception as error:  # one of its own too: what is neither sent nor failed would be waited for for ever
             log.exception("latehook: a webhook could not be made")
-            self._fail(owed, f"{type(error).__name__}: {error}")
+            await self._fail(owed, f"{type(error).__name__}: {error}")
             return None
-        self.under_way[key] = owed, content
+        self.under_way[key] = UnderWay(owed, content, plan.retry, self._clock.real())
+        self._commits.changes.happened()
         if self.advance is not None:
             self.advance.under_way(key, (*plan.retry.waits[owed.attempts :], float("inf"))[0])
         if outgoing.fault is not None:
             self.faulted[owed.webhook.definition, owed.webhook.plan] += 1
             log.info("latehook: job %s: the webhook's fault: %s", owed.job.id, outgoing.fault)
+        if owed.content is None and self._store.lasts:
+            await self._keep(key, content)
         return outgoing
 
     async def conclude(self, key: int, outcome: Outcome) -> None:
-        owed, content = self.under_way[key]
+        under_way = self.under_way[key]
+        owed, content, schedule = under_way.owed, under_way.content, under_way.retry
         number = owed.attempts + 1
-        state, wait = after_attempt(self._plan(owed)[1].retry, number, outcome)
+        state, wait = retries.after_attempt(schedule, number, outcome)
         started = None if self.advance is None else self.advance.started(key)
         due = (self._clock.now() if started is None else started) + wait
         await self._write_end(key, End(number, outcome, state, due, content))
@@ -176,6 +215,7 @@ class Outbox:
         self.fired.discard(key)
         if state is State.PENDING:
             self.schedule.push(due, key)
+        self._commits.changes.happened()
         _report(owed, content, number, outcome, state, wait)
         self._let_go(key)
 
@@ -185,14 +225,16 @@ class Outbox:
         if self.holding and key not in self.fired:
             self._held_back.append(key)
             return False
-        if due.behind is not None:
-            self._behind[due.behind].append(key)
-            return False
+        for before in due.behind:
+            if before not in self._unwritten:  # else only the store does not know that it has had its first attempt
+                self._behind[before].append(key)
+                return False
         return True
 
     def _is_due(self, key: int, due: float) -> bool:
         """Not if it is under way, has another time by now, or has ended and only the store could not be told."""
-        if key in self.under_way or (key in self._unwritten and self._unwritten[key].state is not State.PENDING):
+        unwritten = self._last_unwritten(key)
+        if key in self.under_way or (unwritten is not None and unwritten.state is not State.PENDING):
             return False
         if due > self._clock.now():
             self.schedule.push(due, key)
@@ -212,10 +254,8 @@ class Outbox:
             waiting.set_result(None)
         self._leave(key)
 
-    def _fail(self, owed: Owed, reason: str) -> None:
-        with suppress(StoreError):
-            self._store.set_state(owed.key, State.FAILED, reason)
-        self._commits.soon()
+    async def _fail(self, owed: Owed, reason: str) -> None:
+        await self._write_end(owed.key, NoAttempt(reason))
         log.warning("latehook: job %s: webhook failed: %s", owed.job.id, reason)
         self._let_go(owed.key)
 
@@ -228,34 +268,57 @@ class Outbox:
         assert plan is not None
         return self._definitions[hash], plan
 
-    # What the store could not be told
+    # What the store is told
 
-    async def _write_end(self, key: int, end: End) -> None:
-        """Write how an attempt ended. While the store cannot write it is kept in mind: nothing is sent twice for it."""
+    async def _keep(self, key: int, content: Content) -> None:
+        """Write what a webhook says before it is said: an attempt that a crash cuts is made again with just that."""
         try:
-            self._finish(key, end)
+            self._commits.soon()
+            self._store.keep(key, content)
+            await self._commits.made()
+        except StoreError as error:  # no reason not to send it
+            log.error("latehook: the content of a webhook cannot be written: %s", error)
+
+    async def _write_end(self, key: int, end: End | NoAttempt) -> None:
+        """Write how an attempt ended. While the store cannot write it is kept in mind: nothing is sent twice for it."""
+        ends = self._unwritten.setdefault(key, [])
+        ends.append(end)
+        try:
+            self._commits.soon()
+            self._write(key, ends)
             await self._commits.made()
         except StoreError as error:
             log.error("latehook: the end of an attempt cannot be written: %s", error)
-            self._unwritten[key] = end
-            if len(self._unwritten) == 1:
-                asyncio.get_running_loop().call_later(WRITTEN_AGAIN, self._write_again)
+            self._write_later()
         else:
             self._unwritten.pop(key, None)
 
-    def _write_again(self) -> None:
-        ends, self._unwritten = self._unwritten, {}
-        try:
-            for key, end in ends.items():
-                self._finish(key, end)
-            self._store.commit()
-        except StoreError:
-            self._unwritten = {**ends, **self._unwritten}
-            if not self._closing:
-                asyncio.get_running_loop().call_later(WRITTEN_AGAIN, self._write_again)
+    def _write_later(self) -> None:
+        if self._rewriting is None and not self._closing:
+            self._rewriting = asyncio.get_running_loop().call_later(WRITTEN_AGAIN, self._write_again)
 
-    def _finish(self, key: int, end: End) -> None:
-        self._store.finish(key, end.number, end.outcome, end.state, end.due, end.content)
+    def _write_again(self) -> None:
+        self._rewriting = None
+        try:
+            with self._commits.at_once():
+                for key, ends in self._unwritten.items():
+                    self._write(key, ends)
+        except StoreError:
+            self._write_later()
+        else:
+            self._unwritten.clear()
+
+    def _write(self, key: int, ends: Sequence[End | NoAttempt]) -> None:
+        for end in ends:
+            if isinstance(end, End):
+                self._store.finish(key, end.number, end.outcome, end.state, end.due, end.content)
+            else:
+                self._store.set_state(key, end.state, end.reason)
+
+    def _last_unwritten(self, key: int) -> End | NoAttempt | None:
+        """What follows from a webhook's last attempt, where the store does not know it."""
+        ends = self._unwritten.get(key)
+        return ends[-1] if ends else None
 
 
 def _report_unsent(job: Job, webhook: Webhook) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from latehook.bodies import encode_json
 from latehook.messages import JSON
-from latehook.model import Request, Response
+from latehook.model import Request, Response, told
+from latehook.redaction import Redaction
 
 NEAREST_SHOWN = 3
 
@@ -33,15 +35,15 @@ class Near(Struct, frozen=True):
         return STEPS.index(self.differs.partition(" ")[0])
 
 
-def failure(status: int, error: str, request: Request, **details: Any) -> Response:
+def failure(status: int, error: str, request: Request, redaction: Redaction, **details: Any) -> Response:
     """Latehook's own answer where no mock gives one: JSON that says what is wrong and names the request."""
-    asked = {"method": request.method, "url": request.url}
-    body = encode_json({"error": f"latehook: {error}", "request": asked, **details})
+    asked = {"method": told(request.method), "url": told(request.url)}
+    body = encode_json(redaction.hide({"error": f"latehook: {told(error)}", "request": asked, **details}))
     return Response(status, (("content-type", JSON), ("content-length", str(len(body)))), body)
 
 
-def unmatched(request: Request, mocks: Sequence[Near]) -> Response:
-    """501: the request, and the mocks that came nearest."""
+def nearest(request: Request, mocks: Sequence[Near]) -> list[Near]:
+    """Those that came nearest, the best first."""
     furthest = max((near.step for near in mocks), default=0)
     asked = request.path[:LIKENESS_LENGTH]
 
@@ -50,9 +52,11 @@ def unmatched(request: Request, mocks: Sequence[Near]) -> Response:
             return -near.step, 0.0
         return -near.step, -difflib.SequenceMatcher(None, near.path, asked).quick_ratio()
 
-    nearest = [
-        {"mock": near.mock, "at": near.at, "differs": near.differs}
-        for near in heapq.nsmallest(NEAREST_SHOWN, mocks, key=unlike)
-        if near.step > 0 or furthest == 0
-    ]
-    return failure(501, "no mock matches this request", request, nearest=nearest)
+    found = [near for near in heapq.nsmallest(NEAREST_SHOWN, mocks, key=unlike) if near.step > 0 or furthest == 0]
+    return [replace(near, differs=told(near.differs)) for near in found]
+
+
+def unmatched(request: Request, near: Sequence[Near], redaction: Redaction) -> Response:
+    """501: the request, and the mocks that came nearest."""
+    shown = [{"mock": one.mock, "at": one.at, "differs": one.differs} for one in near]
+    return failure(501, "no mock matches this request", request, redaction, nearest=shown)

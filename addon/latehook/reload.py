@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from latehook import mocksfile
+from latehook import logs, mocksfile
 from latehook.model import MocksError
 from latehook.service import Mocks
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(logs.LOGGER)
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at the files."""

@@ -37,6 +37,6 @@ def _retry_after(header: str, now: float) -> float:
         return float(header[:9])
     try:
         date = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now

@@ -3,7 +3,6 @@
 import base64
 import datetime
 import hashlib
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
-from latehook.bodies import encode_json
+from latehook.bodies import encode_json, read_json
 from latehook.limits import ITEM, LARGEST, SIZES, Evaluation, Room, TooMuch, fit, size_of
 
 
@@ -382,7 +381,7 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "default": _default,
     "d": _default,
     "tojson": lambda value: encode_json(plain(value)).decode(),
-    "from_json": _or_null(json.loads),
+    "from_json": _or_null(lambda value: read_json(to_text(value))),
     "b64encode": _or_null(lambda value: base64.b64encode(_bytes(value)).decode()),
     "b64decode": _or_null(lambda value: base64.b64decode(_bytes(value)).decode()),
     "sha256": _or_null(lambda value: hashlib.sha256(_bytes(value)).hexdigest()),

@@ -38,12 +38,12 @@ class Clock:
 
     def run(self, speed: float) -> None:
         """Go on from here at this speed."""
-        self._go_on(self.now(), speed)
+        self.segments = self.changed(self.now(), speed)
 
     def jump(self, moment: float) -> None:
         """Go on from a later moment; not back."""
         if moment > self.now():
-            self._go_on(moment, self.speed)
+            self.segments = self.changed(moment, self.speed)
 
     def reset(self, speed: float) -> None:
         """Show real time again, and run at this speed."""
@@ -57,9 +57,11 @@ class Clock:
         real = real_start + (moment - start) / speed
         return min(real, self.segments[at + 1][1]) if at + 1 < len(self.segments) else real
 
-    def _go_on(self, moment: float, speed: float) -> None:
-        self.segments.append((moment, self.real(), speed))
-        del self.segments[1:-KEPT_SEGMENTS]
+    def changed(self, moment: float, speed: float) -> Segments:
+        """The segments of a clock that goes on from this moment, at this speed."""
+        segments = [*self.segments, (moment, self.real(), speed)]
+        del segments[1:-KEPT_SEGMENTS]
+        return segments
 
 
 LONGEST_SLEEP = 30.0

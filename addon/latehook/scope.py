@@ -2,15 +2,14 @@
 
 import hashlib
 import random
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol, overload
-from urllib.parse import parse_qsl
 
 from latehook import bodies, forms
 from latehook.expressions import Names
 from latehook.model import Job, Moment, Parts, Request, Response, Stage
+from latehook.redaction import Redaction
 from latehook.sandbox import TextView, View
 
 PENDING = "pending"  # a job's status before its first stage
@@ -63,7 +62,7 @@ class RequestView(View):
 
     @cached_property
     def query(self) -> Mapping[str, str]:
-        return forms.first_of(parse_qsl(self._request.query, keep_blank_values=True))
+        return forms.first_of(forms.urlencoded(self._request.query))
 
     @cached_property
     def headers(self) -> HeadersView:
@@ -258,6 +257,7 @@ AT_REQUEST: Names = {
     "uuid": None,
     "random": dict.fromkeys(RandomView.members),
 }
+REQUEST: Names = {"request": _REQUEST}
 JOB: Names = {"job": _JOB}
 WEBHOOK: Names = {"webhook": dict.fromkeys(WebhookView.members)}
 
@@ -272,14 +272,21 @@ def body_members(roots: frozenset[str], of: str = "request") -> frozenset[str]:
 
 def new_uuid(source: random.Random) -> str:
     """A version 4 UUID out of the given random source."""
-    return str(uuid.UUID(int=source.getrandbits(128), version=4))
+    digits = f"{source.getrandbits(128):032x}"
+    variant = _VARIANT[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+_VARIANT = "89ab"  # RFC 9562 section 4.1: the two highest bits of the 17th digit are 1 0
 
 
 class World(Protocol):
-    """What there is besides the request: the dials, and the jobs so far."""
+    """What there is besides the request: the dials, what is not to be shown, and the jobs so far."""
 
     @property
     def vars(self) -> Mapping[str, Any]: ...
+
+    redaction: Redaction
 
     def jobs(self) -> Sequence[Job]:
         """All jobs, the newest first."""

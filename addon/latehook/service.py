@@ -1,6 +1,7 @@
 """PURE, the heart: what the third party would do. Mocks, a request, a moment and the jobs so far in; an answer out."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from latehook import refusals
+from latehook.bodies import SMALL
 from latehook.durations import Delay
 from latehook.expressions import render
 from latehook.matching import ByHost, Matcher, canonical_host
@@ -24,9 +26,19 @@ from latehook.model import (
     Stage,
     State,
     Webhook,
+    told,
 )
 from latehook.sandbox import to_text
 from latehook.scope import JobView, World, new_uuid, reached, scope_of, status_of
+
+NAME = 1000
+"""Characters of a name: a job's id and idempotency key, a status, an event."""
+
+TARGETS = 1000
+"""URLs of one `to`."""
+
+URL = 8000
+"""Characters of one of them (RFC 9110 4.1 has everybody take so many)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +93,8 @@ class Answer:
     """What a request gets. Without a response it is forwarded.
 
     `started` is a new job; `changed` is one whose later stages are replaced, from stage number `kept` on.
-    `delay` is the seconds the response waits, `fault` what becomes of it on purpose.
+    `delay` is the seconds the response waits, `fault` what becomes of it on purpose. `job` is the id of the job that it
+    starts or was asked for; `near` are the mocks that came near, where none took the request.
     """
 
     response: Response | None
@@ -91,22 +104,49 @@ class Answer:
     kept: int = 0
     delay: float = 0.0
     fault: ResponseFault | None = None
+    job: str | None = None
+    near: Sequence[refusals.Near] = ()
 
 
 class Mocks:
     """All mocks in file order, found by host and method.
 
-    `vars` are the dials as the files set them; `reads` are the members of `request` that need its body and are read.
+    `vars` are the dials as the files set them; `reads` are the members of `request` that need its body and are read,
+    `later` those of a request that has started a job, read when the job is asked for again. `secrets` are not to be
+    shown, nor what the `secret_dials` are set to.
     """
 
     def __init__(
-        self, mocks: Iterable[Mock] = (), vars: Mapping[str, Any] | None = None, reads: frozenset[str] = frozenset()
+        self,
+        mocks: Iterable[Mock] = (),
+        vars: Mapping[str, Any] | None = None,
+        reads: frozenset[str] = frozenset(),
+        later: frozenset[str] = frozenset(),
+        secrets: frozenset[str] = frozenset(),
+        secret_dials: frozenset[str] = frozenset(),
     ) -> None:
-        self.all = tuple(mocks)
+        self.all = tuple(dataclasses.replace(mock, keeps=mock.keeps | later) for mock in mocks)
         self.reads = reads
+        self.later = later
+        self.secrets = secrets
+        self.secret_dials = secret_dials
         self.vars = dict(vars or {})
         self.forwards = any(mock.response is None for mock in self.all)
         self._by_host = ByHost((mock.matcher, mock) for mock in self.all)
+
+    @classmethod
+    def together(cls, *several: "Mocks") -> "Mocks":
+        """All of several as one, the first in front; its dials win."""
+        if len(several) == 1:
+            return several[0]
+        return cls(
+            (mock for mocks in several for mock in mocks.all),
+            {name: value for mocks in reversed(several) for name, value in mocks.vars.items()},
+            frozenset().union(*(mocks.reads for mocks in several)),
+            frozenset().union(*(mocks.later for mocks in several)),
+            frozenset().union(*(mocks.secrets for mocks in several)),
+            frozenset().union(*(mocks.secret_dials for mocks in several)),
+        )
 
     def matching(self, request: Request) -> Iterator[tuple[Mock, dict[str, str]]]:
         """The mocks whose match a request fits, in file order, each with what it captures of the path."""
@@ -124,7 +164,7 @@ def answer(mocks: Mocks, request: Request, moment: Moment, world: World) -> Answ
 
     It never raises for what a request holds: an expression that fails is a 500 without a job.
     """
-    unknown: str | None = None
+    unknown: list[refusals.Near] = []
     for mock, captures in mocks.matching(request):
         if mock.times is not None and world.answered(mock.definition) >= mock.times:
             continue
@@ -132,21 +172,24 @@ def answer(mocks: Mocks, request: Request, moment: Moment, world: World) -> Answ
         try:
             found = _try(mock, asked, moment, world)
         except _NoJob as error:
-            unknown = str(error)
+            unknown.append(_near(mock, f"there is no job {str(error)!r}"))
         except ExpressionError as error:
-            return Answer(refusals.failure(500, str(error), request), mock)
+            return Answer(refusals.failure(500, str(error), request, world.redaction), mock)
         else:
             if found is not None:
                 return found
-    if unknown is not None:
-        return Answer(refusals.failure(404, f"there is no job {unknown!r}", request))
-    return Answer(_unmatched(mocks, request, moment, world))
+    if unknown:
+        return Answer(refusals.failure(404, unknown[-1].differs, request, world.redaction), near=unknown)
+    near = refusals.nearest(request, [_near(mock, _differs(mock, request, moment, world)) for mock in mocks.all])
+    return Answer(refusals.unmatched(request, near, world.redaction), near=near)
 
 
-def forwards_at_once(mocks: Mocks, request: Request) -> bool:
-    """Whether a request's headers alone say that it is forwarded: it need not be waited for."""
-    first = next(mocks.matching(request), None)
-    return first is not None and first[0].response is None and first[0].when is None and first[0].times is None
+def forwards_at_once(mocks: Mocks, request: Request) -> Answer | None:
+    """The answer, if a request's headers alone say that it is forwarded: it need not be waited for."""
+    for mock, _ in mocks.matching(request):
+        at_once = mock.response is None and mock.when is None and mock.times is None
+        return Answer(None, mock) if at_once else None
+    return None
 
 
 def _try(mock: Mock, request: Request, moment: Moment, world: World) -> Answer | None:
@@ -195,7 +238,7 @@ def _start(
     """A new job and its response; the response there was, for an idempotency key that has been seen."""
     key = _idempotency_key(mock, scope)
     if key is not None and (before := world.repeated(mock.name, key)) is not None:
-        return Answer(before.response, mock, delay=_delay(plan, moment))
+        return Answer(before.response, mock, delay=_delay(plan, moment), job=before.id)
     job = Job(_job_id(mock, scope, moment), mock.name, moment.now, _kept(request, mock.keeps), idempotency_key=key)
     asked = scope["request"]
     seen = replace(job, request=request)  # now its expressions may still read all of it
@@ -208,7 +251,7 @@ def _start(
     scope["job"] = JobView(replace(seen, stages=stages), moment, request=asked)
     response = respond(plan, scope, moment)
     started = None if peeks else replace(job, stages=stages, webhooks=webhooks, response=response)
-    return Answer(response, mock, started, delay=_delay(plan, moment))
+    return Answer(response, mock, started, delay=_delay(plan, moment), job=None if peeks else job.id)
 
 
 def _look_up(
@@ -222,7 +265,7 @@ def _look_up(
 ) -> Answer:
     """The response for a job that exists; the mock's own stages replace those the job has not reached."""
     if not mock.stages:
-        return Answer(respond(plan, scope, moment), mock, delay=_delay(plan, moment))
+        return Answer(respond(plan, scope, moment), mock, delay=_delay(plan, moment), job=job.id)
     kept = tuple(reached(job.stages, moment.clock))
     changed = replace(job, stages=kept, webhooks=())
     stages, webhooks = _stages(mock, changed, scope, moment)
@@ -231,31 +274,44 @@ def _look_up(
     response = respond(plan, scope, moment)
     cause = _kept(request, mock.keeps)
     changed = replace(changed, webhooks=tuple(replace(webhook, request=cause) for webhook in webhooks))
-    return Answer(response, mock, None, None if peeks else changed, len(kept), _delay(plan, moment))
+    delay = _delay(plan, moment)
+    return Answer(response, mock, None, None if peeks else changed, len(kept), delay, job=job.id)
 
 
 def _idempotency_key(mock: Mock, scope: Mapping[str, Any]) -> str | None:
     if mock.job is None:
         return None
     key = render(mock.job.idempotency_key, scope)
-    return None if key is None else f"{mock.when_text}:{to_text(key)}"  # two mocks of one name differ in their `when`
+    if key is None:
+        return None
+    name = _name(key, mock.job.place, "job.idempotency_key")
+    return f"{mock.when_text}:{name}"  # two mocks of one name differ in their `when`
 
 
 def _job_id(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> str:
     if mock.job is None or mock.job.id is None:
         return new_uuid(moment.random)
-    id = to_text(render(mock.job.id, scope))
+    id = _name(render(mock.job.id, scope), mock.job.place, "job.id")
     if not id:
         raise ExpressionError(mock.job.place, "job.id is empty: a job is found by it")
     return id
 
 
+def _name(value: Any, place: Place, key: str) -> str:
+    """A value as a name: it is kept, compared and shown everywhere."""
+    name = to_text(value)
+    if len(name) > NAME:
+        raise ExpressionError(place, f"{key} has {len(name):,} characters, and may have {NAME:,}: {name}")
+    return name
+
+
 def _kept(request: Request, members: frozenset[str]) -> Request:
-    """The request as its job keeps it: the body only where something will ask for it."""
+    """The request as its job keeps it: a body that is not small only where something will ask for it."""
     only_parts = request.parts is not None and members <= {"form", "files"}
+    keeps_body = (bool(members) and not only_parts) or request.size <= SMALL
     return replace(
         request,
-        body=request.body if members and not only_parts else None,
+        body=request.body if keeps_body else None,
         parts=request.parts if members & {"form", "files"} else None,
     )
 
@@ -270,7 +326,7 @@ def _stages(
     for at, plan in enumerate(mock.stages):
         due = max(due, moment.clock + (0.0 if plan.after is None else plan.after.draw(moment.random)))
         status = render(plan.status, scope)
-        stages.append(Stage(due, None if status is None else to_text(status)))
+        stages.append(Stage(due, None if status is None else _name(status, mock.place, f"stages[{at}].status")))
         if plan.webhook is not None:
             so_far = replace(job, stages=tuple(stages))
             then = {**scope, "job": JobView(so_far, moment, len(stages) - 1, scope["job"].request)}
@@ -290,9 +346,9 @@ def _webhooks(
     """The webhooks of a stage: one for each of its `to`."""
     wanted = plan.when is None or bool(render(plan.when, scope))
     event = render(plan.event, scope)
-    to = render(plan.to, scope)
+    event = status_of(stages) if event is None else _name(event, plan.place, "webhook.event")
     webhooks = []
-    for target in to if isinstance(to, list) else [to]:
+    for target in _targets(plan, scope):
         url = to_text(target).strip() or None
         state, reason = _first_state(url, wanted)
         webhooks.append(
@@ -302,8 +358,8 @@ def _webhooks(
                 definition=mock.definition,
                 plan=at,
                 due=stages[-1].due,
-                to=url,
-                event=status_of(stages) if event is None else to_text(event),
+                to=url if url is None else url[:URL],
+                event=event,
                 state=state,
                 reason=reason,
                 ordered=plan.ordered,
@@ -313,16 +369,28 @@ def _webhooks(
     return webhooks
 
 
+def _targets(plan: WebhookPlan, scope: Mapping[str, Any]) -> Sequence[Any]:
+    to = render(plan.to, scope)
+    if not isinstance(to, list):
+        return [to]
+    if len(to) > TARGETS:
+        raise ExpressionError(plan.place, f"`to` is a list of {len(to):,} URLs, and may have {TARGETS:,}")
+    return to
+
+
 def _first_state(url: str | None, wanted: bool) -> tuple[State, str | None]:
     if not wanted:
         return State.SKIPPED, "its `when` is false"
     if url is None:
         return State.SKIPPED, "its `to` is null"
+    if len(url) > URL:
+        return State.FAILED, f"its `to` has {len(url):,} characters, and a URL may have {URL:,}: {url[:100]}…"
     if not is_url(url):
-        return State.FAILED, f"its `to` is {url!r}, which is not a URL (http://host[:port]/path)"
+        return State.FAILED, told(f"its `to` is {url!r}, which is not a URL (http://host[:port]/path)")
     return State.PENDING, None
 
 
+@functools.lru_cache(maxsize=256)  # callers use few, and it is a twentieth of what a webhook's decision costs
 def is_url(text: str) -> bool:
     """Whether a webhook could be sent there."""
     try:
@@ -332,20 +400,8 @@ def is_url(text: str) -> bool:
         return False
 
 
-def _unmatched(mocks: Mocks, request: Request, moment: Moment, world: World) -> Response:
-    """501, with the mocks that came nearest and the first thing that differs in each."""
-    return refusals.unmatched(
-        request,
-        [
-            refusals.Near(
-                mock.name,
-                f"{mock.place.file}:{mock.place.line}",
-                mock.matcher.path,
-                _differs(mock, request, moment, world),
-            )
-            for mock in mocks.all
-        ],
-    )
+def _near(mock: Mock, differs: str) -> refusals.Near:
+    return refusals.Near(mock.name, f"{mock.place.file}:{mock.place.line}", mock.matcher.path, differs)
 
 
 def _differs(mock: Mock, request: Request, moment: Moment, world: World) -> str:

@@ -1,5 +1,12 @@
-"""Jobs, webhooks and attempts in SQLite; the only SQL. What is written counts from `commit` on."""
+"""Jobs, webhooks and attempts in SQLite; the only SQL. What is written counts from `commit` on.
 
+
+`value` and `content` are what Latehook goes on with after a restart, secrets and all. `mock`, `url`, `reason`, `error`
+and `body` are there to be read, by whoever opens the file, and hold no secrets.
+"""
+
+import hashlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
@@ -9,7 +16,8 @@ from typing import Any, Concatenate
 import msgspec
 from msgspec.structs import replace
 
-from latehook.model import Content, Job, LatehookError, Outcome, Owed, State, Webhook
+from latehook.model import Attempt, Content, Criteria, Job, LatehookError, Outcome, Owed, State, Webhook
+from latehook.redaction import Redaction
 
 MEMORY = ":memory:"
 VERSION = 1
@@ -21,6 +29,9 @@ KEEP_JOBS = 100_000
 PRUNED_AT_ONCE = 5000
 """Jobs forgotten in one go: more would hold the loop."""
 
+CHECKPOINT_WAITS = 0.05
+"""Seconds that a checkpoint waits for a reader. Our own writes wait with it."""
+
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE definition (hash TEXT PRIMARY KEY, written BLOB NOT NULL) WITHOUT ROWID;
@@ -29,7 +40,7 @@ CREATE TABLE job (
     created_at REAL NOT NULL, ends REAL NOT NULL, value BLOB NOT NULL
 );
 CREATE INDEX job_id ON job (id);
-CREATE INDEX job_idempotency_key ON job (mock, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX job_idempotency_key ON job (idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE TABLE webhook (
     key INTEGER PRIMARY KEY, job INTEGER NOT NULL, id TEXT NOT NULL, stage INTEGER NOT NULL, ordered INTEGER NOT NULL,
     due REAL NOT NULL, url TEXT, state TEXT NOT NULL, reason TEXT,
@@ -43,10 +54,28 @@ CREATE TABLE attempt (
 ) WITHOUT ROWID;
 """
 
-_encode = msgspec.msgpack.Encoder().encode
+_encoder = msgspec.msgpack.Encoder()
 _job = msgspec.msgpack.Decoder(Job).decode
 _webhook = msgspec.msgpack.Decoder(Webhook).decode
 _content = msgspec.msgpack.Decoder(Content).decode
+
+
+class _Target(msgspec.Struct, frozen=True):
+    """Of a webhook only where it goes."""
+
+    to: str
+
+
+_target = msgspec.msgpack.Decoder(_Target).decode
+
+
+class _Event(msgspec.Struct):
+    """A webhook, as far as its event."""
+
+    event: str | None = None
+
+
+_event = msgspec.msgpack.Decoder(_Event).decode
 
 _OWED = (State.PENDING, State.HELD)
 
@@ -55,13 +84,25 @@ class StoreError(LatehookError):
     """The store cannot be opened, or could not write: nothing that was to be written with it counts."""
 
 
+class UnkeepableError(StoreError):
+    """What is to be written has no form in the store. Nothing of it was written: what others write counts."""
+
+
+def _encode(value: Any) -> bytes:
+    try:
+        return _encoder.encode(value)
+    except (ValueError, OverflowError, TypeError) as error:
+        reason = f"{error}: whole numbers have at most 64 bits, texts no half of a character"
+        raise UnkeepableError(f"this cannot be kept: {reason}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
     """What is asked of a webhook whose time has come: when that was, where it goes, which it must not overtake."""
 
     due: float
     url: str
-    behind: int | None
+    behind: Sequence[int]
 
 
 def _guarded[**P, R](write: "Callable[Concatenate[Store, P], R]") -> "Callable[Concatenate[Store, P], R]":
@@ -83,8 +124,9 @@ class Store:
     With a path it is a file that one process has for itself; what it knows outlives the process.
     """
 
-    def __init__(self, path: str = MEMORY) -> None:
+    def __init__(self, path: str = MEMORY, redaction: Redaction | None = None) -> None:
         self.path = path
+        self.redaction = redaction or Redaction()
         self._spoilt = False
         self._lock: sqlite3.Connection | None = None
         try:
@@ -92,6 +134,7 @@ class Store:
                 self._lock = _locked(path)
             self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
             self._open()
+            self._last_used = dict.fromkeys(self._definitions(), self.last_key())
         except sqlite3.Error as error:
             raise StoreError(f"mock_store={path}: {_why(error)}") from None
 
@@ -103,6 +146,7 @@ class Store:
             if self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                 raise StoreError(f"mock_store={self.path}: this is another program's database: name another file")
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        self._db.create_function("event_of", 1, lambda webhook: _event(webhook).event, deterministic=True)
         # NORMAL in WAL mode loses nothing when the process dies; checkpoints stop the loop, so they are made elsewhere.
         self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;")
 
@@ -117,21 +161,28 @@ class Store:
         row = self._db.execute("SELECT written FROM definition WHERE hash = ?", (hash,)).fetchone()
         return None if row is None else bytes(row[0])
 
+    def _definitions(self) -> list[str]:
+        return [hash for (hash,) in self._db.execute("SELECT hash FROM definition")]
+
     @_guarded
     def add(self, job: Job) -> list[int]:
         """Write a job and its webhooks; the webhooks' keys."""
         sql = "INSERT INTO job (id, mock, idempotency_key, created_at, ends, value) VALUES (?, ?, ?, ?, ?, ?)"
-        row = (job.id, job.mock, job.idempotency_key, job.created_at, _ends(job), _encode(replace(job, webhooks=())))
+        mock = self.redaction.hide(job.mock)
+        idempotency_key = None if job.idempotency_key is None else _digest(job.mock, job.idempotency_key)
+        row = (job.id, mock, idempotency_key, job.created_at, _ends(job), _encode(replace(job, webhooks=())))
+        values = list(map(_encode, job.webhooks))  # before anything is written: one of them may have no form
         key = self._write(sql, row)
-        return [self._add_webhook(key, webhook) for webhook in job.webhooks]
+        return self._add_webhooks(key, job.webhooks, values)
 
     @_guarded
     def change(self, job: Job, kept: int) -> list[int]:
         """Write a job whose stages from number `kept` on are others: their webhooks instead of those still owed."""
+        values = list(map(_encode, job.webhooks))
         self._update(job)
         sql = "UPDATE webhook SET state = ?, reason = ? WHERE job = ? AND stage >= ? AND state IN (?, ?)"
         self._write(sql, (State.CANCELED, "its stage was replaced", job.key, kept, *_OWED))
-        return [self._add_webhook(job.key, webhook) for webhook in job.webhooks]
+        return self._add_webhooks(job.key, job.webhooks, values)
 
     @_guarded
     def update(self, job: Job) -> None:
@@ -147,8 +198,8 @@ class Store:
 
     def repeated(self, mock: str, idempotency_key: str) -> Job | None:
         """The job that this mock has started for an idempotency key."""
-        sql = "SELECT key, value FROM job WHERE mock = ? AND idempotency_key = ? ORDER BY key DESC LIMIT 1"
-        return self._one(sql, (mock, idempotency_key))
+        sql = "SELECT key, value FROM job WHERE idempotency_key = ? ORDER BY key DESC LIMIT 1"
+        return self._one(sql, (_digest(mock, idempotency_key),))
 
     def jobs(self) -> Sequence[Job]:
         """All jobs, the newest first."""
@@ -171,19 +222,19 @@ class Store:
 
     def due(self, key: int) -> Due | None:
         """A webhook whose time may have come; None if it is not pending."""
-        sql = "SELECT due, url, job, stage, ordered, attempts FROM webhook WHERE key = ? AND state = ?"
+        sql = "SELECT due, value, job, stage, ordered, attempts FROM webhook WHERE key = ? AND state = ?"
         row = self._db.execute(sql, (key, State.PENDING)).fetchone()
         if row is None:
             return None
-        due, url, job, stage, ordered, attempts = row
+        due, value, job, stage, ordered, attempts = row
         waits = stage > 0 and ordered and attempts == 0
-        return Due(due, url, self._before(job, stage) if waits else None)
+        return Due(due, _target(value).to, self._before(job, stage) if waits else ())
 
-    def _before(self, job: int, stage: int) -> int | None:
-        """The last webhook of an earlier stage whose first attempt is still to come."""
-        sql = "SELECT max(key) FROM webhook WHERE job = ? AND stage < ? AND attempts = 0 AND ordered AND state = ?"
-        key: int | None = self._db.execute(sql, (job, stage, State.PENDING)).fetchone()[0]
-        return key
+    def _before(self, job: int, stage: int) -> list[int]:
+        """The webhooks of earlier stages whose first attempt is still to come, the last one first."""
+        sql = "SELECT key FROM webhook WHERE job = ? AND stage < ? AND attempts = 0 AND ordered AND state = ?"
+        rows = self._db.execute(f"{sql} ORDER BY key DESC", (job, stage, State.PENDING))
+        return [key for (key,) in rows]
 
     def owed(self, key: int) -> Owed | None:
         """A pending webhook with its job; None if it is not pending."""
@@ -200,6 +251,47 @@ class Store:
         key: int | None = self._db.execute("SELECT max(key) FROM webhook WHERE id = ?", (id,)).fetchone()[0]
         return key
 
+    def choose(self, criteria: Criteria, before: int | None, limit: int) -> list[Owed]:
+        """The newest webhooks that fit, and have a lower key than `before`."""
+        conditions, values = _of_webhooks(criteria)
+        if criteria.job is not None:
+            conditions.append("j.id = ?")
+            values.append(criteria.job)
+        if criteria.mock is not None:
+            conditions.append("j.mock = ?")
+            values.append(criteria.mock)
+        conditions.append("w.key < ?")
+        values += [_LAST if before is None else before, limit]
+        return self._webhooks(" AND ".join(conditions), tuple(values), "w.key DESC LIMIT ?")
+
+    def choose_jobs(self, criteria: Criteria, before: int | None, limit: int) -> list[Job]:
+        """The newest jobs that fit, or have a webhook that does, and have a lower key than `before`."""
+        conditions, values = _of_webhooks(criteria)
+        if conditions:
+            conditions = [f"EXISTS (SELECT 1 FROM webhook w WHERE w.job = job.key AND {' AND '.join(conditions)})"]
+        if criteria.job is not None:
+            conditions.append("id = ?")
+            values.append(criteria.job)
+        if criteria.mock is not None:
+            conditions.append("mock = ?")
+            values.append(criteria.mock)
+        conditions.append("key < ?")
+        values += [_LAST if before is None else before, limit]
+        sql = f"SELECT key, value FROM job WHERE {' AND '.join(conditions)} ORDER BY key DESC LIMIT ?"
+        return [replace(_job(value), key=key) for key, value in self._db.execute(sql, values)]
+
+    def webhooks_of(self, jobs: Iterable[int]) -> list[Owed]:
+        """The webhooks of these jobs, in their order."""
+        return self._webhooks("w.job IN (SELECT value FROM json_each(?))", (_list(jobs),), "w.stage, w.key")
+
+    def attempts(self, webhooks: Iterable[int]) -> list[tuple[int, Attempt]]:
+        """(key, attempt) of each attempt that has ended at these webhooks, in order."""
+        sql = """
+            SELECT webhook, number, started_at, ended_at, status, error, body FROM attempt
+            WHERE webhook IN (SELECT value FROM json_each(?)) ORDER BY webhook, number
+        """
+        return [(key, Attempt(*attempt)) for key, *attempt in self._db.execute(sql, (_list(webhooks),))]
+
     def webhooks(self, job: int | None = None, states: Iterable[State] = tuple(State)) -> list[Owed]:
         """Webhooks in these states, of one job or of all, in the order of their times."""
         states = tuple(states)
@@ -211,10 +303,10 @@ class Store:
         """(due, key) of every pending webhook: what the schedule needs to know, and nothing more."""
         return self._db.execute("SELECT due, key FROM webhook WHERE state = ?", (State.PENDING,)).fetchall()
 
-    def _webhooks(self, condition: str, values: tuple[Any, ...]) -> list[Owed]:
+    def _webhooks(self, condition: str, values: tuple[Any, ...], order: str = "w.due, w.key") -> list[Owed]:
         sql = f"""
             SELECT w.key, w.value, w.due, w.state, w.reason, w.attempts, w.content, j.key, j.value
-            FROM webhook w JOIN job j ON j.key = w.job WHERE {condition} ORDER BY w.due, w.key
+            FROM webhook w JOIN job j ON j.key = w.job WHERE {condition} ORDER BY {order}
         """
         return [
             Owed(
@@ -228,28 +320,35 @@ class Store:
         ]
 
     @_guarded
+    def keep(self, key: int, content: Content) -> None:
+        """Write what a webhook says, before it is said for the first time."""
+        self._write("UPDATE webhook SET content = ? WHERE key = ?", (_encode(content), key))
+
+    @_guarded
     def finish(self, key: int, number: int, outcome: Outcome, state: State, due: float, content: Content) -> None:
         """Write an attempt that ended and what follows: the webhook's state, and its next time if it is pending.
 
         A webhook that was held or canceled meanwhile stays so, unless it was delivered after all.
         """
+        encoded = _encode(content)
         sql = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?)"
-        row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, outcome.error, outcome.body)
+        shown = self.redaction.hide([outcome.error, outcome.body])
+        row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, *shown)
         self._write(sql, row)
         sql = """
             UPDATE webhook SET due = ?, attempts = ?, content = ?,
             reason = CASE WHEN state = ? OR ? THEN ? ELSE reason END,
             state = CASE WHEN state = ? OR ? THEN ? ELSE state END WHERE key = ?
         """
-        reason = (outcome.error or f"status {outcome.status}") if state is State.FAILED else None
+        reason = self.redaction.hide(outcome.error or f"status {outcome.status}") if state is State.FAILED else None
         delivered = state is State.DELIVERED
         pending = State.PENDING
-        self._write(sql, (due, number, _encode(content), pending, delivered, reason, pending, delivered, state, key))
+        self._write(sql, (due, number, encoded, pending, delivered, reason, pending, delivered, state, key))
 
     @_guarded
     def set_state(self, key: int, state: State, reason: str | None = None) -> None:
         """Write that a webhook can never be sent, is held, or canceled, and why."""
-        self._write("UPDATE webhook SET state = ?, reason = ? WHERE key = ?", (state, reason, key))
+        self._write("UPDATE webhook SET state = ?, reason = ? WHERE key = ?", (state, self.redaction.hide(reason), key))
 
     @_guarded
     def set_due(self, key: int, due: float, ordered: bool = True) -> None:
@@ -262,18 +361,39 @@ class Store:
         """Give a webhook another time."""
         self._write("UPDATE webhook SET due = ? WHERE key = ?", (due, key))
 
+    def job_ids(self) -> list[str]:
+        """Of all jobs, the newest first."""
+        return [id for (id,) in self._db.execute("SELECT id FROM job ORDER BY key DESC")]
+
+    def count_jobs(self) -> int:
+        return int(self._db.execute("SELECT count(*) FROM job").fetchone()[0])
+
+    def count_states(self, keys: Iterable[int] | None = None) -> dict[State, int]:
+        """How many webhooks are in each state, of all or of some."""
+        some, values = ("", ()) if keys is None else ("WHERE key IN (SELECT value FROM json_each(?))", (_list(keys),))
+        return {
+            State(state): count
+            for state, count in self._db.execute(f"SELECT state, count(*) FROM webhook {some} GROUP BY state", values)
+        }
+
     def count_owed(self) -> int:
         """How many webhooks are still to be delivered."""
         sql = "SELECT count(*) FROM webhook WHERE state IN (?, ?)"
         return int(self._db.execute(sql, _OWED).fetchone()[0])
 
-    def _add_webhook(self, job: int, webhook: Webhook) -> int:
+    def _add_webhooks(self, job: int, webhooks: Sequence[Webhook], values: Sequence[bytes]) -> list[int]:
+        for webhook in webhooks:
+            self._last_used[webhook.definition] = max(job, self._last_used.get(webhook.definition, 0))
+        return [self._add_webhook(job, *each) for each in zip(webhooks, values, strict=True)]
+
+    def _add_webhook(self, job: int, webhook: Webhook, value: bytes) -> int:
         sql = """
             INSERT INTO webhook (job, id, stage, ordered, due, url, state, reason, value)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
-        row = (job, webhook.id, webhook.stage, webhook.ordered, webhook.due, webhook.to, webhook.state, webhook.reason)
-        return self._write(sql, (*row, _encode(webhook)))
+        url, reason = self.redaction.hide([webhook.to, webhook.reason])
+        row = (job, webhook.id, webhook.stage, webhook.ordered, webhook.due, url, webhook.state, reason)
+        return self._write(sql, (*row, value))
 
     # What outlives the process besides
 
@@ -315,6 +435,23 @@ class Store:
         self._db.executemany("DELETE FROM attempt WHERE webhook IN (SELECT key FROM webhook WHERE job = ?)", keys)
         self._db.executemany("DELETE FROM webhook WHERE job = ?", keys)
         self._db.executemany("DELETE FROM job WHERE key = ?", keys)
+        self._prune_definitions()
+
+    def _prune_definitions(self) -> None:
+        """Forget those that were last used by a job older than all that are kept."""
+        (oldest,) = self._db.execute("SELECT coalesce(min(key), 1e18) FROM job").fetchone()
+        self._last_used = {hash: job for hash, job in self._last_used.items() if job >= oldest}
+        unused = [(hash,) for hash in self._definitions() if hash not in self._last_used]
+        self._db.executemany("DELETE FROM definition WHERE hash = ?", unused)
+
+    @_guarded
+    def forget(self, jobs: Iterable[int]) -> None:
+        """Forget these jobs, with all that belongs to them."""
+        some = _list(jobs)
+        of_webhooks = "SELECT key FROM webhook WHERE job IN (SELECT value FROM json_each(?))"
+        self._write(f"DELETE FROM attempt WHERE webhook IN ({of_webhooks})", (some,))
+        self._write("DELETE FROM webhook WHERE job IN (SELECT value FROM json_each(?))", (some,))
+        self._write("DELETE FROM job WHERE key IN (SELECT value FROM json_each(?))", (some,))
 
     def commit(self) -> None:
         """Make all that was written since the last commit count, or none of it: StoreError."""
@@ -330,11 +467,27 @@ class Store:
             self._roll_back()
             raise StoreError(f"the store cannot write: {error}") from error
 
+    @property
+    def lasts(self) -> bool:
+        """Whether what is written outlives the process."""
+        return self.path != MEMORY
+
+    def log_size(self) -> int:
+        """Bytes of what has been committed and is not in the file yet."""
+        try:
+            return os.stat(f"{self.path}-wal").st_size if self.lasts else 0
+        except OSError:
+            return 0
+
     def checkpoint(self) -> None:
-        """Bring what has been committed from the log into the file. Safe in another thread, and best made there."""
-        if self.path != MEMORY:
-            with suppress(sqlite3.Error), closing(sqlite3.connect(self.path)) as other:
-                other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        """Bring the log into the file. Safe in another thread, and best made there.
+
+        Nearly all of it while others go on writing. For the little that they have written meanwhile they have to wait:
+        only then can the log begin anew.
+        """
+        with suppress(sqlite3.Error), closing(sqlite3.connect(self.path, timeout=CHECKPOINT_WAITS)) as other:
+            other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def spoil(self) -> None:
         """None of what was written since the last commit is to count."""
@@ -358,6 +511,33 @@ class Store:
     def _begin(self) -> None:
         if not self._db.in_transaction:
             self._db.execute("BEGIN")
+
+
+def _digest(mock: str, idempotency_key: str) -> str:
+    """What a job is found by for an idempotency key, which may be anything: an API key, too."""
+    return hashlib.sha256(f"{mock}\0{idempotency_key}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+_LAST = 1 << 62
+"""Greater than any key."""
+
+
+def _of_webhooks(criteria: Criteria) -> tuple[list[str], list[Any]]:
+    """What the criteria say of webhooks: conditions of SQL and their values."""
+    conditions: list[str] = []
+    values: list[Any] = []
+    if criteria.event is not None:  # no column: it is seldom asked for
+        conditions.append("event_of(w.value) = ?")
+        values.append(criteria.event)
+    if criteria.states is not None:
+        conditions.append("w.state IN (SELECT value FROM json_each(?))")
+        values.append(_list(criteria.states))
+    return conditions, values
+
+
+def _list(values: Iterable[Any]) -> str:
+    """A list of any length as one value of SQL."""
+    return msgspec.json.encode(list(values)).decode()
 
 
 def _ends(job: Job) -> float:

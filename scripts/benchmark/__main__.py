@@ -1,4 +1,4 @@
-"""Measures Latehook as it is shipped, and prints what it found beside the goals."""
+"""Measures Latehook as it is shipped, and prints what it found beside the goals; `soak`: in the long run."""
 
 import argparse
 import asyncio
@@ -23,6 +23,7 @@ from processes import (
     Ask,
     Proxy,
     Receiver,
+    hanging_receiver,
     load,
     mitmdump,
     receiver,
@@ -53,6 +54,10 @@ PREDICT = Ask(
     ),
     "id",
 )
+HANG = Ask("http://hanging.example/jobs")
+HUNG = 1000
+SOAKED = 80
+"""Jobs a second of a soak."""
 MANY = 500
 """Mocks in one file, where many are measured: the default one, each with a path of its own."""
 LAST = Ask(f"http://{ENDPOINT}/{MANY - 1}?some_parameter=some_value")
@@ -167,6 +172,62 @@ async def burst(folder: Path, scale: Scale) -> list[Row]:
         ]
 
     return await _measured(folder, 0.05, run)
+
+
+async def hanging(folder: Path, scale: Scale) -> list[Row]:
+    """What others notice of a receiver that hangs."""
+    name = f"{HUNG:,} webhooks owed to a receiver that hangs"
+    async with hanging_receiver() as url, receiver() as received:
+        variables = {"CALLBACK_URL": received.url, "HANGING_URL": url, "DELAY": f"{AFTER}s"}
+        async with mitmdump(folder, LATEHOOK, QUIET, f"mock_file={MOCKS}", **variables) as proxy:
+            _rate(await load(proxy, 50, "burst", HUNG, ask=HANG))
+            requests, _ = await _jobs(proxy, received, load(proxy, 50, "paced", scale.paced_seconds, 100))
+    late = _late(requests, received, lambda request: request.sent)
+    return [
+        Row(f"{name}: others lost", len(requests) - len(late), "webhooks", 0),
+        Row(f"{name}: others late, p99", _percentile(late, 99), "ms", 100),
+    ]
+
+
+async def soak(folder: Path, minutes: float) -> list[Row]:
+    """Jobs at a steady rate into a store file: what grows?"""
+    seconds = round(60 * minutes)
+    store = folder / "soak.sqlite"
+    name = f"{SOAKED} jobs/s into a store file for {minutes:g} min"
+
+    async with receiver() as received:
+        variables = {"CALLBACK_URL": received.url, "DELAY": f"{AFTER}s"}
+        options = (QUIET, f"mock_file={MOCKS}", f"mock_store={store}")
+        async with mitmdump(folder, LATEHOOK, *options, **variables) as proxy:
+            watch = asyncio.create_task(_watch(proxy, store.with_name(f"{store.name}-wal")))
+            requests, cpu = await _jobs(proxy, received, load(proxy, 50, "paced", seconds, SOAKED))
+            watch.cancel()
+            samples = await watch
+    late = _late(requests, received, lambda request: request.sent)
+    memory = [held for held, _ in samples]
+    tenth = len(memory) // 10
+    grown = median(memory[-tenth:]) - median(memory[3 * tenth : 4 * tenth])
+    return [
+        Row(f"{name}: answered otherwise", sum(request.identifier is None for request in requests), "requests", 0),
+        Row(f"{name}: lost", len(requests) - len(late), "webhooks", 0),
+        Row(f"{name}: memory, at the end", memory[-1] / 1e6, "MB"),
+        Row(f"{name}: memory, grown from 30 % on", grown / 1e6, "MB", 5),
+        Row(f"{name}: largest log", max(log for _, log in samples) / 1e6, "MB", 33),
+        Row(f"{name}: late, p50", _percentile(late, 50), "ms"),
+        Row(f"{name}: late, p99", _percentile(late, 99), "ms", 100),
+        Row(f"{name}: CPU", cpu, "ms a job"),
+    ]
+
+
+async def _watch(proxy: Proxy, log: Path) -> list[tuple[int, int]]:
+    """The bytes that the proxy holds, and those of the store's log, ten times a second until it is canceled."""
+    samples = []
+    try:
+        while True:
+            samples.append((proxy.memory, log.stat().st_size if log.exists() else 0))
+            await asyncio.sleep(0.1)
+    except asyncio.CancelledError:
+        return samples
 
 
 async def memory(folder: Path, scale: Scale) -> list[Row]:
@@ -306,14 +367,19 @@ def _print(rows: list[Row]) -> None:
 
 async def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=["soak"], help="only this; else all others")
     parser.add_argument("--quick", action="store_true", help="a minute and a half, rougher numbers")
-    scale = SCALE[parser.parse_args().quick]
+    parser.add_argument("--minutes", type=float, default=10, help="of a soak")
+    arguments = parser.parse_args()
     busy = os.getloadavg()[0]
     rows = []
     with tempfile.TemporaryDirectory(prefix="latehook-bench-") as folder:
-        for measure in (throughput, paced, burst, gallery, matching, loading, memory):
-            rows += await measure(Path(folder), scale)
-            print(f"{measure.__name__}: done", file=sys.stderr)
+        if arguments.what == "soak":
+            rows = await soak(Path(folder), arguments.minutes)
+        else:
+            for measure in (throughput, paced, burst, hanging, gallery, matching, loading, memory):
+                rows += await measure(Path(folder), SCALE[arguments.quick])
+                print(f"{measure.__name__}: done", file=sys.stderr)
     _print(rows)
     if busy > os.cpu_count() / 2:
         print(f"\nThe machine was busy before the start (load {busy:.1f} on {os.cpu_count()} cores): measure again.")

@@ -143,6 +143,14 @@ async def receiver(takes: float = 0.0) -> AsyncIterator[Receiver]:
         yield received
 
 
+@asynccontextmanager
+async def hanging_receiver() -> AsyncIterator[str]:
+    """The URL of one that takes connections and never answers."""
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, backlog=1024) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
 class _Connection(asyncio.Protocol):
     """One of the proxy's connections: GETs without a body, one after the other."""
 

@@ -121,7 +121,8 @@ def several(operation: str, webhook: str | Webhook | None, filters: Mapping[str,
 
 
 def load(mocks: Written) -> Call[None]:
-    _check((yield Ask("POST", "mocks", content=mocks.content.encode(), content_type=mocks.content_type)))
+    query = {} if mocks.file is None else {"file": str(mocks.file.resolve())}
+    _check((yield Ask("POST", "mocks", query=query, content=mocks.content.encode(), content_type=mocks.content_type)))
 
 
 def get_vars() -> Call[dict[str, Any]]:

@@ -1,13 +1,13 @@
 """Mocks files read, checked and compiled. Every error names file, line and key, the value and the remedy.
 
 Rooms, top to bottom; imports go down only:
-mocks (one mock) · webhooks (its webhooks) · values (their values) · entries (the keys) · source (YAML to data)
+mocks (one mock) · webhooks (its webhooks) · values (their values) · entries (the keys)
+secrets (which values are) · source (YAML to data)
 describing (a mock in words)
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,16 @@ from latehook.expressions import Compiler, Names
 from latehook.matching import shadows
 from latehook.mocksfile import entries
 from latehook.mocksfile.mocks import MockCompiler
+from latehook.mocksfile.secrets import Secrets, of_environment, of_files
 from latehook.mocksfile.source import Source
 from latehook.mocksfile.values import Values
 from latehook.model import MocksError, Place
+from latehook.redaction import Redaction
 from latehook.scope import AT_LOAD
 from latehook.service import Mock, Mocks
+
+POSTED = "posted mocks"
+"""What errors call a text that came without a file."""
 
 
 def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None = None) -> Mocks:
@@ -29,12 +34,37 @@ def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None
 
     A variable that is not in `env` and has no default is an error, or is put into `missing` where that is given.
     """
-    sources = [_read(file) for file in files]
+    return _safely(lambda: [_read(file) for file in files], env, missing)
+
+
+def load_text(text: str, file: str | None, env: Mapping[str, str], dials: Mapping[str, Any]) -> Mocks:
+    """The mocks of a text, which stand in front of others that have these dials. MocksError."""
+    return _safely(lambda: [Source.read(file or POSTED, text)], env, None, dials)
+
+
+def _safely(
+    read: Callable[[], Sequence[Source]],
+    env: Mapping[str, str],
+    missing: set[str] | None,
+    others: Mapping[str, Any] | None = None,
+) -> Mocks:
+    """Read and compile; no error shows a secret."""
+    secrets = of_environment(env)
+    try:
+        sources = read()
+        secrets = of_files(sources, env)
+        return _compiled(sources, Compiler(env, missing), secrets, others)
+    except MocksError as error:
+        raise MocksError(error.place, Redaction(secrets.values).hide(error.problem)) from None
+
+
+def _compiled(
+    sources: Sequence[Source], compiler: Compiler, secrets: Secrets, others: Mapping[str, Any] | None = None
+) -> Mocks:
     converted = [entries.convert(source) for source in sources]
-    compiler = Compiler(env, missing)
     dials = _dials(sources, converted, compiler)
-    names: Names = {"vars": dict.fromkeys(dials)}
-    job_vars = _job_vars(converted)
+    names: Names = {"vars": dict.fromkeys((*(others or ()), *dials))}
+    job_vars = None if others is not None else _job_vars(converted)
     compilers = [
         MockCompiler(source, compiler, file.defaults.webhook, entry, at, names, job_vars)
         for source, file in zip(sources, converted, strict=True)
@@ -45,12 +75,16 @@ def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None
     _check_shadows(mocks)
     later = frozenset().union(*(one.later for one in compilers))
     reads = frozenset().union(*(one.reads for one in compilers))
-    return Mocks((replace(mock, keeps=mock.keeps | later) for mock in mocks), dials, reads)
+    return Mocks(mocks, dials, reads, later, secrets.values, secrets.dials)
 
 
-def revive(written: bytes, env: Mapping[str, str]) -> Mock:
-    """A mock as it was written for a job that has started with it. MocksError, where the environment has changed."""
+def revive(written: bytes, env: Mapping[str, str], redaction: Redaction) -> Mock:
+    """A mock as it was written for a job that has started with it; its secrets are hidden from now on.
+
+    MocksError, where the environment has changed.
+    """
     source, at = Source.of_excerpt(written)
+    redaction.add(of_files([source], env).values)
     entry = msgspec.convert(source.data["mocks"][at], entries.MockEntry)
     defaults = msgspec.convert(source.data["defaults"], entries.Defaults)
     return MockCompiler(source, Compiler(env), defaults.webhook, entry, at, {"vars": None}, None).compile()

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import UNSET
 
 from latehook.durations import Delay, seconds
-from latehook.expressions import Compiler, Names, nearest, roots_of
+from latehook.expressions import Compiler, Names, in_braces, nearest, roots_of
 from latehook.messages import BodyPlan, FaultPlan, FilePlan, problem_of_header
 from latehook.mocksfile.entries import Bodies, DelayEntry, FaultEntry
 from latehook.mocksfile.source import Path as At
@@ -37,9 +37,7 @@ class Values:
 
     def condition(self, text: Any, at: At, names: Names) -> Any:
         """An expression, which may be written without its braces."""
-        if isinstance(text, str) and "{{" not in text and "{%" not in text:
-            text = "{{ " + text + " }}"
-        return self.compile(text, at, names)
+        return self.compile(in_braces(text) if isinstance(text, str) else text, at, names)
 
     def when(self, when: Any, at: At, names: Names) -> Any:
         """None where there is no condition, else what decides it."""

@@ -1,0 +1,48 @@
+"""What a client is to trust: the system's certificate authorities and mitmproxy's."""
+
+import os
+import re
+import ssl
+from pathlib import Path
+
+import certifi
+
+SYSTEM_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Alpine
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # macOS, BSD
+)
+CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+def own(confdir: Path) -> str:
+    """mitmproxy's authority, in the folder where it keeps it; made, if it is not there yet."""
+    certificate = confdir.expanduser() / "mitmproxy-ca-cert.pem"
+    if not certificate.exists():
+        from mitmproxy.certs import CertStore  # takes a while, so only when needed
+
+        CertStore.from_store(certificate.parent, "mitmproxy", 2048)
+    return _text(_certificates(certificate))
+
+
+def bundle(confdir: Path) -> str:
+    """Both, each certificate once."""
+    return _text([*CERTIFICATE.findall(own(confdir)), *_system()])
+
+
+def _system() -> list[str]:
+    named = os.environ.get("SSL_CERT_FILE")  # a company's own authority, perhaps
+    openssl = ssl.get_default_verify_paths().openssl_cafile
+    for file in (named, *SYSTEM_BUNDLES, openssl, certifi.where()):
+        if file and (certificates := _certificates(Path(file))):
+            return certificates
+    return []
+
+
+def _certificates(file: Path) -> list[str]:
+    return CERTIFICATE.findall(file.read_text(errors="replace")) if file.is_file() else []
+
+
+def _text(certificates: list[str]) -> str:
+    return "\n".join([*dict.fromkeys(certificates), ""])

@@ -1,0 +1,88 @@
+"""What there is: one table of paths. The app and the OpenAPI document are made from it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from latehook.control import reading, shapes, writing
+from latehook.control.answers import JSON
+from latehook.control.asking import (
+    YAML,
+    ClockChange,
+    Filters,
+    Listed,
+    ListedRequests,
+    MocksFile,
+    Nothing,
+    PostedMocks,
+    StatusAfter,
+    Vars,
+    Waited,
+)
+from latehook.control.here import Here
+from latehook.control.shapes import Job, Mock, Request, Webhook
+
+PREFIX = "/_latehook/"
+HTML = "text/html"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path: what it takes, does and answers. `answers` is a shape, or a media type.
+
+    `takes` is the query of a GET, the body of all else, whose query is `and_query`: filters that stand in the wrong one
+    would select nothing, and mean all.
+    """
+
+    method: str
+    path: str
+    summary: str
+    does: Callable[[Here, Any, str], Awaitable[Any]]
+    takes: Any
+    answers: Any
+    also: tuple[int, ...] = ()
+    """Statuses of its own, besides those that any may have."""
+    media_types: tuple[str, ...] = (JSON,)
+    """Of the body."""
+    and_query: type[Nothing] = Nothing
+
+    @property
+    def query(self) -> type[Nothing]:
+        return self.and_query if self.writes else self.takes
+
+    @property
+    def writes(self) -> bool:
+        return self.method != "GET"
+
+
+_JOBS, _WEBHOOKS, _REQUESTS = shapes.Page[Job], shapes.Page[Webhook], shapes.Page[Request]
+_MOCKS = shapes.Items[Mock]
+_ONE = (404, 409)
+
+OPERATIONS = (
+    Operation("GET", "", "The page", reading.page, Nothing, HTML),
+    Operation("GET", "status", "What is going on", reading.status, StatusAfter, shapes.Status),
+    Operation("GET", "jobs", "Jobs, the newest first", reading.jobs, Listed, _JOBS),
+    Operation("GET", "jobs/{id}", "The newest job with this id", reading.job, Nothing, Job, (404,)),
+    Operation("GET", "webhooks", "Webhooks, the newest first", reading.webhooks, Listed, _WEBHOOKS),
+    Operation("GET", "webhooks/{id}", "A webhook", reading.webhook, Nothing, Webhook, (404,)),
+    Operation("GET", "requests", "The last requests to mocked hosts", reading.requests, ListedRequests, _REQUESTS),
+    Operation("GET", "wait", "Wait for webhooks", reading.wait, Waited, shapes.Items[Webhook], (408,)),
+    Operation("POST", "webhooks/{id}/fire", "Send it now", writing.fire, Nothing, Webhook, _ONE),
+    Operation("POST", "webhooks/{id}/hold", "It does not start", writing.hold_one, Nothing, Webhook, _ONE),
+    Operation("POST", "webhooks/{id}/release", "It may start", writing.release_one, Nothing, Webhook, _ONE),
+    Operation("POST", "webhooks/{id}/cancel", "It is not sent any more", writing.cancel_one, Nothing, Webhook, _ONE),
+    Operation("POST", "webhooks/{id}/resend", "Send an ended one again", writing.resend_one, Nothing, Webhook, _ONE),
+    Operation("POST", "hold", "Nothing starts, or not those selected", writing.hold, Filters, writing.Ids),
+    Operation("POST", "release", "What was held goes out", writing.release, Filters, writing.Ids),
+    Operation("POST", "cancel", "What is owed is not sent any more", writing.cancel, Filters, writing.Ids),
+    Operation("POST", "resend", "Send ended ones again", writing.resend, Filters, writing.Ids),
+    Operation("POST", "reset", "As at the start, or forget the jobs selected", writing.reset, Filters, writing.Ids),
+    Operation("POST", "clock", "Advance it, or set its speed", writing.clock, ClockChange, shapes.Advanced, (404,)),
+    Operation("GET", "vars", "The dials", reading.vars, Nothing, Vars),
+    Operation("PUT", "vars", "Set dials", writing.set_vars, Vars, Vars),
+    Operation("POST", "mocks", "Put mocks in front", writing.add_mocks, PostedMocks, _MOCKS, (), YAML, MocksFile),
+    Operation("GET", "ca.pem", "mitmproxy's certificate authority", reading.ca, Nothing, reading.PEM),
+    Operation("GET", "ca-bundle.pem", "The system's authorities and it", reading.ca_bundle, Nothing, reading.PEM),
+    Operation("GET", "openapi.json", "This API, for machines", reading.openapi, Nothing, Vars),
+)

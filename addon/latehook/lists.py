@@ -1,0 +1,213 @@
+"""Jobs, webhooks and requests by selection: what every face lists, waits for and acts on."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from itertools import batched
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from latehook.engine import Engine
+from latehook.expressions import Names
+from latehook.inbox import Received
+from latehook.model import Attempt, Criteria, Job, Owed, State
+from latehook.scope import JobView, RequestView, WebhookView
+from latehook.selection import WEBHOOKS, Selection, select
+
+SLICE = 100
+"""Rows that are read at once; then the loop goes on for a moment."""
+
+OWED = (State.PENDING, State.HELD, State.DELIVERING)
+"""The states of a webhook that is still to be delivered."""
+
+
+class History(Struct, frozen=True):
+    """A webhook and its attempts, the one under way too."""
+
+    owed: Owed
+    attempts: Sequence[Attempt]
+
+
+class JobHistory(Struct, frozen=True):
+    """A job and its webhooks, in the order of its stages."""
+
+    job: Job
+    webhooks: Sequence[History]
+
+
+class Page[Item](Struct, frozen=True):
+    """Some of a list, the newest first. `next` is what to go on after, None where this is the end."""
+
+    items: list[Item]
+    next: int | None
+
+
+class Lists:
+    """What there is in an engine, as it is seen: held where all are held, delivering while an attempt is under way."""
+
+    def __init__(self, engine: Engine, env: Mapping[str, str]) -> None:
+        self._engine = engine
+        self._store = engine.store
+        self._outbox = engine.outbox
+        self._env = env
+
+    def select(self, given: Mapping[str, Any], names: Names = WEBHOOKS) -> Selection:
+        """A selection by filters as they are given. SelectionError says what is wrong with one."""
+        return select(given, self._engine.vars, self._env, names)
+
+    # Lists
+
+    async def webhooks(self, selection: Selection, limit: int, after: int | None = None) -> Page[History]:
+        found: list[Owed] = []
+        async with aclosing(self.slices(selection, after)) as slices:
+            async for some in slices:
+                found += some
+                if len(found) > limit:
+                    break
+        return Page(self.histories(found[:limit]), found[limit - 1].key if len(found) > limit else None)
+
+    async def jobs(self, selection: Selection, limit: int, after: int | None = None) -> Page[JobHistory]:
+        found: list[JobHistory] = []
+        async with aclosing(self.job_slices(selection, after)) as slices:
+            async for some in slices:
+                found += some
+                if len(found) > limit:
+                    break
+        return Page(found[:limit], found[limit - 1].job.key if len(found) > limit else None)
+
+    async def requests(
+        self, selection: Selection, limit: int, after: int | None = None, matched: bool | None = None
+    ) -> Page[Received]:
+        found: list[Received] = []
+        for some in batched(reversed(self._engine.inbox), SLICE):
+            found += [
+                received
+                for received in some
+                if (after is None or received.number < after)
+                and matched in (None, received.matched)
+                and self._takes_request(received, selection)
+            ]
+            if len(found) > limit:
+                break
+            await asyncio.sleep(0)
+        return Page(found[:limit], found[limit - 1].number if len(found) > limit else None)
+
+    async def slices(self, selection: Selection, before: int | None = None) -> AsyncGenerator[list[Owed]]:
+        """The webhooks, the newest first, in slices: within one nothing has changed since it was read."""
+        criteria = self._stored(selection.criteria)
+        while True:
+            read = self._store.choose(criteria, before, SLICE)
+            yield [owed for owed in map(self.as_seen, read) if self._takes(owed, selection)]
+            if len(read) < SLICE:
+                return
+            before = read[-1].key
+            await asyncio.sleep(0)
+
+    async def job_slices(self, selection: Selection, before: int | None = None) -> AsyncGenerator[list[JobHistory]]:
+        """The jobs, the newest first, in slices."""
+        criteria = self._stored(selection.criteria)
+        while True:
+            read = self._store.choose_jobs(criteria, before, SLICE)
+            yield [job for job in self.job_histories(read) if self._takes_job(job, selection)]
+            if len(read) < SLICE:
+                return
+            before = read[-1].key
+            await asyncio.sleep(0)
+
+    # One
+
+    def as_seen(self, owed: Owed) -> Owed:
+        """The webhook with the state that it is in just now: the store does not know all of it."""
+        state = owed.webhook.state
+        if owed.key in self._outbox.under_way and state in OWED:
+            state = State.DELIVERING
+        elif self._outbox.holding and state is State.PENDING:
+            state = State.HELD
+        return owed if state is owed.webhook.state else replace(owed, webhook=replace(owed.webhook, state=state))
+
+    def histories(self, webhooks: Sequence[Owed]) -> list[History]:
+        attempts = defaultdict[int, list[Attempt]](list)
+        for key, attempt in self._store.attempts(owed.key for owed in webhooks):
+            attempts[key].append(attempt)
+        for owed in webhooks:
+            under_way = self._outbox.under_way.get(owed.key)
+            if under_way is not None and under_way.owed.attempts == len(attempts[owed.key]):
+                attempts[owed.key].append(Attempt(under_way.owed.attempts + 1, under_way.since))
+        return [History(owed, attempts[owed.key]) for owed in webhooks]
+
+    def job_histories(self, jobs: Sequence[Job]) -> list[JobHistory]:
+        owed = map(self.as_seen, self._store.webhooks_of(job.key for job in jobs))
+        webhooks = defaultdict[int, list[History]](list)
+        for history in self.histories(list(owed)):
+            webhooks[history.owed.job.key].append(history)
+        return [JobHistory(job, webhooks[job.key]) for job in jobs]
+
+    # How many
+
+    def count_jobs(self) -> int:
+        return self._store.count_jobs()
+
+    def count_requests(self) -> tuple[int, int]:
+        """How many have come, and how many of them no mock took."""
+        return self._engine.inbox.count, self._engine.inbox.unmatched
+
+    def counts(self) -> dict[State, int]:
+        """How many webhooks there are in each state."""
+        counts = defaultdict[State, int](int, self._store.count_states())
+        for state, count in self._store.count_states(self._outbox.under_way).items():
+            if state in OWED:
+                counts[state] -= count
+                counts[State.DELIVERING] += count
+        if self._outbox.holding:
+            counts[State.HELD] += counts.pop(State.PENDING, 0)
+        return {state: counts[state] for state in State}
+
+    # What fits
+
+    def _stored(self, criteria: Criteria) -> Criteria:
+        """The criteria by the states that the store knows: it finds all that may fit."""
+        if criteria.states is None:
+            return criteria
+        seen = set(criteria.states)
+        if State.DELIVERING in seen or (State.HELD in seen and self._outbox.holding):
+            seen |= {State.PENDING, State.HELD}
+        return replace(criteria, states=tuple(seen))
+
+    def _takes(self, owed: Owed, selection: Selection) -> bool:
+        states = selection.criteria.states
+        if states is not None and owed.webhook.state not in states:
+            return False
+        if selection.where is None:
+            return True
+        webhook = WebhookView(owed.webhook.id, owed.attempts, owed.webhook.event)
+        return selection.where({**self._scope(owed.job), "webhook": webhook})
+
+    def _takes_job(self, history: JobHistory, selection: Selection) -> bool:
+        criteria = selection.criteria
+        if (criteria.states, criteria.event) != (None, None):
+            webhooks = (history.owed.webhook for history in history.webhooks)
+            if not any(
+                (criteria.states is None or webhook.state in criteria.states)
+                and criteria.event in (None, webhook.event)
+                for webhook in webhooks
+            ):
+                return False
+        return selection.where is None or selection.where(self._scope(history.job))
+
+    def _takes_request(self, received: Received, selection: Selection) -> bool:
+        criteria = selection.criteria
+        if criteria.mock not in (None, received.mock) or criteria.job not in (None, received.job):
+            return False
+        if selection.where is None:
+            return True
+        return selection.where({**self._common(), "request": RequestView(received.request)})
+
+    def _scope(self, job: Job) -> dict[str, Any]:
+        view = JobView(job, self._engine.moment())
+        return {**self._common(), "job": view, "request": view.request}
+
+    def _common(self) -> dict[str, Any]:
+        return {"vars": self._engine.vars, "now": self._engine.clock.real()}
