@@ -93,7 +93,7 @@ class Latehook:
         log.addFilter(self._hiding)
         self._attention = flows.Attention(acts=True, looks=True, lists=True, prints=True)
         self._watching: asyncio.Task[None] | None = None
-        self._started = False
+        self._started = asyncio.Event()
         self._token: str | None = None
         self._app: bridge.App | None = None
         self.guard = Guard(self._not_contacted, self._settle)
@@ -115,7 +115,7 @@ class Latehook:
                 self._configure()
             except LatehookError as error:
                 reason = self._redaction.hide(str(error))
-                if not self._started:
+                if not self._started.is_set():
                     raise LatehookError(reason) from None
                 raise exceptions.OptionsError(f"latehook: {reason}") from None
         self._look_around()
@@ -128,7 +128,7 @@ class Latehook:
             _end(str(error))
         if owed:
             log.info("latehook: %d webhook%s still owed from before", owed, "" if owed == 1 else "s")
-        self._started = True
+        self._started.set()
         gc.freeze()  # what is loaded stays: looking through all of it would stop the loop for tens of milliseconds
         self._look_around()
         log.info("latehook: ready for %s", self._named_hosts())
@@ -200,6 +200,7 @@ class Latehook:
             return
         exchange = self.guard.exchange(flow)
         if exchange.sent is not None:
+            await self._started.wait()
             flow.response = await bridge.serve(self._control(), flow, exchange)
             raise exceptions.AddonHalt
         if exchange.stays:
@@ -276,6 +277,7 @@ class Latehook:
     async def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
         """The response; None where the request is forwarded."""
         request = _request(flow, exchange)
+        await self._started.wait()  # mitmproxy listens a little before: what a start that fails accepts would be lost
         try:
             answer = await self.engine.accept(request)
         except Exception as error:
