@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -130,20 +131,27 @@ def test_a_webhook_is_shown_before_and_after_its_attempt(control: Control) -> No
     assert time.time() - 60 < attempt["at"] <= attempt["ended_at"] <= time.time()
 
 
-def test_an_attempt_under_way_is_shown(control: Control) -> None:
+@contextmanager
+def unanswered(sut: Receiver) -> Iterator[None]:
+    """What the receiver gets in this block it answers at its end."""
     let_go = threading.Event()
-    answers = control.sut.behave
-    control.sut.behave = lambda handler, number: (let_go.wait(LIMIT), answers(handler, number))  # type: ignore[func-returns-value]
+    answers = sut.behave
+    sut.behave = lambda handler, number: (let_go.wait(LIMIT), answers(handler, number))  # type: ignore[func-returns-value]
     try:
+        yield
+    finally:
+        let_go.set()
+        sut.behave = answers
+
+
+def test_an_attempt_under_way_is_shown(control: Control) -> None:
+    with unanswered(control.sut):
         control.order("a")
         fired = control.post(f"webhooks/{control.webhook('a')['id']}/fire")
         control.sut.wait(1)
         webhook = control.webhook("a")
         counted = control.get("status")["counts"]["webhooks"]
         listed = [control.ids("webhooks", state=state) for state in ("delivering", "pending")]
-    finally:
-        let_go.set()
-        control.sut.behave = answers
     control.get("wait", job="a")
 
     assert fired["state"] in ("pending", "delivering")
@@ -440,10 +448,7 @@ def test_resend_of_all_sends_each_again(control: Control) -> None:
 
 
 def test_a_reset_of_some_breaks_off_what_is_under_way(control: Control) -> None:
-    let_go = threading.Event()
-    answers = control.sut.behave
-    control.sut.behave = lambda handler, number: (let_go.wait(LIMIT), answers(handler, number))  # type: ignore[func-returns-value]
-    try:
+    with unanswered(control.sut):
         control.order("a")
         control.order("b")
         control.post(f"webhooks/{control.webhook('a')['id']}/fire")
@@ -451,9 +456,6 @@ def test_a_reset_of_some_breaks_off_what_is_under_way(control: Control) -> None:
         forgotten = control.post("reset", job="a")["items"]
         control.order("a")
         again = control.webhook("a")
-    finally:
-        let_go.set()
-        control.sut.behave = answers
     control.post(f"webhooks/{again['id']}/fire")
     [delivered] = control.get("wait", job="a")["items"]
 

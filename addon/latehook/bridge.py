@@ -1,20 +1,15 @@
 """From a mitmproxy flow to an ASGI application and back: Latehook's own control is served on the proxy's port."""
 
 import asyncio
-import logging
 import time
 from collections.abc import MutableMapping
-from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import unquote
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client, Server
 
-from latehook import logs
 from latehook.layers import Exchange
-
-log = logging.getLogger(logs.LOGGER)
 
 Message = MutableMapping[str, Any]
 
@@ -98,9 +93,6 @@ def _origin(client: Client) -> Client:
         else:
             return client
     return client
-
-
-_STATUSES = frozenset(HTTPStatus)
 
 
 def _response(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> http.Response:

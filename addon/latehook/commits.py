@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from latehook.changes import Changes
-from latehook.store import MEMORY, Store
+from latehook.store import Store
 
 LOG_GROWS = 8 * 1024 * 1024
 """Bytes by which the store's log grows until it is brought into the file."""
@@ -40,7 +40,7 @@ class Commits:
     async def made(self) -> None:
         """Return when what was written counts. StoreError: none of this turn's writes does."""
         made = self.soon()
-        if self._store.path == MEMORY:  # there it costs next to nothing, and nobody has to wait
+        if not self._store.lasts:  # there it costs next to nothing, and nobody has to wait
             self._turn.cancel()
             self._make()
         await asyncio.shield(made)  # shared by many: one that gives up must not cancel it

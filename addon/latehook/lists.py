@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from itertools import batched
 from typing import Any
@@ -45,6 +45,17 @@ class Page[Item](Struct, frozen=True):
     next: int | None
 
 
+async def _first[Item](slices: AsyncGenerator[list[Item]], limit: int, number: Callable[[Item], int]) -> Page[Item]:
+    """The first of them up to a limit. No slice is read behind the one that exceeds it."""
+    found: list[Item] = []
+    async with aclosing(slices):
+        async for some in slices:
+            found += some
+            if len(found) > limit:
+                break
+    return Page(found[:limit], number(found[limit - 1]) if len(found) > limit else None)
+
+
 class Lists:
     """What there is in an engine, as it is seen: held where all are held, delivering while an attempt is under way."""
 
@@ -61,57 +72,56 @@ class Lists:
     # Lists
 
     async def webhooks(self, selection: Selection, limit: int, after: int | None = None) -> Page[History]:
-        found: list[Owed] = []
-        async with aclosing(self.slices(selection, after)) as slices:
-            async for some in slices:
-                found += some
-                if len(found) > limit:
-                    break
-        return Page(self.histories(found[:limit]), found[limit - 1].key if len(found) > limit else None)
+        page = await _first(self.slices(selection, after), limit, lambda owed: owed.key)
+        return Page(self.histories(page.items), page.next)
 
     async def jobs(self, selection: Selection, limit: int, after: int | None = None) -> Page[JobHistory]:
-        found: list[JobHistory] = []
-        async with aclosing(self.job_slices(selection, after)) as slices:
-            async for some in slices:
-                found += some
-                if len(found) > limit:
-                    break
-        return Page(found[:limit], found[limit - 1].job.key if len(found) > limit else None)
+        return await _first(self.job_slices(selection, after), limit, lambda history: history.job.key)
 
     async def requests(
         self, selection: Selection, limit: int, after: int | None = None, matched: bool | None = None
     ) -> Page[Received]:
-        found: list[Received] = []
-        for some in batched(reversed(self._engine.inbox), SLICE):
-            found += [
-                received
-                for received in some
-                if (after is None or received.number < after)
+        def fits(received: Received) -> bool:
+            return (
+                (after is None or received.number < after)
                 and matched in (None, received.matched)
                 and self._takes_request(received, selection)
-            ]
-            if len(found) > limit:
-                break
-            await asyncio.sleep(0)
-        return Page(found[:limit], found[limit - 1].number if len(found) > limit else None)
+            )
 
-    async def slices(self, selection: Selection, before: int | None = None) -> AsyncGenerator[list[Owed]]:
+        async def slices() -> AsyncGenerator[list[Received]]:
+            for some in batched(reversed(self._engine.inbox), SLICE):
+                yield list(filter(fits, some))
+                await asyncio.sleep(0)
+
+        return await _first(slices(), limit, lambda received: received.number)
+
+    def slices(self, selection: Selection, before: int | None = None) -> AsyncGenerator[list[Owed]]:
         """The webhooks, the newest first, in slices: within one nothing has changed since it was read."""
-        criteria = self._stored(selection.criteria)
-        while True:
-            read = self._store.choose(criteria, before, SLICE)
-            yield [owed for owed in map(self.as_seen, read) if self._takes(owed, selection)]
-            if len(read) < SLICE:
-                return
-            before = read[-1].key
-            await asyncio.sleep(0)
 
-    async def job_slices(self, selection: Selection, before: int | None = None) -> AsyncGenerator[list[JobHistory]]:
+        def fitting(read: Sequence[Owed]) -> list[Owed]:
+            return [owed for owed in map(self.as_seen, read) if self._takes(owed, selection)]
+
+        return self._slices(self._store.choose, fitting, selection, before)
+
+    def job_slices(self, selection: Selection, before: int | None = None) -> AsyncGenerator[list[JobHistory]]:
         """The jobs, the newest first, in slices."""
+
+        def fitting(read: Sequence[Job]) -> list[JobHistory]:
+            return [job for job in self.job_histories(read) if self._takes_job(job, selection)]
+
+        return self._slices(self._store.choose_jobs, fitting, selection, before)
+
+    async def _slices[Row: (Owed, Job), Item](
+        self,
+        choose: Callable[[Criteria, int | None, int], list[Row]],
+        fitting: Callable[[Sequence[Row]], list[Item]],
+        selection: Selection,
+        before: int | None,
+    ) -> AsyncGenerator[list[Item]]:
         criteria = self._stored(selection.criteria)
         while True:
-            read = self._store.choose_jobs(criteria, before, SLICE)
-            yield [job for job in self.job_histories(read) if self._takes_job(job, selection)]
+            read = choose(criteria, before, SLICE)
+            yield fitting(read)
             if len(read) < SLICE:
                 return
             before = read[-1].key

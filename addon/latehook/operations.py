@@ -16,6 +16,7 @@ from latehook.lists import OWED, History, Lists
 from latehook.model import Job, LatehookError, Owed, State
 from latehook.selection import ALL, Selection
 from latehook.service import Mocks
+from latehook.store import OWED as STORED_OWED
 from latehook.store import StoreError
 
 ADVANCE_LIMIT = 10.0
@@ -37,8 +38,6 @@ ENDED = (State.DELIVERED, State.FAILED, State.CANCELED, State.SKIPPED)
 
 Which = str | Selection
 """A webhook by its id, or those selected."""
-
-_STORED_OWED = (State.PENDING, State.HELD)
 
 
 class OperationError(LatehookError):
@@ -85,7 +84,7 @@ class Operations:
 
     def pending(self) -> list[Owed]:
         """The webhooks still owed, in the order of their times. Held ones are marked so, also where all are held."""
-        owed = self._store.webhooks(states=_STORED_OWED)
+        owed = self._store.webhooks(states=STORED_OWED)
         return [self.lists.as_seen(webhook) for webhook in owed]
 
     def hide[Plain](self, value: Plain) -> Plain:
@@ -335,7 +334,7 @@ class Operations:
         def nearer(due: float) -> float:
             return max(due - seconds, now) if due > now else due
 
-        owed = self._store.webhooks(key, _STORED_OWED)
+        owed = self._store.webhooks(key, STORED_OWED)
         with self._commits.at_once():
             self._store.update(_with_dues(job, nearer))
             for webhook in owed:

@@ -5,7 +5,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence, Set
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -169,8 +169,8 @@ class Outbox:
         if not self._is_its_turn(key, due):
             self._leave(key)
             return None
-        parts = urlsplit(due.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        url = _without_user(due.url)
+        return f"{url.scheme}://{url.netloc}"
 
     async def prepare(self, key: int) -> Outgoing | None:
         owed = self._store.owed(key)
@@ -321,6 +321,11 @@ class Outbox:
         return ends[-1] if ends else None
 
 
+def _without_user(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2])
+
+
 def _report_unsent(job: Job, webhook: Webhook) -> None:
     level = logging.WARNING if webhook.state is State.FAILED else logging.INFO
     if webhook.state is State.SKIPPED and webhook.to is not None:
@@ -330,8 +335,7 @@ def _report_unsent(job: Job, webhook: Webhook) -> None:
 
 def _report(owed: Owed, content: Content, number: int, outcome: Outcome, state: State, wait: float) -> None:
     """One log line for each outcome."""
-    parts = urlsplit(content.url)
-    url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    url = _without_user(content.url).geturl()
     result = outcome.error or f"{outcome.status}"
     if state is State.DELIVERED:
         log.info("latehook: job %s: webhook delivered, attempt %d: %s: %s", owed.job.id, number, url, result)

@@ -1,6 +1,5 @@
 """Jobs, webhooks and attempts in SQLite; the only SQL. What is written counts from `commit` on.
 
-
 `value` and `content` are what Latehook goes on with after a restart, secrets and all. `mock`, `url`, `reason`, `error`
 and `body` are there to be read, by whoever opens the file, and hold no secrets.
 """
@@ -77,7 +76,8 @@ class _Event(msgspec.Struct):
 
 _event = msgspec.msgpack.Decoder(_Event).decode
 
-_OWED = (State.PENDING, State.HELD)
+OWED = (State.PENDING, State.HELD)
+"""The states that the store has for a webhook that is still to be delivered."""
 
 
 class StoreError(LatehookError):
@@ -181,7 +181,7 @@ class Store:
         values = list(map(_encode, job.webhooks))
         self._update(job)
         sql = "UPDATE webhook SET state = ?, reason = ? WHERE job = ? AND stage >= ? AND state IN (?, ?)"
-        self._write(sql, (State.CANCELED, "its stage was replaced", job.key, kept, *_OWED))
+        self._write(sql, (State.CANCELED, "its stage was replaced", job.key, kept, *OWED))
         return self._add_webhooks(job.key, job.webhooks, values)
 
     @_guarded
@@ -254,31 +254,28 @@ class Store:
     def choose(self, criteria: Criteria, before: int | None, limit: int) -> list[Owed]:
         """The newest webhooks that fit, and have a lower key than `before`."""
         conditions, values = _of_webhooks(criteria)
-        if criteria.job is not None:
-            conditions.append("j.id = ?")
-            values.append(criteria.job)
-        if criteria.mock is not None:
-            conditions.append("j.mock = ?")
-            values.append(criteria.mock)
-        conditions.append("w.key < ?")
-        values += [_LAST if before is None else before, limit]
-        return self._webhooks(" AND ".join(conditions), tuple(values), "w.key DESC LIMIT ?")
+        self._narrow(conditions, values, criteria, "w.key", before)
+        return self._webhooks(" AND ".join(conditions), (*values, limit), "w.key DESC LIMIT ?")
 
     def choose_jobs(self, criteria: Criteria, before: int | None, limit: int) -> list[Job]:
         """The newest jobs that fit, or have a webhook that does, and have a lower key than `before`."""
         conditions, values = _of_webhooks(criteria)
         if conditions:
-            conditions = [f"EXISTS (SELECT 1 FROM webhook w WHERE w.job = job.key AND {' AND '.join(conditions)})"]
-        if criteria.job is not None:
-            conditions.append("id = ?")
-            values.append(criteria.job)
-        if criteria.mock is not None:
-            conditions.append("mock = ?")
-            values.append(criteria.mock)
-        conditions.append("key < ?")
-        values += [_LAST if before is None else before, limit]
-        sql = f"SELECT key, value FROM job WHERE {' AND '.join(conditions)} ORDER BY key DESC LIMIT ?"
-        return [replace(_job(value), key=key) for key, value in self._db.execute(sql, values)]
+            conditions = [f"EXISTS (SELECT 1 FROM webhook w WHERE w.job = j.key AND {' AND '.join(conditions)})"]
+        self._narrow(conditions, values, criteria, "j.key", before)
+        sql = f"SELECT j.key, j.value FROM job j WHERE {' AND '.join(conditions)} ORDER BY j.key DESC LIMIT ?"
+        return [replace(_job(value), key=key) for key, value in self._db.execute(sql, (*values, limit))]
+
+    def _narrow(
+        self, conditions: list[str], values: list[Any], criteria: Criteria, column: str, before: int | None
+    ) -> None:
+        """Add what the criteria say of jobs, `j`, and that the key in a column is lower than `before`."""
+        for condition, value in (("j.id = ?", criteria.job), ("j.mock = ?", criteria.mock)):
+            if value is not None:
+                conditions.append(condition)
+                values.append(value)
+        conditions.append(f"{column} < ?")
+        values.append(_LAST if before is None else before)
 
     def webhooks_of(self, jobs: Iterable[int]) -> list[Owed]:
         """The webhooks of these jobs, in their order."""
@@ -379,7 +376,7 @@ class Store:
     def count_owed(self) -> int:
         """How many webhooks are still to be delivered."""
         sql = "SELECT count(*) FROM webhook WHERE state IN (?, ?)"
-        return int(self._db.execute(sql, _OWED).fetchone()[0])
+        return int(self._db.execute(sql, OWED).fetchone()[0])
 
     def _add_webhooks(self, job: int, webhooks: Sequence[Webhook], values: Sequence[bytes]) -> list[int]:
         for webhook in webhooks:
@@ -428,7 +425,7 @@ class Store:
             ) AND NOT EXISTS (SELECT 1 FROM webhook w WHERE w.job = job.key AND w.state IN (?, ?))
             ORDER BY key LIMIT ?
         """
-        keys = self._db.execute(ended, (clock, keep, before, *_OWED, PRUNED_AT_ONCE)).fetchall()
+        keys = self._db.execute(ended, (clock, keep, before, *OWED, PRUNED_AT_ONCE)).fetchall()
         if not keys:
             return
         self._begin()

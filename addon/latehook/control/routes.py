@@ -21,6 +21,9 @@ from latehook.control.asking import (
 )
 from latehook.control.here import Here
 from latehook.control.shapes import Job, Mock, Request, Webhook
+from latehook.control.writing import Ids, one, several
+from latehook.operations import Operations
+from latehook.selection import JOBS
 
 PREFIX = "/_latehook/"
 HTML = "text/html"
@@ -68,16 +71,22 @@ OPERATIONS = (
     Operation("GET", "webhooks/{id}", "A webhook", reading.webhook, Nothing, Webhook, (404,)),
     Operation("GET", "requests", "The last requests to mocked hosts", reading.requests, ListedRequests, _REQUESTS),
     Operation("GET", "wait", "Wait for webhooks", reading.wait, Waited, shapes.Items[Webhook], (408,)),
-    Operation("POST", "webhooks/{id}/fire", "Send it now", writing.fire, Nothing, Webhook, _ONE),
-    Operation("POST", "webhooks/{id}/hold", "It does not start", writing.hold_one, Nothing, Webhook, _ONE),
-    Operation("POST", "webhooks/{id}/release", "It may start", writing.release_one, Nothing, Webhook, _ONE),
-    Operation("POST", "webhooks/{id}/cancel", "It is not sent any more", writing.cancel_one, Nothing, Webhook, _ONE),
-    Operation("POST", "webhooks/{id}/resend", "Send an ended one again", writing.resend_one, Nothing, Webhook, _ONE),
-    Operation("POST", "hold", "Nothing starts, or not those selected", writing.hold, Filters, writing.Ids),
-    Operation("POST", "release", "What was held goes out", writing.release, Filters, writing.Ids),
-    Operation("POST", "cancel", "What is owed is not sent any more", writing.cancel, Filters, writing.Ids),
-    Operation("POST", "resend", "Send ended ones again", writing.resend, Filters, writing.Ids),
-    Operation("POST", "reset", "As at the start, or forget the jobs selected", writing.reset, Filters, writing.Ids),
+    Operation("POST", "webhooks/{id}/fire", "Send it now", one(Operations.fire), Nothing, Webhook, _ONE),
+    Operation("POST", "webhooks/{id}/hold", "It does not start", one(Operations.hold), Nothing, Webhook, _ONE),
+    Operation("POST", "webhooks/{id}/release", "It may start", one(Operations.release), Nothing, Webhook, _ONE),
+    Operation(
+        "POST", "webhooks/{id}/cancel", "It is not sent any more", one(Operations.cancel), Nothing, Webhook, _ONE
+    ),
+    Operation(
+        "POST", "webhooks/{id}/resend", "Send an ended one again", one(Operations.resend), Nothing, Webhook, _ONE
+    ),
+    Operation("POST", "hold", "Nothing starts, or not those selected", several(Operations.hold), Filters, Ids),
+    Operation("POST", "release", "What was held goes out", several(Operations.release), Filters, Ids),
+    Operation("POST", "cancel", "What is owed is not sent any more", several(Operations.cancel), Filters, Ids),
+    Operation("POST", "resend", "Send ended ones again", several(Operations.resend), Filters, Ids),
+    Operation(
+        "POST", "reset", "As at the start, or forget the jobs selected", several(Operations.reset, JOBS), Filters, Ids
+    ),
     Operation("POST", "clock", "Advance it, or set its speed", writing.clock, ClockChange, shapes.Advanced, (404,)),
     Operation("GET", "vars", "The dials", reading.vars, Nothing, Vars),
     Operation("PUT", "vars", "Set dials", writing.set_vars, Vars, Vars),

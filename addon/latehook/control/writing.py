@@ -1,57 +1,38 @@
 """What changes something: the operations, of one webhook, of those selected, of all."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 from latehook.control import asking, shapes
 from latehook.control.answers import Refusal
 from latehook.control.asking import ClockChange, Filters, Nothing, PostedMocks, Vars
 from latehook.control.here import Here
-from latehook.selection import JOBS
+from latehook.expressions import Names
+from latehook.operations import Operations
+from latehook.selection import WEBHOOKS, Selection
 
 Ids = shapes.Items[str]
 
 
-async def fire(here: Here, asked: Nothing, id: str) -> shapes.Webhook:
-    await here.operations.fire(id)
-    return here.webhook(id)
+def one(operation: Callable[[Operations, str], Awaitable[object]]) -> Callable[[Here, Nothing, str], Awaitable[Any]]:
+    """An operation on the webhook with this id, answered with the webhook as it is then."""
+
+    async def does(here: Here, asked: Nothing, id: str) -> shapes.Webhook:
+        await operation(here.operations, id)
+        return here.webhook(id)
+
+    return does
 
 
-async def hold_one(here: Here, asked: Nothing, id: str) -> shapes.Webhook:
-    await here.operations.hold(id)
-    return here.webhook(id)
+def several(
+    operation: Callable[[Operations, Selection], Awaitable[list[str]]], names: Names = WEBHOOKS
+) -> Callable[[Here, Filters, str], Awaitable[Ids]]:
+    """An operation on those that filters select, without any on all, answered with their ids."""
 
+    async def does(here: Here, asked: Filters, id: str) -> Ids:
+        return Ids(await operation(here.operations, here.lists.select(asking.filters(asked), names)))
 
-async def release_one(here: Here, asked: Nothing, id: str) -> shapes.Webhook:
-    await here.operations.release(id)
-    return here.webhook(id)
-
-
-async def cancel_one(here: Here, asked: Nothing, id: str) -> shapes.Webhook:
-    await here.operations.cancel(id)
-    return here.webhook(id)
-
-
-async def resend_one(here: Here, asked: Nothing, id: str) -> shapes.Webhook:
-    await here.operations.resend(id)
-    return here.webhook(id)
-
-
-async def hold(here: Here, asked: Filters, id: str) -> Ids:
-    return Ids(await here.operations.hold(here.lists.select(asking.filters(asked))))
-
-
-async def release(here: Here, asked: Filters, id: str) -> Ids:
-    return Ids(await here.operations.release(here.lists.select(asking.filters(asked))))
-
-
-async def cancel(here: Here, asked: Filters, id: str) -> Ids:
-    return Ids(await here.operations.cancel(here.lists.select(asking.filters(asked))))
-
-
-async def resend(here: Here, asked: Filters, id: str) -> Ids:
-    return Ids(await here.operations.resend(here.lists.select(asking.filters(asked))))
-
-
-async def reset(here: Here, asked: Filters, id: str) -> Ids:
-    return Ids(await here.operations.reset(here.lists.select(asking.filters(asked), JOBS)))
+    return does
 
 
 async def clock(here: Here, asked: ClockChange, id: str) -> shapes.Advanced:
