@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from latehook.model import Content, Job, Outcome, Request, State, Webhook
+from latehook.model import Content, Criteria, Job, Outcome, Request, State, Webhook
+from latehook.redaction import Redaction
 from latehook.store import Due, Store, StoreError, UnkeepableError
 
 HEADERS = ((b"X-Bytes", b"\xff"), (b"a", b"1"), (b"a", b"2"))
@@ -240,3 +241,13 @@ def test_a_reader_that_stays_keeps_the_log_and_stops_nobody(tmp_path: Path) -> N
 
     assert (size > 0, store.log_size(), store.count_owed()) == (True, 0, 3)
     store.close()
+
+
+def test_a_mock_whose_name_holds_a_secret_is_found_by_it() -> None:
+    store = Store(redaction=Redaction(["s3cret-name"]))
+    store.add(replace(job("j", webhook()), mock="the s3cret-name mock"))
+    criteria = Criteria(mock="the s3cret-name mock")
+
+    assert [found.id for found in store.choose_jobs(criteria, None, 10)] == ["j"]
+    assert [owed.job.id for owed in store.choose(criteria, None, 10)] == ["j"]
+    assert store.choose(Criteria(mock="another"), None, 10) == []

@@ -270,7 +270,8 @@ class Store:
         self, conditions: list[str], values: list[Any], criteria: Criteria, column: str, before: int | None
     ) -> None:
         """Add what the criteria say of jobs, `j`, and that the key in a column is lower than `before`."""
-        for condition, value in (("j.id = ?", criteria.job), ("j.mock = ?", criteria.mock)):
+        mock = self.redaction.hide(criteria.mock)  # as the column has it
+        for condition, value in (("j.id = ?", criteria.job), ("j.mock = ?", mock)):
             if value is not None:
                 conditions.append(condition)
                 values.append(value)
