@@ -10,7 +10,8 @@ import pytest
 from harness import ROOT
 
 PACKAGE = ROOT / "addon" / "latehook"
-INNER = (PACKAGE / "mocksfile", PACKAGE / "control")
+INNER = [PACKAGE / "mocksfile", PACKAGE / "control", PACKAGE / "client"]
+"""The rooms that are folders with rooms of their own."""
 
 
 def files_of(room: str) -> list[Path]:
@@ -91,7 +92,15 @@ def test_imports_go_down_only_within_a_room_too(package: Path) -> None:
     prefix = f"latehook.{package.name}."
     for at, room in enumerate(inner):
         named = {name.split(".")[2] for name in imports(package / f"{room}.py") if name.startswith(prefix)}
-        assert named <= set(inner[at + 1 :]), room
+        assert named - {room} <= set(inner[at + 1 :]), room
+
+
+@pytest.mark.parametrize("room", ["calls", "report", "answers"])
+def test_what_both_shells_share_is_pure(room: str) -> None:
+    file = PACKAGE / "client" / f"{room}.py"
+
+    assert docstring(file).startswith("PURE")
+    assert set(imports(file)) & NOT_IN_PURE == set()
 
 
 @pytest.mark.parametrize("library", ONLY_IN)

@@ -1,7 +1,9 @@
 """Latehook stands in for a slow third party: it answers at once and calls the webhook back later.
 
+For tests: `connect` and `start`, and `aio` with the same, awaitable.
+
 Rooms, top to bottom; imports go down only:
-cli (the console command)
+cli (the console command) · pytest_plugin (the fixture) · client (of the control API)
 addon (mitmproxy's hooks) · bridge (from a flow to the control API) · guard (what is intercepted)
 layers (mitmproxy's HTTP layers, ours) · faults (toward the client) · flows (who looks)
 control (the HTTP API) · authorities (what clients trust) · operations (what a tester may do) · lists (what there is)
@@ -16,3 +18,20 @@ retries · signing · presets (known providers) · targets (where webhooks may g
 scope (what expressions see) · forms · expressions · sandbox · limits (of an expression)
 matching · durations · bodies · redaction (secrets hidden) · model (the words)
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latehook.client import aio as aio
+    from latehook.client.sync import connect as connect
+    from latehook.client.sync import start as start
+
+
+def __getattr__(name: str) -> Any:
+    """The client is imported when it is asked for: within mitmdump nobody does."""
+    if name == "aio":
+        return import_module("latehook.client.aio")
+    if name in ("connect", "start"):
+        return getattr(import_module("latehook.client.sync"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
