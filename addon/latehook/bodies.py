@@ -34,9 +34,12 @@ class BodyError(ValueError):
 def encode_json(value: Any) -> bytes:
     """Compact JSON in UTF-8. ValueError for what JSON has no form for (NaN, an endless number)."""
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return _COMPACT.encode(value).encode()
     except UnicodeEncodeError:  # a lone surrogate, which JSON can only escape
         return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+
+
+_COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def text(body: bytes | None, size: int, coding: str, content_type: str) -> str:

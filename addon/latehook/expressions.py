@@ -10,7 +10,7 @@ from jinja2 import Template, TemplateSyntaxError, meta, nodes
 
 from latehook.limits import Evaluation
 from latehook.model import ExpressionError, MocksError, Place
-from latehook.sandbox import Sandbox, bound, plain
+from latehook.sandbox import Sandbox, bound, joined, plain
 
 NO_JOB = ": this mock starts no job (it would with `job: {}`, `webhook` or `stages`), and asks for none with `lookup`"
 
@@ -123,11 +123,11 @@ class _Chain:
 class _Text:
     """What is known of a text wherever it stands; `free` are the names it takes from its scope.
 
-    `sole` is its expression, where it is nothing but one.
+    `value` is the expression that gives its value; None where it has statements, such as a loop.
     """
 
     template: Template
-    sole: nodes.Expr | None
+    value: nodes.Expr | None
     free: frozenset[str]
     chains: tuple[_Chain, ...]
 
@@ -153,7 +153,7 @@ class Compiler:
             known = self._texts[text] = self._compile(text, place)
         self._check(known, place, names)
         roots = frozenset(".".join(chain.parts[:3]) for chain in known.chains)
-        expression = Expression(text, known.template, known.sole is not None, place, roots)
+        expression = Expression(text, known.template, known.value is not None, place, roots)
         if known.free <= {"env"} and not any(self._is_missing(chain) for chain in known.chains):
             return self._evaluate(expression)
         return expression
@@ -163,17 +163,17 @@ class Compiler:
         expressions: list[nodes.Expr] = []
 
         def shape(value: Any) -> Any:
-            if isinstance(value, Expression) and (sole := self._texts[value.text].sole) is not None:
-                expressions.append(sole)
+            if isinstance(value, Expression) and (made := self._texts[value.text].value) is not None:
+                expressions.append(made)
                 return _Hole(len(expressions) - 1)
             if isinstance(value, dict):
                 return {key: shape(item) for key, item in value.items()}
             return [shape(item) for item in value] if isinstance(value, list) else value
 
-        made = shape(tree) if isinstance(tree, (dict, list)) else tree
+        shaped = shape(tree) if isinstance(tree, (dict, list)) else tree
         if len(expressions) < 2:
             return tree
-        return Bundle(tree, made, self._keep(nodes.List(expressions, lineno=1)))
+        return Bundle(tree, shaped, self._keep(nodes.List(expressions, lineno=1)))
 
     def _keep(self, value: nodes.Expr) -> Template:
         """A template that keeps a value as it is: written out it would be text."""
@@ -194,9 +194,9 @@ class Compiler:
             free = frozenset(meta.find_undeclared_variables(tree))
             chains = tuple(chain for chain in _chains(tree) if chain.parts[0] in free)
             bound(tree)
-            sole = _sole_expression(tree)
-            template = self._sandbox.from_string(tree) if sole is None else self._keep(sole)
-            return _Text(template, sole, free, chains)
+            value = _value(tree)
+            template = self._sandbox.from_string(tree) if value is None else self._keep(value)
+            return _Text(template, value, free, chains)
         except TemplateSyntaxError as error:
             raise MocksError(place, f"{error.message}{self._nearest_filter(error)} (in {text!r})") from None
         except RecursionError:
@@ -250,12 +250,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _sole_expression(tree: nodes.Template) -> nodes.Expr | None:
-    """The expression, if the text is nothing but one."""
-    if len(tree.body) == 1 and isinstance(tree.body[0], nodes.Output) and len(tree.body[0].nodes) == 1:
-        only = tree.body[0].nodes[0]
-        return None if isinstance(only, nodes.TemplateData) else only
-    return None
+def _value(tree: nodes.Template) -> nodes.Expr | None:
+    """The expression that gives a text's value: the only one in it, or what joins several with the text between."""
+    if len(tree.body) != 1 or not isinstance(tree.body[0], nodes.Output):
+        return None
+    pieces = tree.body[0].nodes
+    if len(pieces) == 1 and not isinstance(pieces[0], nodes.TemplateData):
+        return pieces[0]
+    return joined([nodes.Const(at.data, lineno=1) if isinstance(at, nodes.TemplateData) else at for at in pieces])
 
 
 def _chains(tree: nodes.Node) -> list[_Chain]:

@@ -190,17 +190,18 @@ def bound(tree: nodes.Template) -> None:
     for holder in [tree, *tree.find_all(nodes.Node)]:
         for field, value in list(holder.iter_fields()):
             if isinstance(value, nodes.Concat):
-                setattr(holder, field, _joined(value))
+                setattr(holder, field, joined(value.nodes))
             elif isinstance(value, list):
-                value[:] = [_joined(item) if isinstance(item, nodes.Concat) else item for item in value]
+                value[:] = [joined(item.nodes) if isinstance(item, nodes.Concat) else item for item in value]
 
 
 def _texts(node: nodes.Node) -> Iterable[nodes.TemplateData]:
     return [node] if isinstance(node, nodes.TemplateData) else node.find_all(nodes.TemplateData)
 
 
-def _joined(concat: nodes.Concat) -> nodes.Filter:
-    return _filter("_joined", nodes.List(concat.nodes, lineno=concat.lineno))
+def joined(pieces: list[nodes.Expr]) -> nodes.Filter:
+    """The expression whose value is the text of these together, as bounded as any."""
+    return _filter("_joined", nodes.List(pieces, lineno=1))
 
 
 def _filter(name: str, node: Any, *args: Any) -> nodes.Filter:

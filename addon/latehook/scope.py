@@ -100,11 +100,16 @@ class RequestView(View):
 
     @property
     def _coding(self) -> str:
-        return self.headers.get("content-encoding", "")
+        return self._header(b"content-encoding")
 
     @property
     def _content_type(self) -> str:
-        return self.headers.get("content-type", "")
+        return self._header(b"content-type")
+
+    def _header(self, wanted: bytes) -> str:
+        """As `headers` has it: to read one, not all are made into a map."""
+        found = (value for name, value in self._request.headers if name.lower() == wanted)
+        return next(found, b"").decode("utf-8", "replace")
 
 
 class ResponseView(View):
