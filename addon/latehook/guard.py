@@ -1,5 +1,6 @@
 """Which connections are intercepted and which pass untouched; nothing leaves for a mocked host."""
 
+import functools
 import logging
 import re
 import socket
@@ -95,7 +96,7 @@ class Guard:
         target = re.match(rb"[^ ]+ (?:https?://)?([^/ ]+)", line, re.IGNORECASE)
         names = [address[0] if address else "", client.sni or "", _host_header(b"\n" + headers) or ""]
         names += [target[1].decode("latin-1")] if target else []
-        asked = (url.parse_authority(name, check=False) for name in names if name)
+        asked = (_authority(name) for name in names if name)
         return any(self.hosts.closed(host, at or port) for host, at in asked)
 
     def refusal(self, host: str, port: int, address: str | None = None) -> str | None:
@@ -164,7 +165,7 @@ class Guard:
 
     def _decide(self, flow: http.HTTPFlow) -> Exchange:
         request = flow.request
-        named, named_port = url.parse_authority(request.host_header or "", check=False)
+        named, named_port = _authority(request.host_header or "")
         port = request.port
         for host, at in ((named, named_port or port), (request.host, port), (flow.client_conn.sni or "", port)):
             if host and self.hosts.closed(host, at):
@@ -295,7 +296,13 @@ def _named_in(data: bytes) -> str | None:
     named = _host_header(head + b"\r\n")
     if named is None:
         return "" if end else None
-    return url.parse_authority(named, check=False)[0]
+    return _authority(named)[0]
+
+
+@functools.lru_cache(maxsize=256)  # a client names the same hosts again and again, and IDNA takes its time
+def _authority(text: str) -> tuple[str, int | None]:
+    """The host and the port of a Host header; a host that is none as it is."""
+    return url.parse_authority(text, check=False)
 
 
 def _host_header(head: bytes) -> str | None:
