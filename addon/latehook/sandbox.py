@@ -81,13 +81,22 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.tests.update({"none": is_null, "undefined": is_null, "defined": lambda value: not is_null(value)})
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        if type(obj) is not dict and isinstance(obj, _JINJA_OWN):
+        """Asked some fifty times for one message, so what is asked the most comes first."""
+        if type(obj) is dict:
+            value = obj.get(attribute)
+        elif isinstance(obj, View):
+            value = getattr(obj, attribute) if attribute in obj.members else None
+        elif isinstance(obj, _JINJA_OWN):
             return super().getattr(obj, attribute)
-        return self._member(obj, attribute)
+        elif isinstance(obj, TextView):
+            value = obj.parts.get(attribute)
+        else:
+            value = obj.get(attribute) if isinstance(obj, Mapping) else None
+        return value if type(value) is str else self._or_null(value, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        if isinstance(argument, str):
-            return self._member(obj, argument)
+        if isinstance(argument, str) and not isinstance(obj, _JINJA_OWN):
+            return self.getattr(obj, argument)
         if isinstance(obj, Sequence) and isinstance(argument, (int, slice)):
             try:
                 return self._or_null(obj[argument], argument)
@@ -107,14 +116,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(called, LoopContext) and args:  # `loop(children)` of a recursive loop
             args = (_turns(context, args[0]), *args[1:])
         return context.call(called, *args, **kwargs)  # `super` asks for marks of the unsafe, which nothing here bears
-
-    def _member(self, obj: Any, name: str) -> Any:
-        if isinstance(obj, View):
-            return self._or_null(getattr(obj, name) if name in obj.members else None, name)
-        if isinstance(obj, TextView):
-            return self._or_null(obj.parts.get(name), name)
-        is_map = type(obj) is dict or isinstance(obj, Mapping)  # the second takes long, and most data is out of JSON
-        return self._or_null(obj.get(name) if is_map else None, name)
 
     def _or_null(self, value: Any, name: Any) -> Any:
         if value is None:
