@@ -326,10 +326,10 @@ def _host(name: str) -> str:
 
 def _read_on_the_way(upload: Upload, reads: frozenset[str], request: http.Request) -> None:
     """Have read on the way what expressions may ask for and a large body would not be kept for."""
-    content_type = request.headers.get("content-type", "")
-    plain = "content-encoding" not in request.headers
-    if reads & {"form", "files"} and plain and content_type.lower().startswith("multipart/form-data"):
-        upload.reader = MultipartReader(content_type)
+    if reads & {"form", "files"} and "content-encoding" not in request.headers:
+        content_type = request.headers.get("content-type", "")
+        if content_type.lower().startswith("multipart/form-data"):
+            upload.reader = MultipartReader(content_type)
     if "sha256" in reads:
         upload.hash = hashlib.sha256()
 
