@@ -8,14 +8,26 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from ruamel.yaml import YAML
 
 import clients
 import latehook
-from harness import LIMIT, MITMDUMP, PLUGIN, PROXY_VARIABLES, ROOT, Receiver, curl, free_port, receiver, wait_until
+from harness import (
+    LIMIT,
+    MITMDUMP,
+    PLUGIN,
+    PROXY_VARIABLES,
+    ROOT,
+    Proxy,
+    Receiver,
+    curl,
+    free_port,
+    receiver,
+    wait_until,
+)
 
 RECIPES = ROOT / "addon" / "RECIPES.md"
 TWO_RUNS, COMPOSE = "Two test runs on one proxy", "A docker compose service, with its CA"
@@ -63,14 +75,14 @@ def test_every_recipe_is_there_with_one_block_and_each_block_is_run() -> None:
 
     assert re.findall("^## (.*)", text, re.MULTILINE) == TITLES
     assert [block.recipe for block in BLOCKS if block.recipe in TITLES] == TITLES
-    assert text.count("```") == 2 * len(BLOCKS)
+    assert text.count("```") == 2 * len(BLOCKS) == 2 * (len(FILES) + len(TESTS))
     assert [*TESTS] == TITLES[:-1]
     assert all(block.language == "python" for block in BLOCKS if not block.file)
     assert [*FILES] == ["mocks.yaml", "conftest.py", "compose.yaml"]
     assert max(len(test.splitlines()) for test in TESTS.values()) <= 20
 
 
-def running(folder: Path, *files: str, **env: str) -> "subprocess.Popen[str]":
+def running(folder: Path, *files: str, **env: str) -> subprocess.Popen[str]:
     """pytest, on test files beside what the recipes share."""
     environment = {name: value for name, value in os.environ.items() if name.lower() not in PROXY_VARIABLES}
     return subprocess.Popen(
@@ -83,7 +95,7 @@ def running(folder: Path, *files: str, **env: str) -> "subprocess.Popen[str]":
     )
 
 
-def passed(run: "subprocess.Popen[str]") -> list[str]:
+def passed(run: subprocess.Popen[str]) -> list[str]:
     """The files whose tests have passed; all must have."""
     said, _ = run.communicate(timeout=60)
     assert run.returncode == 0, said
@@ -98,11 +110,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_each_recipe_passes_as_it_stands(folder: Path) -> None:
-    files = [f"test_{number}.py" for number, title in enumerate(TITLES) if title in TESTS and title != TWO_RUNS]
-    for file, title in zip(files, TITLES, strict=False):
-        (folder / file).write_text(TESTS[title])
+    files = {f"test_{number}.py": test for number, (title, test) in enumerate(TESTS.items()) if title != TWO_RUNS}
+    for file, test in files.items():
+        (folder / file).write_text(test)
 
-    assert passed(running(folder, *files)) == files
+    assert passed(running(folder, *files)) == [*files]
 
 
 def test_two_runs_on_one_proxy_touch_only_what_is_their_own(folder: Path, sut: Receiver) -> None:
@@ -143,30 +155,33 @@ class Composed:
         text = re.sub(r"(latehook|127\.0\.0\.1):8080", f"127.0.0.1:{self.port}", text)
         self.services = YAML(typ="safe").load(text)["services"]
 
-    def run(self, service: str, *command: str, folder: Path = ROOT) -> "subprocess.Popen[str]":
+    def run(self, service: str, *command: str, folder: Path = ROOT) -> subprocess.Popen[bytes]:
         """A command in a container of a service: it has the service's environment, and no other."""
         tools = {"PATH": os.pathsep.join([str(MITMDUMP.parent), os.environ["PATH"]]), "PYTHONPATH": str(ROOT / "addon")}
         environment = {**tools, **self.services[service]["environment"]}
-        output: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.Popen(command, cwd=folder, env=environment, **output)
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def is_healthy(self) -> bool:
-        return self.run("latehook", "sh", "-c", self.services["latehook"]["healthcheck"]["test"]).wait(LIMIT) == 0
+        check = self.run("latehook", "sh", "-c", self.services["latehook"]["healthcheck"]["test"])
+        check.communicate(timeout=LIMIT)
+        return check.returncode == 0
 
 
 @pytest.fixture(scope="module")
 def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
     """The compose file's proxy, healthy."""
+    volume = tmp_path_factory.mktemp("ca")
     with receiver() as hooks:
-        composed = Composed(tmp_path_factory.mktemp("ca"), hooks)
+        composed = Composed(volume, hooks)
         assert not composed.is_healthy()
-        process = composed.run("latehook", *shlex.split(composed.services["latehook"]["command"]))
+        proxy = Proxy(composed.run("latehook", *shlex.split(composed.services["latehook"]["command"])), volume)
+        proxy.read()
         try:
+            proxy.wait_for("latehook: ready")
             wait_until(composed.is_healthy, "the service is healthy")
             yield composed
         finally:
-            process.terminate()
-            process.communicate(timeout=LIMIT)
+            proxy.stop()
 
 
 @pytest.mark.parametrize(
@@ -188,7 +203,7 @@ def test_a_client_in_the_composed_app_trusts_the_proxy_and_gets_its_webhook(
 
     webhook = composed.hooks.wait(before + 1)[-1]
     assert webhook.path.startswith("/hook?")
-    assert webhook.query["identifier"] == said.strip()
+    assert webhook.query["identifier"] == said.decode().strip()
 
 
 def test_the_composed_app_trusts_what_the_proxy_writes(composed: Composed) -> None:
