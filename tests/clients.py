@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import requests
 
 from harness import LIMIT, ROOT, Proxy
@@ -22,6 +23,9 @@ from harness import LIMIT, ROOT, Proxy
 NODE = shutil.which("node")
 NODE_CLIENT = ROOT / "tests" / "node" / "client.mjs"
 UNDICI = ROOT / "tests" / "node" / "node_modules" / "undici"
+NEEDS_NODE = pytest.mark.skipif(
+    NODE is None or not UNDICI.exists(), reason="Node and undici are not here: see scripts/test"
+)
 
 
 @dataclass(frozen=True)

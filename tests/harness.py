@@ -24,6 +24,8 @@ MITMDUMP = Path(sys.executable).with_name("mitmdump")
 HOST = "api.thirdparty.example"
 LIMIT = 15.0
 """Seconds that a wait may take on a busy machine; no test waits that long unless it fails."""
+PLUGIN = ("-p", "no:latehook", "-p", "latehook.pytest_plugin", "--strict-markers")
+"""Arguments of a pytest process that has this tree's plugin, whatever is installed."""
 
 
 def wait_until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:

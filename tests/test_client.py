@@ -1,6 +1,7 @@
 """The client of the control API, without pytest's fixture: a proxy of one's own, and every operation on it."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -284,6 +285,21 @@ def test_the_variables_point_a_process_at_the_proxy(client: Latehook) -> None:
     assert {name for name in env if name.upper() == "HTTPS_PROXY"} == {"HTTPS_PROXY", "https_proxy"}
     assert "127.0.0.1" in env["NO_PROXY"]
     assert {env[name] for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")} == {client.ca_bundle}
+
+
+def test_a_shell_is_pointed_at_the_proxy_by_the_same_variables(start: Callable[..., Proxy]) -> None:
+    proxy = start(mocks=MOCKS)
+    arguments = ["--port", str(proxy.port), "--confdir", str(proxy.confdir)]
+    variables = shlex.join([sys.executable, str(ROOT / "scripts" / "env.py"), *arguments])
+
+    fetched = subprocess.run(
+        ["bash", "-c", f'eval "$({variables})" && curl --silent --show-error -d {{}} https://{HOST}/jobs'],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "addon")},
+        capture_output=True,
+        text=True,
+    )
+
+    assert '"id":' in fetched.stdout, fetched.stderr
 
 
 def test_connect_is_for_a_proxy_that_runs(start: Callable[..., Proxy], sut: Receiver) -> None:

@@ -72,11 +72,8 @@ CLIENTS: dict[str, Exchange] = {
 
 def each(names: Sequence[str]) -> Callable[..., object]:
     """A test for each of these clients, over http:// and https://."""
-    needs_node = pytest.mark.skipif(
-        clients.NODE is None or not clients.UNDICI.exists(), reason="Node and undici are not here: see scripts/test"
-    )
     parameters = [
-        pytest.param(name, scheme, id=f"{name}-{scheme}", marks=[needs_node] if name.startswith("node") else [])
+        pytest.param(name, scheme, id=f"{name}-{scheme}", marks=[clients.NEEDS_NODE] if name.startswith("node") else [])
         for name in names
         for scheme in ("http", "https")
         if (name, scheme) != ("node-untunnelled", "https")  # https is always tunnelled

@@ -15,6 +15,7 @@ from latehook.sandbox import Sandbox
 from latehook.scope import AT_REQUEST, JobView, RandomView, RequestView, ResponseView, WebhookView
 
 README, REFERENCE = ROOT / "README.md", ROOT / "addon" / "REFERENCE.md"
+DOCUMENTS = [README, REFERENCE, ROOT / "addon" / "RECIPES.md", ROOT / "scripts" / "README.md"]
 EXAMPLES = [
     pytest.param(text, id=f"{document.stem}-{number}")
     for document in (README, REFERENCE)
@@ -28,6 +29,20 @@ def test_every_example_loads(text: str, tmp_path: Path) -> None:
     file.write_text(text)
 
     assert load([file], {"CALLBACK_URL": "http://app.test/hook"}).all
+
+
+def _headings(document: Path) -> set[str]:
+    """What a link may name of a document, behind its `#`."""
+    lines = re.findall("^#+ (.*)", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", line).replace(" ", "-").lower() for line in lines}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for file, heading in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", document.read_text()):
+        target = document.parent / file if file else document
+        assert target.exists(), file
+        assert not heading or heading in _headings(target), heading
 
 
 def _entries(kind: type[entries.Entry]) -> list[type[entries.Entry]]:

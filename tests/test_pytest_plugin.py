@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, Receiver
+from harness import PLUGIN, ROOT, Receiver
 
 pytest_plugins = ["pytester"]
 
@@ -48,15 +48,14 @@ def create(latehook, sut):
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run pytest on test files; the plugin is this tree's, whatever is installed."""
+    """Run pytest on test files."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "addon"), str(ROOT / "tests")]))
     pytester.makeconftest(CONFTEST)
 
     def run(*arguments: str, **files: str) -> pytest.RunResult:
         if files:
             pytester.makepyfile(**files)
-        plugin = ["-p", "no:latehook", "-p", "latehook.pytest_plugin", "--strict-markers"]
-        return pytester.runpytest_subprocess(*plugin, *arguments)
+        return pytester.runpytest_subprocess(*PLUGIN, *arguments)
 
     return run
 
