@@ -13,7 +13,7 @@ options (--set) · delivery (attempts) · transport (the HTTP client) · advance
 schedule (what is due when) · store (SQLite) · reload (hot edits) · logs (lines without secrets)
 mocksfile (YAML to checked, compiled mocks)
 selection (which of them somebody means)
-service (the pure heart) · refusals (where no mock answers) · messages (what is said)
+service (the pure heart) · mocks (what each says) · refusals (where no mock answers) · messages (what is said)
 retries · signing · presets (known providers) · targets (where webhooks may go)
 scope (what expressions see) · forms · expressions · sandbox · limits (of an expression)
 matching · durations · bodies · redaction (secrets hidden) · model (the words)
