@@ -9,7 +9,7 @@ layers (mitmproxy's HTTP layers, ours) · http1 (its HTTP/1 connection) · fault
 control (the HTTP API) · authorities (what clients trust) · operations (what a tester may do) · lists (what there is)
 engine (requests and what they start) · inbox (the last requests) · outbox (webhooks on their way out)
 commits (one a turn of the loop) · changes (who waits for one)
-options (--set) · delivery (attempts) · transport (the HTTP client) · advance (what it waits for)
+options (--set) · delivery (attempts) · sender · transport (the HTTP client) · advance (what it waits for)
 schedule (what is due when) · store (SQLite) · reload (hot edits) · logs (lines without secrets)
 mocksfile (YAML to checked, compiled mocks)
 selection (which of them somebody means)
