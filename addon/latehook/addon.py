@@ -25,7 +25,8 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
-from latehook import bridge, flows, logs, mocksfile, options, refusals
+from latehook import attention, bridge, logs, mocksfile, options, refusals
+from latehook.commands import Commands
 from latehook.engine import Engine
 from latehook.forms import MultipartReader
 from latehook.guard import Guard, Shut
@@ -63,7 +64,7 @@ class Door:
         try:
             latehook = Latehook(self._beside)
             addons.add(latehook)
-            flows.place(ctx.master, latehook, first=False)
+            attention.place(ctx.master, latehook, first=False)
             latehook.configure(set(ctx.options.keys()))
         except LatehookError as error:
             _end(str(error))
@@ -91,7 +92,7 @@ class Latehook:
         self._hiding = logs.Hiding(self._redaction)
         log.setLevel(logging.INFO)
         log.addFilter(self._hiding)
-        self._attention = flows.Attention(acts=True, looks=True, lists=True, prints=True)
+        self._attention = attention.Attention(acts=True, looks=True, lists=True, prints=True)
         self._watching: asyncio.Task[None] | None = None
         self._started = asyncio.Event()
         self._token: str | None = None
@@ -100,7 +101,7 @@ class Latehook:
         self._targets = Targets()
         self.engine: Engine
         self.operations: Operations
-        self.addons = [self.guard, flows.Commands(lambda: self.operations)]
+        self.addons = [self.guard, Commands(lambda: self.operations)]
 
     # Life
 
@@ -179,8 +180,8 @@ class Latehook:
         return self._targets.route(origin)
 
     def _look_around(self) -> None:
-        self._attention = flows.attention(ctx.master)
-        flows.place(ctx.master, self, first=not self._attention.acts)
+        self._attention = attention.of(ctx.master)
+        attention.place(ctx.master, self, first=not self._attention.acts)
 
     def _named_hosts(self) -> str:
         hosts = dict.fromkeys(mock.matcher.host for mock in self.engine.mocks.all)
