@@ -14,11 +14,12 @@ import jumping
 from jumping import NOON, Wall
 from latehook import mocksfile
 from latehook.engine import TIDY_EVERY, Engine
+from latehook.mocks import Mock, Mocks
 from latehook.model import Outcome, Outgoing, Request
 from latehook.outbox import OLD_DEFINITIONS
 from latehook.redaction import Redaction
 from latehook.schedule import Clock
-from latehook.service import Answer, Mock, Mocks
+from latehook.service import Answer
 from latehook.store import MEMORY, Store, StoreError
 
 MOCKS = """\

@@ -6,9 +6,9 @@ import pytest
 
 from latehook.durations import Delay, seconds
 from latehook.messages import FaultPlan, WebhookPlan
+from latehook.mocks import Mock, Mocks
 from latehook.mocksfile import load
 from latehook.model import MocksError, ResponseFault
-from latehook.service import Mock, Mocks
 
 MOCK = """\
 mocks:

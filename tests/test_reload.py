@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from latehook import mocksfile
+from latehook.mocks import Mocks
 from latehook.reload import TURN, Reload
-from latehook.service import Mocks
 
 
 class Seen(NamedTuple):

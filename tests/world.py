@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from latehook import messages, service
+from latehook.mocks import Mocks
 from latehook.mocksfile import load
 from latehook.model import Content, Job, Moment, Outgoing, Owed, Request, Webhook
 from latehook.redaction import Redaction
-from latehook.service import Answer, Mocks
+from latehook.service import Answer
 
 START = 1_700_000_000.0
 """Unix seconds at which a play begins; Latehook's clock is an hour ahead of it."""

@@ -5,7 +5,7 @@ For tests: `connect` and `start`, and `aio` with the same, awaitable.
 Rooms, top to bottom; imports go down only:
 cli (the console command) · pytest_plugin (the fixture) · client (of the control API)
 addon (mitmproxy's hooks) · bridge (from a flow to the control API) · guard (what is intercepted)
-layers (mitmproxy's HTTP layers, ours) · faults (toward the client)
+layers (mitmproxy's HTTP layers, ours) · http1 (its HTTP/1 connection) · faults (toward the client)
 attention (who looks) · flows (attempts, for those) · commands (mitmproxy's)
 control (the HTTP API) · authorities (what clients trust) · operations (what a tester may do) · lists (what there is)
 engine (requests and what they start) · inbox (the last requests) · outbox (webhooks on their way out)
@@ -14,7 +14,7 @@ options (--set) · delivery (attempts) · transport (the HTTP client) · advance
 schedule (what is due when) · store (SQLite) · reload (hot edits) · logs (lines without secrets)
 mocksfile (YAML to checked, compiled mocks)
 selection (which of them somebody means)
-service (the pure heart) · refusals (where no mock answers) · messages (what is said)
+service (the pure heart) · mocks (what each says) · refusals (where no mock answers) · messages (what is said)
 retries · signing · presets (known providers) · targets (where webhooks may go)
 scope (what expressions see) · forms · expressions · sandbox · limits (of an expression)
 matching · durations · bodies · redaction (secrets hidden) · model (the words)

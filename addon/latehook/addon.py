@@ -32,6 +32,7 @@ from latehook.forms import MultipartReader
 from latehook.guard import Guard, Shut
 from latehook.layers import Exchange, Upload
 from latehook.messages import JSON
+from latehook.mocks import Mocks
 from latehook.mocksfile.secrets import of_environment
 from latehook.model import LatehookError, Outcome, Request, Response
 from latehook.operations import Operations
@@ -39,7 +40,6 @@ from latehook.outbox import UnderWay
 from latehook.redaction import Redaction
 from latehook.reload import Reload
 from latehook.schedule import Clock
-from latehook.service import Mocks
 from latehook.store import Store
 from latehook.targets import Origin, Targets
 from latehook.transport import Transport

@@ -12,11 +12,12 @@ from latehook import logs, refusals, service
 from latehook.changes import Changes
 from latehook.commits import Commits
 from latehook.inbox import Inbox, Received
+from latehook.mocks import Mocks
 from latehook.model import Job, Moment, Request
 from latehook.outbox import Outbox, Revive, Sender
 from latehook.redaction import texts_in
 from latehook.schedule import Clock
-from latehook.service import Answer, Mocks
+from latehook.service import Answer
 from latehook.store import Store, StoreError, UnkeepableError
 
 log = logging.getLogger(logs.LOGGER)

@@ -13,9 +13,9 @@ from latehook.durations import seconds as read_duration
 from latehook.engine import Engine
 from latehook.expressions import nearest
 from latehook.lists import OWED, History, Lists
+from latehook.mocks import Mocks
 from latehook.model import Job, LatehookError, Owed, State
 from latehook.selection import ALL, Selection
-from latehook.service import Mocks
 from latehook.store import OWED as STORED_OWED
 from latehook.store import StoreError
 

@@ -15,10 +15,10 @@ from latehook.advance import Advance
 from latehook.commits import Commits
 from latehook.delivery import Delivery
 from latehook.messages import WebhookPlan
+from latehook.mocks import Mock
 from latehook.model import Content, Job, LatehookError, Moment, Outcome, Outgoing, Owed, State, Webhook, Wire
 from latehook.schedule import Clock, Schedule
 from latehook.scope import World
-from latehook.service import Mock
 from latehook.store import Due, Store, StoreError
 
 log = logging.getLogger(logs.LOGGER)

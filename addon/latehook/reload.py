@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from latehook import logs, mocksfile
+from latehook.mocks import Mocks
 from latehook.model import MocksError
-from latehook.service import Mocks
 
 log = logging.getLogger(logs.LOGGER)
 

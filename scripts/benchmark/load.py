@@ -1,16 +1,20 @@
-"""The load generator, a process of its own: POSTs through the proxy on raw keep-alive connections.
+"""The load generator, a process of its own: POSTs through the proxy on raw connections.
 
-    load.py PORT URL BODY ID CONNECTIONS steady SECONDS        each sends its next request when it has its answer
-    load.py PORT URL BODY ID CONNECTIONS burst COUNT           so many requests, as fast as the connections take them
-    load.py PORT URL BODY ID CONNECTIONS paced SECONDS RATE    so many a second, whether or not others are answered
+    load.py PORT WAY URL BODY ID CONNECTIONS steady SECONDS      each sends its next request when it has its answer
+    load.py PORT WAY URL BODY ID CONNECTIONS fresh SECONDS       the same, but each request on a new connection
+    load.py PORT WAY URL BODY ID CONNECTIONS burst COUNT         so many requests, as fast as connections take them
+    load.py PORT WAY URL BODY ID CONNECTIONS paced SECONDS RATE  so many a second, whether or not others are answered
 
-It prints one JSON list: [identifier, sent, answered] of each request, in Unix seconds. The identifier is what the
-answer's member ID says; null where the answer was none of ours.
+WAY is plain, or tls in a CONNECT.
+
+It prints a line when it is connected, and then one JSON list: [identifier, sent, answered] of each request, in Unix
+seconds. The identifier is what the answer's member ID says; null where the answer was none of ours.
 """
 
 import asyncio
 import gc
 import json
+import ssl
 import sys
 import time
 from collections import deque
@@ -23,20 +27,22 @@ Result = tuple[str | None, float, float]
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection with at most one request under way."""
+    """One connection with at most one request under way."""
 
     def __init__(self, load: "Load") -> None:
         self._load = load
         self._received = b""
         self._sent = 0.0
+        self.transport: asyncio.Transport
+        self.tunnel: asyncio.StreamWriter | None = None  # kept: without it asyncio closes what it has opened
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self.transport = transport
 
     def send(self) -> None:
         self._sent = time.time()
-        self._transport.write(self._load.request)
+        self.transport.write(self._load.request)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -54,31 +60,39 @@ class Connection(asyncio.Protocol):
 class Load:
     """Requests, all alike, over a fixed number of connections."""
 
-    def __init__(self, request: bytes, id: str) -> None:
-        self.request = request
+    def __init__(self, port: int, way: str, url: str, body: str, id: str) -> None:
+        self._port = port
+        self._way = way
+        self._url = urlsplit(url)
+        self.request = _request(way, url, body)
         self.member = f'"{id}":"'.encode()
         self.results: list[Result] = []
         self.over = asyncio.Event()
+        self._tls = ssl.create_default_context()
+        self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
         self._idle: deque[Connection] = deque()
+        self._renewed = False
         self._to_send = 0
         self._expected = 0
 
-    async def connect(self, port: int, connections: int) -> None:
-        loop = asyncio.get_running_loop()
+    async def connect(self, connections: int) -> None:
         for _ in range(connections):
-            _, connection = await loop.create_connection(lambda: Connection(self), "127.0.0.1", port)
-            self._idle.append(connection)
+            self._idle.append(await self._open())
 
     async def steady(self, seconds: float) -> None:
         self._add(sys.maxsize)
         await asyncio.sleep(seconds)
 
-    async def burst(self, count: int) -> None:
-        self._expected = count
-        self._add(count)
+    async def fresh(self, seconds: float) -> None:
+        self._renewed = True
+        await self.steady(seconds)
+
+    async def burst(self, count: float) -> None:
+        self._expected = int(count)
+        self._add(self._expected)
         await self._answers()
 
-    async def paced(self, seconds: float, rate: int) -> None:
+    async def paced(self, seconds: float, rate: float) -> None:
         self._expected = round(seconds * rate)
         started = time.monotonic()
         for number in range(self._expected):
@@ -88,18 +102,43 @@ class Load:
 
     def answered(self, connection: Connection, identifier: str | None, sent: float) -> None:
         self._end(identifier, sent)
+        if self._renewed:
+            self._renewing = asyncio.ensure_future(self._renew(connection))
+            return
         self._idle.append(connection)
         self._send()
 
     def lost(self, sent: float) -> None:
         self._end(None, sent)
 
+    async def _open(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        if self._way == "plain":
+            _, connection = await loop.create_connection(lambda: Connection(self), "127.0.0.1", self._port)
+            return connection
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        writer.write(f"CONNECT {self._url.netloc}:443 HTTP/1.1\r\nHost: {self._url.netloc}:443\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\n")
+        connection = Connection(self)
+        host = self._url.hostname
+        transport = await loop.start_tls(writer.transport, connection, self._tls, server_hostname=host)
+        assert transport is not None
+        connection.connection_made(transport)
+        connection.tunnel = writer
+        return connection
+
+    async def _renew(self, connection: Connection) -> None:
+        connection.transport.set_protocol(asyncio.Protocol())  # its end is none of a request's
+        connection.transport.abort()
+        self._idle.append(await self._open())
+        self._send()
+
     def _add(self, count: int) -> None:
         self._to_send += count
         self._send()
 
     def _send(self) -> None:
-        while self._to_send and self._idle:
+        while self._to_send and self._idle and not self.over.is_set():
             self._to_send -= 1
             self._idle.popleft().send()
 
@@ -126,22 +165,27 @@ def _identifier(head: bytes, body: bytes, member: bytes) -> str | None:
     return body.partition(member)[2].partition(b'"')[0].decode() or None
 
 
-def _request(url: str, body: str) -> bytes:
+def _request(way: str, url: str, body: str) -> bytes:
+    parts = urlsplit(url)
     content = body.encode()
+    target = url if way == "plain" else f"{parts.path}?{parts.query}"
     head = (
-        f"POST {url} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nUser-Agent: bench\r\n"
+        f"POST {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: bench\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     return head.encode() + content
 
 
-async def main(port: str, url: str, body: str, id: str, connections: str, kind: str, *numbers: str) -> None:
-    load = Load(_request(url, body), id)
-    await load.connect(int(port), int(connections))
+async def main(port: str, way: str, url: str, body: str, id: str, connections: str, kind: str, *numbers: str) -> None:
+    load = Load(int(port), way, url, body, id)
+    await load.connect(int(connections))
     gc.disable()
-    await getattr(load, kind)(*map(int, numbers))
+    print("connected", flush=True)
+    await getattr(load, kind)(*map(float, numbers))
     load.over.set()
     json.dump(load.results, sys.stdout)
+    sys.stdout.write("\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

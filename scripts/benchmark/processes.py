@@ -1,4 +1,4 @@
-"""What a measurement is made with: mitmdump, the receiver of the webhooks (in this process) and the load generator."""
+"""The processes that a measurement is made with: mitmdump and the load generator."""
 
 import asyncio
 import json
@@ -11,24 +11,30 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
 
 HERE = Path(__file__).parent
 BARE = HERE / "bare.py"
+EMPTY = HERE / "empty.py"
 MOCKS = HERE / "mocks.yaml"
 LATEHOOK = HERE.parents[1] / "addon" / "mock.py"
+DEFAULT_MOCKS = LATEHOOK.with_name("mocks.yaml")
 MITMDUMP = Path(sys.executable).with_name("mitmdump")
-START = 30.0
+QUIET = "flow_detail=0"
+NEVER = "5h"
+"""Until its webhook, where none is to fall into the measurement."""
+NOWHERE = {"CALLBACK_URL": "http://127.0.0.1:9/webhook", "DELAY": NEVER}
+START = 60.0
 """Seconds that mitmdump may take to start."""
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """A mitmdump process."""
+    """A mitmdump process, and the seconds it took to be ready."""
 
     process: subprocess.Process
     port: int
     log: Path
+    took: float
 
     @property
     def cpu(self) -> float:
@@ -54,20 +60,25 @@ class Proxy:
 
 
 @asynccontextmanager
-async def mitmdump(folder: Path, script: Path, *options: str, **variables: str) -> AsyncIterator[Proxy]:
+async def mitmdump(
+    folder: Path, script: Path, *options: str, one_core: bool = False, **variables: str
+) -> AsyncIterator[Proxy]:
     """mitmdump with a script on a free port. All it prints goes to a file in the folder."""
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     settings = [f"confdir={folder}", *options]
     command = [MITMDUMP, "--listen-host", "127.0.0.1", "-p", "0", "-s", script]
     command += [word for setting in settings for word in ("--set", setting)]
     log = folder / f"mitmdump-{time.monotonic_ns()}.log"
+    started = time.monotonic()
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command, cwd=folder, env=environment | variables, stdout=output, stderr=output
         )
+    if one_core:
+        os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
     try:
         port = await _port(process, log, started="latehook: ready" if script == LATEHOOK else "")
-        yield Proxy(process, port, log)
+        yield Proxy(process, port, log, time.monotonic() - started)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -80,22 +91,24 @@ async def _port(process: subprocess.Process, log: Path, started: str) -> int:
         text = log.read_text()
         if started in text and (listening := re.search(r"listening at \S+:(\d+)", text)):
             return int(listening[1])
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.005)
     sys.exit(f"scripts/bench: mitmdump did not start:\n{log.read_text()}")
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A POST of JSON; `id` is the member of the answer that has the job's id."""
+    """A POST of JSON; `id` is the member of the answer that has the job's id. `way` is plain, or tls in a CONNECT."""
 
     url: str
     body: str = '{"document": "invoice.pdf"}'
     id: str = "identifier"
+    way: str = "plain"
 
 
 ENDPOINT = "api.thirdparty.example/api/endpoint"
 DEFAULT = Ask(f"http://{ENDPOINT}?some_parameter=some_value")
 """What the default mock answers."""
+OVER_TLS = Ask(f"https://{ENDPOINT}?some_parameter=some_value", way="tls")
 
 
 @dataclass(frozen=True)
@@ -107,75 +120,42 @@ class Answered:
     at: float
 
 
-async def load(proxy: Proxy, connections: int, kind: str, *numbers: int, ask: Ask = DEFAULT) -> list[Answered]:
-    """Run the load generator; load.py says what the kinds are."""
-    arguments = map(str, (HERE / "load.py", proxy.port, ask.url, ask.body, ask.id, connections, kind, *numbers))
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=subprocess.PIPE)
-    printed, _ = await process.communicate()
+@dataclass(frozen=True)
+class Load:
+    """What a load has had for answers, and the seconds of processor time that the proxy took for it."""
+
+    requests: list[Answered]
+    cpu: float
+
+    @property
+    def rate(self) -> float:
+        """Answers a second, between the first and the last. Each has to be as it should be."""
+        self.check()
+        return (len(self.requests) - 1) / (self.requests[-1].at - self.requests[0].at)
+
+    @property
+    def cost(self) -> float:
+        """Milliseconds of processor time a request."""
+        self.check()
+        return 1000 * self.cpu / len(self.requests)
+
+    def check(self) -> None:
+        if any(request.identifier is None for request in self.requests):
+            sys.exit("scripts/bench: a request was not answered as it should be")
+
+
+async def load(proxy: Proxy, connections: int, kind: str, *numbers: float, ask: Ask = DEFAULT) -> Load:
+    """Run the load generator; load.py says what the kinds are. Connecting costs nothing."""
+    arguments = (proxy.port, ask.way, ask.url, ask.body, ask.id, connections, kind, *numbers)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, HERE / "load.py", *map(str, arguments), stdout=subprocess.PIPE, limit=256 * 1024 * 1024
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    before = proxy.cpu
+    printed = await process.stdout.readline()
+    cpu = proxy.cpu - before
+    await process.wait()
     if process.returncode != 0:
         sys.exit("scripts/bench: the load generator broke")
-    return [Answered(*fields) for fields in json.loads(printed)]
-
-
-class Receiver:
-    """Receives webhooks and answers each after some seconds. By identifier: when the first one arrived, and when its
-    job was created."""
-
-    def __init__(self, takes: float) -> None:
-        self.takes = takes
-        self.arrived: dict[str, float] = {}
-        self.created_at: dict[str, float] = {}
-        self.url = ""
-
-    async def wait(self, count: int, limit: float) -> None:
-        """Return when so many have arrived, or the seconds are over."""
-        end = time.monotonic() + limit
-        while len(self.arrived) < count and time.monotonic() < end:
-            await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def receiver(takes: float = 0.0) -> AsyncIterator[Receiver]:
-    received = Receiver(takes)
-    loop = asyncio.get_running_loop()
-    async with await loop.create_server(lambda: _Connection(received), "127.0.0.1", 0, backlog=1024) as server:
-        received.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/webhook"
-        yield received
-
-
-@asynccontextmanager
-async def hanging_receiver() -> AsyncIterator[str]:
-    """The URL of one that takes connections and never answers."""
-    loop = asyncio.get_running_loop()
-    async with await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, backlog=1024) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-
-
-class _Connection(asyncio.Protocol):
-    """One of the proxy's connections: GETs without a body, one after the other."""
-
-    def __init__(self, receiver: Receiver) -> None:
-        self._receiver = receiver
-        self._received = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        if not self._received.endswith(b"\r\n\r\n"):
-            return
-        now = time.time()
-        target = self._received.split(b" ", 2)[1].decode()
-        query = dict(parse_qsl(urlsplit(target).query))
-        self._receiver.arrived.setdefault(query["identifier"], now)
-        self._receiver.created_at[query["identifier"]] = float(query["created_at"])
-        self._received = b""
-        if self._receiver.takes:
-            asyncio.get_running_loop().call_later(self._receiver.takes, self._answer)
-        else:
-            self._answer()
-
-    def _answer(self) -> None:
-        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    return Load([Answered(*fields) for fields in json.loads(printed)], cpu)

@@ -8,9 +8,9 @@ from msgspec import UNSET, Struct, UnsetType
 from latehook import model, scope
 from latehook.inbox import Received
 from latehook.lists import OWED, History, JobHistory
+from latehook.mocks import Mocks
 from latehook.model import State
 from latehook.schedule import Clock as LatehookClock
-from latehook.service import Mocks
 
 
 class Attempt(Struct):

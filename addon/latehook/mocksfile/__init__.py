@@ -15,6 +15,7 @@ import msgspec
 
 from latehook.expressions import Compiler, Names
 from latehook.matching import shadows
+from latehook.mocks import Mock, Mocks
 from latehook.mocksfile import entries
 from latehook.mocksfile.mocks import MockCompiler
 from latehook.mocksfile.secrets import Secrets, of_environment, of_files
@@ -23,7 +24,6 @@ from latehook.mocksfile.values import Values
 from latehook.model import MocksError, Place
 from latehook.redaction import Redaction
 from latehook.scope import AT_LOAD
-from latehook.service import Mock, Mocks
 
 POSTED = "posted mocks"
 """What errors call a text that came without a file."""

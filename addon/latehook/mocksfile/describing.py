@@ -6,9 +6,9 @@ from typing import Any
 
 from latehook.expressions import Bundle, Expression
 from latehook.messages import BodyPlan, FaultPlan, ResponsePlan, WebhookPlan
+from latehook.mocks import Mock, StagePlan
 from latehook.model import ResponseFault, WebhookFault
 from latehook.presets import SCHEDULES, SCHEMES, Schedule, Scheme
-from latehook.service import Mock, StagePlan
 
 
 def describe(mock: Mock) -> list[str]:

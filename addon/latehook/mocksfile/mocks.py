@@ -11,6 +11,7 @@ from latehook import matching
 from latehook.durations import Delay
 from latehook.expressions import Compiler, Names
 from latehook.messages import ResponsePlan
+from latehook.mocks import JobPlan, Mock, StagePlan
 from latehook.mocksfile.entries import JobEntry, MockEntry, ResponseEntry, WebhookEntry
 from latehook.mocksfile.source import Path as At
 from latehook.mocksfile.source import Source
@@ -18,7 +19,6 @@ from latehook.mocksfile.values import Values
 from latehook.mocksfile.webhooks import Layer, WebhookCompiler, pick
 from latehook.model import ResponseFault
 from latehook.scope import AT_REQUEST, COMPLETED, JOB, WEBHOOK
-from latehook.service import JobPlan, Mock, StagePlan
 
 BEFORE_RESPONSE = "before-response"
 FORWARD_ALONE = "`response: forward` stands alone: a forwarded request starts no job"

@@ -1,0 +1,3 @@
+"""What a start is measured against: an addon that is nothing."""
+
+addons = []

@@ -1,0 +1,20 @@
+"""How much is done: all, or what fits into a minute and a half."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    rounds: int
+    round_seconds: float
+    paced_seconds: int
+    burst: int
+    pending: int
+    edits: int
+    starts: int
+    steps: int
+    """Rates tried in search of the highest."""
+
+
+FULL = Scale(rounds=5, round_seconds=1.5, paced_seconds=8, burst=3000, pending=10_000, edits=5, starts=5, steps=4)
+QUICK = Scale(rounds=3, round_seconds=0.5, paced_seconds=3, burst=2000, pending=3000, edits=1, starts=3, steps=1)
