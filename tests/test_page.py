@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ def test_a_job_appears_and_is_seen_to_be_delivered(page: Page, world: World) -> 
     world.order("a-1")
     expect(row(page, "a-1")).to_contain_text(re.compile(r"in (59:\d\d|1:00:00)"))
 
-    page.get_by_label("Advance by").fill("1h")
+    page.get_by_label("Duration").fill("1h")
     page.get_by_role("button", name="Advance", exact=True).click()
 
     expect(row(page, "a-1")).to_contain_text("delivered · 200")
