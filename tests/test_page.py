@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -14,13 +14,13 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from harness import LIMIT, Proxy, Receiver, answer, mitmdump, receiver
+from harness import LIMIT, Proxy, Receiver, answer, free_port, mitmdump, own_address, receiver
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no other name is ever looked up
+    f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE {own_address()}",  # no name is ever looked up
 ]
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and "CI" not in os.environ,
@@ -367,6 +367,56 @@ def test_time_and_dials_are_set(page: Page, world: World) -> None:
     assert world.http.get("vars").json() == {"verdict": "bad", "tries": [1, 2]}
 
 
+# Where it is reached
+
+
+def test_it_works_over_tls_and_through_the_proxy(chromium: Browser, world: World) -> None:
+    port = world.proxy.port
+    through = {"proxy": {"server": world.proxy.url}}
+    for url, options in [
+        (f"https://127.0.0.1:{port}/_latehook/", {}),
+        ("http://api.slow.example/_latehook/", through),
+        ("https://api.slow.example/_latehook/", through),
+    ]:
+        world.post("reset")
+        world.order("a-1")
+        with opened(chromium, url, ignore_https_errors=True, **options) as page:
+            expect(row(page, "a-1")).to_be_visible()
+            page.keyboard.press("j")
+            page.keyboard.press("f")
+            expect(row(page, "a-1")).to_contain_text("delivered · 200")
+
+
+def test_it_works_in_reverse_mode(chromium: Browser, start: Callable[..., Proxy], sut: Receiver) -> None:
+    port = free_port()
+    proxy = start("--mode", f"reverse:https://api.slow.example@127.0.0.1:{port}", mocks=MOCKS.format(sut=sut.url))
+    proxy.wait_for("listening at")
+    httpx.post(f"http://127.0.0.1:{port}/orders", json={"id": "a-1"}, trust_env=False)
+    with opened(chromium, f"http://127.0.0.1:{port}/_latehook/") as page:
+        page.get_by_label("Duration").fill("1h")
+        page.get_by_role("button", name="Advance", exact=True).click()
+        expect(row(page, "a-1")).to_contain_text("delivered · 200")
+
+
+def test_another_machine_is_asked_for_the_token(chromium: Browser, start: Callable[..., Proxy]) -> None:
+    address = own_address()
+    if address is None:
+        pytest.skip("this machine has no address but loopback")
+    port = free_port()
+    options = ("--listen-host", "0.0.0.0", "-p", str(port), "--set", "mock_token=s3cret")
+    start(*options, mocks=MOCKS.format(sut="http://127.0.0.1:1")).wait_for("listening at")
+    with opened(chromium, f"http://{address}:{port}/_latehook/") as page:
+        for token in ("other", "s3cret"):
+            page.get_by_role("textbox", name="Token").fill(token)
+            page.get_by_role("button", name="Send").click()
+            if token == "other":
+                expect(page.locator("#login .note")).to_contain_text("the token is another one")
+        expect(page.get_by_text("No job yet.")).to_be_visible()
+        page.get_by_role("button", name="Hold", exact=True).click()
+        expect(page.get_by_text("all held")).to_be_visible()
+    assert httpx.get(f"http://{address}:{port}/_latehook/status", trust_env=False).status_code == 401
+
+
 # What it withstands
 
 
@@ -399,6 +449,7 @@ def test_what_comes_from_outside_is_text(page: Page, world: World) -> None:
     world.post("clock", advance="1h")
     world.through.put(f"http://api.slow.example/{hostile}")
     pane = detail(page, hostile)
+    expect(pane.locator(".card")).to_contain_text("failed · 500")
     for summary in pane.locator("summary").all():
         summary.click()
     expect(pane.locator("pre", has_text=hostile).first).to_be_visible()
