@@ -408,7 +408,7 @@ def test_another_machine_is_asked_for_the_token(chromium: Browser, start: Callab
     with opened(chromium, f"http://{address}:{port}/_latehook/") as page:
         for token in ("other", "s3cret"):
             page.get_by_role("textbox", name="Token").fill(token)
-            page.get_by_role("button", name="Send").click()
+            page.get_by_role("button", name="Send", exact=True).click()
             if token == "other":
                 expect(page.locator("#login .note")).to_contain_text("the token is another one")
         expect(page.get_by_text("No job yet.")).to_be_visible()
