@@ -295,7 +295,7 @@ def test_the_keys(page: Page, world: World) -> None:
     press("c")
     expect(row(page, "a-1")).to_contain_text("canceled")
     press("k", "r")
-    expect(row(page, "a-2").locator(".note")).to_have_text("order.done sent again")
+    expect(page.locator("#said")).to_have_text("order.done sent again")
     press("k", "Enter")
     expect(page.get_by_role("heading", name="a-3")).to_be_visible()
     press("j")
