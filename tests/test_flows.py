@@ -116,6 +116,21 @@ class Recorded:
         return flow
 
 
+def callbacks(sut: str) -> dict[str, str]:
+    """Where the jobs call back: at the SUT, at nobody, and at where none may go; by the paths that start them."""
+    nobody = f"http://127.0.0.1:{free_port()}/"
+    return {
+        "jobs/answered": f"{sut}/a%2fb?q=1",
+        "jobs/long": f"{sut}/long",
+        "again/retried": f"{sut}/down",
+        "jobs/of-sesame%20of%20these%20tests": nobody,
+        "jobs/nobody": nobody,
+        "jobs/production": PRODUCTION,
+        "jobs/back": "http://api.slow.example/jobs/loop",
+        **{f"{fault}/{fault}": f"{sut}/{fault}" for fault in WebhookFault},
+    }
+
+
 @pytest.fixture(scope="module")
 def recorded(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
     """One process that has made an attempt of every kind."""
@@ -132,17 +147,10 @@ def recorded(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ):
         with mitmdump(confdir, *arguments, "-w", str(folder / "flows")) as proxy:
             jobs = {
-                "jobs/answered": f"{sut.url}/a%2fb?q=1",
-                "jobs/long": f"{sut.url}/long",
-                "again/retried": f"{sut.url}/down",
-                "jobs/of-sesame%20of%20these%20tests": f"http://127.0.0.1:{free_port()}/",
-                "jobs/nobody": f"http://127.0.0.1:{free_port()}/",
+                **callbacks(sut.url),
                 "soon/silent": f"http://127.0.0.1:{silent}/",
                 "jobs/untrusted": f"https://localhost:{untrusted.port}/",
                 "jobs/half": f"http://127.0.0.1:{breaking}/",
-                "jobs/production": PRODUCTION,
-                "jobs/back": "http://api.slow.example/jobs/loop",
-                **{f"{fault}/{fault}": f"{sut.url}/{fault}" for fault in WebhookFault},
             }
             for path, to in jobs.items():
                 ask(proxy.url, path, to)
