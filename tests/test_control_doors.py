@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from harness import LIMIT, Proxy, Receiver, curl, free_port, mitmdump, mitmweb, wait_until
+from harness import LIMIT, Proxy, Receiver, curl, free_port, mitmdump, mitmweb, own_address, wait_until
 from latehook.control import openapi
 from latehook.control.routes import OPERATIONS
 
@@ -170,17 +170,6 @@ def test_a_write_says_that_it_is_json(proxy: Proxy, content_type: str, path: str
 
     wanted = "application/yaml" if path == "mocks" else "application/json"
     assert refused(415, *arguments).endswith(f"send the header `content-type: {wanted}`")
-
-
-def own_address() -> str | None:
-    """An address of this machine that is not loopback. Nothing is sent for it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return None
-        address: str = probe.getsockname()[0]
-    return None if address.startswith("127.") else address
 
 
 @contextmanager

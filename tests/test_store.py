@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from latehook.model import Content, Criteria, Job, Outcome, Request, State, Webhook
 from latehook.redaction import Redaction
-from latehook.store import Due, Store, StoreError, UnkeepableError
+from latehook.store import PRUNED_AT_ONCE, Due, Store, StoreError, UnkeepableError
 
 HEADERS = ((b"X-Bytes", b"\xff"), (b"a", b"1"), (b"a", b"2"))
 CONTENT = Content("http://app.test/hook?id=1", b'{"id":1}', "application/json")
@@ -134,6 +134,26 @@ def test_pruning_a_store_that_is_small_enough_changes_nothing(store: Store) -> N
     store.prune(0.0, 2e9, keep=1)
 
     assert (count(store, "job"), count(store, "webhook"), count(store, "attempt")) == (1, 1, 1)
+
+
+def test_pruning_goes_on_behind_old_jobs_that_are_still_owed(store: Store) -> None:
+    """A million of them are not looked at every time."""
+    for number in range(PRUNED_AT_ONCE):
+        store.add(job(f"owed {number}", webhook()))
+    [key] = store.add(job("ended", webhook()))
+    store.finish(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+    store.add(job("new", webhook()))
+
+    store.prune(0.0, 2e9, keep=1)
+    assert count(store, "job") == PRUNED_AT_ONCE + 2
+
+    store.prune(0.0, 2e9, keep=1)
+    assert store.find("ended") is None
+    assert count(store, "job") == PRUNED_AT_ONCE + 1
+
+    store.set_state(1, State.CANCELED)
+    store.prune(0.0, 2e9, keep=1)
+    assert store.find("owed 0") is None
 
 
 def test_pruning_does_not_look_at_every_webhook_for_each_job(store: Store) -> None:

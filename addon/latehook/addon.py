@@ -40,9 +40,9 @@ from latehook.outbox import UnderWay
 from latehook.redaction import Redaction
 from latehook.reload import Reload
 from latehook.schedule import Clock
+from latehook.sender import Sender
 from latehook.store import Store
 from latehook.targets import Origin, Targets
-from latehook.transport import Transport
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -166,7 +166,7 @@ class Latehook:
         """Store, clock and source of chance are chosen once, at the start."""
         store = Store(parsed.store, self._redaction)
         revive = functools.partial(mocksfile.revive, env=self._env, redaction=self._redaction)
-        self.engine = Engine(Mocks(), store, Transport(self._refusal, self._route), Clock(), random.Random(), revive)
+        self.engine = Engine(Mocks(), store, Sender(self._refusal, self._route), Clock(), random.Random(), revive)
         self.engine.before_use = self._close_hosts
         self.operations = Operations(self.engine, parsed.speed, parsed.seed, self._env)
         self.operations.seed_chance()

@@ -34,8 +34,9 @@ Revive = Callable[[bytes], Mock]
 
 
 class Sender(Protocol):
-    """What carries attempts out."""
+    """What carries attempts out. `get_ready` tells it that there will be some, before each job's."""
 
+    def get_ready(self) -> object: ...
     async def send(self, outgoing: Outgoing) -> Outcome: ...
     async def close(self) -> None: ...
 
@@ -121,6 +122,7 @@ class Outbox:
 
     def put(self, job: Job, keys: Sequence[int]) -> list[asyncio.Future[None]]:
         """A job's webhooks, written under these keys: on the schedule. The first attempts that its response awaits."""
+        self._sender.get_ready()
         awaited = []
         for key, webhook in zip(keys, job.webhooks, strict=True):
             if webhook.state is not State.PENDING:

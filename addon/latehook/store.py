@@ -26,7 +26,7 @@ KEEP_JOBS = 100_000
 """Ended jobs that are kept; the oldest go first."""
 
 PRUNED_AT_ONCE = 5000
-"""Jobs forgotten in one go: more would hold the loop."""
+"""Jobs looked at, and forgotten if they are to be, in one go: more would hold the loop."""
 
 CHECKPOINT_WAITS = 0.05
 """Seconds that a checkpoint waits for a reader. Our own writes wait with it."""
@@ -128,6 +128,7 @@ class Store:
         self.path = path
         self.redaction = redaction or Redaction()
         self._spoilt = False
+        self._pruned = 0  # the job up to which old ones have been looked for
         self._lock: sqlite3.Connection | None = None
         try:
             if path != MEMORY:
@@ -417,16 +418,19 @@ class Store:
     def prune(self, before: float, clock: float, keep: int = KEEP_JOBS) -> None:
         """Forget ended jobs created before `before` (Unix seconds), or beyond `keep`, with all that belongs to them.
 
-        A job has ended when its last stage is behind (`clock` is Latehook's) and nothing of it is owed.
+        A job has ended when its last stage is behind (`clock` is Latehook's) and nothing of it is owed. One call looks
+        at some, the next one goes on from there: it takes no longer where a million old jobs have not ended.
         """
-        ended = """
-            SELECT key FROM job WHERE ends <= ? AND (
-                key <= (SELECT max(key) - ? FROM job)
-                OR key < coalesce((SELECT key FROM job WHERE created_at >= ? ORDER BY key LIMIT 1), 1e18)
-            ) AND NOT EXISTS (SELECT 1 FROM webhook w WHERE w.job = job.key AND w.state IN (?, ?))
-            ORDER BY key LIMIT ?
+        sql = """
+            SELECT key, key <= (SELECT max(key) - ? FROM job) OR created_at < ? AS old, ends <= ? AND NOT EXISTS (
+                SELECT 1 FROM webhook w WHERE w.job = job.key AND w.state IN (?, ?)
+            ) FROM job WHERE key > ? ORDER BY key LIMIT ?
         """
-        keys = self._db.execute(ended, (clock, keep, before, *OWED, PRUNED_AT_ONCE)).fetchall()
+        values = (keep, before, clock, *OWED, self._pruned, PRUNED_AT_ONCE)
+        rows = self._db.execute(sql, values).fetchall()
+        goes_on = len(rows) == PRUNED_AT_ONCE and rows[-1][1]
+        self._pruned = rows[-1][0] if goes_on else 0
+        keys = [(key,) for key, old, ended in rows if old and ended]
         if not keys:
             return
         self._begin()

@@ -25,8 +25,9 @@ async def fill(path: Path, mocks: Path, env: Mapping[str, str], dues: Sequence[f
     store = Store(str(path))
     job, definition = await _accepted(mocks, env)
     store.define(*definition)
-    for number, due in enumerate(dues):
-        (key,) = store.add(_another(job, due))
+    ids = sorted(str(uuid.uuid4()) for _ in dues)  # in chance order the index of ids would be written again and again
+    for number, (id, due) in enumerate(zip(ids, dues, strict=True)):
+        (key,) = store.add(_another(job, id, due))
         if ended:
             content = Content(job.webhooks[0].to or "", method="GET")
             store.finish(key, 1, Outcome(due, due, 200), State.DELIVERED, due, content)
@@ -54,11 +55,11 @@ async def _accepted(mocks: Path, env: Mapping[str, str]) -> tuple[Job, tuple[str
     return answer.started, (answer.mock.definition, answer.mock.written)
 
 
-def _another(job: Job, due: float) -> Job:
+def _another(job: Job, id: str, due: float) -> Job:
     """The same with ids of its own."""
     webhook = replace(job.webhooks[0], id=str(uuid.uuid4()), due=due)
     stages = tuple(replace(stage, due=due) for stage in job.stages)
-    return replace(job, id=str(uuid.uuid4()), stages=stages, webhooks=(webhook,))
+    return replace(job, id=id, stages=stages, webhooks=(webhook,))
 
 
 class _Nobody:
