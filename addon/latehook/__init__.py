@@ -4,9 +4,9 @@ For tests: `connect` and `start`, and `aio` with the same, awaitable.
 
 Rooms, top to bottom; imports go down only:
 cli (the console command) · pytest_plugin (the fixture) · client (of the control API)
-addon (mitmproxy's hooks) · bridge (from a flow to the control API) · guard (what is intercepted)
-layers (mitmproxy's HTTP layers, ours) · http1 (its HTTP/1 connection) · faults (toward the client)
-attention (who looks) · flows (attempts, for those) · commands (mitmproxy's)
+addon (mitmproxy's hooks) · conversion (from flows, and to them) · bridge (from a flow to the control API)
+guard (what is intercepted) · layers (mitmproxy's HTTP layers, ours) · http1 (its HTTP/1 connection)
+faults (toward the client) · attention (who looks) · flows (attempts, for those) · commands (mitmproxy's)
 control (the HTTP API) · authorities (what clients trust) · operations (what a tester may do) · lists (what there is)
 engine (requests and what they start) · inbox (the last requests) · outbox (webhooks on their way out)
 commits (one a turn of the loop) · changes (who waits for one)

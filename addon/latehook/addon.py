@@ -1,16 +1,13 @@
-"""mitmproxy's hooks, thin: a flow becomes a request, a response becomes a flow's. And the door that puts them there."""
+"""mitmproxy's hooks, thin, and the door that puts them there."""
 
 import asyncio
 import functools
 import gc
-import hashlib
 import logging
 import os
 import random
 import sys
-import time
 from collections.abc import Sequence
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,10 +24,10 @@ from mitmproxy.proxy.layers.http._hooks import (
 
 from latehook import attention, bridge, flows, logs, mocksfile, options, refusals
 from latehook.commands import Commands
+from latehook.conversion import http_response, read_on_the_way, request_of
 from latehook.engine import Engine
-from latehook.forms import MultipartReader
 from latehook.guard import Guard, Shut
-from latehook.layers import Exchange, Upload
+from latehook.layers import Exchange
 from latehook.messages import JSON
 from latehook.mocks import Mocks
 from latehook.mocksfile.secrets import of_environment
@@ -268,10 +265,10 @@ class Latehook:
     def _prepare(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Before a mocked request's body comes: is it forwarded at once, and what is to be read of it on the way?"""
         mocks = self.engine.mocks
-        if mocks.forwards and self.engine.forwards_at_once(_request(flow, exchange)):
+        if mocks.forwards and self.engine.forwards_at_once(request_of(flow, exchange)):
             exchange.forward = flow.request.stream = True
         elif mocks.reads:
-            _read_on_the_way(exchange.upload, mocks.reads, flow.request)
+            read_on_the_way(exchange.upload, mocks.reads, flow.request)
 
     def _control(self) -> bridge.App:
         """The control API. It is imported when it is first asked for: the start does not wait for it."""
@@ -285,98 +282,39 @@ class Latehook:
 
     async def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
         """The response; None where the request is forwarded."""
-        request = _request(flow, exchange)
+        request = request_of(flow, exchange)
         await self._started.wait()  # mitmproxy listens a little before: what a start that fails accepts would be lost
         try:
             answer = await self.engine.accept(request)
         except Exception as error:
             log.exception("latehook: a request could not be answered")
             problem = f"an error of its own: {type(error).__name__}"
-            return _http(refusals.failure(500, problem, request, self._redaction), request.method)
+            return self._failure(500, problem, request)
         exchange.fault = answer.fault
         if self._attention.looks and answer.job is not None:
             flow.comment = self._redaction.hide(flows.comment(answer.job))
         if answer.response is None and request.body is None:
             problem = "a forwarded request of this size needs a mock without `when` or `times`"
-            return _http(refusals.failure(502, problem, request, self._redaction), request.method)
-        return None if answer.response is None else _http(answer.response, request.method)
+            return self._failure(502, problem, request)
+        return None if answer.response is None else http_response(answer.response, request.method)
+
+    def _failure(self, status: int, problem: str, request: Request) -> http.Response:
+        return http_response(refusals.failure(status, problem, request, self._redaction), request.method)
 
     def _not_replayed(self, flow: http.HTTPFlow) -> http.Response:
         webhook = flow.metadata[flows.WEBHOOK]
         problem = f"an attempt at a webhook is not replayed: the command `mock.resend {webhook}` sends it again"
-        return _http(
-            refusals.failure(409, problem, _request(flow, Exchange(True)), self._redaction), flow.request.method
-        )
+        return self._failure(409, problem, request_of(flow, Exchange(True)))
 
     def _not_contacted(self, flow: http.HTTPFlow) -> http.Response:
         """What the choke point answers where nothing else has: a hook of ours failed or was never asked."""
         error = "this request was not answered, and a mocked host is never contacted"
         try:
-            response = refusals.failure(502, error, _request(flow, Exchange(True)), self._redaction)
-            return _http(response, flow.request.method)
+            return self._failure(502, error, request_of(flow, Exchange(True)))
         except Exception:  # in a layer, an exception would leave the client without an answer
             log.exception("latehook: an error of its own")
             body = b'{"error": "latehook: %s"}' % error.encode()
-            return _http(Response(502, (("content-type", JSON),), body), flow.request.method)
-
-
-def _request(flow: http.HTTPFlow, exchange: Exchange) -> Request:
-    data = flow.request.data
-    upload = exchange.upload
-    return Request(
-        method=data.method.decode("latin-1"),
-        scheme=data.scheme.decode("latin-1"),
-        host=_host(exchange.host or data.host),
-        port=exchange.port or data.port,
-        target=data.path.decode("latin-1"),
-        headers=data.headers.fields,
-        body=upload.body,
-        size=upload.size,
-        parts=None if upload.reader is None else upload.reader.parts(),
-        sha256=None if upload.hash is None else upload.hash.hexdigest(),
-    )
-
-
-def _host(name: str) -> str:
-    """A host's name as text: mitmproxy keeps bytes that are none as halves of characters."""
-    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _read_on_the_way(upload: Upload, reads: frozenset[str], request: http.Request) -> None:
-    """Have read on the way what expressions may ask for and a large body would not be kept for."""
-    if reads & {"form", "files"} and "content-encoding" not in request.headers:
-        content_type = request.headers.get("content-type", "")
-        if content_type.lower().startswith("multipart/form-data"):
-            upload.reader = MultipartReader(content_type)
-    if "sha256" in reads:
-        upload.hash = hashlib.sha256()
-
-
-def _http(response: Response, method: str) -> http.Response:
-    """The response as mitmproxy sends it. What answers HEAD ends with its headers: a body would be taken for the
-    beginning of the connection's next response.
-    """
-    now = time.time()
-    fields = [(name.encode("latin-1", "replace"), value.encode()) for name, value in response.headers]
-    body = b"" if method == "HEAD" else response.body
-    reason = HTTPStatus(response.status).phrase if response.status in _STATUSES else ""
-    # Made past `__init__`: mitmproxy has each field's type checked there, which takes a twentieth of the whole request.
-    made, data = http.Response.__new__(http.Response), http.ResponseData.__new__(http.ResponseData)
-    data.__dict__ = {
-        "http_version": b"HTTP/1.1",
-        "status_code": response.status,
-        "reason": reason.encode(),
-        "headers": http.Headers(fields),
-        "content": body,
-        "trailers": None,
-        "timestamp_start": now,
-        "timestamp_end": now,
-    }
-    made.data = data
-    return made
-
-
-_STATUSES = frozenset(HTTPStatus)
+            return http_response(Response(502, (("content-type", JSON),), body), flow.request.method)
 
 
 def _is_long(message: http.Request | http.Response) -> bool:
