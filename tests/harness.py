@@ -43,6 +43,17 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def own_address() -> str | None:
+    """An address of this machine that is not loopback. Nothing is sent for it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        address: str = probe.getsockname()[0]
+    return None if address.startswith("127.") else address
+
+
 @dataclass
 class Proxy:
     """A mitmdump process with the addon, and all it has printed."""
@@ -151,6 +162,31 @@ def mitmdump(
         assert process.stdout is not None
         proxy._reader.join(5)
         process.stdout.close()
+
+
+@contextmanager
+def mitmweb(confdir: Path, tmp_path: Path, port: int, web: int) -> Iterator[None]:
+    """A mitmweb with the addon and the mocks file in a folder; its `web` port lets in with `?token=open`."""
+    options = [f"confdir={confdir}", f"mock_file={tmp_path}/mocks.yaml", f"web_port={web}", "web_password=open"]
+    command = [
+        str(MITMDUMP.with_name("mitmweb")),
+        "--no-web-open-browser",
+        "--listen-host",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
+    command += ["-s", str(MOCK)]
+    command += [part for option in options for part in ("--set", option)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "NO_PROXY": "*"}
+    )
+    try:
+        wait_until(lambda: curl(f"http://127.0.0.1:{port}/_latehook/status").returncode == 0, "mitmweb is ready")
+        yield
+    finally:
+        process.terminate()
+        process.wait(LIMIT)
 
 
 STEER = """

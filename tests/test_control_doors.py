@@ -1,11 +1,9 @@
 """The control API's doors: where it is reached, who may, what passes by, what is left behind."""
 
 import json
-import os
 import re
 import socket
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from harness import LIMIT, MITMDUMP, Proxy, Receiver, curl, free_port, mitmdump, wait_until
+from harness import LIMIT, Proxy, Receiver, curl, free_port, mitmdump, mitmweb, own_address, wait_until
 from latehook.control import openapi
 from latehook.control.routes import OPERATIONS
 
@@ -174,17 +172,6 @@ def test_a_write_says_that_it_is_json(proxy: Proxy, content_type: str, path: str
     assert refused(415, *arguments).endswith(f"send the header `content-type: {wanted}`")
 
 
-def own_address() -> str | None:
-    """An address of this machine that is not loopback. Nothing is sent for it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return None
-        address: str = probe.getsockname()[0]
-    return None if address.startswith("127.") else address
-
-
 @contextmanager
 def open_to_others(confdir: Path, tmp_path: Path, *arguments: str) -> Iterator[tuple[Proxy, str]]:
     address = own_address()
@@ -300,30 +287,6 @@ def test_it_is_not_in_mitmwebs_list(confdir: Path, tmp_path: Path) -> None:
         flows = asked(f"http://127.0.0.1:{web}/flows?token=open")
 
     assert [flow["request"]["path"] for flow in flows] == ["/jobs"]
-
-
-@contextmanager
-def mitmweb(confdir: Path, tmp_path: Path, port: int, web: int) -> Iterator[None]:
-    options = [f"confdir={confdir}", f"mock_file={tmp_path}/mocks.yaml", f"web_port={web}", "web_password=open"]
-    command = [
-        str(MITMDUMP.with_name("mitmweb")),
-        "--no-web-open-browser",
-        "--listen-host",
-        "127.0.0.1",
-        "-p",
-        str(port),
-    ]
-    command += ["-s", str(Path(__file__).parent.parent / "addon" / "mock.py")]
-    command += [part for option in options for part in ("--set", option)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "NO_PROXY": "*"}
-    )
-    try:
-        wait_until(lambda: curl(f"http://127.0.0.1:{port}{STATUS}").returncode == 0, "mitmweb is ready")
-        yield
-    finally:
-        process.terminate()
-        process.wait(LIMIT)
 
 
 # The OpenAPI document

@@ -44,6 +44,9 @@ class Sender:
         self.takes = 0.0
         self.retry_after: str | None = None
 
+    def get_ready(self) -> None:
+        pass
+
     async def send(self, outgoing: Outgoing) -> Outcome:
         loop = asyncio.get_running_loop()
         self.sent.append((round(loop.time(), 3), outgoing))

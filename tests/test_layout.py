@@ -39,7 +39,10 @@ ROOMS = rooms_named_by(PACKAGE)
 DOCSTRINGS = {room: docstring(files_of(room)[0]) for room in ROOMS}
 PURE = [room for room in ROOMS if DOCSTRINGS.get(room, "").startswith("PURE")]
 ONLY_IN = {
-    "mitmproxy": {"addon", "bridge", "guard", "layers", "faults", "flows", "authorities"},
+    "mitmproxy": {
+        *("addon", "bridge", "guard", "layers", "http1", "faults"),
+        *("attention", "flows", "commands", "authorities"),
+    },
     "starlette": {"control"},
     "httpx": {"transport", "client"},
     "aiohttp": {"transport"},

@@ -48,6 +48,9 @@ class Sender:
         self.takes = 0.0
         self.sent: list[tuple[float, str, str]] = []
 
+    def get_ready(self) -> None:
+        pass
+
     async def send(self, outgoing: Outgoing) -> Outcome:
         now = asyncio.get_running_loop().time()
         self.sent.append((round(now, 2), outgoing.url.rpartition("/")[2], outgoing.body.decode()))

@@ -25,7 +25,8 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
-from latehook import bridge, flows, logs, mocksfile, options, refusals
+from latehook import attention, bridge, flows, logs, mocksfile, options, refusals
+from latehook.commands import Commands
 from latehook.engine import Engine
 from latehook.forms import MultipartReader
 from latehook.guard import Guard, Shut
@@ -33,14 +34,15 @@ from latehook.layers import Exchange, Upload
 from latehook.messages import JSON
 from latehook.mocks import Mocks
 from latehook.mocksfile.secrets import of_environment
-from latehook.model import LatehookError, Request, Response
+from latehook.model import LatehookError, Outcome, Request, Response
 from latehook.operations import Operations
+from latehook.outbox import UnderWay
 from latehook.redaction import Redaction
 from latehook.reload import Reload
 from latehook.schedule import Clock
+from latehook.sender import Sender
 from latehook.store import Store
 from latehook.targets import Origin, Targets
-from latehook.transport import Transport
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -63,7 +65,7 @@ class Door:
         try:
             latehook = Latehook(self._beside)
             addons.add(latehook)
-            flows.place(ctx.master, latehook, first=False)
+            attention.place(ctx.master, latehook, first=False)
             latehook.configure(set(ctx.options.keys()))
         except LatehookError as error:
             _end(str(error))
@@ -91,7 +93,7 @@ class Latehook:
         self._hiding = logs.Hiding(self._redaction)
         log.setLevel(logging.INFO)
         log.addFilter(self._hiding)
-        self._attention = flows.Attention(acts=True, looks=True, lists=True, prints=True)
+        self._attention = attention.Attention(acts=True, looks=True, lists=True, prints=True)
         self._watching: asyncio.Task[None] | None = None
         self._started = asyncio.Event()
         self._token: str | None = None
@@ -100,7 +102,7 @@ class Latehook:
         self._targets = Targets()
         self.engine: Engine
         self.operations: Operations
-        self.addons = [self.guard, flows.Commands(lambda: self.operations)]
+        self.addons = [self.guard, Commands(lambda: self.operations)]
 
     # Life
 
@@ -164,7 +166,7 @@ class Latehook:
         """Store, clock and source of chance are chosen once, at the start."""
         store = Store(parsed.store, self._redaction)
         revive = functools.partial(mocksfile.revive, env=self._env, redaction=self._redaction)
-        self.engine = Engine(Mocks(), store, Transport(self._refusal, self._route), Clock(), random.Random(), revive)
+        self.engine = Engine(Mocks(), store, Sender(self._refusal, self._route), Clock(), random.Random(), revive)
         self.engine.before_use = self._close_hosts
         self.operations = Operations(self.engine, parsed.speed, parsed.seed, self._env)
         self.operations.seed_chance()
@@ -179,8 +181,12 @@ class Latehook:
         return self._targets.route(origin)
 
     def _look_around(self) -> None:
-        self._attention = flows.attention(ctx.master)
-        flows.place(ctx.master, self, first=not self._attention.acts)
+        self._attention = attention.of(ctx.master)
+        attention.place(ctx.master, self, first=not self._attention.acts)
+        self.engine.outbox.show = self._show if self._attention.looks else None
+
+    def _show(self, ended: UnderWay, outcome: Outcome) -> None:
+        flows.show(ctx.master, flows.of_attempt(ended, outcome, self._redaction.hide))
 
     def _named_hosts(self) -> str:
         hosts = dict.fromkeys(mock.matcher.host for mock in self.engine.mocks.all)
@@ -189,6 +195,9 @@ class Latehook:
     # Requests
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.live and flows.WEBHOOK in flow.metadata:  # an attempt that mitmproxy is to replay: it would go anywhere
+            flow.response = self._not_replayed(flow)
+            return
         exchange = self.guard.exchange(flow)
         if exchange.mocked:
             self._prepare(flow, exchange)
@@ -285,10 +294,19 @@ class Latehook:
             problem = f"an error of its own: {type(error).__name__}"
             return _http(refusals.failure(500, problem, request, self._redaction), request.method)
         exchange.fault = answer.fault
+        if self._attention.looks and answer.job is not None:
+            flow.comment = self._redaction.hide(flows.comment(answer.job))
         if answer.response is None and request.body is None:
             problem = "a forwarded request of this size needs a mock without `when` or `times`"
             return _http(refusals.failure(502, problem, request, self._redaction), request.method)
         return None if answer.response is None else _http(answer.response, request.method)
+
+    def _not_replayed(self, flow: http.HTTPFlow) -> http.Response:
+        webhook = flow.metadata[flows.WEBHOOK]
+        problem = f"an attempt at a webhook is not replayed: the command `mock.resend {webhook}` sends it again"
+        return _http(
+            refusals.failure(409, problem, _request(flow, Exchange(True)), self._redaction), flow.request.method
+        )
 
     def _not_contacted(self, flow: http.HTTPFlow) -> http.Response:
         """What the choke point answers where nothing else has: a hook of ours failed or was never asked."""

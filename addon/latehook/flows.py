@@ -1,158 +1,122 @@
-"""How mitmproxy shows what Latehook does: its commands, and whether anybody looks."""
+"""Attempts as flows, in mitmproxy's list and files, for those who look there."""
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
-from mitmproxy import command
+from mitmproxy import http
+from mitmproxy.connection import Client, Server
+from mitmproxy.flow import Error
+from mitmproxy.hooks import Hook
 from mitmproxy.master import Master
-
-from latehook import logs
-from latehook.model import LatehookError, Owed
-from latehook.operations import Operations, Which
-from latehook.selection import JOBS
-
-log = logging.getLogger(logs.LOGGER)
-
-_ACTING = (
-    *("proxyauth", "block_list", "map_local", "map_remote", "modify_body", "modify_headers"),
-    *("stickyauth", "stickycookie", "server_replay", "intercept"),
+from mitmproxy.proxy.layers.http._hooks import (
+    HttpErrorHook,
+    HttpRequestHeadersHook,
+    HttpRequestHook,
+    HttpResponseHeadersHook,
+    HttpResponseHook,
 )
-_SAVING = ("save_stream_file", "hardump")
+
+from latehook.matching import PORTS
+from latehook.model import Outcome, Outgoing, Wire
+from latehook.outbox import UnderWay
+
+MARKER = ":outbox_tray:"
+"""What tells an attempt from a request of the SUT."""
+
+WEBHOOK = "latehook_webhook"
+"""Of an attempt's metadata, which go with it into files and copies: its webhook's id."""
+
+LOOKERS = ("view", "save", "savehar")
+"""mitmproxy's addons that are shown attempts. To any other they would be requests, to be answered, changed or held."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attention:
-    """Who sees flows besides Latehook: `acts` may change them, `looks` shows or saves each step of them, `lists` keeps
-    a list, `prints` writes them out when they have ended.
-    """
-
-    acts: bool
-    looks: bool
-    lists: bool
-    prints: bool
+def show(master: Master, flow: http.HTTPFlow) -> None:
+    """Have a flow that has ended take its way through those who look."""
+    for looker in filter(None, map(master.addons.get, LOOKERS)):
+        for hook in _life(flow):
+            master.addons.invoke_addon_sync(looker, hook)
 
 
-def attention(master: Master) -> Attention:
-    """By mitmproxy's options and addons. It costs microseconds an option: ask when they change, not at each flow."""
-    options = master.options
+def _life(flow: http.HTTPFlow) -> Iterator[Hook]:
+    yield HttpRequestHeadersHook(flow)
+    yield HttpRequestHook(flow)
+    if flow.response is not None:
+        yield HttpResponseHeadersHook(flow)
+    yield HttpResponseHook(flow) if flow.error is None else HttpErrorHook(flow)
 
-    def is_set(names: Iterable[str]) -> bool:
-        return any(name in options and getattr(options, name) for name in names)
 
-    lists = master.addons.get("view") is not None
-    prints = master.addons.get("dumper") is not None and options.flow_detail > 0
-    return Attention(
-        acts=is_set(_ACTING) or len(options.scripts) > 1 or any(map(_is_foreign, master.addons.chain)),
-        looks=lists or is_set(_SAVING),
-        lists=lists,
-        prints=prints,
+def comment(job: str) -> str:
+    """What a flow that has to do with a job says of it."""
+    return f"latehook: job {job}"
+
+
+def of_attempt(ended: UnderWay, outcome: Outcome, hide: Callable[[str], str]) -> http.HTTPFlow:
+    """An attempt as it went over the wire; where nothing did, as it would have. What is said of it hides secrets."""
+    outgoing, wire = ended.outgoing, ended.outgoing.wire or Wire()
+    request = _request(outgoing, wire, outcome.started_at)
+    client = Client(peername=("", 0), sockname=("", 0), timestamp_start=outcome.started_at)
+    flow = http.HTTPFlow(client, Server(address=wire.server or (request.host, request.port)))
+    flow.request = request
+    flow.response = _response(wire, outcome)
+    if outcome.error is not None:
+        flow.error = Error(hide(outcome.error), outcome.ended_at)
+    flow.timestamp_created = outcome.started_at
+    flow.marked = MARKER
+    flow.comment = hide(_said(ended))
+    flow.metadata[WEBHOOK] = ended.owed.webhook.id
+    return flow
+
+
+def _said(ended: UnderWay) -> str:
+    webhook = ended.owed.webhook
+    event = "" if webhook.event is None else f" ({webhook.event})"
+    fault = "" if ended.outgoing.fault is None else f", fault: {ended.outgoing.fault}"
+    return f"{comment(ended.owed.job.id)}, webhook {webhook.id}{event}, attempt {ended.number}{fault}"
+
+
+def _request(outgoing: Outgoing, wire: Wire, started_at: float) -> http.Request:
+    scheme, host, port, target = _parts(outgoing.url)
+    headers = outgoing.headers if wire.headers is None else wire.headers
+    return http.Request(
+        host=host,
+        port=port,
+        method=outgoing.method.encode(),
+        scheme=scheme.encode(),
+        authority=b"",
+        path=(wire.target or target).encode("utf-8", "replace"),
+        http_version=b"HTTP/1.1",
+        headers=http.Headers([(name.encode(), value.encode("utf-8", "replace")) for name, value in headers]),
+        content=outgoing.body,
+        trailers=None,
+        timestamp_start=started_at,
+        timestamp_end=wire.sent_at,
     )
 
 
-def _is_foreign(addon: Any) -> bool:
-    """An addon of somebody else's, put into a master by a program."""
-    return type(addon).__module__.partition(".")[0] not in ("mitmproxy", "latehook")
+def _parts(url: str) -> tuple[str, str, int, str]:
+    """Scheme, host, port and target; of what is no URL all as the target."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or PORTS.get(parts.scheme, 0)
+    except ValueError:
+        return "", "", 0, url
+    target = parts._replace(scheme="", netloc="", fragment="").geturl()
+    return parts.scheme, parts.hostname or "", port, target or "/"
 
 
-def place(master: Master, addon: Any, first: bool) -> None:
-    """Put our addon first, where nobody acts on flows: what it answers then need not pass forty addons.
-
-    Else behind the scripts' place: behind those that refuse requests, before those that choose layers and TLS.
-    `chain` is public in mitmproxy, but its order is not documented to be ours to change: only this function does.
-    """
-    others = [other for other in master.addons.chain if other is not addon]
-    at = 0 if first else 1 + others.index(master.addons.get("scriptloader"))
-    master.addons.chain = [*others[:at], addon, *others[at:]]
-
-
-class Commands:
-    """The operations as mitmproxy's commands `mock.…`. Each is carried out later; the log says what came of it."""
-
-    name = "latehook-commands"
-
-    def __init__(self, operations: Callable[[], Operations]) -> None:
-        self._operations = operations
-        self._running: set[asyncio.Task[None]] = set()
-
-    @command.command("mock.pending")
-    def pending(self) -> Sequence[str]:
-        """The webhooks still owed: id, state, seconds to go, target, job."""
-        return [self._line(owed) for owed in self._operations().pending()]
-
-    @command.command("mock.hold")
-    def hold(self, *which: str) -> None:
-        """Nothing starts: of one webhook by its id, of those that filters (state=pending …) select, or of any."""
-        self._run(self._on(self._operations().hold, which), "hold", *which)
-
-    @command.command("mock.release")
-    def release(self, *which: str) -> None:
-        """What was held goes out: one webhook, those selected, or all."""
-        self._run(self._on(self._operations().release, which), "release", *which)
-
-    @command.command("mock.fire")
-    def fire(self, id: str) -> None:
-        """Send a webhook now, and move its job to its stage."""
-        self._run(self._operations().fire(id), "fire", id)
-
-    @command.command("mock.cancel")
-    def cancel(self, *which: str) -> None:
-        """A webhook, those selected, or all that are owed, are not sent any more."""
-        self._run(self._on(self._operations().cancel, which), "cancel", *which)
-
-    @command.command("mock.resend")
-    def resend(self, *which: str) -> None:
-        """Send ended webhooks again: one, those selected, or all."""
-        self._run(self._on(self._operations().resend, which), "resend", *which)
-
-    @command.command("mock.advance")
-    def advance(self, duration: str, job: str = "") -> None:
-        """All that becomes due in this time happens now: of all jobs, or of one."""
-        self._run(self._advance(duration, job or None), "advance", duration, job)
-
-    @command.command("mock.reset")
-    def reset(self, *filters: str) -> None:
-        """As if it had just started; or forget the jobs that filters select."""
-        self._run(self._reset(filters), "reset", *filters)
-
-    async def _on(self, operation: Callable[[Which], Awaitable[object]], words: Sequence[str]) -> None:
-        """An operation on a webhook by its id, on those that filters select, or, without a word, on all."""
-        if len(words) == 1 and "=" not in words[0]:
-            await operation(words[0])
-        else:
-            await operation(self._operations().lists.select(_filters(words)))
-
-    async def _reset(self, words: Sequence[str]) -> None:
-        await self._operations().reset(self._operations().lists.select(_filters(words), JOBS))
-
-    async def _advance(self, duration: str, job: str | None) -> str:
-        left = await self._operations().advance(duration, job)
-        return f"; not in time: {', '.join(owed.webhook.id for owed in left)}" if left else ""
-
-    def _run(self, operation: Coroutine[Any, Any, object], *words: str) -> None:
-        name = " ".join(words).strip()
-
-        async def run() -> None:
-            try:
-                result = await operation
-            except LatehookError as error:
-                log.warning("latehook: %s: %s", name, error)
-            else:
-                log.info("latehook: %s: done%s", name, result if isinstance(result, str) else "")
-
-        task = asyncio.get_running_loop().create_task(run(), name=f"latehook: {name}")
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    def _line(self, owed: Owed) -> str:
-        webhook = owed.webhook
-        to_go = self._operations().to_go(owed)
-        line = f"{webhook.id} {webhook.state} {to_go:.1f} s {webhook.to} (job {owed.job.id})"
-        return self._operations().hide(line)
-
-
-def _filters(words: Sequence[str]) -> dict[str, str]:
-    """Filters as they are written in a command: `state=held`."""
-    return {name: value for name, _, value in (word.partition("=") for word in words)}
+def _response(wire: Wire, outcome: Outcome) -> http.Response | None:
+    """The answer, as far as it came: without a body where that broke off."""
+    head = wire.answer
+    if head is None:
+        return None
+    is_whole = outcome.error is None
+    return http.Response(
+        http_version=head.version.encode(),
+        status_code=head.status,
+        reason=head.reason.encode("latin-1", "replace"),
+        headers=http.Headers(head.headers),
+        content=outcome.body if is_whole else None,
+        trailers=None,
+        timestamp_start=head.at,
+        timestamp_end=outcome.ended_at if is_whole else None,
+    )

@@ -32,6 +32,9 @@ log = logging.getLogger(logs.LOGGER)
 
 PREFIX = f"{CONTROL.decode()}/"
 
+LONGEST_HOST = 300
+"""Characters of a host and port: a name has at most 255 (RFC 1035 2.3.4). What is longer is not kept in mind."""
+
 NEVER = "latehook: a mocked host is never contacted"
 
 
@@ -299,9 +302,13 @@ def _named_in(data: bytes) -> str | None:
     return _authority(named)[0]
 
 
-@functools.lru_cache(maxsize=256)  # a client names the same hosts again and again, and IDNA takes its time
 def _authority(text: str) -> tuple[str, int | None]:
     """The host and the port of a Host header; a host that is none as it is."""
+    return _read_authority(text) if len(text) <= LONGEST_HOST else url.parse_authority(text, check=False)
+
+
+@functools.lru_cache(maxsize=256)  # a client names the same hosts again and again, and IDNA takes its time
+def _read_authority(text: str) -> tuple[str, int | None]:
     return url.parse_authority(text, check=False)
 
 

@@ -7,35 +7,31 @@ through `handle_connect_…`: a mocked one connects to nothing, and has no tunne
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import http
 from mitmproxy.flow import Error
 from mitmproxy.net.http.http1 import connection_close
 from mitmproxy.proxy import events
-from mitmproxy.proxy.commands import CloseConnection, SendData, StartHook
+from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import Layer, NextLayer
 from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HTTPMode, HttpStream
-from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
-    ErrorCode,
     RequestData,
     RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
 )
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
-from mitmproxy.proxy.layers.http._http1 import Http1Server, make_error_response
 
 from latehook import faults
 from latehook.bodies import KEPT
 from latehook.forms import MultipartReader
+from latehook.http1 import Http1
 from latehook.model import ResponseFault
 
 CONTROL = b"/_latehook"
@@ -217,97 +213,6 @@ class Stream(HttpStream):
 
 
 _HTTP1 = (b"HTTP/1.1", b"HTTP/1.0")
-
-
-HEAD = 64 * 1024
-"""Size of the largest head that a mocked host takes, counted as HTTP/2 does (RFC 9113 6.5.2), where it is the same."""
-
-LINE = 32
-"""Bytes that each header counts for besides its own."""
-
-UNREAD = 1024 * 1024
-"""Bytes that wait on a connection, to any host, for what makes sense of them: the rest of a head, of a chunk's size, of
-trailers, or the answer to the request before.
-"""
-
-
-class Http1(Http1Server):
-    """A client's HTTP/1 connection, with bounds for what is not yet read as a body: mitmproxy's own has none.
-
-    Trailers behind a chunked body are left out: mitmproxy's own leaves the client hanging.
-    """
-
-    policy: Policy
-    _refused = False
-
-    def _handle_event(self, event: events.Event) -> Commands:
-        if not self._refused:
-            yield from super()._handle_event(event)
-        elif isinstance(event, events.ConnectionClosed):
-            yield CloseConnection(self.conn)
-
-    @property
-    def body_reader(self) -> Any:
-        return self._reader
-
-    @body_reader.setter
-    def body_reader(self, reader: Any) -> None:
-        self._reader = _WithoutTrailers(reader)
-
-    def read_headers(self, event: events.Event) -> Commands:
-        head = self._head()
-        if len(head) > UNREAD or (_size(head) > HEAD and self.policy.answers(head, self.context)):
-            yield from self._refuse(431, f"the head of this request is too large: a mocked host takes {HEAD:,} bytes")
-        else:
-            yield from super().read_headers(event)  # type: ignore[arg-type]
-
-    def read_body(self, event: events.Event) -> Commands:
-        yield from super().read_body(event)
-        if self.state == self.read_body and len(self.buf) > UNREAD:
-            yield from self._refuse(400, "a chunk of this request's body has no end to its size, or to its trailers")
-
-    def wait(self, event: events.Event) -> Commands:
-        yield from super().wait(event)
-        if self.state == self.wait and len(self.buf) > UNREAD:
-            yield from self._refuse(400, "more requests than can wait came before this one's answer")
-
-    def _head(self) -> bytes:
-        """What there is of the next request's head."""
-        if len(self.buf) <= HEAD // LINE:  # nearly all: too small for a closer look
-            return b""
-        unread = bytes(self.buf)
-        end = _END_OF_HEAD.search(unread)
-        return unread if end is None else unread[: end.start()]
-
-    def _refuse(self, status: int, problem: str) -> Commands:
-        """Answer, unless an answer has begun, and end the connection: where the next request begins is not known."""
-        if self.response is None:
-            yield SendData(self.conn, make_error_response(status, f"latehook: {problem}"))
-        self._refused = True
-        self.buf = ReceiveBuffer()
-        if self.request is not None:
-            yield ReceiveHttp(RequestProtocolError(self.stream_id, problem, ErrorCode.CLIENT_DISCONNECTED))
-        if (transport := faults.transport_of(self.context.client)) is not None:
-            transport.close()
-
-
-_END_OF_HEAD = re.compile(rb"\n\r?\n")
-
-
-def _size(head: bytes) -> int:
-    return len(head) + LINE * head.count(b"\n")
-
-
-class _WithoutTrailers:
-    """A reader of h11's."""
-
-    def __init__(self, reader: Any) -> None:
-        self._reader = reader
-        self.read_eof = reader.read_eof
-
-    def __call__(self, buffer: Any) -> Any:
-        event = self._reader(buffer)
-        return type(event)() if getattr(event, "headers", None) else event  # only the body's end has any: its trailers
 
 
 class Http(HttpLayer):

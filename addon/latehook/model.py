@@ -1,4 +1,4 @@
-"""The words of Latehook as frozen values, structs for their speed. Nothing is decided here."""
+"""The words of Latehook as values, frozen but for `Wire`; structs for their speed. Nothing is decided here."""
 
 import random
 from collections.abc import Callable
@@ -209,11 +209,34 @@ class Content(Struct, frozen=True):
     method: str | None = None
 
 
+class Head(Struct, frozen=True):
+    """An answer but for its body, `at` when it had come (Unix seconds)."""
+
+    at: float
+    version: str
+    status: int
+    reason: str
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+class Wire(Struct):
+    """What is noted of an attempt on its way, where somebody looks at it. What has not happened is None.
+
+    `server` is what is connected to, `target` and `headers` are what was sent to it, until `sent_at` (Unix seconds).
+    """
+
+    server: tuple[str, int] | None = None
+    target: str | None = None
+    headers: Headers | None = None
+    sent_at: float | None = None
+    answer: Head | None = None
+
+
 class Outgoing(Struct, frozen=True):
     """One attempt, ready to be sent. `timeout` is in seconds, for the attempt in total.
 
     `verify` is whether the receiver's certificate is, or the file with the CA it is to come from. `fault` is what goes
-    wrong with it on purpose.
+    wrong with it on purpose. `wire` is there where somebody looks.
     """
 
     method: str
@@ -223,6 +246,7 @@ class Outgoing(Struct, frozen=True):
     timeout: float
     verify: bool | str = True
     fault: WebhookFault | None = None
+    wire: Wire | None = None
 
 
 class Outcome(Struct, frozen=True):

@@ -16,7 +16,7 @@ from latehook.commits import Commits
 from latehook.delivery import Delivery
 from latehook.messages import WebhookPlan
 from latehook.mocks import Mock
-from latehook.model import Content, Job, LatehookError, Moment, Outcome, Outgoing, Owed, State, Webhook
+from latehook.model import Content, Job, LatehookError, Moment, Outcome, Outgoing, Owed, State, Webhook, Wire
 from latehook.schedule import Clock, Schedule
 from latehook.scope import World
 from latehook.store import Due, Store, StoreError
@@ -34,8 +34,9 @@ Revive = Callable[[bytes], Mock]
 
 
 class Sender(Protocol):
-    """What carries attempts out."""
+    """What carries attempts out. `get_ready` tells it that there will be some, before each job's."""
 
+    def get_ready(self) -> object: ...
     async def send(self, outgoing: Outgoing) -> Outcome: ...
     async def close(self) -> None: ...
 
@@ -64,10 +65,23 @@ class UnderWay(Struct, frozen=True):
     content: Content
     retry: presets.Schedule
     since: float
+    outgoing: Outgoing
+
+    @property
+    def number(self) -> int:
+        """Which attempt it is."""
+        return self.owed.attempts + 1
+
+
+Show = Callable[[UnderWay, Outcome], None]
+"""Shows an attempt that has ended."""
 
 
 class Outbox:
-    """All webhooks that are owed. `holding`: nothing starts but what was `fired`; `advance` is the one under way."""
+    """All webhooks that are owed. `holding`: nothing starts but what was `fired`; `advance` is the one under way.
+
+    `show` is there where somebody looks at attempts.
+    """
 
     def __init__(
         self, store: Store, commits: Commits, sender: Sender, clock: Clock, moment: Callable[[], Moment], revive: Revive
@@ -78,6 +92,7 @@ class Outbox:
         self.fired: set[int] = set()
         self.under_way: dict[int, UnderWay] = {}
         self.advance: Advance | None = None
+        self.show: Show | None = None
         self.faulted: defaultdict[tuple[str, int | None], int] = defaultdict(int)
         self.world: World
         self._store = store
@@ -107,6 +122,7 @@ class Outbox:
 
     def put(self, job: Job, keys: Sequence[int]) -> list[asyncio.Future[None]]:
         """A job's webhooks, written under these keys: on the schedule. The first attempts that its response awaits."""
+        self._sender.get_ready()
         awaited = []
         for key, webhook in zip(keys, job.webhooks, strict=True):
             if webhook.state is not State.PENDING:
@@ -196,7 +212,9 @@ class Outbox:
             log.exception("latehook: a webhook could not be made")
             await self._fail(owed, f"{type(error).__name__}: {error}")
             return None
-        self.under_way[key] = UnderWay(owed, content, plan.retry, self._clock.real())
+        if self.show is not None:
+            outgoing = replace(outgoing, wire=Wire())
+        self.under_way[key] = UnderWay(owed, content, plan.retry, self._clock.real(), outgoing)
         self._commits.changes.happened()
         if self.advance is not None:
             self.advance.under_way(key, (*plan.retry.waits[owed.attempts :], float("inf"))[0])
@@ -210,7 +228,7 @@ class Outbox:
     async def conclude(self, key: int, outcome: Outcome) -> None:
         under_way = self.under_way[key]
         owed, content, schedule = under_way.owed, under_way.content, under_way.retry
-        number = owed.attempts + 1
+        number = under_way.number
         state, wait = retries.after_attempt(schedule, number, outcome)
         started = None if self.advance is None else self.advance.started(key)
         due = (self._clock.now() if started is None else started) + wait
@@ -222,6 +240,8 @@ class Outbox:
         self._commits.changes.happened()
         _report(owed, content, number, outcome, state, wait)
         self._let_go(key)
+        if self.show is not None and under_way.outgoing.wire is not None:
+            self.show(under_way, outcome)
 
     def _is_its_turn(self, key: int, due: Due) -> bool:
         if not self._is_due(key, due.due):

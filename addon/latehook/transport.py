@@ -22,9 +22,10 @@ import aiohttp
 import httpx
 import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
+from msgspec.structs import replace
 
 from latehook.matching import PORTS
-from latehook.model import Outcome, Outgoing, WebhookFault
+from latehook.model import Head, Outcome, Outgoing, WebhookFault, Wire
 from latehook.targets import Origin
 
 ANSWER_KEPT = 64 * 1024
@@ -70,13 +71,13 @@ class Transport:
         self._refusal = refusal
         self._route = route
         self._now = now
-        self._transport = _Bridge(refusal, resolver)
+        self._transport = _Bridge(refusal, resolver, now)
 
     async def send(self, outgoing: Outgoing) -> Outcome:
         if outgoing.fault is WebhookFault.DROP:
             return Outcome(self._now(), self._now(), None, DROPPED, final=True)
         if outgoing.fault is WebhookFault.DUPLICATE:
-            return (await asyncio.gather(self._send(outgoing), self._send(outgoing)))[0]
+            return (await asyncio.gather(self._send(outgoing), self._send(replace(outgoing, wire=None))))[0]
         return await self._send(outgoing)
 
     async def _send(self, outgoing: Outgoing) -> Outcome:
@@ -110,6 +111,7 @@ class Transport:
         headers = [(name.encode(), value.encode()) for name, value in outgoing.headers]
         request = httpx.Request(outgoing.method, url, headers=headers, content=outgoing.body or None)
         request.extensions["verify"] = outgoing.verify
+        request.extensions["wire"] = outgoing.wire
         request.extensions["url"] = origin.url + _target(outgoing.url)
         if origin != public:  # only the connection goes elsewhere: TLS is for the host that Host names too
             request.extensions["tls_name"] = public.host
@@ -150,17 +152,23 @@ async def _beginning(response: httpx.Response) -> bytes:
 
 
 class _Bridge(httpx.AsyncBaseTransport):
-    """httpx's requests over one aiohttp session, the URL exactly as it was written."""
+    """httpx's requests over an aiohttp session, the URL exactly as it was written.
 
-    def __init__(self, refusal: Refusal, resolver: type[AbstractResolver]) -> None:
+    What somebody looks at has a session of its own: there aiohttp tells each step, which the other does not pay for.
+    """
+
+    def __init__(self, refusal: Refusal, resolver: type[AbstractResolver], now: Callable[[], float]) -> None:
         self._refusal = refusal
         self._resolver = resolver
+        self._now = now
         self._session: aiohttp.ClientSession | None = None
+        self._told: aiohttp.ClientSession | None = None
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        wire = request.extensions.get("wire")
         try:
-            answer = await self._open().request(
+            answer = await self._session_for(wire).request(
                 request.method,
                 yarl.URL(request.extensions["url"], encoded=True),
                 headers=list(request.headers.multi_items()),
@@ -168,6 +176,7 @@ class _Bridge(httpx.AsyncBaseTransport):
                 allow_redirects=False,
                 ssl=self._verified_by(request.extensions.get("verify", True)),
                 server_hostname=request.extensions.get("tls_name"),
+                trace_request_ctx=wire,
             )
         except aiohttp.ClientError as error:
             if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, Refused):
@@ -176,25 +185,31 @@ class _Bridge(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Answer(answer), request=request)
 
     async def aclose(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for session in filter(None, (self._session, self._told)):
+            await session.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=0,
-                    keepalive_timeout=IDLE_KEPT,
-                    ttl_dns_cache=10,
-                    resolver=_Resolver(self._refusal, self._resolver()),
-                    socket_factory=self._checked_socket,
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-                skip_auto_headers=_NO_HEADERS_OF_ITS_OWN,
-                auto_decompress=False,
-            )
+    def _session_for(self, wire: Wire | None) -> aiohttp.ClientSession:
+        if wire is not None:
+            self._told = self._told or self._open([_telling(self._now)])
+            return self._told
+        self._session = self._session or self._open([])
         return self._session
+
+    def _open(self, traces: list[aiohttp.TraceConfig]) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,
+                keepalive_timeout=IDLE_KEPT,
+                ttl_dns_cache=10,
+                resolver=_Resolver(self._refusal, self._resolver()),
+                socket_factory=self._checked_socket,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            skip_auto_headers=_NO_HEADERS_OF_ITS_OWN,
+            auto_decompress=False,
+            trace_configs=traces,
+        )
 
     def _verified_by(self, verify: bool | str) -> bool | ssl.SSLContext:
         if isinstance(verify, bool):
@@ -209,6 +224,34 @@ class _Bridge(httpx.AsyncBaseTransport):
         if reason := self._refusal(_HOST.get(), sockaddr[1], sockaddr[0]):
             raise Refused(reason)
         return socket.socket(family, kind, protocol)
+
+
+def _telling(now: Callable[[], float]) -> aiohttp.TraceConfig:
+    """Has aiohttp tell an attempt's `Wire` what becomes of it."""
+
+    async def begun(_: Any, context: Any, params: aiohttp.TraceRequestStartParams) -> None:
+        context.trace_request_ctx.server = (params.url.raw_host, params.url.port)
+
+    async def head_sent(_: Any, context: Any, params: aiohttp.TraceRequestHeadersSentParams) -> None:
+        wire = context.trace_request_ctx
+        wire.target, wire.headers, wire.sent_at = params.url.raw_path_qs, tuple(params.headers.items()), now()
+
+    async def piece_sent(_: Any, context: Any, params: aiohttp.TraceRequestChunkSentParams) -> None:
+        context.trace_request_ctx.sent_at = now()
+
+    async def answered(_: Any, context: Any, params: aiohttp.TraceRequestEndParams) -> None:
+        answer = params.response
+        version = answer.version or aiohttp.HttpVersion11
+        protocol = f"HTTP/{version.major}.{version.minor}"
+        head = Head(now(), protocol, answer.status, answer.reason or "", answer.raw_headers)
+        context.trace_request_ctx.answer = head
+
+    config = aiohttp.TraceConfig()
+    config.on_request_start.append(begun)
+    config.on_request_headers_sent.append(head_sent)
+    config.on_request_chunk_sent.append(piece_sent)
+    config.on_request_end.append(answered)
+    return config
 
 
 class _Resolver(AbstractResolver):

@@ -20,8 +20,10 @@ class Access:
         self._token = token
         self._mocked = mocked
 
-    def check(self, request: Request) -> None:
-        """Refusal, where it is not to be carried out."""
+    def check(self, request: Request, shows_nothing: bool = False) -> None:
+        """Refusal, where it is not to be carried out. What shows nothing is everybody's, where there is a token."""
+        if shows_nothing and self._token():
+            return
         has_token = self._has_token(request)
         if not has_token and not _is_loopback(request.client.host if request.client else ""):
             self._demand_token(request)

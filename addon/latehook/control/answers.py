@@ -28,8 +28,8 @@ def title(status: int) -> str:
     return HTTPStatus(status).phrase
 
 
-def file(content: bytes | str, media_type: str) -> Response:
-    return Response(content, 200, _ALWAYS, media_type)
+def file(content: bytes | str, media_type: str, headers: dict[str, str] | None = None) -> Response:
+    return Response(content, 200, {**_ALWAYS, **(headers or {})}, media_type)
 
 
 class Answers:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from latehook import logs
 from latehook.control import asking, openapi
-from latehook.control.access import Access
+from latehook.control.access import SAFE, Access
 from latehook.control.answers import Answers, Refusal
 from latehook.control.here import Here, version
 from latehook.control.routes import OPERATIONS, PREFIX, Operation
@@ -40,8 +40,10 @@ class App:
         self._app: ASGIApp = Starlette(routes=routes, exception_handlers={HTTPException: self._not_there})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        is_page = request.url.path == PREFIX and request.method in SAFE  # it asks its reader for the token
         try:
-            self._access.check(Request(scope))
+            self._access.check(request, shows_nothing=is_page)
         except Refusal as refusal:
             await self._answers.refuse(refusal)(scope, receive, send)
         else:

@@ -1,7 +1,5 @@
 """What is asked without changing anything: lists, one of them, waiting, files."""
 
-from pathlib import Path
-
 from msgspec.structs import replace
 from starlette.responses import Response
 
@@ -9,6 +7,7 @@ from latehook import authorities
 from latehook.control import answers, asking, shapes
 from latehook.control.asking import Listed, ListedRequests, Nothing, StatusAfter, Waited
 from latehook.control.here import Here, version
+from latehook.control.page import page as the_page
 from latehook.lists import OWED
 from latehook.model import State
 from latehook.selection import JOBS, REQUESTS, Selection
@@ -17,11 +16,10 @@ TOLD = 20
 """Of webhooks and of requests: what a wait in vain is told at most."""
 
 PEM = "application/x-pem-file"
-PAGE = Path(__file__).with_name("page.html")
 
 
 async def page(here: Here, asked: Nothing, id: str) -> Response:
-    return answers.file(PAGE.read_bytes(), "text/html")
+    return the_page()
 
 
 async def openapi(here: Here, asked: Nothing, id: str) -> dict[str, object]:
