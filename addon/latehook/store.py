@@ -302,6 +302,11 @@ class Store:
         """(due, key) of every pending webhook: what the schedule needs to know, and nothing more."""
         return self._db.execute("SELECT due, key FROM webhook WHERE state = ?", (State.PENDING,)).fetchall()
 
+    def late(self, moment: float, limit: int) -> list[int]:
+        """Some of the pending webhooks that were due by then."""
+        sql = "SELECT key FROM webhook WHERE state = ? AND due <= ? LIMIT ?"
+        return [key for (key,) in self._db.execute(sql, (State.PENDING, moment, limit))]
+
     def _webhooks(self, condition: str, values: tuple[Any, ...], order: str = "w.due, w.key") -> list[Owed]:
         sql = f"""
             SELECT w.key, w.value, w.due, w.state, w.reason, w.attempts, w.content, j.key, j.value
