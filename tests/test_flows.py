@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from mitmproxy import http
+from mitmproxy.connection import Client, Server
 from mitmproxy.io import FlowReader, FlowWriter
 
 from harness import (
@@ -370,3 +371,25 @@ def test_a_saved_attempt_is_read_again_as_it_was(
     # By their ids: what has an answer and an error too is saved by mitmproxy twice.
     before, after = ({flow.id: flow.get_state() for flow in read(f)} for f in (recorded.file, tmp_path / "again"))
     assert after == before
+
+
+def test_flows_that_are_read_from_a_file_are_no_requests(start: Callable[..., Proxy], tmp_path: Path) -> None:
+    (tmp_path / "mocks.yaml").write_text("mocks: [{match: ANY localhost/**, response: forward}]")
+    saved = http.HTTPFlow(Client(peername=("", 0), sockname=("", 0)), Server(address=("localhost", 80)))
+    saved.request = http.Request.make("GET", "http://localhost/health")
+    saved.response = http.Response.make(204)
+    with (tmp_path / "saved").open("wb") as file:
+        FlowWriter(file).add(saved)
+
+    options = (
+        "--set",
+        f"mock_file={tmp_path / 'mocks.yaml'}",
+        "-r",
+        str(tmp_path / "saved"),
+        "--set",
+        "keepserving=true",
+    )
+    proxy = start(*options)
+    proxy.wait_for("GET http://localhost/health")
+
+    assert json.loads(curl(f"{proxy.url}/_latehook/requests").stdout)["items"] == []

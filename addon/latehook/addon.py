@@ -192,7 +192,9 @@ class Latehook:
     # Requests
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if flow.live and flows.WEBHOOK in flow.metadata:  # an attempt that mitmproxy is to replay: it would go anywhere
+        if not flow.live:  # out of a file
+            return
+        if flows.WEBHOOK in flow.metadata:  # an attempt that mitmproxy is to replay: it would go anywhere
             flow.response = self._not_replayed(flow)
             return
         exchange = self.guard.exchange(flow)
@@ -216,7 +218,7 @@ class Latehook:
             raise exceptions.AddonHalt
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        if flow.response is not None and not self.guard.exchange(flow).stays:
+        if flow.live and flow.response is not None and not self.guard.exchange(flow).stays:
             flow.response.stream = flow.response.stream or _is_long(flow.response)
 
     def update(self, flows: Sequence[Any]) -> None:
