@@ -35,7 +35,7 @@ MEASURES = (
     million,
     start,
 )
-LEFT_OUT = (instant, hosts, connections, ended_jobs, million)
+LEFT_OUT = (hanging, highest_rate, instant, hosts, connections, ended_jobs, loading, million)
 """Of --quick."""
 
 

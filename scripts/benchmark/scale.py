@@ -18,7 +18,7 @@ class Scale:
 
 
 FULL = Scale(
-    rounds=5,
+    rounds=4,
     round_seconds=1.5,
     round_requests=1500,
     paced_seconds=8,
@@ -29,12 +29,12 @@ FULL = Scale(
     steps=4,
 )
 QUICK = Scale(
-    rounds=3,
+    rounds=2,
     round_seconds=0.5,
     round_requests=500,
     paced_seconds=3,
     burst=2000,
-    pending=3000,
+    pending=2000,
     edits=1,
     starts=3,
     steps=1,
