@@ -10,7 +10,7 @@ import pytest
 from harness import ROOT
 
 PACKAGE = ROOT / "addon" / "latehook"
-INNER = [PACKAGE / "mocksfile", PACKAGE / "control", PACKAGE / "client"]
+INNER = [PACKAGE / "mocksfile", PACKAGE / "control", PACKAGE / "client", PACKAGE / "store"]
 """The rooms that are folders with rooms of their own."""
 
 
