@@ -14,7 +14,7 @@ from jumping import NOON, Wall
 from latehook import mocksfile
 from latehook.engine import Engine
 from latehook.model import Outcome, Outgoing, Request, State
-from latehook.operations import OperationError, Operations
+from latehook.operations import LEFT_TOLD, OperationError, Operations
 from latehook.schedule import Clock
 from latehook.service import Answer
 from latehook.store import Store
@@ -187,6 +187,32 @@ def test_an_advance_gives_up_after_ten_seconds_and_says_what_has_not_happened(pl
         left = await bench.operations.advance("30s")
 
         assert asyncio.get_running_loop().time() == 10
+        assert [owed.webhook.id for owed in left] == [bench.id(0)]
+
+    play(act)
+
+
+def test_an_advance_names_no_more_than_the_first_of_very_many_that_have_not_happened(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        bench.sender.takes = 60
+        for number in range(LEFT_TOLD + 100):
+            await bench.post(str(number))
+        left = await bench.operations.advance("30s")
+
+        assert asyncio.get_running_loop().time() == 10
+        assert [owed.job.id for owed in left] == [str(number) for number in range(LEFT_TOLD)]
+        await bench.operations.reset()
+
+    play(act)
+
+
+def test_an_advance_names_what_was_due_before_it_and_has_not_happened(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        bench.sender.takes = 60
+        await bench.post()
+        await asyncio.sleep(31)
+        left = await bench.operations.advance("1s")
+
         assert [owed.webhook.id for owed in left] == [bench.id(0)]
 
     play(act)

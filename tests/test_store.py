@@ -136,6 +136,22 @@ def test_pruning_a_store_that_is_small_enough_changes_nothing(store: Store) -> N
     assert (count(store, "job"), count(store, "webhook"), count(store, "attempt")) == (1, 1, 1)
 
 
+def test_a_definition_that_was_taken_back_or_forgotten_is_written_with_the_next_job(store: Store) -> None:
+    store.define("new", b"written")
+    store.spoil()
+    with pytest.raises(StoreError):
+        store.commit()
+    assert store.definition("new") is None
+
+    for _ in range(2):
+        store.define("new", b"written")
+        store.commit()
+        assert store.definition("new") == b"written"
+        store.clear()
+        store.commit()
+        assert store.definition("new") is None
+
+
 def test_pruning_goes_on_behind_old_jobs_that_are_still_owed(store: Store) -> None:
     """A million of them are not looked at every time."""
     for number in range(PRUNED_AT_ONCE):

@@ -1,7 +1,9 @@
 """What an advance of the clock waits for: time is moved from one due moment to the next, never past a consequence."""
 
 import asyncio
+import heapq
 from collections.abc import Iterable
+from itertools import islice
 
 NEVER = float("inf")
 
@@ -16,17 +18,19 @@ class Advance:
     def __init__(self) -> None:
         self._started: dict[int, float] = {}
         self._consequence: dict[int, float] = {}
+        self._earliest: list[tuple[float, int]] = []  # a heap of consequences, those that no longer hold among them
         self._changed = asyncio.Event()
 
     def awaits(self, keys: Iterable[int], started: float) -> None:
         """These have become due at this moment."""
         for key in keys:
-            self._started[key] = self._consequence[key] = started
+            self._started[key] = started
+            self._expect(key, started)
 
     def under_way(self, key: int, wait: float) -> None:
         """An attempt has started; its consequence can come no earlier than after `wait` seconds."""
         if key in self._started:
-            self._consequence[key] = self._started[key] + wait
+            self._expect(key, self._started[key] + wait)
             self._changed.set()
 
     def started(self, key: int) -> float | None:
@@ -41,14 +45,24 @@ class Advance:
     @property
     def horizon(self) -> float:
         """The moment beyond which nothing may start yet."""
-        return min(self._consequence.values(), default=NEVER)
+        while self._earliest and self._consequence.get(self._earliest[0][1]) != self._earliest[0][0]:
+            heapq.heappop(self._earliest)
+        return self._earliest[0][0] if self._earliest else NEVER
 
     @property
-    def left(self) -> list[int]:
-        """What has not ended."""
-        return list(self._started)
+    def is_over(self) -> bool:
+        """Whether all has ended."""
+        return not self._started
+
+    def left(self, limit: int) -> list[int]:
+        """The first of those that have not ended."""
+        return list(islice(self._started, limit))
 
     async def change(self) -> None:
         """Wait until something has started or ended."""
         self._changed.clear()
         await self._changed.wait()
+
+    def _expect(self, key: int, consequence: float) -> None:
+        self._consequence[key] = consequence
+        heapq.heappush(self._earliest, (consequence, key))

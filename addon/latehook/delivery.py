@@ -64,6 +64,11 @@ class Delivery:
         self._due.extend(keys)
         self._next_turn()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, or due."""
+        return not (self._due or self._next or self._slots)
+
     async def abort(self) -> None:
         """Break off all that is under way and forget what is due."""
         self._due.clear()

@@ -31,6 +31,9 @@ FASTEST = 1_000_000
 WAITED_FOR = 1000
 """Webhooks that one wait is told of at most."""
 
+LEFT_TOLD = 1000
+"""Webhooks that an advance names at most of those that have not happened."""
+
 LOOK_AGAIN = 0.01
 """Seconds between two looks of a wait: under load something changes all the time."""
 
@@ -240,7 +243,7 @@ class Operations:
     ) -> Sequence[Owed]:
         """All that becomes due in this time happens, in order, retries that fall inside too. For all jobs, or for one.
 
-        Returns when it has happened; after `limit` real seconds with what has not.
+        Returns when it has happened; after `limit` real seconds with what has not, or the first of it.
         """
         try:
             seconds = read_duration(duration)
@@ -267,13 +270,15 @@ class Operations:
             pass
         finally:
             self._engine.outbox.advance = None
-        left = advance.left
         self._clock.jump(target)
         with suppress(StoreError), self._commits.at_once():  # if it cannot: what it has is only a little ahead
             self._store.remember("clock", self._clock.segments)
+        left = advance.left(LEFT_TOLD)
+        if not self._engine.outbox.holding and not self._engine.outbox.is_idle(target):
+            left += self._store.late(target, LEFT_TOLD)
         self._engine.outbox.schedule.look()
-        late = [key for due, key in self._store.pending() if due <= target and not self._engine.outbox.holding]
-        return [owed for key in dict.fromkeys((*left, *late)) if (owed := self._store.owed(key)) is not None]
+        some = list(dict.fromkeys(left))[:LEFT_TOLD]
+        return [owed for key in some if (owed := self._store.owed(key)) is not None]
 
     async def _happen(self, advance: Advance, target: float) -> None:
         """From one due moment to the next, as far as what is under way lets it."""
@@ -284,7 +289,7 @@ class Operations:
                 self._clock.jump(due)
                 schedule.ring()
                 await asyncio.sleep(0)
-            elif advance.left:
+            elif not advance.is_over:
                 await advance.change()
             else:
                 return
@@ -319,8 +324,8 @@ class Operations:
     async def _ring(self, advance: Advance) -> bool:
         """Have what is due happen; False where nothing was."""
         self._engine.outbox.schedule.ring()
-        happened = bool(advance.left)
-        while advance.left:
+        happened = not advance.is_over
+        while not advance.is_over:
             await advance.change()
         return happened
 

@@ -134,6 +134,10 @@ class Outbox:
                 self.schedule.push(webhook.due, key)
         return awaited
 
+    def is_idle(self, moment: float) -> bool:
+        """Whether nothing was due by then that has not been seen to."""
+        return self.schedule.next_due() > moment and self.delivery.is_idle and not (self._held_back or self._behind)
+
     def let_all_go(self) -> None:
         """Nothing is held back any more."""
         held, self._held_back = self._held_back, []

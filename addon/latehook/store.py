@@ -135,7 +135,8 @@ class Store:
                 self._lock = _locked(path)
             self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
             self._open()
-            self._last_used = dict.fromkeys(self._definitions(), self.last_key())
+            self._defined = self._definitions()
+            self._last_used = dict.fromkeys(self._defined, self.last_key())
         except sqlite3.Error as error:
             raise StoreError(f"mock_store={path}: {_why(error)}") from None
 
@@ -156,14 +157,16 @@ class Store:
     @_guarded
     def define(self, hash: str, written: bytes) -> None:
         """Keep a mock as it was written, for the jobs it starts."""
-        self._write("INSERT OR IGNORE INTO definition VALUES (?, ?)", (hash, written))
+        if hash not in self._defined:
+            self._write("INSERT INTO definition VALUES (?, ?)", (hash, written))
+            self._defined.add(hash)
 
     def definition(self, hash: str) -> bytes | None:
         row = self._db.execute("SELECT written FROM definition WHERE hash = ?", (hash,)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def _definitions(self) -> list[str]:
-        return [hash for (hash,) in self._db.execute("SELECT hash FROM definition")]
+    def _definitions(self) -> set[str]:
+        return {hash for (hash,) in self._db.execute("SELECT hash FROM definition")}
 
     @_guarded
     def add(self, job: Job) -> list[int]:
@@ -302,6 +305,11 @@ class Store:
         """(due, key) of every pending webhook: what the schedule needs to know, and nothing more."""
         return self._db.execute("SELECT due, key FROM webhook WHERE state = ?", (State.PENDING,)).fetchall()
 
+    def late(self, moment: float, limit: int) -> list[int]:
+        """Some of the pending webhooks that were due by then."""
+        sql = "SELECT key FROM webhook WHERE state = ? AND due <= ? LIMIT ?"
+        return [key for (key,) in self._db.execute(sql, (State.PENDING, moment, limit))]
+
     def _webhooks(self, condition: str, values: tuple[Any, ...], order: str = "w.due, w.key") -> list[Owed]:
         sql = f"""
             SELECT w.key, w.value, w.due, w.state, w.reason, w.attempts, w.content, j.key, j.value
@@ -413,6 +421,7 @@ class Store:
         """Forget everything."""
         for table in ("meta", "definition", "attempt", "webhook", "job"):
             self._write(f"DELETE FROM {table}", ())
+        self._defined.clear()
 
     @_guarded
     def prune(self, before: float, clock: float, keep: int = KEEP_JOBS) -> None:
@@ -443,8 +452,9 @@ class Store:
         """Forget those that were last used by a job older than all that are kept."""
         (oldest,) = self._db.execute("SELECT coalesce(min(key), 1e18) FROM job").fetchone()
         self._last_used = {hash: job for hash, job in self._last_used.items() if job >= oldest}
-        unused = [(hash,) for hash in self._definitions() if hash not in self._last_used]
-        self._db.executemany("DELETE FROM definition WHERE hash = ?", unused)
+        unused = self._defined - self._last_used.keys()
+        self._db.executemany("DELETE FROM definition WHERE hash = ?", [(hash,) for hash in unused])
+        self._defined -= unused
 
     @_guarded
     def forget(self, jobs: Iterable[int]) -> None:
@@ -498,6 +508,7 @@ class Store:
     def _roll_back(self) -> None:
         if self._db.in_transaction:  # SQLite may have done it by itself
             self._db.execute("ROLLBACK")
+        self._defined = self._definitions()
 
     def close(self) -> None:
         with suppress(StoreError):

@@ -69,7 +69,7 @@ async def hosts(folder: Path, scale: Scale) -> list[Row]:
 
 
 async def connections(folder: Path, scale: Scale) -> list[Row]:
-    """So many connections, each with a request under way."""
+    """So many connections, most of them with a request under way."""
     counts = (1, 30, 900)
     contestants = [Contestant((STANDS_STILL,), connections=count) for count in counts]
     return [await _growth(folder, scale, "connections", counts, contestants, FLAT)]
@@ -101,7 +101,7 @@ async def in_turns(proxies: Sequence[Proxy], contestants: Sequence[Contestant], 
         await load(proxy, 10, "burst", 300, ask=one.ask)  # to warm up
     for _ in range(scale.rounds):
         for proxy, one, cost in zip(proxies, contestants, costs, strict=True):
-            cost.append((await load(proxy, one.connections, "steady", scale.round_seconds, ask=one.ask)).cost)
+            cost.append((await load(proxy, one.connections, "burst", scale.round_requests, ask=one.ask)).cost)
     return costs
 
 

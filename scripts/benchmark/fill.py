@@ -65,6 +65,9 @@ def _another(job: Job, id: str, due: float) -> Job:
 class _Nobody:
     """Sends nothing: no webhook falls due."""
 
+    def get_ready(self) -> None:
+        pass
+
     async def send(self, outgoing: object) -> Outcome:
         raise NotImplementedError
 

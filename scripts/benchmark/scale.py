@@ -7,6 +7,7 @@ from dataclasses import dataclass
 class Scale:
     rounds: int
     round_seconds: float
+    round_requests: int
     paced_seconds: int
     burst: int
     pending: int
@@ -16,5 +17,25 @@ class Scale:
     """Rates tried in search of the highest."""
 
 
-FULL = Scale(rounds=5, round_seconds=1.5, paced_seconds=8, burst=3000, pending=10_000, edits=5, starts=5, steps=4)
-QUICK = Scale(rounds=3, round_seconds=0.5, paced_seconds=3, burst=2000, pending=3000, edits=1, starts=3, steps=1)
+FULL = Scale(
+    rounds=5,
+    round_seconds=1.5,
+    round_requests=1500,
+    paced_seconds=8,
+    burst=3000,
+    pending=10_000,
+    edits=5,
+    starts=5,
+    steps=4,
+)
+QUICK = Scale(
+    rounds=3,
+    round_seconds=0.5,
+    round_requests=500,
+    paced_seconds=3,
+    burst=2000,
+    pending=3000,
+    edits=1,
+    starts=3,
+    steps=1,
+)
