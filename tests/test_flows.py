@@ -119,7 +119,7 @@ class Recorded:
 
 def callbacks(sut: str) -> dict[str, str]:
     """Where the jobs call back: at the SUT, at nobody, and at where none may go; by the paths that start them."""
-    nobody = f"http://127.0.0.1:{free_port()}/"
+    nobody = f"http://127.0.0.1:{free_port()}"
     return {
         "jobs/answered": f"{sut}/a%2fb?q=1",
         "jobs/long": f"{sut}/long",
@@ -235,6 +235,7 @@ def test_one_without_an_answer_has_the_reason(recorded: Recorded, job: str, erro
     assert flow.response is None
     assert flow.error is not None
     assert re.search(error, flow.error.msg)
+    assert re.fullmatch(rf"/[^?]*\?id={job}", flow.request.path)
     assert flow.request.content == b'{"id":"%s"}' % job.encode()
     assert "x-hub-signature-256" in flow.request.headers
     assert (flow.request.timestamp_end is not None) == went_out
