@@ -30,6 +30,7 @@ from harness import (
 from latehook.model import WebhookFault
 from latehook.transport import ANSWER_KEPT
 
+PUBLIC = "https://hooks.acme.example"
 PRODUCTION = "http://203.0.113.7/hook"
 MOCKS = """\
 defaults:
@@ -119,13 +120,14 @@ class Recorded:
 
 def callbacks(sut: str) -> dict[str, str]:
     """Where the jobs call back: at the SUT, at nobody, and at where none may go; by the paths that start them."""
-    nobody = f"http://127.0.0.1:{free_port()}/"
+    nobody = f"http://127.0.0.1:{free_port()}"
     return {
         "jobs/answered": f"{sut}/a%2fb?q=1",
         "jobs/long": f"{sut}/long",
         "again/retried": f"{sut}/down",
         "jobs/of-sesame%20of%20these%20tests": nobody,
         "jobs/nobody": nobody,
+        "jobs/mapped": f"{PUBLIC}/hook",
         "jobs/production": PRODUCTION,
         "jobs/back": "http://api.slow.example/jobs/loop",
         **{f"{fault}/{fault}": f"{sut}/{fault}" for fault in WebhookFault},
@@ -138,14 +140,15 @@ def recorded(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("flows")
     (folder / "mocks.yaml").write_text(MOCKS)
     tls = certificate(folder / "tls", "localhost").context
-    options = (f"mock_file={folder}/mocks.yaml", "flow_detail=0", f"hardump={folder}/flows.har")
-    arguments = [part for option in options for part in ("--set", option)]
+    options = [f"mock_file={folder}/mocks.yaml", "flow_detail=0", f"hardump={folder}/flows.har"]
     with (
         receiver(behave) as sut,
         receiver(tls=tls) as untrusted,
         raw_server(never_answer) as silent,
         raw_server(answer_half) as breaking,
     ):
+        options.append(f"mock_targets={PUBLIC}={sut.url}")
+        arguments = [part for option in options for part in ("--set", option)]
         with mitmdump(confdir, *arguments, "-w", str(folder / "flows")) as proxy:
             jobs = {
                 **callbacks(sut.url),
@@ -175,6 +178,15 @@ def test_an_attempt_is_the_request_that_went_out_with_the_answer(recorded: Recor
     assert (flow.response.status_code, flow.response.text, flow.response.headers["x-number"]) == (202, number, number)
     assert flow.error is None
     assert flow.server_conn.address == ("127.0.0.1", recorded.sut.port)
+
+
+def test_where_a_url_is_mapped_to_is_the_flows_server(recorded: Recorded) -> None:
+    flow = recorded.one("mapped")
+
+    assert flow.request.pretty_url == f"{PUBLIC}/hook?id=mapped"
+    assert flow.request.host_header == "hooks.acme.example"
+    assert flow.server_conn.address == ("127.0.0.1", recorded.sut.port)
+    assert flow.response is not None
 
 
 def test_its_times_are_those_of_the_exchange(recorded: Recorded) -> None:
@@ -224,6 +236,7 @@ def test_one_without_an_answer_has_the_reason(recorded: Recorded, job: str, erro
     assert flow.response is None
     assert flow.error is not None
     assert re.search(error, flow.error.msg)
+    assert re.fullmatch(rf"/[^?]*\?id={job}", flow.request.path)
     assert flow.request.content == b'{"id":"%s"}' % job.encode()
     assert "x-hub-signature-256" in flow.request.headers
     assert (flow.request.timestamp_end is not None) == went_out
@@ -269,8 +282,8 @@ def test_the_requests_flows_have_the_jobs_id(recorded: Recorded) -> None:
 def test_an_attempt_is_no_request_of_the_suts(recorded: Recorded) -> None:
     assert ("POST", "/jobs/loop") not in {(flow.request.method, flow.request.path) for flow in recorded.requests}
     assert recorded.of("loop") == []
-    assert len(recorded.attempts) == 15  # of 14 jobs
-    assert len(recorded.requests) == 14 + 2
+    assert len(recorded.attempts) == 16  # of 15 jobs
+    assert len(recorded.requests) == 15 + 2
 
 
 def test_a_har_file_has_them_too(recorded: Recorded) -> None:

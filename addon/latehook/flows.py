@@ -100,8 +100,8 @@ def _parts(url: str) -> tuple[str, str, int, str]:
         port = parts.port or PORTS.get(parts.scheme, 0)
     except ValueError:
         return "", "", 0, url
-    target = parts._replace(scheme="", netloc="", fragment="").geturl()
-    return parts.scheme, parts.hostname or "", port, target or "/"
+    query = f"?{parts.query}" if parts.query else ""
+    return parts.scheme, parts.hostname or "", port, f"{parts.path or '/'}{query}"
 
 
 def _response(wire: Wire, outcome: Outcome) -> http.Response | None:
