@@ -72,6 +72,7 @@ class Load:
         self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
         self._idle: deque[Connection] = deque()
         self._renewed = False
+        self._renewing: set[asyncio.Task[None]] = set()
         self._to_send = 0
         self._expected = 0
 
@@ -103,7 +104,9 @@ class Load:
     def answered(self, connection: Connection, identifier: str | None, sent: float) -> None:
         self._end(identifier, sent)
         if self._renewed:
-            self._renewing = asyncio.ensure_future(self._renew(connection))
+            task = asyncio.get_running_loop().create_task(self._renew(connection))
+            self._renewing.add(task)
+            task.add_done_callback(self._renewing.discard)
             return
         self._idle.append(connection)
         self._send()
