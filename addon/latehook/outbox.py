@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence, Set
+from functools import lru_cache
 from typing import Protocol
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -189,8 +190,7 @@ class Outbox:
         if not self._is_its_turn(key, due):
             self._leave(key)
             return None
-        url = _without_user(due.url)
-        return f"{url.scheme}://{url.netloc}"
+        return _destination_of(due.url)
 
     async def prepare(self, key: int) -> Outgoing | None:
         owed = self._store.owed(key)
@@ -345,9 +345,17 @@ class Outbox:
         return ends[-1] if ends else None
 
 
-def _without_user(url: str) -> SplitResult:
+@lru_cache(maxsize=1024)  # a system has few URLs for webhooks, what a query adds to them comes later
+def _destination_of(url: str) -> str:
+    parts = urlsplit(_without_user(url))
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _without_user(url: str) -> str:
+    if "@" not in url:
+        return url
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2])
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _report_unsent(job: Job, webhook: Webhook) -> None:
@@ -359,7 +367,7 @@ def _report_unsent(job: Job, webhook: Webhook) -> None:
 
 def _report(owed: Owed, content: Content, number: int, outcome: Outcome, state: State, wait: float) -> None:
     """One log line for each outcome."""
-    url = _without_user(content.url).geturl()
+    url = _without_user(content.url)
     result = outcome.error or f"{outcome.status}"
     if state is State.DELIVERED:
         log.info("latehook: job %s: webhook delivered, attempt %d: %s: %s", owed.job.id, number, url, result)

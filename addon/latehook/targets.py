@@ -43,6 +43,7 @@ _KINDS: tuple[tuple[str, tuple[Network, ...]], ...] = (
 _NAT64 = ip_network("64:ff9b::/96")
 
 
+@lru_cache(4096)  # asked some times for each attempt, of the same few
 def address_of(host: str) -> Address | None:
     """The address that a host is; None for a name. An IPv4 address written as an IPv6 one is the IPv4 address."""
     try:
