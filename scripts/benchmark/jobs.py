@@ -19,7 +19,7 @@ PATIENCE = 60.0
 HANG = Ask("http://hanging.example/jobs")
 HUNG = 1000
 WIDE = "mock_workers=128"
-"""A burst is answered faster than the 64 attempts at once of the default can be made to a receiver that takes 50 ms: 1,280
+"""A burst is answered faster than 64 attempts at once, the default, can be made to a receiver that takes 50 ms: 1,280
 a second. What is late then is late for want of these.
 """
 INSTANT = 10_000
