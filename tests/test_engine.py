@@ -15,7 +15,7 @@ from jumping import NOON, Wall
 from latehook import mocksfile
 from latehook.engine import TIDY_EVERY, Engine
 from latehook.mocks import Mock, Mocks
-from latehook.model import Outcome, Outgoing, Request
+from latehook.model import Outcome, Outgoing, Request, State
 from latehook.outbox import OLD_DEFINITIONS
 from latehook.redaction import Redaction
 from latehook.schedule import Clock
@@ -157,6 +157,19 @@ def test_a_request_is_answered_at_once_and_its_webhook_sent_at_its_time(play: Pl
     bench = play(act)
 
     assert bench.store.count_owed() == 0
+
+
+def test_a_webhook_that_has_ended_was_due_when_its_last_attempt_was(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        bench.sender.takes = 2.0
+        await bench.post()
+        [before] = bench.store.webhooks()
+        await asyncio.sleep(3600)
+
+        [after] = bench.store.webhooks()
+        assert (after.webhook.state, after.webhook.due) == (State.DELIVERED, before.webhook.due)
+
+    play(act)
 
 
 def test_the_job_is_in_the_store_before_the_answer_comes(play: Play) -> None:

@@ -231,7 +231,8 @@ class Outbox:
         number = under_way.number
         state, wait = retries.after_attempt(schedule, number, outcome)
         started = None if self.advance is None else self.advance.started(key)
-        due = (self._clock.now() if started is None else started) + wait
+        ended = self._clock.now() if started is None else started
+        due = ended + wait if state is State.PENDING else owed.webhook.due
         await self._write_end(key, End(number, outcome, state, due, content))
         self.under_way.pop(key, None)
         self.fired.discard(key)
