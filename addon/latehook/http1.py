@@ -113,10 +113,11 @@ class Http1(Http1Server):
         self._reader = _WithoutTrailers(reader)
 
     def read_headers(self, event: events.Event) -> Commands:
-        head = self._head()
+        unread = bytes(self.buf)
+        head = _beginning(unread)
         if len(head) > UNREAD or (_size(head) > HEAD and self.policy.answers(head, self.context)):
             yield from self._refuse(431, f"the head of this request is too large: a mocked host takes {HEAD:,} bytes")
-        elif isinstance(event, events.DataReceived) and (plain := plain_head(bytes(self.buf))) is not None:
+        elif isinstance(event, events.DataReceived) and (plain := plain_head(unread)) is not None:
             yield from self._begin(plain, event)
         else:
             yield from super().read_headers(event)  # type: ignore[arg-type]
@@ -140,14 +141,6 @@ class Http1(Http1Server):
         if self.state == self.wait and len(self.buf) > UNREAD:
             yield from self._refuse(400, "more requests than can wait came before this one's answer")
 
-    def _head(self) -> bytes:
-        """What there is of the next request's head."""
-        if len(self.buf) <= HEAD // LINE:  # nearly all: too small for a closer look
-            return b""
-        unread = bytes(self.buf)
-        end = _END_OF_HEAD.search(unread)
-        return unread if end is None else unread[: end.start()]
-
     def _refuse(self, status: int, problem: str) -> Commands:
         """Answer, unless an answer has begun, and end the connection: where the next request begins is not known."""
         if self.response is None:
@@ -158,6 +151,14 @@ class Http1(Http1Server):
             yield ReceiveHttp(RequestProtocolError(self.stream_id, problem, ErrorCode.CLIENT_DISCONNECTED))
         if (transport := faults.transport_of(self.context.client)) is not None:
             transport.close()
+
+
+def _beginning(unread: bytes) -> bytes:
+    """What there is of the next request's head."""
+    if len(unread) <= HEAD // LINE:  # nearly all: too small for a closer look
+        return b""
+    end = _END_OF_HEAD.search(unread)
+    return unread if end is None else unread[: end.start()]
 
 
 _END_OF_HEAD = re.compile(rb"\n\r?\n")

@@ -230,9 +230,9 @@ class Outbox:
         owed, content, schedule = under_way.owed, under_way.content, under_way.retry
         number = under_way.number
         state, wait = retries.after_attempt(schedule, number, outcome)
-        started = None if self.advance is None else self.advance.started(key)
-        ended = self._clock.now() if started is None else started
-        due = ended + wait if state is State.PENDING else owed.webhook.due
+        became_due = None if self.advance is None else self.advance.started(key)
+        waits_from = self._clock.now() if became_due is None else became_due
+        due = waits_from + wait if state is State.PENDING else owed.webhook.due
         await self._write_end(key, End(number, outcome, state, due, content))
         self.under_way.pop(key, None)
         self.fired.discard(key)
