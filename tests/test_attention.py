@@ -23,6 +23,11 @@ class Looker:
     def response(self, flow): print("looker: response", flow.response.status_code, flush=True)
 addons = [Looker()]
 """
+HEARER = """\
+class Hearer:
+    def add_log(self, entry): print("heard:", entry.msg, flush=True)
+addons = [Hearer()]
+"""
 
 
 def post(proxy: Proxy) -> None:
@@ -81,3 +86,10 @@ def test_an_option_that_changes_flows_holds_for_mocked_requests(start: Callable[
         response = client.post("http://api.slow.example/jobs")
 
     assert response.headers["x-added"] == "1"
+
+
+def test_a_script_with_the_old_hook_for_log_lines_hears_ours(start: Callable[..., Proxy], tmp_path: Path) -> None:
+    (tmp_path / "hearer.py").write_text(HEARER)
+    proxy = start("--set", "flow_detail=0", "-s", str(tmp_path / "hearer.py"), mocks=MOCKS)
+
+    proxy.wait_for("heard: .*latehook: ready for api.slow.example")

@@ -91,6 +91,7 @@ class Latehook:
         log.setLevel(logging.INFO)
         log.addFilter(self._hiding)
         self._attention = attention.Attention(acts=True, looks=True, lists=True, prints=True)
+        attention.Unheard(lambda: self._attention.acts).install(ctx.master)
         self._watching: asyncio.Task[None] | None = None
         self._started = asyncio.Event()
         self._token: str | None = None

@@ -40,10 +40,12 @@ class Commits:
     async def made(self) -> None:
         """Return when what was written counts. StoreError: none of this turn's writes does."""
         made = self.soon()
-        if not self._store.lasts:  # there it costs next to nothing, and nobody has to wait
+        if self._store.lasts:
+            await asyncio.shield(made)  # shared by many: one that gives up must not cancel it
+        else:  # there it costs next to nothing, and nobody has to wait
             self._turn.cancel()
             self._make()
-        await asyncio.shield(made)  # shared by many: one that gives up must not cancel it
+            made.result()
 
     @contextmanager
     def at_once(self) -> Iterator[None]:

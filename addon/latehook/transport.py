@@ -15,6 +15,7 @@ import ssl
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -100,10 +101,8 @@ class Transport:
         await self._transport.aclose()
 
     async def _exchange(self, outgoing: Outgoing) -> tuple[int, str | None, bytes]:
-        url = httpx.URL(outgoing.url)
-        if url.scheme not in ("http", "https") or not url.host:
-            raise Refused("not a URL that starts with http:// or https:// and a host")
-        public = Origin(url.scheme, url.raw_host.decode(), url.port or PORTS[url.scheme])
+        where, target = _split(outgoing.url)
+        url, public = _read(where)
         origin = self._route(public)
         if reason := self._refusal(origin.host, origin.port, None):
             raise Refused(reason)
@@ -112,7 +111,7 @@ class Transport:
         request = httpx.Request(outgoing.method, url, headers=headers, content=outgoing.body or None)
         request.extensions["verify"] = outgoing.verify
         request.extensions["wire"] = outgoing.wire
-        request.extensions["url"] = origin.url + _target(outgoing.url)
+        request.extensions["url"] = origin.url + target
         if origin != public:  # only the connection goes elsewhere: TLS is for the host that Host names too
             request.extensions["tls_name"] = public.host
         if not any(name.lower() == "user-agent" for name, _ in outgoing.headers):
@@ -132,19 +131,34 @@ def _authenticated(request: httpx.Request) -> httpx.Request:
     return request
 
 
-def _target(url: str) -> str:
-    """Path and query as written (httpx would resolve `..` in them); what no request line may hold is escaped."""
-    rest = url.partition("#")[0].partition("://")[2]
-    path, mark, query = rest.partition("?")
-    return _NOT_VISIBLE.sub(lambda found: quote(found[0]), f"/{path.partition('/')[2]}{mark}{query}")
+def _split(url: str) -> tuple[str, str]:
+    """Scheme and authority; path and query as written (httpx would resolve `..` in them).
+
+    In these, what no request line may hold is escaped.
+    """
+    where, target = _WHERE.match(url).groups()  # type: ignore[union-attr]  # it matches any text
+    target = target.partition("#")[0]
+    slash = "" if target.startswith("/") else "/"
+    return where, slash + _NOT_VISIBLE.sub(lambda found: quote(found[0]), target)
 
 
+_WHERE = re.compile("((?:[^/?#]*//)?[^/?#]*)(.*)", re.DOTALL)
 _NOT_VISIBLE = re.compile("[^!-~]+")
+
+
+@lru_cache(256)  # a system has few receivers, and each of their webhooks a URL of its own
+def _read(where: str) -> tuple[httpx.URL, Origin]:
+    """What a URL names up to its path. InvalidURL; Refused, if that is not to be sent to."""
+    url = httpx.URL(where)
+    if url.scheme not in ("http", "https") or not url.host:
+        raise Refused("not a URL that starts with http:// or https:// and a host")
+    return url, Origin(url.scheme, url.raw_host.decode(), url.port or PORTS[url.scheme])
 
 
 async def _beginning(response: httpx.Response) -> bytes:
     body = bytearray()
-    async for piece in response.aiter_raw():
+    assert isinstance(response.stream, _Answer)
+    async for piece in response.stream:
         body += piece
         if len(body) >= ANSWER_KEPT:
             break
