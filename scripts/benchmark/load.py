@@ -7,8 +7,9 @@
 
 WAY is plain, or tls in a CONNECT.
 
-It prints a line when it is connected, and then one JSON list: [identifier, sent, answered] of each request, in Unix
-seconds. The identifier is what the answer's member ID says; null where the answer was none of ours.
+It prints a line when each connection has had a first answer, to a DELETE that no mock takes; and then one JSON list:
+[identifier, sent, answered] of each request, in Unix seconds. The identifier is what the answer's member ID says; null
+where the answer was none of ours.
 """
 
 import asyncio
@@ -33,12 +34,20 @@ class Connection(asyncio.Protocol):
         self._load = load
         self._received = b""
         self._sent = 0.0
+        self._first: asyncio.Future[None] | None = None
         self.transport: asyncio.Transport
         self.tunnel: asyncio.StreamWriter | None = None  # kept: without it asyncio closes what it has opened
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+
+    async def warm_up(self) -> None:
+        """What a proxy makes for a new connection, it makes at its first request."""
+        self._first = asyncio.get_running_loop().create_future()
+        self.transport.write(self._load.first)
+        await self._first
+        self._first = None
 
     def send(self) -> None:
         self._sent = time.time()
@@ -50,9 +59,14 @@ class Connection(asyncio.Protocol):
         if not end or len(body) < _length(head):
             return
         self._received = b""
+        if self._first is not None:
+            self._first.set_result(None)
+            return
         self._load.answered(self, _identifier(head, body, self._load.member), self._sent)
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._first is not None:
+            self._first.set_exception(error or EOFError("the connection ended before its first answer"))
         if self._sent and not self._load.over.is_set():
             self._load.lost(self._sent)
 
@@ -64,7 +78,8 @@ class Load:
         self._port = port
         self._way = way
         self._url = urlsplit(url)
-        self.request = _request(way, url, body)
+        self.request = _request("POST", way, url, body)
+        self.first = _request("DELETE", way, url, body)
         self.member = f'"{id}":"'.encode()
         self.results: list[Result] = []
         self.over = asyncio.Event()
@@ -78,7 +93,9 @@ class Load:
 
     async def connect(self, connections: int) -> None:
         for _ in range(connections):
-            self._idle.append(await self._open())
+            connection = await self._open()
+            await connection.warm_up()
+            self._idle.append(connection)
 
     async def steady(self, seconds: float) -> None:
         self._add(sys.maxsize)
@@ -168,12 +185,12 @@ def _identifier(head: bytes, body: bytes, member: bytes) -> str | None:
     return body.partition(member)[2].partition(b'"')[0].decode() or None
 
 
-def _request(way: str, url: str, body: str) -> bytes:
+def _request(method: str, way: str, url: str, body: str) -> bytes:
     parts = urlsplit(url)
     content = body.encode()
     target = url if way == "plain" else f"{parts.path}?{parts.query}"
     head = (
-        f"POST {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: bench\r\n"
+        f"{method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: bench\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     return head.encode() + content

@@ -26,7 +26,7 @@ FULL = Scale(
     pending=10_000,
     edits=5,
     starts=5,
-    steps=4,
+    steps=6,
 )
 QUICK = Scale(
     rounds=2,

@@ -23,7 +23,8 @@ async def soak(folder: Path, minutes: float) -> list[Row]:
         options = (QUIET, f"mock_file={MOCKS}", f"mock_store={store}")
         async with mitmdump(folder, LATEHOOK, *options, **variables) as proxy:
             watch = asyncio.create_task(_watch(proxy, store.with_name(f"{store.name}-wal")))
-            requests, cpu = await jobs(proxy, received, load(proxy, 50, "paced", seconds, SOAKED))
+            loaded, cpu = await jobs(proxy, received, load(proxy, 50, "paced", seconds, SOAKED))
+            requests = loaded.requests
             watch.cancel()
             samples = await watch
     late = lateness(requests, received, lambda request: request.sent)
