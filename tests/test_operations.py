@@ -168,6 +168,20 @@ def test_retries_that_fall_inside_happen_too_in_order_with_what_others_are_due(p
     play(act)
 
 
+def test_what_is_due_after_a_retry_does_not_overtake_it(play: Play) -> None:
+    async def act(bench: Bench) -> None:
+        bench.sender.results = [500]
+        for id in ("a", "b", "c"):
+            await bench.post(id)
+            await bench.operations.advance("6s")
+        await bench.operations.advance("30s")
+
+        # a at 30 and again at 40, b at 36, c at 42
+        assert [id for _, id, text in bench.sent if text == "processing good"] == ["a", "b", "a", "c"]
+
+    play(act)
+
+
 def test_an_advance_waits_for_the_attempts(play: Play) -> None:
     async def act(bench: Bench) -> None:
         bench.sender.takes = 3

@@ -82,7 +82,7 @@ def test_a_retry_keeps_the_webhook_owed_with_its_content_and_its_number(store: S
     owed = store.owed(key)
     assert owed is not None
     assert (owed.attempts, owed.content, owed.webhook.due) == (1, CONTENT, 1_800_000_006.0)
-    assert store.due(key) == Due(1_800_000_006.0, "http://app.test/hook", ())
+    assert store.due(key) == Due(1_800_000_006.0, "http://app.test/hook", (), 1, "a definition", 0)
 
 
 @pytest.mark.parametrize(("outcome", "state"), [(OK, State.DELIVERED), (REFUSED, State.FAILED)])

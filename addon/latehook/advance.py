@@ -27,10 +27,11 @@ class Advance:
             self._started[key] = started
             self._expect(key, started)
 
-    def under_way(self, key: int, wait: float) -> None:
-        """An attempt has started; its consequence can come no earlier than after `wait` seconds."""
-        if key in self._started:
-            self._expect(key, self._started[key] + wait)
+    def expects(self, key: int, wait: float) -> None:
+        """The consequence of its attempt can come no earlier than after `wait` seconds."""
+        started = self._started.get(key)
+        if started is not None and self._consequence[key] != started + wait:
+            self._expect(key, started + wait)
             self._changed.set()
 
     def started(self, key: int) -> float | None:
@@ -59,7 +60,7 @@ class Advance:
         return list(islice(self._started, limit))
 
     async def change(self) -> None:
-        """Wait until something has started or ended."""
+        """Wait until more is known of something, or it has ended."""
         self._changed.clear()
         await self._changed.wait()
 

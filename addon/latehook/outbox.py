@@ -30,6 +30,11 @@ WRITTEN_AGAIN = 1.0
 OLD_DEFINITIONS = 100
 """Definitions kept compiled that are in no mocks file any more. The store has them all."""
 
+FORESEEN = 8
+"""Webhooks due in one moment whose retries are looked up before their attempts: an advance goes on past so few of them
+at once. For many that would take too long.
+"""
+
 Revive = Callable[[bytes], Mock]
 """A mock as it was written, compiled again. MocksError, where the environment has changed."""
 
@@ -180,6 +185,8 @@ class Outbox:
         """These webhooks are due."""
         if self.advance is not None:
             self.advance.awaits(keys, self._clock.now())
+            for key in keys if len(keys) <= FORESEEN else ():
+                self.advance.expects(key, self._least_wait(key))
         self.delivery.enqueue(keys)
 
     def destination(self, key: int) -> str | None:
@@ -203,7 +210,7 @@ class Outbox:
         if isinstance(unwritten := self._last_unwritten(key), End):
             owed = replace(owed, attempts=unwritten.number, content=unwritten.content)
         try:
-            mock, plan = self._plan(owed)
+            mock, plan = self._plan(owed.webhook.definition, owed.webhook.plan)
             content, outgoing = messages.prepare(plan, mock.constants, owed, self._moment(), self.world)
         except LatehookError as error:
             await self._fail(owed, str(error))
@@ -217,7 +224,7 @@ class Outbox:
         self.under_way[key] = UnderWay(owed, content, plan.retry, self._clock.real(), outgoing)
         self._commits.changes.happened()
         if self.advance is not None:
-            self.advance.under_way(key, (*plan.retry.waits[owed.attempts :], float("inf"))[0])
+            self.advance.expects(key, retries.least_wait(plan.retry, owed.attempts))
         if outgoing.fault is not None:
             self.faulted[owed.webhook.definition, owed.webhook.plan] += 1
             log.info("latehook: job %s: the webhook's fault: %s", owed.job.id, outgoing.fault)
@@ -284,12 +291,21 @@ class Outbox:
         log.warning("latehook: job %s: webhook failed: %s", owed.job.id, reason)
         self._let_go(owed.key)
 
-    def _plan(self, owed: Owed) -> tuple[Mock, WebhookPlan]:
+    def _least_wait(self, key: int) -> float:
+        """Seconds after which a webhook that has become due can be due again, as far as is known."""
+        due = self._store.due(key)
+        if due is None or key in self._unwritten:
+            return 0.0
+        try:
+            return retries.least_wait(self._plan(due.definition, due.plan)[1].retry, due.attempts)
+        except LatehookError:  # it is told when the attempt is made
+            return 0.0
+
+    def _plan(self, hash: str, number: int) -> tuple[Mock, WebhookPlan]:
         """The mock that describes a webhook, as it was when its job started. MocksError, if it cannot be any more."""
-        hash = owed.webhook.definition
         if hash not in self._definitions:
             self._definitions[hash] = self._revive(self._store.definition(hash) or b"")
-        plan = self._definitions[hash].stages[owed.webhook.plan].webhook
+        plan = self._definitions[hash].stages[number].webhook
         assert plan is not None
         return self._definitions[hash], plan
 

@@ -24,6 +24,11 @@ def after_attempt(schedule: Schedule, number: int, outcome: Outcome) -> tuple[St
     return State.PENDING, wait
 
 
+def least_wait(schedule: Schedule, attempts: int) -> float:
+    """The least seconds from the attempt after so many to the one after that; infinity where there is none."""
+    return schedule.waits[attempts] if attempts < len(schedule.waits) else float("inf")
+
+
 def fits(pattern: str, status: int) -> bool:
     """Whether a status is meant by `2xx`, `204`."""
     text = str(status)

@@ -64,8 +64,9 @@ class Reader:
         if row is None:
             return None
         due, value, job, stage, ordered, attempts = row
-        waits = stage > 0 and ordered and attempts == 0
-        return Due(due, read_target(value).to, self._before(job, stage) if waits else ())
+        target = read_target(value)
+        behind = self._before(job, stage) if stage > 0 and ordered and attempts == 0 else ()
+        return Due(due, target.to, behind, attempts, target.definition, target.plan)
 
     def _before(self, job: int, stage: int) -> list[int]:
         """The webhooks of earlier stages whose first attempt is still to come, the last one first."""

@@ -23,17 +23,24 @@ class UnkeepableError(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is asked of a webhook whose time has come: when that was, where it goes, which it must not overtake."""
+    """What is asked of a webhook whose time has come: when that was, where it goes, which it must not overtake, how
+    many attempts it has had, and which stage of which mock describes it.
+    """
 
     due: float
     url: str
     behind: Sequence[int]
+    attempts: int
+    definition: str
+    plan: int
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Of a webhook only where it goes."""
+    """Of a webhook only where it goes, and what describes it."""
 
     to: str
+    definition: str
+    plan: int
 
 
 class Event(msgspec.Struct):
