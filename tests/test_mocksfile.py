@@ -47,6 +47,16 @@ def test_the_default_file_is_valid_and_asks_for_nothing_but_a_callback_url() -> 
     assert (webhook_of(mock).to, webhook_of(mock).method) == ("http://app.test/hook", "GET")
 
 
+def test_of_a_body_only_what_expressions_ask_for_is_read(read) -> None:
+    mocks = read(MOCK.replace("request.json.callback_url", "job.request.json.hooks.done or request.query.hook"))
+
+    assert (mocks.reads, mocks.all[0].keeps) == ({"json"}, {"json"})
+
+
+def test_of_a_request_that_is_asked_for_as_a_whole_all_is_read(read) -> None:
+    assert read(MOCK.replace("request.json.callback_url", "job.request | string")).reads >= {"json", "form", "sha256"}
+
+
 def test_env_may_stand_in_a_match_and_in_a_duration(read) -> None:
     text = MOCK.replace("api.slow.example/jobs", "{{ env.THERE }}").replace(
         "to:", "after: '{{ env.DELAY }}'\n      to:"

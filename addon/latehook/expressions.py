@@ -293,11 +293,13 @@ def _value(tree: nodes.Template) -> nodes.Expr | None:
 
 
 def _chains(tree: nodes.Node) -> list[_Chain]:
-    """Every chain, and every name that stands alone."""
+    """Every chain, as long as it is, and every name that stands alone."""
     defaulted = {id(found.node) for found in tree.find_all(nodes.Filter) if found.name in ("default", "d")}
+    links = list(tree.find_all((nodes.Getattr, nodes.Getitem)))
+    within = {id(link.node) for link in links}
     chains = []
     bases = set()
-    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
+    for node in (link for link in links if id(link) not in within):
         parts: list[str] = []
         at: nodes.Node = node
         while isinstance(at, (nodes.Getattr, nodes.Getitem)):

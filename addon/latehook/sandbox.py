@@ -92,7 +92,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             value = obj.parts.get(attribute)
         else:
             value = obj.get(attribute) if isinstance(obj, Mapping) else None
-        return value if type(value) is str else self._or_null(value, attribute)
+        return self._or_null(value, attribute) if value is None or type(value) is list else value
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(argument, str) and not isinstance(obj, _JINJA_OWN):
