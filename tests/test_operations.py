@@ -12,9 +12,10 @@ import pytest
 import jumping
 from jumping import NOON, Wall
 from latehook import mocksfile
+from latehook.advancing import LEFT_TOLD
 from latehook.engine import Engine
 from latehook.model import Outcome, Outgoing, Request, State
-from latehook.operations import LEFT_TOLD, OperationError, Operations
+from latehook.operations import OperationError, Operations
 from latehook.schedule import Clock
 from latehook.service import Answer
 from latehook.store import Store

@@ -295,7 +295,7 @@ def _value(tree: nodes.Template) -> nodes.Expr | None:
 def _chains(tree: nodes.Node) -> list[_Chain]:
     """Every chain, as long as it is, and every name that stands alone."""
     defaulted = {id(found.node) for found in tree.find_all(nodes.Filter) if found.name in ("default", "d")}
-    links = list(tree.find_all((nodes.Getattr, nodes.Getitem)))
+    links: list[nodes.Getattr | nodes.Getitem] = [*tree.find_all(nodes.Getattr), *tree.find_all(nodes.Getitem)]
     within = {id(link.node) for link in links}
     chains = []
     bases = set()

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
 
 from latehook import mocksfile
-from latehook.advance import Advance
+from latehook.advancing import LIMIT, Advancing
 from latehook.durations import seconds as read_duration
 from latehook.engine import Engine
 from latehook.expressions import nearest
@@ -17,10 +16,6 @@ from latehook.mocks import Mocks
 from latehook.model import Job, LatehookError, Owed, State
 from latehook.selection import ALL, Selection
 from latehook.store import OWED as STORED_OWED
-from latehook.store import StoreError
-
-ADVANCE_LIMIT = 10.0
-"""Real seconds that an advance takes at most. What has not happened by then, it says."""
 
 FURTHEST = 36500 * 86400.0
 """Seconds that an advance takes the clock on at most."""
@@ -28,14 +23,8 @@ FURTHEST = 36500 * 86400.0
 FASTEST = 1_000_000
 """The highest speed of the clock."""
 
-MOMENTS_A_TURN = 8
-"""Due moments to which an advance goes in one turn of the loop."""
-
 WAITED_FOR = 1000
 """Webhooks that one wait is told of at most."""
-
-LEFT_TOLD = 1000
-"""Webhooks that an advance names at most of those that have not happened."""
 
 LOOK_AGAIN = 0.01
 """Seconds between two looks of a wait: under load something changes all the time."""
@@ -73,7 +62,7 @@ class Operations:
         self._commits = engine.commits
         self.speed = speed
         self._seed = seed
-        self._advancing = asyncio.Lock()
+        self._advancing = Advancing(engine)
 
     @property
     def mocks(self) -> Mocks:
@@ -241,9 +230,7 @@ class Operations:
         """Have chance begin as the seed says. What a store's earlier jobs have drawn comes not again."""
         self._engine.random.seed(self._seed and f"{self._seed}/{self._store.last_key()}")
 
-    async def advance(
-        self, duration: str | float, job: str | None = None, limit: float = ADVANCE_LIMIT
-    ) -> Sequence[Owed]:
+    async def advance(self, duration: str | float, job: str | None = None, limit: float = LIMIT) -> Sequence[Owed]:
         """All that becomes due in this time happens, in order, retries that fall inside too. For all jobs, or for one.
 
         Returns when it has happened; after `limit` real seconds with what has not, or the first of it.
@@ -254,104 +241,9 @@ class Operations:
             raise OperationError(str(error)) from None
         if seconds > FURTHEST:
             raise OperationError(f"an advance of {duration!r} is too long: at most {FURTHEST / 86400:,.0f}d")
-        async with self._advancing:
-            if job is None:
-                return await self._advance_all(self._clock.now() + seconds, limit)
-            return await self._advance_one(self.job(job).key, seconds, limit)
-
-    # Advances
-
-    async def _advance_all(self, target: float, limit: float) -> Sequence[Owed]:
-        """Before anything happens the store has the clock as it will be: what is cut is made up for by the restart."""
-        with self._commits.at_once():
-            self._store.remember("clock", self._clock.changed(target, self._clock.speed))
-        self._engine.outbox.advance = advance = Advance()
-        try:
-            async with asyncio.timeout(limit):
-                await self._happen(advance, target)
-        except TimeoutError:
-            pass
-        finally:
-            self._engine.outbox.advance = None
-        self._clock.jump(target)
-        with suppress(StoreError), self._commits.at_once():  # if it cannot: what it has is only a little ahead
-            self._store.remember("clock", self._clock.segments)
-        left = advance.left(LEFT_TOLD)
-        if not self._engine.outbox.holding and not self._engine.outbox.is_idle(target):
-            left += self._store.late(target, LEFT_TOLD)
-        self._engine.outbox.schedule.look()
-        some = list(dict.fromkeys(left))[:LEFT_TOLD]
-        return [owed for key in some if (owed := self._store.owed(key)) is not None]
-
-    async def _happen(self, advance: Advance, target: float) -> None:
-        """From one due moment to the next, as far as what is under way lets it."""
-        schedule = self._engine.outbox.schedule
-        moments = 0
-        while True:
-            due = schedule.next_due()
-            if due <= min(target, advance.horizon):
-                self._clock.jump(due)
-                schedule.ring()
-                moments += 1
-                if moments % MOMENTS_A_TURN == 0:
-                    await asyncio.sleep(0)
-            elif not advance.is_over:
-                await advance.change()
-            else:
-                return
-
-    async def _advance_one(self, key: int, seconds: float, limit: float) -> Sequence[Owed]:
-        """Bring a job's own times nearer, from one of its webhooks to the next."""
-        self._engine.outbox.advance = advance = Advance()
-        left = seconds
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(limit):
-                    while (step := self._to_next(key)) <= left and not self._engine.outbox.holding:
-                        self._shift(key, step)
-                        left -= step
-                        if not await self._ring(advance):
-                            break
-            self._shift(key, left)
-        except StoreError as error:
-            raise OperationError(f"{error}; {seconds - left:g} s of {seconds:g} s are over for this job") from None
-        finally:
-            self._engine.outbox.advance = None
-        now = self._clock.now()
-        return [owed for owed in self._store.webhooks(key, (State.PENDING,)) if owed.webhook.due <= now]
-
-    def _to_next(self, job: int) -> float:
-        """Seconds to the job's next webhook that is not under way; infinity where there is none."""
-        for owed in self._store.webhooks(job, (State.PENDING,)):
-            if owed.key not in self._engine.outbox.under_way:
-                return max(owed.webhook.due - self._clock.now(), 0.0)
-        return float("inf")
-
-    async def _ring(self, advance: Advance) -> bool:
-        """Have what is due happen; False where nothing was."""
-        self._engine.outbox.schedule.ring()
-        happened = not advance.is_over
-        while not advance.is_over:
-            await advance.change()
-        return happened
-
-    def _shift(self, key: int, seconds: float) -> None:
-        """All times of a job that are to come, nearer by so much."""
-        job = self._store.get(key)
-        if job is None or seconds == 0:
-            return
-        now = self._clock.now()
-
-        def nearer(due: float) -> float:
-            return max(due - seconds, now) if due > now else due
-
-        owed = self._store.webhooks(key, STORED_OWED)
-        with self._commits.at_once():
-            self._store.update(_with_dues(job, nearer))
-            for webhook in owed:
-                self._store.shift(webhook.key, nearer(webhook.webhook.due))
-        for webhook in owed:
-            self._engine.outbox.schedule.push(nearer(webhook.webhook.due), webhook.key)
+        if job is None:
+            return await self._advancing.all(seconds, limit)
+        return await self._advancing.one(self.job(job).key, seconds, limit)
 
     # Of all of them
 
@@ -395,7 +287,3 @@ class Operations:
     def _send_now(self, keys: list[int]) -> None:
         self._engine.outbox.fired.update(keys)
         self._engine.outbox.enqueue(keys)
-
-
-def _with_dues(job: Job, nearer: Any) -> Job:
-    return replace(job, stages=tuple(replace(stage, due=nearer(stage.due)) for stage in job.stages))
