@@ -10,7 +10,7 @@ faults (toward the client) · attention (who looks) · flows (attempts, for thos
 control (the HTTP API) · authorities (what clients trust)
 operations (what a tester may do) · advancing (of the clock) · lists (what there is)
 engine (requests and what they start) · inbox (the last requests) · outbox (webhooks on their way out)
-commits (one a turn of the loop) · changes (who waits for one)
+ledger (what became of them) · commits (one a turn of the loop) · changes (who waits for one)
 options (--set) · delivery (attempts) · sender · transport (the HTTP client) · advance (what it waits for)
 schedule (what is due when) · store (SQLite) · reload (hot edits) · logs (lines without secrets)
 mocksfile (YAML to checked, compiled mocks)

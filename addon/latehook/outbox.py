@@ -15,17 +15,15 @@ from latehook import logs, messages, presets, retries
 from latehook.advance import Advance
 from latehook.commits import Commits
 from latehook.delivery import Delivery
+from latehook.ledger import End, Ledger, NoAttempt
 from latehook.messages import WebhookPlan
 from latehook.mocks import Mock
 from latehook.model import Content, Job, LatehookError, Moment, Outcome, Outgoing, Owed, State, Webhook, Wire
 from latehook.schedule import Clock, Schedule
 from latehook.scope import World
-from latehook.store import Due, Store, StoreError
+from latehook.store import Due, Store
 
 log = logging.getLogger(logs.LOGGER)
-
-WRITTEN_AGAIN = 1.0
-"""Seconds between two tries to write how webhooks ended, while the store cannot write."""
 
 OLD_DEFINITIONS = 100
 """Definitions kept compiled that are in no mocks file any more. The store has them all."""
@@ -45,23 +43,6 @@ class Sender(Protocol):
     def get_ready(self) -> object: ...
     async def send(self, outgoing: Outgoing) -> Outcome: ...
     async def close(self) -> None: ...
-
-
-class End(Struct, frozen=True):
-    """How an attempt ended, and what follows."""
-
-    number: int
-    outcome: Outcome
-    state: State
-    due: float
-    content: Content
-
-
-class NoAttempt(Struct, frozen=True):
-    """Why there can be none: the webhook has failed."""
-
-    reason: str
-    state: State = State.FAILED
 
 
 class UnderWay(Struct, frozen=True):
@@ -102,7 +83,8 @@ class Outbox:
         self.faulted: defaultdict[tuple[str, int | None], int] = defaultdict(int)
         self.world: World
         self._store = store
-        self._commits = commits
+        self._changes = commits.changes
+        self._ledger = Ledger(store, commits)
         self._sender = sender
         self._clock = clock
         self._moment = moment
@@ -111,9 +93,6 @@ class Outbox:
         self._held_back: list[int] = []
         self._behind: defaultdict[int, list[int]] = defaultdict(list)
         self._first_attempts: dict[int, asyncio.Future[None]] = {}
-        self._unwritten: dict[int, list[End | NoAttempt]] = {}
-        self._rewriting: asyncio.TimerHandle | None = None
-        self._closing = False
 
     def define(self, mock: Mock) -> None:
         """Keep a mock for the webhooks it owes, whatever becomes of its file."""
@@ -151,18 +130,18 @@ class Outbox:
 
     async def close(self, seconds: float) -> None:
         """Nothing starts any more; attempts under way get that long."""
-        self._closing = True
         self.schedule.stop()
         await self.delivery.drain(seconds)
-        self._write_again()
+        self._ledger.close()
         await self._sender.close()
 
     async def forget(self) -> None:
         """What is under way ends, what was promised is forgotten, nothing is held."""
         for key in list(self._first_attempts):
             self._let_go(key)
-        for mapping in (self.under_way, self.faulted, self._behind, self._unwritten, self._definitions):
+        for mapping in (self.under_way, self.faulted, self._behind, self._definitions):
             mapping.clear()
+        self._ledger.forget()
         for collection in (self._held_back, self.fired):
             collection.clear()
         self.schedule.clear()
@@ -172,9 +151,9 @@ class Outbox:
     async def forget_some(self, keys: Collection[int]) -> None:
         """The same of these webhooks, which the store has as canceled."""
         await self.delivery.break_off(keys)
+        self._ledger.forget(keys)
         for key in keys:
             self.under_way.pop(key, None)
-            self._unwritten.pop(key, None)
             self.fired.discard(key)
             self._let_go(key)
         self._held_back = [key for key in self._held_back if key not in keys]
@@ -207,7 +186,7 @@ class Outbox:
         if not self._is_due(key, owed.webhook.due):
             self._leave(key)
             return None
-        if isinstance(unwritten := self._last_unwritten(key), End):
+        if isinstance(unwritten := self._ledger.last(key), End):
             owed = replace(owed, attempts=unwritten.number, content=unwritten.content)
         try:
             mock, plan = self._plan(owed.webhook.definition, owed.webhook.plan)
@@ -222,14 +201,14 @@ class Outbox:
         if self.show is not None:
             outgoing = replace(outgoing, wire=Wire())
         self.under_way[key] = UnderWay(owed, content, plan.retry, self._clock.real(), outgoing)
-        self._commits.changes.happened()
+        self._changes.happened()
         if self.advance is not None:
             self.advance.expects(key, retries.least_wait(plan.retry, owed.attempts))
         if outgoing.fault is not None:
             self.faulted[owed.webhook.definition, owed.webhook.plan] += 1
             log.info("latehook: job %s: the webhook's fault: %s", owed.job.id, outgoing.fault)
         if owed.content is None and self._store.lasts:
-            await self._keep(key, content)
+            await self._ledger.keep(key, content)
         return outgoing
 
     async def conclude(self, key: int, outcome: Outcome) -> None:
@@ -240,12 +219,12 @@ class Outbox:
         became_due = None if self.advance is None else self.advance.started(key)
         waits_from = self._clock.now() if became_due is None else became_due
         due = waits_from + wait if state is State.PENDING else owed.webhook.due
-        await self._write_end(key, End(number, outcome, state, due, content))
+        await self._ledger.write(key, End(number, outcome, state, due, content))
         self.under_way.pop(key, None)
         self.fired.discard(key)
         if state is State.PENDING:
             self.schedule.push(due, key)
-        self._commits.changes.happened()
+        self._changes.happened()
         _report(owed, content, number, outcome, state, wait)
         self._let_go(key)
         if self.show is not None and under_way.outgoing.wire is not None:
@@ -258,14 +237,14 @@ class Outbox:
             self._held_back.append(key)
             return False
         for before in due.behind:
-            if before not in self._unwritten:  # else only the store does not know that it has had its first attempt
+            if before not in self._ledger:  # else only the store does not know that it has had its first attempt
                 self._behind[before].append(key)
                 return False
         return True
 
     def _is_due(self, key: int, due: float) -> bool:
         """Not if it is under way, has another time by now, or has ended and only the store could not be told."""
-        unwritten = self._last_unwritten(key)
+        unwritten = self._ledger.last(key)
         if key in self.under_way or (unwritten is not None and unwritten.state is not State.PENDING):
             return False
         if due > self._clock.now():
@@ -287,14 +266,14 @@ class Outbox:
         self._leave(key)
 
     async def _fail(self, owed: Owed, reason: str) -> None:
-        await self._write_end(owed.key, NoAttempt(reason))
+        await self._ledger.write(owed.key, NoAttempt(reason))
         log.warning("latehook: job %s: webhook failed: %s", owed.job.id, reason)
         self._let_go(owed.key)
 
     def _least_wait(self, key: int) -> float:
         """Seconds after which a webhook that has become due can be due again, as far as is known."""
         due = self._store.due(key)
-        if due is None or key in self._unwritten:
+        if due is None or key in self._ledger:
             return 0.0
         try:
             return retries.least_wait(self._plan(due.definition, due.plan)[1].retry, due.attempts)
@@ -308,58 +287,6 @@ class Outbox:
         plan = self._definitions[hash].stages[number].webhook
         assert plan is not None
         return self._definitions[hash], plan
-
-    # What the store is told
-
-    async def _keep(self, key: int, content: Content) -> None:
-        """Write what a webhook says before it is said: an attempt that a crash cuts is made again with just that."""
-        try:
-            self._commits.soon()
-            self._store.keep(key, content)
-            await self._commits.made()
-        except StoreError as error:  # no reason not to send it
-            log.error("latehook: the content of a webhook cannot be written: %s", error)
-
-    async def _write_end(self, key: int, end: End | NoAttempt) -> None:
-        """Write how an attempt ended. While the store cannot write it is kept in mind: nothing is sent twice for it."""
-        ends = self._unwritten.setdefault(key, [])
-        ends.append(end)
-        try:
-            self._commits.soon()
-            self._write(key, ends)
-            await self._commits.made()
-        except StoreError as error:
-            log.error("latehook: the end of an attempt cannot be written: %s", error)
-            self._write_later()
-        else:
-            self._unwritten.pop(key, None)
-
-    def _write_later(self) -> None:
-        if self._rewriting is None and not self._closing:
-            self._rewriting = asyncio.get_running_loop().call_later(WRITTEN_AGAIN, self._write_again)
-
-    def _write_again(self) -> None:
-        self._rewriting = None
-        try:
-            with self._commits.at_once():
-                for key, ends in self._unwritten.items():
-                    self._write(key, ends)
-        except StoreError:
-            self._write_later()
-        else:
-            self._unwritten.clear()
-
-    def _write(self, key: int, ends: Sequence[End | NoAttempt]) -> None:
-        for end in ends:
-            if isinstance(end, End):
-                self._store.finish(key, end.number, end.outcome, end.state, end.due, end.content)
-            else:
-                self._store.set_state(key, end.state, end.reason)
-
-    def _last_unwritten(self, key: int) -> End | NoAttempt | None:
-        """What follows from a webhook's last attempt, where the store does not know it."""
-        ends = self._unwritten.get(key)
-        return ends[-1] if ends else None
 
 
 @lru_cache(maxsize=1024)  # a system has few URLs for webhooks, what a query adds to them comes later
