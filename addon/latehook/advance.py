@@ -5,7 +5,7 @@ import heapq
 from collections.abc import Iterable
 from itertools import islice
 
-NEVER = float("inf")
+from latehook.retries import NEVER
 
 
 class Advance:

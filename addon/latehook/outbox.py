@@ -203,7 +203,7 @@ class Outbox:
         self.under_way[key] = UnderWay(owed, content, plan.retry, self._clock.real(), outgoing)
         self._changes.happened()
         if self.advance is not None:
-            self.advance.expects(key, retries.least_wait(plan.retry, owed.attempts))
+            self.advance.expects(key, retries.least_wait(plan.retry, owed.attempts + 1))
         if outgoing.fault is not None:
             self.faulted[owed.webhook.definition, owed.webhook.plan] += 1
             log.info("latehook: job %s: the webhook's fault: %s", owed.job.id, outgoing.fault)
@@ -276,7 +276,7 @@ class Outbox:
         if due is None or key in self._ledger:
             return 0.0
         try:
-            return retries.least_wait(self._plan(due.definition, due.plan)[1].retry, due.attempts)
+            return retries.least_wait(self._plan(due.definition, due.plan)[1].retry, due.attempts + 1)
         except LatehookError:  # it is told when the attempt is made
             return 0.0
 

@@ -6,6 +6,9 @@ from email.utils import parsedate_to_datetime
 from latehook.model import Outcome, State
 from latehook.presets import Schedule
 
+NEVER = float("inf")
+"""Seconds until what does not happen."""
+
 LONGEST_RETRY_AFTER = 86400.0
 """Seconds that a receiver's Retry-After can put an attempt off."""
 
@@ -16,17 +19,17 @@ def after_attempt(schedule: Schedule, number: int, outcome: Outcome) -> tuple[St
     if status is not None and any(fits(pattern, status) for pattern in schedule.success):
         return State.DELIVERED, 0.0
     stopped = status is not None and any(fits(pattern, status) for pattern in schedule.stop_on)
-    if stopped or outcome.final or number > len(schedule.waits):
+    wait = least_wait(schedule, number)
+    if stopped or outcome.final or wait == NEVER:
         return State.FAILED, 0.0
-    wait = schedule.waits[number - 1]
     if schedule.retry_after and outcome.retry_after is not None:
         wait = max(wait, min(_retry_after(outcome.retry_after, outcome.ended_at), LONGEST_RETRY_AFTER))
     return State.PENDING, wait
 
 
-def least_wait(schedule: Schedule, attempts: int) -> float:
-    """The least seconds from the attempt after so many to the one after that; infinity where there is none."""
-    return schedule.waits[attempts] if attempts < len(schedule.waits) else float("inf")
+def least_wait(schedule: Schedule, number: int) -> float:
+    """The least seconds from the attempt of this number to the next; NEVER where there is none."""
+    return schedule.waits[number - 1] if number <= len(schedule.waits) else NEVER
 
 
 def fits(pattern: str, status: int) -> bool:

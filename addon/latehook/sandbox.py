@@ -92,7 +92,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             value = obj.parts.get(attribute)
         else:
             value = obj.get(attribute) if isinstance(obj, Mapping) else None
-        return self._or_null(value, attribute) if value is None or type(value) is list else value
+        return value if type(value) is str else self._or_null(value, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(argument, str) and not isinstance(obj, _JINJA_OWN):
@@ -172,8 +172,6 @@ def to_text(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
     return encode_json(value).decode()
 
 

@@ -88,7 +88,8 @@ async def hanging(folder: Path, scale: Scale) -> list[Row]:
         variables = {"CALLBACK_URL": received.url, "HANGING_URL": url, "DELAY": f"{AFTER}s"}
         async with mitmdump(folder, LATEHOOK, QUIET, f"mock_file={MOCKS}", **variables) as proxy:
             (await load(proxy, 50, "burst", HUNG, ask=HANG)).check()
-            requests = (await jobs(proxy, received, load(proxy, 50, "paced", scale.paced_seconds, 100)))[0].requests
+            loaded, _ = await jobs(proxy, received, load(proxy, 50, "paced", scale.paced_seconds, 100))
+    requests = loaded.requests
     late = lateness(requests, received, lambda request: request.sent)
     return [
         Row(f"{name}: others lost", len(requests) - len(late), "webhooks", 0),
@@ -131,10 +132,9 @@ async def _search(proxy: Proxy, received: Receiver, goal: int, scale: Scale) -> 
 
 
 async def _cost(proxy: Proxy, received: Receiver, rate: int, scale: Scale) -> float | None:
-    """A job's milliseconds of processor time at a rate; None where that is too high.
+    """A job's milliseconds of processor time at a rate; None where that does not go well.
 
-    It goes well where answers take 50 ms at p99, webhooks are 100 ms late, and none is lost; one hiccup of the machine
-    is forgiven.
+    It does with answers p99 within 50 ms, webhooks within 100 ms, none lost; one hiccup of the machine is forgiven.
     """
     for _ in range(2):
         received.forget()
