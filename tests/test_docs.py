@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT
-from latehook import options, presets, signing
+from latehook import options, presets, signing, timestamps
 from latehook.mocksfile import entries, load
 from latehook.mocksfile.describing import FAULTS
 from latehook.mocksfile.values import BODY_KINDS
@@ -66,7 +66,7 @@ MEMBERS = {
         ("schemes", set(presets.SCHEMES)),
         (
             "algorithms",
-            {*signing.ALGORITHMS, *signing.SECRET_ENCODINGS, *signing.ENCODINGS, *signing.TIMESTAMP_FORMATS},
+            {*signing.ALGORITHMS, *signing.SECRET_ENCODINGS, *signing.ENCODINGS, *timestamps.FORMATS},
         ),
         ("filters", {"tojson", "from_json", "b64encode", "b64decode", "sha256", "iso8601", "unix", "strftime", "all"}),
     ],

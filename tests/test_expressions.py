@@ -67,6 +67,8 @@ def evaluate(
         ("{{ request.json.list[0] }}", 1),
         ("{{ request.json.list[9] }}", None),
         ("{% for x in request.json.list %}<{{ x }}{{ loop.index }}>{% endfor %}", "<11><2><x3>"),
+        ("{% for x in [1, 2] %}{{ random.choice([x]) }}{% endfor %}", "12"),
+        ("{% macro tag(x, end='') %}<{{ x }}{{ end }}>{% endmacro %}{{ tag(1) }}{{ tag('b', end='/') }}", "<1><b/>"),
         ("{{ request.method }} {{ request.url }}", "POST https://api.slow.example/jobs/7?a=1&a=2&empty="),
         ("{{ request.path }}", "/jobs/7"),
         ("{{ request.path.id }}", "7"),

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from latehook import service
+from latehook.bodies import parse_json
 from latehook.durations import seconds
 from latehook.mocksfile import load
 from latehook.scope import reached, status_of
+from latehook.timestamps import iso8601
 from world import Play, request
 
 MOCKS = """
@@ -155,3 +158,20 @@ def test_a_duration_is_its_number_times_its_unit(number: int, unit: str) -> None
     sizes = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
     assert seconds(f"{number}{unit}") == pytest.approx(number * sizes[unit])
+
+
+@given(st.floats(0, 2**33))
+def test_a_moment_is_written_as_datetime_writes_it(moment: float) -> None:
+    written = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+
+    assert iso8601(moment) == written.replace("+00:00", "Z")
+
+
+@given(bodies | json_values.map(lambda value: json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")))
+def test_json_is_what_pythons_own_reader_makes_of_it(body: bytes) -> None:
+    try:
+        expected = json.loads(body, parse_constant=int)  # NaN and Infinity are no JSON
+    except ValueError:
+        expected = None
+
+    assert repr(parse_json(body, len(body), "")) == repr(expected)  # 1 is not 1.0, nor true

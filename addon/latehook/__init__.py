@@ -18,7 +18,7 @@ selection (which of them somebody means)
 service (the pure heart) · mocks (what each says) · refusals (where no mock answers) · messages (what is said)
 retries · signing · presets (known providers) · targets (where webhooks may go)
 scope (what expressions see) · forms · expressions · sandbox · limits (of an expression)
-matching · durations · bodies · redaction (secrets hidden) · model (the words)
+matching · durations · timestamps · bodies · redaction (secrets hidden) · model (the words)
 """
 
 from importlib import import_module

@@ -47,16 +47,18 @@ type _Evaluate = Callable[[Mapping[str, Any]], Any]
 def _kept(template: Template) -> _Evaluate:
     """Evaluates a template that keeps its value: written out it would be text."""
 
+    run = template.root_render_func
+
     def evaluate(scope: Mapping[str, Any]) -> Any:
-        context = _context(template, scope)
-        list(template.root_render_func(context))
-        return context.vars["value"]
+        context = Evaluation(template, scope)
+        list(run(context))
+        return context.vars["_value"]
 
     return evaluate
 
 
 def _written(template: Template) -> _Evaluate:
-    return lambda scope: "".join(template.root_render_func(_context(template, scope)))
+    return lambda scope: "".join(template.root_render_func(Evaluation(template, scope)))
 
 
 def _followed(parts: Sequence[str], member: Callable[[Any, str], Any]) -> _Evaluate:
@@ -70,10 +72,6 @@ def _followed(parts: Sequence[str], member: Callable[[Any, str], Any]) -> _Evalu
         return value
 
     return evaluate
-
-
-def _context(template: Template, scope: Mapping[str, Any]) -> Evaluation:
-    return Evaluation(template.environment, scope, template.name, template.blocks)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ class Bundle:
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         """The map or list as plain data. ExpressionError has the place."""
         try:
-            return _filled(self._shape, self._evaluate(scope), scope)
+            return _filled(self._shape, list(map(plain, self._evaluate(scope))), scope)
         except Exception:  # slower, and with the place
             return render(self.tree, scope)
 
@@ -107,7 +105,7 @@ class Bundle:
 def _filled(shape: Any, values: list[Any], scope: Mapping[str, Any]) -> Any:
     kind = type(shape)
     if kind is _Hole:
-        return plain(values[shape.at])
+        return values[shape.at]
     if kind is dict:
         return {key: _filled(item, values, scope) for key, item in shape.items()}
     if kind is list:
@@ -204,7 +202,8 @@ class Compiler:
         return Bundle(tree, shaped, self._keep(nodes.List(expressions, lineno=1)))
 
     def _keep(self, value: nodes.Expr) -> _Evaluate:
-        tree = nodes.Template([nodes.Assign(nodes.Name("value", "store"), value, lineno=1)], lineno=1)
+        name = nodes.Name("_value", "store")  # with _ at its front Jinja does not export it
+        tree = nodes.Template([nodes.Assign(name, value, lineno=1)], lineno=1)
         tree.set_environment(self._sandbox)
         return _kept(self._sandbox.from_string(tree))
 

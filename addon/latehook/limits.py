@@ -1,10 +1,10 @@
 """PURE: how much of the machine one expression may take: steps, sizes and digits. What is too much is an error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from jinja2 import Environment
+from jinja2 import Template
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
 
@@ -33,11 +33,11 @@ class Evaluation(Context):
 
     steps = 0
 
-    def __init__(self, environment: Environment, scope: dict[str, Any], name: str | None, blocks: Any) -> None:
+    def __init__(self, template: Template, scope: Mapping[str, Any]) -> None:
         # Jinja's own, without what only templates of several files need: that took a third of a short expression.
-        self.environment = environment
-        self.parent = scope
-        self.name = name
+        self.environment = template.environment
+        self.parent = scope  # type: ignore[assignment]  # it is read only
+        self.name = template.name
         self.vars = {}
         self.exported_vars = set()
         self.blocks = {}

@@ -1,18 +1,19 @@
 """PURE: Jinja as Latehook has it: sandboxed and bounded, with one null, data that has no methods, and more filters."""
 
 import base64
-import datetime
 import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import Undefined, nodes, pass_context
-from jinja2.runtime import LoopContext
+from jinja2.runtime import LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
+from latehook import timestamps
 from latehook.bodies import encode_json, read_json
 from latehook.limits import ITEM, LARGEST, SIZES, Evaluation, Room, TooMuch, fit, size_of
 
@@ -56,6 +57,11 @@ class Null(Undefined):
         return hash(None)
 
 
+@lru_cache(maxsize=256)  # one message may ask for many members that are not there
+def _null(name: str) -> Null:
+    return Null(name=name)
+
+
 def is_null(value: object) -> bool:
     return value is None or isinstance(value, Undefined)
 
@@ -92,7 +98,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             value = obj.parts.get(attribute)
         else:
             value = obj.get(attribute) if isinstance(obj, Mapping) else None
-        return value if type(value) is str else self._or_null(value, attribute)
+        return self._or_null(value, attribute) if value is None or type(value) is list else value
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(argument, str) and not isinstance(obj, _JINJA_OWN):
@@ -115,11 +121,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
         context.step()
         if isinstance(called, LoopContext) and args:  # `loop(children)` of a recursive loop
             args = (_turns(context, args[0]), *args[1:])
-        return context.call(called, *args, **kwargs)  # `super` asks for marks of the unsafe, which nothing here bears
+        if kwargs or isinstance(called, Macro):  # what Jinja hands over besides, in loops and to macros
+            return context.call(called, *args, **kwargs)
+        return called(*args)  # Jinja looks for marks on what it calls, which nothing else here bears
 
     def _or_null(self, value: Any, name: Any) -> Any:
         if value is None:
-            return self.undefined(name=str(name))
+            return _null(str(name))
         if type(value) is list and None in value:
             return [self._or_null(item, name) for item in value]
         return value
@@ -225,7 +233,7 @@ def _join(context: Any, value: Any, d: Any = "", attribute: Any = None) -> str:
         value = context.environment.call_filter("map", value, kwargs={"attribute": attribute}, context=context)
     room, joint, texts = Room(), to_text(d), []
     for item in value:
-        text = to_text(item)
+        text = item if type(item) is str else to_text(item)
         room.take(len(text) + len(joint))
         context.step(len(text) + len(joint))
         texts.append(text)
@@ -353,10 +361,6 @@ def _default(value: Any, default: Any = "", boolean: bool = False) -> Any:
     return default if is_null(value) or (boolean and not value) else value
 
 
-def _utc(moment: Any) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(float(moment), datetime.UTC)
-
-
 def _or_null(convert: Callable[..., Any]) -> Callable[..., Any]:
     """A filter that leaves null as it is: `{{ job.at.completed | iso8601 }}` of a stage to come is null."""
 
@@ -387,8 +391,8 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "b64encode": _or_null(lambda value: base64.b64encode(_bytes(value)).decode()),
     "b64decode": _or_null(lambda value: base64.b64decode(_bytes(value)).decode()),
     "sha256": _or_null(lambda value: hashlib.sha256(_bytes(value)).hexdigest()),
-    "iso8601": _or_null(lambda moment: _utc(moment).isoformat(timespec="milliseconds").replace("+00:00", "Z")),
+    "iso8601": _or_null(lambda moment: timestamps.iso8601(float(moment))),
     "unix": _or_null(lambda moment: int(float(moment))),
     "all": _every,
-    "strftime": _or_null(lambda moment, form: _utc(moment).strftime(form)),
+    "strftime": _or_null(lambda moment, form: timestamps.utc(float(moment)).strftime(form)),
 }

@@ -144,12 +144,13 @@ class JobView(View):
 
     def __init__(self, job: Job, moment: Moment, stage: int | None = None, request: RequestView | None = None) -> None:
         self._job = job
-        self._request = request
         self._moment = moment
         self._stage = stage
         self.id = job.id
         self.vars = job.vars
         self.created_at = job.created_at
+        if request is not None:
+            self.request = request
 
     @cached_property
     def status(self) -> str:
@@ -163,7 +164,7 @@ class JobView(View):
 
     @cached_property
     def request(self) -> RequestView:
-        return self._request or RequestView(self._job.request)
+        return RequestView(self._job.request)
 
     @cached_property
     def response(self) -> ResponseView | None:

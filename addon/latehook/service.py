@@ -13,7 +13,7 @@ from latehook import refusals
 from latehook.bodies import SMALL
 from latehook.expressions import render
 from latehook.messages import FaultPlan, ResponsePlan, WebhookPlan, map_of, respond
-from latehook.mocks import Mock, Mocks, StagePlan
+from latehook.mocks import Mock, Mocks
 from latehook.model import (
     ExpressionError,
     Job,
@@ -28,7 +28,7 @@ from latehook.model import (
     told,
 )
 from latehook.sandbox import to_text
-from latehook.scope import JobView, World, new_uuid, reached, scope_of, status_of
+from latehook.scope import JobView, World, new_uuid, reached, scope_of
 
 NAME = 1000
 """Characters of a name: a job's id and idempotency key, a status, an event."""
@@ -144,19 +144,23 @@ def _start(
     key = _idempotency_key(mock, scope)
     if key is not None and (before := world.repeated(mock.name, key)) is not None:
         return Answer(before.response, mock, delay=_delay(plan, moment), job=before.id)
-    job = Job(_job_id(mock, scope, moment), mock.name, moment.now, _kept(request, mock.keeps), idempotency_key=key)
+    job = Job(_job_id(mock, scope, moment), mock.name, moment.now, request, idempotency_key=key)
     asked = scope["request"]
-    seen = replace(job, request=request)  # now its expressions may still read all of it
-    scope["job"] = JobView(seen, moment, request=asked)
     if mock.job is not None:
+        scope["job"] = JobView(job, moment, request=asked)
         job = replace(job, vars=dict(map_of(render(mock.job.vars, scope), mock.job.place, "job.vars")))
-        seen = replace(seen, vars=job.vars)
-        scope["job"] = JobView(seen, moment, request=asked)
-    stages, webhooks = _stages(mock, seen, scope, moment)
-    scope["job"] = JobView(replace(seen, stages=stages), moment, request=asked)
+    scope["job"] = JobView(job, moment, request=asked)
+    job = replace(job, stages=_stages(mock, scope, moment))
+    webhooks = _webhooks(mock, job, scope, moment)
+    scope["job"] = JobView(job, moment, request=asked)
     response = respond(plan, scope, moment)
-    started = None if peeks else replace(job, stages=stages, webhooks=webhooks, response=response)
-    return Answer(response, mock, started, delay=_delay(plan, moment), job=None if peeks else job.id)
+    delay = _delay(plan, moment)
+    if peeks:
+        return Answer(response, mock, delay=delay)
+    kept = _kept(request, mock.keeps)  # so far its expressions could read all of it
+    return Answer(
+        response, mock, replace(job, request=kept, webhooks=webhooks, response=response), delay=delay, job=job.id
+    )
 
 
 def _look_up(
@@ -172,9 +176,8 @@ def _look_up(
     if not mock.stages:
         return Answer(respond(plan, scope, moment), mock, delay=_delay(plan, moment), job=job.id)
     kept = tuple(reached(job.stages, moment.clock))
-    changed = replace(job, stages=kept, webhooks=())
-    stages, webhooks = _stages(mock, changed, scope, moment)
-    changed = replace(changed, stages=stages)
+    changed = replace(job, stages=kept + _stages(mock, scope, moment))
+    webhooks = _webhooks(mock, changed, scope, moment)
     scope["job"] = JobView(changed, moment)
     response = respond(plan, scope, moment)
     cause = _kept(request, mock.keeps)
@@ -221,54 +224,49 @@ def _kept(request: Request, members: frozenset[str]) -> Request:
     )
 
 
-def _stages(
-    mock: Mock, job: Job, scope: dict[str, Any], moment: Moment
-) -> tuple[tuple[Stage, ...], tuple[Webhook, ...]]:
-    """The job's stages with the mock's behind them, and what these owe. Each is due no earlier than the one before."""
-    stages = list(job.stages)
-    webhooks: list[Webhook] = []
+def _stages(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> tuple[Stage, ...]:
+    """The mock's stages. Each is due no earlier than the one before."""
+    stages = []
     due = moment.clock
     for at, plan in enumerate(mock.stages):
         due = max(due, moment.clock + (0.0 if plan.after is None else plan.after.draw(moment.random)))
         status = render(plan.status, scope)
         stages.append(Stage(due, None if status is None else _name(status, mock.place, f"stages[{at}].status")))
-        if plan.webhook is not None:
-            so_far = replace(job, stages=tuple(stages))
-            then = {**scope, "job": JobView(so_far, moment, len(stages) - 1, scope["job"].request)}
-            webhooks += _webhooks(mock, at, plan, plan.webhook, stages, then, moment)
-    return tuple(stages), tuple(webhooks)
+    return tuple(stages)
 
 
-def _webhooks(
-    mock: Mock,
-    at: int,
-    stage: StagePlan,
-    plan: WebhookPlan,
-    stages: Sequence[Stage],
-    scope: Mapping[str, Any],
-    moment: Moment,
-) -> list[Webhook]:
+def _webhooks(mock: Mock, job: Job, scope: dict[str, Any], moment: Moment) -> tuple[Webhook, ...]:
+    """What the mock's stages owe, which are the job's last. Each sees the job as it is at its stage."""
+    webhooks: list[Webhook] = []
+    asked = scope["job"].request
+    first = len(job.stages) - len(mock.stages)
+    for at, stage in enumerate(mock.stages):
+        if stage.webhook is not None:
+            scope["job"] = JobView(job, moment, first + at, asked)
+            due = job.stages[first + at].due
+            like = Webhook("", first + at, mock.definition, at, due, None, before_response=stage.after is None)
+            webhooks += _made(stage.webhook, like, scope, moment)
+    return tuple(webhooks)
+
+
+def _made(plan: WebhookPlan, like: Webhook, scope: Mapping[str, Any], moment: Moment) -> list[Webhook]:
     """The webhooks of a stage: one for each of its `to`."""
     wanted = plan.when is None or bool(render(plan.when, scope))
     event = render(plan.event, scope)
-    event = status_of(stages) if event is None else _name(event, plan.place, "webhook.event")
+    event = scope["job"].status if event is None else _name(event, plan.place, "webhook.event")
     webhooks = []
     for target in _targets(plan, scope):
         url = to_text(target).strip() or None
         state, reason = _first_state(url, wanted)
         webhooks.append(
-            Webhook(
+            replace(
+                like,
                 id=new_uuid(moment.random),
-                stage=len(stages) - 1,
-                definition=mock.definition,
-                plan=at,
-                due=stages[-1].due,
                 to=url if url is None else url[:URL],
                 event=event,
                 state=state,
                 reason=reason,
                 ordered=plan.ordered,
-                before_response=stage.after is None,
             )
         )
     return webhooks

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode
 
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from latehook.bodies import encode_json
 from latehook.expressions import nearest
 from latehook.presets import Scheme
+from latehook.timestamps import stamp
 
 ALGORITHMS = (
     *("hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512", "sha1", "sha256", "sha384", "sha512"),
@@ -26,7 +26,6 @@ ALGORITHMS = (
 )
 SECRET_ENCODINGS = ("utf8", "base64", "hex")
 ENCODINGS = ("hex", "base64", "base64url")
-TIMESTAMP_FORMATS = ("seconds", "milliseconds", "iso8601")
 
 _TOKEN = re.compile(r"\{([A-Za-z_-]+)(?:([.:])([^{}]*))?\}")
 _PLAIN = ("id", "timestamp", "body", "url", "method", "form_sorted", "secret")
@@ -152,15 +151,6 @@ class _Tokens:
         if name == "field":
             return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)).get(argument, "")
         return self._plain[name]
-
-
-def stamp(timestamp: float, form: str) -> str:
-    """A moment in Unix seconds as a provider writes it."""
-    if form == "milliseconds":
-        return str(int(timestamp * 1000))
-    if form == "iso8601":
-        return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return str(int(timestamp))
 
 
 def _lacks(part: str, count: int) -> bool:

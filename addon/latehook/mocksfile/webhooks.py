@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from latehook import presets, signing
+from latehook import presets, signing, timestamps
 from latehook.expressions import Names, nearest, roots_of
 from latehook.messages import METHOD, BodyPlan, FaultPlan, SignPlan, WebhookPlan
 from latehook.mocksfile.entries import RetryEntry, SignEntry, WebhookEntry
@@ -180,7 +180,7 @@ class WebhookCompiler:
             "algorithm": signing.ALGORITHMS,
             "secret_encoding": signing.SECRET_ENCODINGS,
             "encoding": signing.ENCODINGS,
-            "timestamp_format": signing.TIMESTAMP_FORMATS,
+            "timestamp_format": timestamps.FORMATS,
         }
         for key, values in known.items():
             value = getattr(scheme, key)

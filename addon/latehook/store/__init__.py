@@ -143,8 +143,8 @@ class Store(Reader):
         self._write("UPDATE webhook SET due = ? WHERE key = ?", (due, key))
 
     def _add_webhooks(self, job: int, webhooks: Sequence[Webhook], values: Sequence[bytes]) -> list[int]:
-        for webhook in webhooks:
-            self._last_used[webhook.definition] = max(job, self._last_used.get(webhook.definition, 0))
+        for definition in {webhook.definition for webhook in webhooks}:
+            self._last_used[definition] = max(job, self._last_used.get(definition, 0))
         return [self._add_webhook(job, *each) for each in zip(webhooks, values, strict=True)]
 
     def _add_webhook(self, job: int, webhook: Webhook, value: bytes) -> int:

@@ -1,0 +1,29 @@
+"""PURE: moments in Unix seconds, as providers write them."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+FORMATS = ("seconds", "milliseconds", "iso8601")
+
+
+def stamp(moment: float, form: str) -> str:
+    """A moment in one of the FORMATS."""
+    if form == "milliseconds":
+        return str(int(moment * 1000))
+    return iso8601(moment) if form == "iso8601" else str(int(moment))
+
+
+def iso8601(moment: float) -> str:
+    """In UTC, with milliseconds: `2026-11-24T18:20:30.250Z`."""
+    whole, fraction = divmod(moment, 1)
+    milliseconds = round(fraction * 1_000_000) // 1000  # by way of microseconds: 0.123 is a little less in binary
+    return f"{_second(whole + milliseconds // 1000)}.{milliseconds % 1000:03}Z"
+
+
+@lru_cache(maxsize=64)  # a second is written many times: each time anew it is a thirtieth of a rich mock's request
+def _second(moment: float) -> str:
+    return utc(moment).isoformat().removesuffix("+00:00")
+
+
+def utc(moment: float) -> datetime:
+    return datetime.fromtimestamp(moment, UTC)
