@@ -49,6 +49,8 @@ def texts_in(value: Any) -> Iterator[str]:
 def _replaced(pattern: re.Pattern[str], value: Any) -> Any:
     if isinstance(value, str):
         return pattern.sub(HIDDEN, value)
+    if value is None:
+        return None
     if isinstance(value, bytes):
         text = value.decode("utf-8", "surrogateescape")
         return pattern.sub(HIDDEN, text).encode("utf-8", "surrogateescape")

@@ -98,7 +98,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
             value = obj.parts.get(attribute)
         else:
             value = obj.get(attribute) if isinstance(obj, Mapping) else None
-        return self._or_null(value, attribute) if value is None or type(value) is list else value
+        if value is None:
+            return _null(attribute)
+        return value if type(value) is not list else self._or_null(value, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(argument, str) and not isinstance(obj, _JINJA_OWN):
@@ -141,7 +143,7 @@ def plain(value: Any) -> Any:
     kind = type(value)
     if value is None or kind is int or kind is bool or (kind is str and len(value) < LARGEST):
         return value
-    return _plain(value, Room())
+    return None if kind is Null else _plain(value, Room())
 
 
 def _plain(value: Any, room: Room) -> Any:
@@ -149,6 +151,8 @@ def _plain(value: Any, room: Room) -> Any:
     room.take(len(value) if kind is str else ITEM)
     if kind is str or kind is int or kind is bool or value is None:
         return value
+    if kind is list:
+        return [_plain(item, room) for item in value]
     if isinstance(value, Undefined):
         return None
     if isinstance(value, str):
@@ -156,7 +160,7 @@ def _plain(value: Any, room: Room) -> Any:
         return str(value)
     if isinstance(value, View):
         value = value.data()
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return {_key(key, room): _plain(item, room) for key, item in value.items()}
     if isinstance(value, (int, float)):
         if math.isfinite(value):
@@ -168,13 +172,15 @@ def _plain(value: Any, room: Room) -> Any:
 
 
 def _key(key: Any, room: Room) -> str:
-    text = key if isinstance(key, str) else to_text(key)
+    text = str(key) if isinstance(key, str) else to_text(key)
     room.take(len(text))
-    return str(text)
+    return text
 
 
 def to_text(value: Any) -> str:
     """A value as it stands in text: null is nothing, booleans, lists and maps are JSON."""
+    if type(value) is str and len(value) < LARGEST:
+        return value
     value = plain(value)
     if value is None:
         return ""
@@ -227,13 +233,21 @@ def _turns(context: Any, items: Any, cost: int = 0) -> Iterable[Any]:
 
 
 @pass_context
+def _joined(context: Any, pieces: list[Any]) -> str:
+    """The text of these together."""
+    texts = list(map(to_text, pieces))
+    context.step(fit(sum(map(len, texts))))
+    return "".join(texts)
+
+
+@pass_context
 def _join(context: Any, value: Any, d: Any = "", attribute: Any = None) -> str:
     """Jinja's, but what is joined is written as in any text."""
     if attribute is not None:
         value = context.environment.call_filter("map", value, kwargs={"attribute": attribute}, context=context)
     room, joint, texts = Room(), to_text(d), []
     for item in value:
-        text = item if type(item) is str else to_text(item)
+        text = to_text(item)
         room.take(len(text) + len(joint))
         context.step(len(text) + len(joint))
         texts.append(text)
@@ -353,7 +367,7 @@ _OF_TEXT = frozenset(
 _SORTING = frozenset(("sort", "dictsort", "groupby"))
 """Filters that make a key of each item and compare these: a step of `sort` took 2.6 times as long as one of `max`."""
 
-_COUNTING = {"_turns": _turns, "_joined": _join, "join": _join, "format": _format}
+_COUNTING = {"_turns": _turns, "_joined": _joined, "join": _join, "format": _format}
 _CHEAP = frozenset(["default", "d", "all", "first", "last", "length", "count", "attr", "items", "unix", "iso8601"])
 
 
