@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from latehook.data import to_text
 from latehook.expressions import Compiler, Expression, render
 from latehook.model import ExpressionError, Job, MocksError, Moment, Place, Request, Stage
-from latehook.sandbox import to_text
 from latehook.scope import AT_REQUEST, JOB, JobView, new_uuid, scope_of
 
 NAMES = {**AT_REQUEST, **JOB, "vars": {"verdict": None}}

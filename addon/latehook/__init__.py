@@ -17,7 +17,7 @@ mocksfile (YAML to checked, compiled mocks)
 selection (which of them somebody means)
 service (the pure heart) · mocks (what each says) · refusals (where no mock answers) · messages (what is said)
 retries · signing · presets (known providers) · targets (where webhooks may go)
-scope (what expressions see) · forms · expressions · sandbox · limits (of an expression)
+scope (what expressions see) · forms · expressions · sandbox · filters · data (values) · limits (of an expression)
 matching · durations · timestamps · bodies · redaction (secrets hidden) · model (the words)
 """
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from jinja2 import Template, TemplateSyntaxError, meta, nodes
 
+from latehook.data import plain
 from latehook.limits import Evaluation
 from latehook.model import ExpressionError, MocksError, Place
-from latehook.sandbox import Sandbox, bound, joined, plain
+from latehook.sandbox import Sandbox, bound, joined
 
 NO_JOB = ": this mock starts no job (it would with `job: {}`, `webhook` or `stages`), and asks for none with `lookup`"
 

@@ -11,8 +11,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from latehook.bodies import BodyError
+from latehook.data import TextView
 from latehook.model import FilePart, Parts
-from latehook.sandbox import TextView
 
 URLENCODED = 4 * 1024 * 1024
 """Bytes of a form that is written like a query: a larger one would hold everybody up while it is read."""

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from latehook import signing
 from latehook.bodies import encode_json
+from latehook.data import to_text
 from latehook.durations import Delay
 from latehook.expressions import render
 from latehook.model import (
@@ -25,7 +26,6 @@ from latehook.model import (
     WebhookFault,
 )
 from latehook.presets import Schedule, Scheme
-from latehook.sandbox import to_text
 from latehook.scope import JobView, WebhookView, World, scope_of
 
 JSON = "application/json"

@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Any, Protocol, overload
 
 from latehook import bodies, forms
+from latehook.data import TextView, View
 from latehook.expressions import Names
 from latehook.model import Job, Moment, Parts, Request, Response, Stage
 from latehook.redaction import Redaction
-from latehook.sandbox import TextView, View
 
 PENDING = "pending"  # a job's status before its first stage
 COMPLETED = "completed"  # the status of a job whose only stage is its webhook

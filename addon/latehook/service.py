@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from latehook import refusals
 from latehook.bodies import SMALL
+from latehook.data import to_text
 from latehook.expressions import render
 from latehook.messages import FaultPlan, ResponsePlan, WebhookPlan, map_of, respond
 from latehook.mocks import Mock, Mocks
@@ -27,7 +28,6 @@ from latehook.model import (
     Webhook,
     told,
 )
-from latehook.sandbox import to_text
 from latehook.scope import JobView, World, new_uuid, reached, scope_of
 
 NAME = 1000
@@ -158,9 +158,8 @@ def _start(
     if peeks:
         return Answer(response, mock, delay=delay)
     kept = _kept(request, mock.keeps)  # so far its expressions could read all of it
-    return Answer(
-        response, mock, replace(job, request=kept, webhooks=webhooks, response=response), delay=delay, job=job.id
-    )
+    started = replace(job, request=kept, webhooks=webhooks, response=response)
+    return Answer(response, mock, started, delay=delay, job=job.id)
 
 
 def _look_up(
@@ -245,12 +244,12 @@ def _webhooks(mock: Mock, job: Job, scope: dict[str, Any], moment: Moment) -> tu
             scope["job"] = JobView(job, moment, first + at, asked)
             due = job.stages[first + at].due
             like = Webhook("", first + at, mock.definition, at, due, None, before_response=stage.after is None)
-            webhooks += _made(stage.webhook, like, scope, moment)
+            webhooks += _to_each(stage.webhook, like, scope, moment)
     return tuple(webhooks)
 
 
-def _made(plan: WebhookPlan, like: Webhook, scope: Mapping[str, Any], moment: Moment) -> list[Webhook]:
-    """The webhooks of a stage: one for each of its `to`."""
+def _to_each(plan: WebhookPlan, like: Webhook, scope: Mapping[str, Any], moment: Moment) -> list[Webhook]:
+    """One for each URL of `to`; `like` has what no expression says."""
     wanted = plan.when is None or bool(render(plan.when, scope))
     event = render(plan.event, scope)
     event = scope["job"].status if event is None else _name(event, plan.place, "webhook.event")
