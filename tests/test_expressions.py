@@ -2,12 +2,14 @@
 
 import hashlib
 import random
+import re
 from typing import Any, ClassVar
 
 import pytest
 
+from latehook.compiler import Compiler
 from latehook.data import to_text
-from latehook.expressions import Compiler, Expression, render
+from latehook.expressions import Bundle, Expression, render
 from latehook.model import ExpressionError, Job, MocksError, Moment, Place, Request, Stage
 from latehook.scope import AT_REQUEST, JOB, JobView, new_uuid, scope_of
 
@@ -38,71 +40,95 @@ def evaluate(
     text: str, body: bytes = BODY, target: str = "/jobs/7?a=1&a=2&empty=", env: dict[str, str] | None = None
 ) -> Any:
     compiler = Compiler(env or {})
-    compiled = compiler.compile(text, PLACE, NAMES)
+    return render(compiler.compile(text, PLACE, NAMES), scope(compiler, body, target))
+
+
+def evaluate_together(texts: list[str], body: bytes | None = BODY) -> Any:
+    """As the expressions of one message are."""
+    compiler = Compiler({})
+    together = compiler.bundle([compiler.compile(text, PLACE, NAMES) for text in texts])
+    assert isinstance(together, Bundle)
+    return render(together, scope(compiler, body))
+
+
+def scope(compiler: Compiler, body: bytes | None, target: str = "/jobs/7?a=1&a=2&empty=") -> dict[str, Any]:
     headers = ((b"Content-Type", b"application/json"), (b"X-Foo", b"bar"), (b"X-Foo", b"baz"))
     request = Request(
-        "POST", "https", "api.slow.example", 443, target, headers, body, len(body), captures=(("id", "7"),)
+        "POST", "https", "api.slow.example", 443, target, headers, body, len(body or BODY), captures=(("id", "7"),)
     )
     moment = Moment(1700000001.25, 501.0, random.Random(1), lambda clock: clock + 1699999500.0)
     job = Job("j1", "a mock", 1700000000.5, request, (Stage(500.5, "queued"), Stage(560.0, "done")), {"kind": "a"})
-    scope = scope_of(compiler.scope(), request, moment, NoJobs()) | {"job": JobView(job, moment)}
-    return render(compiled, scope)
+    return scope_of(compiler.scope(), request, moment, NoJobs()) | {"job": JobView(job, moment)}
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("plain", "plain"),
-        ("{{ request.json.n }}", 3),
-        ("{{ request.json.yes }}", True),
-        ("{{ request.json.list }}", [1, None, "x"]),
-        ("{{ request.json.deep }}", {"items": "a key", "get": 1}),
-        ("n={{ request.json.n }} {{ request.json.yes }} {{ request.json.list }}", 'n=3 true [1,null,"x"]'),
-        ("{{ request.json.n }}{{ request.json.n }}", "33"),
-        (" {{ request.json.n }}", " 3"),
-        ("{{- request.json.n -}}", 3),
-        ("{{ '5' }}", "5"),
-        ("{{ request.json.n + 1 }}", 4),
-        ("{{ request.json['n'] }}", 3),
-        ("{{ request.json.list[0] }}", 1),
-        ("{{ request.json.list[9] }}", None),
-        ("{% for x in request.json.list %}<{{ x }}{{ loop.index }}>{% endfor %}", "<11><2><x3>"),
-        ("{% for x in [1, 2] %}{{ random.choice([x]) }}{% endfor %}", "12"),
-        ("{% macro tag(x, end='') %}<{{ x }}{{ end }}>{% endmacro %}{{ tag(1) }}{{ tag('b', end='/') }}", "<1><b/>"),
-        ("{{ request.method }} {{ request.url }}", "POST https://api.slow.example/jobs/7?a=1&a=2&empty="),
-        ("{{ request.path }}", "/jobs/7"),
-        ("{{ request.path.id }}", "7"),
-        ("{{ request.query.a }}", "1"),
-        ("{{ request.query.empty }}", ""),
-        ("{{ request.headers.x_foo }}", "bar"),
-        ("{{ request.headers['X-FOO'] | all }}", ["bar", "baz"]),
-        ("{{ request.query.a | all }}", ["1", "2"]),
-        ("{{ request.query.missing | all }}", []),
-        ("{{ request.sha256 }}", hashlib.sha256(BODY).hexdigest()),
-        ("{{ vars.verdict }}", "good"),
-        ("{{ jobs }}", []),
-        ("{{ jobs | first }}", None),
-        ("{{ random.hex(6) | length }} {{ random.int(5, 5) }} {{ random.choice(['a']) }}", "6 5 a"),
-        ("{{ random.base62(24) | length }}", 24),
-        ("{{ job.vars.kind }}", "a"),
-        ("{{ job.at.queued }}", 1700000000.5),
-        ("{{ job.at.done | iso8601 }}", None),
-        ("{{ request.size }}", len(BODY)),
-        ("{{ job.id }}/{{ job.status }}", "j1/queued"),
-        ("{{ job.request.json.n }}", 3),
-        ("{{ now | iso8601 }}", "2023-11-14T22:13:21.250Z"),
-        ("{{ job.created_at | unix }}", 1700000000),
-        ("{{ now | strftime('%Y/%m') }}", "2023/11"),
-        ("{{ uuid() }}", new_uuid(random.Random(1))),
-        ("{{ 'a b' | b64encode }}", "YSBi"),
-        ("{{ 'YSBi' | b64decode }}", "a b"),
-        ("{{ 'abc' | sha256 }}", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
-        ("{{ ('{\"a\": [1]}' | from_json).a }}", [1]),
-        ("{{ request.json.deep | tojson }}", '{"items":"a key","get":1}'),
-    ],
-)
+VALUES = [
+    ("plain", "plain"),
+    ("{{ request.json.n }}", 3),
+    ("{{ request.json.yes }}", True),
+    ("{{ request.json.list }}", [1, None, "x"]),
+    ("{{ request.json.deep }}", {"items": "a key", "get": 1}),
+    ("n={{ request.json.n }} {{ request.json.yes }} {{ request.json.list }}", 'n=3 true [1,null,"x"]'),
+    ("{{ request.json.n }}{{ request.json.n }}", "33"),
+    (" {{ request.json.n }}", " 3"),
+    ("{{- request.json.n -}}", 3),
+    ("{{ '5' }}", "5"),
+    ("{{ request.json.n + 1 }}", 4),
+    ("{{ request.json['n'] }}", 3),
+    ("{{ request.json.list[0] }}", 1),
+    ("{{ request.json.list[9] }}", None),
+    ("{% for x in request.json.list %}<{{ x }}{{ loop.index }}>{% endfor %}", "<11><2><x3>"),
+    ("{% for x in [1, 2] %}{{ random.choice([x]) }}{% endfor %}", "12"),
+    ("{% macro tag(x, end='') %}<{{ x }}{{ end }}>{% endmacro %}{{ tag(1) }}{{ tag('b', end='/') }}", "<1><b/>"),
+    ("{{ request.method }} {{ request.url }}", "POST https://api.slow.example/jobs/7?a=1&a=2&empty="),
+    ("{{ request.path }}", "/jobs/7"),
+    ("{{ request.path.id }}", "7"),
+    ("{{ request.query.a }}", "1"),
+    ("{{ request.query.empty }}", ""),
+    ("{{ request.headers.x_foo }}", "bar"),
+    ("{{ request.headers['X-FOO'] | all }}", ["bar", "baz"]),
+    ("{{ request.query.a | all }}", ["1", "2"]),
+    ("{{ request.query.missing | all }}", []),
+    ("{{ request.sha256 }}", hashlib.sha256(BODY).hexdigest()),
+    ("{{ vars.verdict }}", "good"),
+    ("{{ jobs }}", []),
+    ("{{ jobs | first }}", None),
+    ("{{ random.hex(6) | length }} {{ random.int(5, 5) }} {{ random.choice(['a']) }}", "6 5 a"),
+    ("{{ random.base62(24) | length }}", 24),
+    ("{{ job.vars.kind }}", "a"),
+    ("{{ job.at.queued }}", 1700000000.5),
+    ("{{ job.at.done | iso8601 }}", None),
+    ("{{ request.size }}", len(BODY)),
+    ("{{ job.id }}/{{ job.status }}", "j1/queued"),
+    ("{{ job.request.json.n }}", 3),
+    ("{{ now | iso8601 }}", "2023-11-14T22:13:21.250Z"),
+    ("{{ job.created_at | unix }}", 1700000000),
+    ("{{ now | strftime('%Y/%m') }}", "2023/11"),
+    ("{{ uuid() }}", new_uuid(random.Random(1))),
+    ("{{ 'a b' | b64encode }}", "YSBi"),
+    ("{{ 'YSBi' | b64decode }}", "a b"),
+    ("{{ 'abc' | sha256 }}", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+    ("{{ ('{\"a\": [1]}' | from_json).a }}", [1]),
+    ("{{ request.json.deep | tojson }}", '{"items":"a key","get":1}'),
+]
+
+
+@pytest.mark.parametrize(("text", "value"), VALUES)
 def test_a_value_that_is_one_expression_keeps_its_type_and_text_is_text(text: str, value: Any) -> None:
     assert evaluate(text) == value
+
+
+def test_the_expressions_of_one_message_give_what_each_gives_alone() -> None:
+    steady = [(text, value) for text, value in VALUES if "{" in text and not re.search(r"uuid|random", text)]
+
+    assert evaluate_together([text for text, _ in steady]) == [value for _, value in steady]
+
+
+def test_what_is_not_reached_is_no_error_where_others_reach_for_it_too() -> None:
+    unread = ["{{ request.json.n if request.size == 0 }}", "{{ request.size }}", "{{ request.json.n or 1 if false }}"]
+
+    assert evaluate_together(unread, None) == [None, len(BODY), None]
+    with pytest.raises(ExpressionError, match=r"the body has .* bytes and only 16,777,216 are kept"):
+        evaluate_together([*unread, "{{ request.json.n }}"], None)
 
 
 @pytest.mark.parametrize("null", ["request.json.none", "request.json.missing", "request.query.missing", "none"])

@@ -4,10 +4,12 @@ import re
 import time
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
-from latehook.expressions import Bundle, Compiler, render
+from latehook.compiler import Compiler
+from latehook.expressions import Bundle, render
 from latehook.model import ExpressionError, MocksError
 from test_expressions import NAMES, PLACE, evaluate
 
@@ -316,3 +318,16 @@ def test_what_is_too_much_is_an_error_also_among_others() -> None:
 
     with pytest.raises(ExpressionError, match=r"the expression failed: it makes a value of more than 16,777,216"):
         render(together, {**compiler.scope(), "data": "x" * 10**7})
+
+
+@pytest.mark.parametrize("depth", range(40, 140, 12))
+def test_what_is_deep_is_refused_or_evaluated_and_among_others_too(depth: int) -> None:
+    compiler = Compiler({})
+    texts = ["{{ data" + ".x" * depth + " }}", "{{ " + "[" * depth + "data" + "]" * depth + " | length }}"]
+    alone = []
+    for text in texts:
+        with suppress(MocksError):
+            alone.append(compiler.compile(text, PLACE, {"data": None}))
+    together = compiler.bundle([*alone, *alone])
+
+    assert render(together, {**compiler.scope(), "data": 2}) == [None, 1][: len(alone)] * 2

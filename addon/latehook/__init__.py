@@ -17,7 +17,8 @@ mocksfile (YAML to checked, compiled mocks)
 selection (which of them somebody means)
 service (the pure heart) · mocks (what each says) · refusals (where no mock answers) · messages (what is said)
 retries · signing · presets (known providers) · targets (where webhooks may go)
-scope (what expressions see) · forms · expressions · sandbox · filters · data (values) · limits (of an expression)
+scope (what expressions see) · forms · compiler (of expressions) · expressions (evaluated)
+sandbox (of Jinja) · filters · data (what they give) · limits (of an evaluation)
 matching · durations · timestamps · bodies · redaction (secrets hidden) · model (the words)
 """
 

@@ -6,7 +6,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from latehook.expressions import Compiler, Names, in_braces, nearest, render
+from latehook.compiler import Compiler, in_braces
+from latehook.expressions import Names, nearest, render
 from latehook.model import Criteria, ExpressionError, LatehookError, MocksError, Place, State
 from latehook.scope import AT_LOAD, JOB, REQUEST, WEBHOOK
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from latehook.expressions import Compiler, Names
+from latehook.compiler import Compiler
+from latehook.expressions import Names
 from latehook.matching import shadows
 from latehook.mocks import Mock, Mocks
 from latehook.mocksfile import entries

@@ -8,8 +8,9 @@ from typing import Any
 from msgspec import UNSET
 
 from latehook import matching
+from latehook.compiler import Compiler
 from latehook.durations import Delay
-from latehook.expressions import Compiler, Names
+from latehook.expressions import Names
 from latehook.messages import ResponsePlan
 from latehook.mocks import JobPlan, Mock, StagePlan
 from latehook.mocksfile.entries import JobEntry, MockEntry, ResponseEntry, WebhookEntry

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from latehook.expressions import Compiler, Expression, Names
+from latehook.compiler import Compiler
+from latehook.expressions import Expression, Names
 from latehook.mocksfile.source import Source
 from latehook.model import MocksError
 from latehook.redaction import texts_in

@@ -9,8 +9,9 @@ from typing import Any
 
 from msgspec import UNSET
 
+from latehook.compiler import Compiler, in_braces
 from latehook.durations import Delay, seconds
-from latehook.expressions import Compiler, Names, in_braces, nearest, roots_of
+from latehook.expressions import Names, nearest, roots_of
 from latehook.messages import BodyPlan, FaultPlan, FilePlan, problem_of_header
 from latehook.mocksfile.entries import Bodies, DelayEntry, FaultEntry
 from latehook.mocksfile.source import Path as At
