@@ -331,3 +331,13 @@ def test_what_is_deep_is_refused_or_evaluated_and_among_others_too(depth: int) -
     together = compiler.bundle([*alone, *alone])
 
     assert render(together, {**compiler.scope(), "data": 2}) == [None, 1][: len(alone)] * 2
+
+
+def test_names_that_data_has_made_are_not_kept() -> None:
+    tracemalloc.start()
+    for number in range(20):
+        assert evaluate("{{ request.query[request.text] is none }}", f"{number}{'x' * 1_000_000}".encode())
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+    assert kept < 5_000_000

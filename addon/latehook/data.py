@@ -11,6 +11,10 @@ from latehook.bodies import encode_json
 from latehook.limits import ITEM, LARGEST, Room
 
 
+NAMED = 100
+"""Characters of a name that its null knows."""
+
+
 class View:
     """Something with members that an expression may name, such as `request`. A member is computed when it is read."""
 
@@ -50,9 +54,13 @@ class Null(Undefined):
         return hash(None)
 
 
-@lru_cache(maxsize=256)  # one message may ask for many members that are not there
 def null(name: str) -> Null:
-    """The null of a name: an error says it."""
+    """The null of a name. Of one that data has made, an error says the beginning."""
+    return _null(name[:NAMED])
+
+
+@lru_cache(maxsize=256)  # one message may ask for many members that are not there
+def _null(name: str) -> Null:
     return Null(name=name)
 
 

@@ -80,8 +80,8 @@ def _filled(shape: Any, values: list[Any], scope: Mapping[str, Any]) -> Any:
 
 
 def render(value: Any, scope: Mapping[str, Any]) -> Any:
-    """A compiled value, and all in it, as plain data."""
-    if isinstance(value, (Expression, Bundle)):
+    """A compiled value, and all in it, as plain data. What can be called is an Expression, or several as a Bundle."""
+    if callable(value):
         return value(scope)
     if isinstance(value, dict):
         return {key: render(item, scope) for key, item in value.items()}

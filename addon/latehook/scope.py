@@ -159,8 +159,11 @@ class JobView(View):
     @cached_property
     def at(self) -> dict[str, float]:
         """Status → when it was first reached, in Unix seconds; what is to come is not in it."""
-        first = {stage.status: stage.due for stage in reversed(self._reached) if stage.status is not None}
-        return {status: min(self._moment.real_at(due), self._moment.now) for status, due in first.items()}
+        at: dict[str, float] = {}
+        for stage in self._reached:
+            if stage.status is not None and stage.status not in at:
+                at[stage.status] = min(self._moment.real_at(stage.due), self._moment.now)
+        return at
 
     @cached_property
     def request(self) -> RequestView:
@@ -170,7 +173,7 @@ class JobView(View):
     def response(self) -> ResponseView | None:
         return None if self._job.response is None else ResponseView(self._job.response)
 
-    @property
+    @cached_property
     def _reached(self) -> Sequence[Stage]:
         if self._stage is not None:
             return self._job.stages[: self._stage + 1]
