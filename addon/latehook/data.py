@@ -10,7 +10,6 @@ from jinja2 import Undefined
 from latehook.bodies import encode_json
 from latehook.limits import ITEM, LARGEST, Room
 
-
 NAMED = 100
 """Characters of a name that its null knows."""
 
