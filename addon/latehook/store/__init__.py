@@ -145,16 +145,15 @@ class Store(Reader):
     def _add_webhooks(self, job: int, webhooks: Sequence[Webhook], values: Sequence[bytes]) -> list[int]:
         for definition in {webhook.definition for webhook in webhooks}:
             self._last_used[definition] = max(job, self._last_used.get(definition, 0))
-        return [self._add_webhook(job, *each) for each in zip(webhooks, values, strict=True)]
-
-    def _add_webhook(self, job: int, webhook: Webhook, value: bytes) -> int:
         sql = """
             INSERT INTO webhook (job, id, stage, ordered, due, url, state, reason, value)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
-        url, reason = self.redaction.hide([webhook.to, webhook.reason])
-        row = (job, webhook.id, webhook.stage, webhook.ordered, webhook.due, url, webhook.state, reason)
-        return self._write(sql, (*row, value))
+        shown = self.redaction.hide([[webhook.to, webhook.reason] for webhook in webhooks])
+        return [
+            self._write(sql, (job, one.id, one.stage, one.ordered, one.due, url, one.state, reason, value))
+            for one, (url, reason), value in zip(webhooks, shown, values, strict=True)
+        ]
 
     @_guarded
     def remember(self, name: str, value: Any) -> None:
