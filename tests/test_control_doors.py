@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,14 @@ def refused(status: int, *arguments: str) -> str:
 
 
 # Where it is reached
+
+
+def test_the_first_to_ask_are_answered_though_all_come_at_once(start: Callable[..., Proxy]) -> None:
+    base = f"http://127.0.0.1:{start(mocks=MOCKS).port}/_latehook"
+    urls = [f"{base}/{path}" for path in ("status", "jobs", "vars", "webhooks") * 2]
+
+    with ThreadPoolExecutor(len(urls)) as pool:
+        assert all(isinstance(answer, dict) for answer in pool.map(asked, urls))
 
 
 @pytest.mark.parametrize(

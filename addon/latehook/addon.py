@@ -8,6 +8,7 @@ import os
 import random
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -210,7 +211,7 @@ class Latehook:
         exchange = self.guard.exchange(flow)
         if exchange.sent is not None:
             await self._started.wait()
-            flow.response = await bridge.serve(self._control(), flow, exchange)
+            flow.response = await bridge.serve(await self._control(), flow, exchange)
             raise exceptions.AddonHalt
         if exchange.stays:
             flow.response = await (exchange.answering or self._answer(flow, exchange))
@@ -273,14 +274,12 @@ class Latehook:
         elif mocks.reads:
             read_on_the_way(exchange.upload, mocks.reads, flow.request)
 
-    def _control(self) -> bridge.App:
-        """The control API. It is imported when it is first asked for: the start does not wait for it."""
+    async def _control(self) -> bridge.App:
+        """The control API. It is imported when it is first asked for, in a thread: nobody else waits for it."""
         if self._app is None:
-            from latehook.control.access import Access
-            from latehook.control.app import App
-
-            access = Access(lambda: self._token, self.guard.hosts.closed)
-            self._app = App(self.operations, Path(ctx.options.confdir), access)
+            module = await asyncio.to_thread(import_module, "latehook.control.app")
+            access = module.Access(lambda: self._token, self.guard.hosts.closed)
+            self._app = self._app or module.App(self.operations, Path(ctx.options.confdir), access)
         return self._app
 
     async def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> http.Response | None:
