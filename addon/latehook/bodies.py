@@ -77,10 +77,8 @@ def read_json(source: bytes | str) -> Any:
         raise BodyError(f"the JSON has more than {VALUES:,} values")
     try:
         return msgspec.json.decode(raw)
-    except (
-        ValueError,
-        RecursionError,
-    ):  # Python's own takes longer, and more: UTF-16, endless numbers, half a character
+    except (ValueError, RecursionError):
+        # Python's own takes longer, and more: UTF-16, endless numbers, half a character
         text = source if isinstance(source, str) else raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff")
         value = _JSON.decode(text)
         return _without_lone_surrogates(value) if "\\u" in text else value

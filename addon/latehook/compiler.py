@@ -76,12 +76,13 @@ class Compiler:
         if len(values) < 2:
             return tree
         try:
-            return Bundle(tree, shaped, self._evaluator(*_shared(nodes.List(values, lineno=1))))
+            sharing = _Sharing(nodes.List(values, lineno=1))
+            return Bundle(tree, shaped, self._evaluator(sharing.value, sharing.named))
         except RecursionError:  # each for itself is not quite as deep
             return tree
 
-    def _evaluator(self, *statements: nodes.Node) -> Evaluate:
-        tree = nodes.Template(list(statements), lineno=1)
+    def _evaluator(self, value: nodes.Node, named: Sequence[nodes.Assign] = ()) -> Evaluate:
+        tree = nodes.Template([*named, _named(_VALUE, value)], lineno=1)
         tree.set_environment(self._sandbox)
         return _kept(self._sandbox.from_string(tree))
 
@@ -115,7 +116,7 @@ class Compiler:
         if value is None:
             return _written(self._sandbox.from_string(tree))
         parts = _parts(value)
-        return self._evaluator(_named("_value", value)) if parts is None else _followed(parts, self._sandbox.getattr)
+        return self._evaluator(value) if parts is None else _followed(parts, self._sandbox.getattr)
 
     def _nearest_filter(self, error: TemplateSyntaxError) -> str:
         found = re.match(r"No (filter|test) named '(\w+)'", error.message or "")
@@ -170,34 +171,31 @@ def _value(tree: nodes.Template) -> nodes.Expr | None:
     return joined([nodes.Const(at.data, lineno=1) if isinstance(at, nodes.TemplateData) else at for at in pieces])
 
 
+_VALUE = "_value"  # Jinja would export a name without a _ at its front
+
+
 def _named(name: str, value: nodes.Node) -> nodes.Assign:
     return nodes.Assign(nodes.Name(name, "store"), value, lineno=1)
 
 
-def _shared(values: nodes.List) -> list[nodes.Assign]:
-    """What gives `_value` with what begins several chains alike evaluated once: one message is mostly of one job.
-
-    That is earlier than it might be, and perhaps in vain: where it fails, each expression is evaluated for itself.
-    """
-    sharing = _Sharing(values)
-    value = sharing.visit(values)
-    return [*sharing.named, _named("_value", value)]
-
-
 class _Sharing(NodeTransformer):
-    """Puts a name in the place of each chain that comes several times."""
+    """`value` with a name in the place of each chain that came several times: one message is mostly of one job.
+
+    What is `named` is evaluated first, perhaps in vain: where that fails, each expression is evaluated for itself.
+    """
 
     def __init__(self, tree: nodes.Node) -> None:
         self.named: list[nodes.Assign] = []
         self._times = Counter(map(_parts, tree.find_all((nodes.Getattr, nodes.Getitem))))
         self._names: dict[tuple[str, ...], str] = {}
+        self.value = self.visit(tree)
 
     def visit_Getattr(self, node: nodes.Getattr | nodes.Getitem) -> nodes.Node:
         parts = _parts(node)
         if parts is None or self._times[parts] < 2:
             return self.generic_visit(node)
         if parts not in self._names:
-            self._names[parts] = f"_{len(self._names)}"  # Jinja would export a name without a _ at its front
+            self._names[parts] = f"_{len(self._names)}"
             self.named.append(_named(self._names[parts], self.generic_visit(node)))
         return nodes.Name(self._names[parts], "load", lineno=1)
 
@@ -257,13 +255,12 @@ def _check_chain(chain: tuple[str, ...], names: Names, place: Place) -> None:
 
 def _kept(template: Template) -> Evaluate:
     """Evaluates a template that keeps its value: written out it would be text."""
-
     run = template.root_render_func
 
     def evaluate(scope: Mapping[str, Any]) -> Any:
         context = Evaluation(template, scope)
         list(run(context))
-        return context.vars["_value"]
+        return context.vars[_VALUE]
 
     return evaluate
 

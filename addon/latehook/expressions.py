@@ -71,9 +71,7 @@ def _filled(shape: Any, values: list[Any], scope: Mapping[str, Any]) -> Any:
     if kind is Hole:
         return values[shape.at]
     if kind is dict:
-        return {
-            key: values[item.at] if type(item) is Hole else _filled(item, values, scope) for key, item in shape.items()
-        }
+        return {key: _filled(item, values, scope) for key, item in shape.items()}
     if kind is list:
         return [_filled(item, values, scope) for item in shape]
     return shape(scope) if kind is Expression else shape

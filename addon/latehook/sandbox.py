@@ -10,7 +10,7 @@ from jinja2.utils import Namespace
 
 from latehook.data import Null, TextView, View, is_null, null, to_text
 from latehook.filters import OURS, bounded, formatted
-from latehook.limits import SIZES, Evaluation, fit
+from latehook.limits import SIZES, fit
 
 _JINJA_OWN = (LoopContext, Namespace)
 
@@ -18,7 +18,6 @@ _JINJA_OWN = (LoopContext, Namespace)
 class Sandbox(ImmutableSandboxedEnvironment):
     """`.x` on data is the key x and never a method; what is null or missing is the one null."""
 
-    context_class = Evaluation
     intercepted_binops = frozenset({*SIZES, "%"})
 
     def __init__(self) -> None:
@@ -41,9 +40,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             value = obj.parts.get(attribute)
         else:
             value = obj.get(attribute) if isinstance(obj, Mapping) else None
-        if value is None:
-            return null(attribute)
-        return value if type(value) is not list else self._or_null(value, attribute)
+        return self._or_null(value, attribute) if value is None or type(value) is list else value
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(argument, str) and not isinstance(obj, _JINJA_OWN):
@@ -81,7 +78,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 @pass_context
 def _written(context: Any, value: Any) -> str:
     """What an expression writes into a text."""
-    text = value if type(value) is str else to_text(value)
+    text = to_text(value)
     context.step(len(text))
     return text
 

@@ -242,8 +242,16 @@ def _webhooks(mock: Mock, job: Job, scope: dict[str, Any], moment: Moment) -> tu
     for at, stage in enumerate(mock.stages):
         if stage.webhook is not None:
             scope["job"] = JobView(job, moment, first + at, asked)
-            due = job.stages[first + at].due
-            like = Webhook("", first + at, mock.definition, at, due, None, before_response=stage.after is None)
+            like = Webhook(
+                id="",
+                stage=first + at,
+                definition=mock.definition,
+                plan=at,
+                due=job.stages[first + at].due,
+                to=None,
+                ordered=stage.webhook.ordered,
+                before_response=stage.after is None,
+            )
             webhooks += _to_each(stage.webhook, like, scope, moment)
     return tuple(webhooks)
 
@@ -257,17 +265,8 @@ def _to_each(plan: WebhookPlan, like: Webhook, scope: Mapping[str, Any], moment:
     for target in _targets(plan, scope):
         url = to_text(target).strip() or None
         state, reason = _first_state(url, wanted)
-        webhooks.append(
-            replace(
-                like,
-                id=new_uuid(moment.random),
-                to=url if url is None else url[:URL],
-                event=event,
-                state=state,
-                reason=reason,
-                ordered=plan.ordered,
-            )
-        )
+        to = url if url is None else url[:URL]
+        webhooks.append(replace(like, id=new_uuid(moment.random), to=to, event=event, state=state, reason=reason))
     return webhooks
 
 

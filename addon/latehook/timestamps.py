@@ -26,4 +26,5 @@ def _second(moment: float) -> str:
 
 
 def utc(moment: float) -> datetime:
+    """ValueError, OverflowError: it is in no year from 1 to 9999."""
     return datetime.fromtimestamp(moment, UTC)

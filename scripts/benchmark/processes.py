@@ -45,7 +45,8 @@ class Proxy:
     @property
     def memory(self) -> int:
         """Resident bytes."""
-        return int(self._proc("statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        statm = Path(f"/proc/{self.process.pid}/statm").read_text()
+        return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     async def said(self, text: str, times: int) -> None:
         """Return when its log has had a text so many times."""
@@ -54,9 +55,6 @@ class Proxy:
             if time.monotonic() > end:
                 sys.exit(f"scripts/bench: mitmdump did not say {text!r}:\n{self.log.read_text()}")
             await asyncio.sleep(0.01)
-
-    def _proc(self, name: str) -> str:
-        return Path(f"/proc/{self.process.pid}/{name}").read_text()
 
 
 @asynccontextmanager
