@@ -12,7 +12,8 @@ from latehook.mocksfile.describing import FAULTS
 from latehook.mocksfile.values import BODY_KINDS
 from latehook.model import ResponseFault, WebhookFault
 from latehook.sandbox import Sandbox
-from latehook.scope import AT_REQUEST, JobView, RandomView, RequestView, ResponseView, WebhookView
+from latehook.scope import AT_REQUEST
+from latehook.views import JobView, RandomView, RequestView, ResponseView, WebhookView
 
 README, REFERENCE = ROOT / "README.md", ROOT / "addon" / "REFERENCE.md"
 DOCUMENTS = [README, REFERENCE, ROOT / "addon" / "RECIPES.md", ROOT / "scripts" / "README.md"]

@@ -11,7 +11,8 @@ from latehook.compiler import Compiler
 from latehook.data import to_text
 from latehook.expressions import Bundle, Expression, render
 from latehook.model import ExpressionError, Job, MocksError, Moment, Place, Request, Stage
-from latehook.scope import AT_REQUEST, JOB, JobView, new_uuid, scope_of
+from latehook.scope import AT_REQUEST, JOB, scope_of
+from latehook.views import JobView, new_uuid
 
 NAMES = {**AT_REQUEST, **JOB, "vars": {"verdict": None}}
 PLACE = Place("mocks.yaml", 7, "mocks[0].response.json")

@@ -45,7 +45,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, {addon!r})
-from latehook import addon, engine, guard, matching, service, store
+from latehook import addon, engine, guard, hosts, service, store
 
 switch, happened = Path({folder!r}) / "switch", Path({folder!r}) / "happened"
 
@@ -61,7 +61,7 @@ def sabotage(owner, name):
 
 for spot in {spots!r}:
     owner, _, name = spot.partition(".")
-    for module in (addon, engine, guard, matching, store):
+    for module in (addon, engine, guard, hosts, store):
         if hasattr(module, owner):
             sabotage(getattr(module, owner), name)
             break

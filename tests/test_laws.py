@@ -15,8 +15,8 @@ from latehook import service
 from latehook.bodies import parse_json
 from latehook.durations import seconds
 from latehook.mocksfile import load
-from latehook.scope import reached, status_of
 from latehook.timestamps import iso8601
+from latehook.views import reached, status_of
 from world import Play, request
 
 MOCKS = """

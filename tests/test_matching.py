@@ -2,7 +2,8 @@
 
 import pytest
 
-from latehook.matching import Hosts, PathTree, canonical_host, parse
+from latehook.hosts import Hosts
+from latehook.matching import PathTree, canonical_host, parse
 from latehook.model import Request
 
 

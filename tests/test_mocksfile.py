@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from latehook.durations import Delay, seconds
-from latehook.messages import FaultPlan, WebhookPlan
 from latehook.mocks import Mock, Mocks
 from latehook.mocksfile import load
 from latehook.model import MocksError, ResponseFault
+from latehook.plans import FaultPlan, WebhookPlan
 
 MOCK = """\
 mocks:

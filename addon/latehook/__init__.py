@@ -16,10 +16,10 @@ schedule (what is due when) · store (SQLite) · reload (hot edits) · logs (lin
 mocksfile (YAML to checked, compiled mocks)
 selection (which of them somebody means)
 service (the pure heart) · mocks (what each says) · refusals (where no mock answers) · messages (what is said)
-retries · signing · presets (known providers) · targets (where webhooks may go)
-scope (what expressions see) · forms · compiler (of expressions) · expressions (evaluated)
+plans (of messages) · retries · signing · presets (known providers) · targets (where webhooks may go)
+scope (what expressions see) · views (of requests, jobs) · forms · compiler (of expressions) · expressions (evaluated)
 sandbox (of Jinja) · filters · data (what they give) · limits (of an evaluation)
-matching · durations · timestamps · bodies · redaction (secrets hidden) · model (the words)
+hosts (what is mocked) · matching · durations · timestamps · bodies · redaction (secrets hidden) · model (the words)
 """
 
 from importlib import import_module

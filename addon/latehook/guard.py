@@ -24,8 +24,8 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from latehook import layers as ours
 from latehook import logs
 from latehook.faults import transport_of
+from latehook.hosts import Hosts
 from latehook.layers import CONTROL, Exchange, Sent
-from latehook.matching import Hosts
 from latehook.targets import address_of
 
 log = logging.getLogger(logs.LOGGER)

@@ -14,8 +14,8 @@ from latehook.engine import Engine
 from latehook.expressions import Names
 from latehook.inbox import Received
 from latehook.model import Attempt, Criteria, Job, Owed, State
-from latehook.scope import JobView, RequestView, WebhookView
 from latehook.selection import WEBHOOKS, Selection, select
+from latehook.views import JobView, RequestView, WebhookView
 
 SLICE = 100
 """Rows that are read at once; then the loop goes on for a moment."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from latehook.durations import Delay
-from latehook.matching import ByHost, Matcher, canonical_host
-from latehook.messages import ResponsePlan, WebhookPlan
+from latehook.hosts import ByHost
+from latehook.matching import Matcher, canonical_host
 from latehook.model import Place, Request
+from latehook.plans import ResponsePlan, WebhookPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from latehook.advance import Advance
 from latehook.commits import Commits
 from latehook.delivery import Delivery
 from latehook.ledger import End, Ledger, NoAttempt
-from latehook.messages import WebhookPlan
 from latehook.mocks import Mock
 from latehook.model import Content, Job, LatehookError, Moment, Outcome, Outgoing, Owed, State, Webhook, Wire
+from latehook.plans import WebhookPlan
 from latehook.schedule import Clock, Schedule
 from latehook.scope import World
 from latehook.store import Due, Store

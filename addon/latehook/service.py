@@ -13,7 +13,7 @@ from latehook import refusals
 from latehook.bodies import SMALL
 from latehook.data import to_text
 from latehook.expressions import render
-from latehook.messages import FaultPlan, ResponsePlan, WebhookPlan, map_of, respond
+from latehook.messages import map_of, respond
 from latehook.mocks import Mock, Mocks
 from latehook.model import (
     ExpressionError,
@@ -28,7 +28,9 @@ from latehook.model import (
     Webhook,
     told,
 )
-from latehook.scope import JobView, World, new_uuid, reached, scope_of
+from latehook.plans import FaultPlan, ResponsePlan, WebhookPlan
+from latehook.scope import World, scope_of
+from latehook.views import JobView, new_uuid, reached
 
 NAME = 1000
 """Characters of a name: a job's id and idempotency key, a status, an event."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from latehook import model, scope
+from latehook import model, views
 from latehook.inbox import Received
 from latehook.lists import OWED, History, JobHistory
 from latehook.mocks import Mocks
@@ -217,7 +217,7 @@ def job(history: JobHistory, clock: LatehookClock) -> Job:
     return Job(
         id=one.id,
         mock=one.mock,
-        status=scope.status_of(scope.reached(one.stages, now)),
+        status=views.status_of(views.reached(one.stages, now)),
         created_at=one.created_at,
         ended=not owed and all(stage.due <= now for stage in one.stages),
         vars=one.vars,

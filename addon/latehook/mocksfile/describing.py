@@ -5,9 +5,9 @@ from enum import StrEnum
 from typing import Any
 
 from latehook.expressions import Bundle, Expression
-from latehook.messages import BodyPlan, FaultPlan, ResponsePlan, WebhookPlan
 from latehook.mocks import Mock, StagePlan
 from latehook.model import ResponseFault, WebhookFault
+from latehook.plans import BodyPlan, FaultPlan, ResponsePlan, WebhookPlan
 from latehook.presets import SCHEDULES, SCHEMES, Schedule, Scheme
 
 

@@ -11,7 +11,6 @@ from latehook import matching
 from latehook.compiler import Compiler
 from latehook.durations import Delay
 from latehook.expressions import Names
-from latehook.messages import ResponsePlan
 from latehook.mocks import JobPlan, Mock, StagePlan
 from latehook.mocksfile.entries import JobEntry, MockEntry, ResponseEntry, WebhookEntry
 from latehook.mocksfile.source import Path as At
@@ -19,7 +18,9 @@ from latehook.mocksfile.source import Source
 from latehook.mocksfile.values import Values
 from latehook.mocksfile.webhooks import Layer, WebhookCompiler, pick
 from latehook.model import ResponseFault
-from latehook.scope import AT_REQUEST, COMPLETED, JOB, WEBHOOK
+from latehook.plans import ResponsePlan
+from latehook.scope import AT_REQUEST, JOB, WEBHOOK
+from latehook.views import COMPLETED
 
 BEFORE_RESPONSE = "before-response"
 FORWARD_ALONE = "`response: forward` stands alone: a forwarded request starts no job"

@@ -12,11 +12,12 @@ from msgspec import UNSET
 from latehook.compiler import Compiler, in_braces
 from latehook.durations import Delay, seconds
 from latehook.expressions import Names, nearest, roots_of
-from latehook.messages import BodyPlan, FaultPlan, FilePlan, problem_of_header
+from latehook.messages import problem_of_header
 from latehook.mocksfile.entries import Bodies, DelayEntry, FaultEntry
 from latehook.mocksfile.source import Path as At
 from latehook.mocksfile.source import Source
 from latehook.model import MocksError, Place
+from latehook.plans import BodyPlan, FaultPlan, FilePlan
 from latehook.scope import AT_LOAD, body_members
 
 BODY_KINDS = Bodies.__struct_fields__

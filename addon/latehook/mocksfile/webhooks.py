@@ -10,11 +10,12 @@ from msgspec import UNSET
 
 from latehook import presets, signing, timestamps
 from latehook.expressions import Names, nearest, roots_of
-from latehook.messages import METHOD, BodyPlan, FaultPlan, SignPlan, WebhookPlan
+from latehook.messages import METHOD
 from latehook.mocksfile.entries import RetryEntry, SignEntry, WebhookEntry
 from latehook.mocksfile.source import Path as At
 from latehook.mocksfile.values import Values
 from latehook.model import WebhookFault
+from latehook.plans import BodyPlan, FaultPlan, SignPlan, WebhookPlan
 from latehook.scope import body_members
 from latehook.service import is_url
 
