@@ -44,8 +44,8 @@ ONLY_IN = {
         *("attention", "flows", "commands", "authorities"),
     },
     "starlette": {"control"},
-    "httpx": {"transport", "client"},
-    "aiohttp": {"transport"},
+    "httpx": {"transport", "connections", "client"},
+    "aiohttp": {"connections"},
     "sqlite3": {"store"},
     "ruamel": {"mocksfile"},
 }

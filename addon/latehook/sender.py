@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from latehook.model import Outcome, Outgoing
 
 if TYPE_CHECKING:
-    from latehook.transport import Refusal, Route, Transport
+    from latehook.connections import Refusal
+    from latehook.transport import Route, Transport
 
 
 class Sender:

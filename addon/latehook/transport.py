@@ -1,42 +1,27 @@
-"""The HTTP client that sends attempts: httpx over aiohttp, and the check where each connection is made.
+"""The HTTP client that sends attempts.
 
-httpx's own transport costs over twice the time an attempt and stalls the loop with a hundred under way; the published
-bridge to aiohttp re-quotes URLs (`%2f`), which a signed URL does not survive. Hence this bridge. It is spoken to
-without httpx's client in between: that adds cookies, headers, redirects and the environment's proxies, none of which a
-webhook may have, and costs a tenth of an attempt.
+Connections are spoken to without httpx's client in between: that adds cookies, headers, redirects and the environment's
+proxies, none of which a webhook may have, and costs a tenth of an attempt.
 """
 
 import asyncio
 import logging
-import os
 import re
-import socket
-import ssl
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any
 from urllib.parse import quote
 
-import aiohttp
 import httpx
-import yarl
-from aiohttp.abc import AbstractResolver, ResolveResult
 from msgspec.structs import replace
 
+from latehook.connections import HOST, SYSTEM, Answer, Bridge, Lookup, Refusal, Refused
 from latehook.matching import PORTS
-from latehook.model import Head, Outcome, Outgoing, WebhookFault, Wire
+from latehook.model import Outcome, Outgoing, WebhookFault
 from latehook.targets import Origin
 
 ANSWER_KEPT = 64 * 1024
 """Bytes read of a receiver's answer. A longer one is cut off: it was an answer all the same."""
-
-IDLE_KEPT = 1.0
-"""Seconds an idle connection is kept: less than any common server keeps it, so that none is lost in a race."""
-
-Refusal = Callable[[str, int, str | None], str | None]
-"""Given a host, a port, and the address it has led to once that is known: why no webhook may go there, or None."""
 
 Route = Callable[[Origin], Origin]
 """Given what a URL names: what is connected to."""
@@ -45,16 +30,6 @@ DROPPED = "dropped on purpose (fault)"
 
 REASON_LENGTH = 200
 """Characters of a reason: it may quote what a receiver sent."""
-
-_NO_HEADERS_OF_ITS_OWN = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-
-
-_HOST: ContextVar[str] = ContextVar("_HOST", default="")
-"""The host that the attempt under way connects to: whose address it is that a socket is made for."""
-
-
-class Refused(OSError):
-    """A destination to which no webhook may go, with the reason. To the HTTP client a connection that failed."""
 
 
 class Transport:
@@ -65,14 +40,14 @@ class Transport:
         refusal: Refusal,
         route: Route = lambda origin: origin,
         now: Callable[[], float] = time.time,
-        resolver: type[AbstractResolver] = aiohttp.ThreadedResolver,
+        resolver: Lookup = SYSTEM,
     ) -> None:
         for name in ("httpx", "httpcore", "aiohttp"):  # every record runs through all of mitmproxy's addons
             logging.getLogger(name).setLevel(logging.WARNING)
         self._refusal = refusal
         self._route = route
         self._now = now
-        self._transport = _Bridge(refusal, resolver, now)
+        self._transport = Bridge(refusal, resolver, now)
 
     async def send(self, outgoing: Outgoing) -> Outcome:
         if outgoing.fault is WebhookFault.DROP:
@@ -106,7 +81,7 @@ class Transport:
         origin = self._route(public)
         if reason := self._refusal(origin.host, origin.port, None):
             raise Refused(reason)
-        _HOST.set(origin.host)
+        HOST.set(origin.host)
         headers = [(name.encode(), value.encode()) for name, value in outgoing.headers]
         request = httpx.Request(outgoing.method, url, headers=headers, content=outgoing.body or None)
         request.extensions["verify"] = outgoing.verify
@@ -157,168 +132,9 @@ def _read(where: str) -> tuple[httpx.URL, Origin]:
 
 async def _beginning(response: httpx.Response) -> bytes:
     body = bytearray()
-    assert isinstance(response.stream, _Answer)
+    assert isinstance(response.stream, Answer)
     async for piece in response.stream:
         body += piece
         if len(body) >= ANSWER_KEPT:
             break
     return bytes(body[:ANSWER_KEPT])
-
-
-class _Bridge(httpx.AsyncBaseTransport):
-    """httpx's requests over an aiohttp session, the URL exactly as it was written.
-
-    What somebody looks at has a session of its own: there aiohttp tells each step, which the other does not pay for.
-    """
-
-    def __init__(self, refusal: Refusal, resolver: type[AbstractResolver], now: Callable[[], float]) -> None:
-        self._refusal = refusal
-        self._resolver = resolver
-        self._now = now
-        self._session: aiohttp.ClientSession | None = None
-        self._told: aiohttp.ClientSession | None = None
-        self._contexts: dict[str, ssl.SSLContext] = {}
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        wire = request.extensions.get("wire")
-        try:
-            answer = await self._session_for(wire).request(
-                request.method,
-                yarl.URL(request.extensions["url"], encoded=True),
-                headers=list(request.headers.multi_items()),
-                data=request.content or None,
-                allow_redirects=False,
-                ssl=self._verified_by(request.extensions.get("verify", True)),
-                server_hostname=request.extensions.get("tls_name"),
-                trace_request_ctx=wire,
-            )
-        except aiohttp.ClientError as error:
-            if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, Refused):
-                raise error.os_error from None
-            raise httpx.TransportError(_reason(error), request=request) from error
-        return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Answer(answer), request=request)
-
-    async def aclose(self) -> None:
-        for session in filter(None, (self._session, self._told)):
-            await session.close()
-
-    def _session_for(self, wire: Wire | None) -> aiohttp.ClientSession:
-        if wire is not None:
-            self._told = self._told or self._open([_telling(self._now)])
-            return self._told
-        self._session = self._session or self._open([])
-        return self._session
-
-    def _open(self, traces: list[aiohttp.TraceConfig]) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,
-                keepalive_timeout=IDLE_KEPT,
-                ttl_dns_cache=10,
-                resolver=_Resolver(self._refusal, self._resolver()),
-                socket_factory=self._checked_socket,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-            skip_auto_headers=_NO_HEADERS_OF_ITS_OWN,
-            auto_decompress=False,
-            trace_configs=traces,
-        )
-
-    def _verified_by(self, verify: bool | str) -> bool | ssl.SSLContext:
-        if isinstance(verify, bool):
-            return verify
-        if verify not in self._contexts:
-            self._contexts[verify] = ssl.create_default_context(cafile=verify)
-        return self._contexts[verify]
-
-    def _checked_socket(self, address: Any) -> socket.socket:
-        """Called with each resolved address just before it is connected to: no name gets round this."""
-        family, kind, protocol, _, sockaddr = address
-        if reason := self._refusal(_HOST.get(), sockaddr[1], sockaddr[0]):
-            raise Refused(reason)
-        return socket.socket(family, kind, protocol)
-
-
-def _telling(now: Callable[[], float]) -> aiohttp.TraceConfig:
-    """Has aiohttp tell an attempt's `Wire` what becomes of it."""
-
-    async def begun(_: Any, context: Any, params: aiohttp.TraceRequestStartParams) -> None:
-        context.trace_request_ctx.server = (params.url.raw_host, params.url.port)
-
-    async def head_sent(_: Any, context: Any, params: aiohttp.TraceRequestHeadersSentParams) -> None:
-        wire = context.trace_request_ctx
-        wire.target, wire.headers, wire.sent_at = params.url.raw_path_qs, tuple(params.headers.items()), now()
-
-    async def piece_sent(_: Any, context: Any, params: aiohttp.TraceRequestChunkSentParams) -> None:
-        context.trace_request_ctx.sent_at = now()
-
-    async def answered(_: Any, context: Any, params: aiohttp.TraceRequestEndParams) -> None:
-        answer = params.response
-        version = answer.version or aiohttp.HttpVersion11
-        protocol = f"HTTP/{version.major}.{version.minor}"
-        head = Head(now(), protocol, answer.status, answer.reason or "", answer.raw_headers)
-        context.trace_request_ctx.answer = head
-
-    config = aiohttp.TraceConfig()
-    config.on_request_start.append(begun)
-    config.on_request_headers_sent.append(head_sent)
-    config.on_request_chunk_sent.append(piece_sent)
-    config.on_request_end.append(answered)
-    return config
-
-
-class _Resolver(AbstractResolver):
-    """Of the addresses that a name has, those that may be connected to: one that may not keeps no other from it."""
-
-    def __init__(self, refusal: Refusal, resolver: AbstractResolver) -> None:
-        self._refusal = refusal
-        self._resolver = resolver
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        reasons = [self._refusal(host, port, one["host"]) for one in found]
-        allowed = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
-        if reasons and not allowed:
-            raise Refused(reasons[0])
-        return allowed
-
-    async def close(self) -> None:
-        await self._resolver.close()
-
-
-class _Answer(httpx.AsyncByteStream):
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self._answer = answer
-
-    async def __aiter__(self) -> Any:
-        try:
-            async for piece in self._answer.content.iter_any():
-                yield piece
-        except aiohttp.ClientError as error:
-            raise httpx.ReadError(_reason(error)) from error
-
-    async def aclose(self) -> None:
-        self._answer.release()  # it closes the connection, unless all of the answer was read
-
-
-def _reason(error: aiohttp.ClientError) -> str:
-    """An error of the HTTP client in one line, from the receiver's side."""
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return f"the name {error.host} is not known"
-        case aiohttp.ClientConnectorCertificateError():
-            return f"TLS: {getattr(error.certificate_error, 'verify_message', '') or error.certificate_error}"
-        case aiohttp.ClientConnectorSSLError():
-            return f"TLS: {getattr(error.os_error, 'reason', '') or error.os_error}"
-        case aiohttp.ServerDisconnectedError():
-            return "the receiver closed the connection without an answer"
-        case aiohttp.ClientPayloadError():
-            return "the receiver closed the connection in the middle of its answer"
-        case aiohttp.ClientResponseError():
-            return f"the answer is not HTTP: {error.message}"
-        case aiohttp.ClientOSError() if error.errno:
-            return os.strerror(error.errno)
-    return str(error) or type(error).__name__
