@@ -40,7 +40,7 @@ DOCSTRINGS = {room: docstring(files_of(room)[0]) for room in ROOMS}
 PURE = [room for room in ROOMS if DOCSTRINGS.get(room, "").startswith("PURE")]
 ONLY_IN = {
     "mitmproxy": {
-        *("addon", "conversion", "bridge", "guard", "layers", "http1", "faults"),
+        *("addon", "conversion", "bridge", "guard", "naming", "layers", "http1", "faults"),
         *("attention", "flows", "commands", "authorities"),
     },
     "starlette": {"control"},

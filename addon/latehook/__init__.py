@@ -5,7 +5,7 @@ For tests: `connect` and `start`, and `aio` with the same, awaitable.
 Rooms, top to bottom; imports go down only:
 cli (the console command) · pytest_plugin (the fixture) · client (of the control API)
 addon (mitmproxy's hooks) · conversion (from flows, and to them) · bridge (from a flow to the control API)
-guard (what is intercepted) · layers (mitmproxy's HTTP layers, ours) · http1 (its HTTP/1 connection)
+guard (what is intercepted) · naming (hosts) · layers (mitmproxy's HTTP layers, ours) · http1 (its HTTP/1 connection)
 faults (toward the client) · attention (who looks) · flows (attempts, for those) · commands (mitmproxy's)
 control (the HTTP API) · authorities (what clients trust)
 operations (what a tester may do) · advancing (of the clock) · lists (what there is)

@@ -1,6 +1,5 @@
 """Which connections are intercepted and which pass untouched; nothing leaves for a mocked host."""
 
-import functools
 import logging
 import re
 import socket
@@ -11,18 +10,15 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import ctx, exceptions, http, tls
 from mitmproxy.connection import Client
-from mitmproxy.net.http import url
-from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layers, mode_specs
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers import modes
-from mitmproxy.proxy.layers.tls import parse_client_hello
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from latehook import layers as ours
-from latehook import logs
+from latehook import logs, naming
 from latehook.faults import transport_of
 from latehook.hosts import Hosts
 from latehook.layers import CONTROL, Exchange, Sent
@@ -31,9 +27,6 @@ from latehook.targets import address_of
 log = logging.getLogger(logs.LOGGER)
 
 PREFIX = f"{CONTROL.decode()}/"
-
-LONGEST_HOST = 300
-"""Characters of a host and port: a name has at most 255 (RFC 1035 2.3.4). What is longer is not kept in mind."""
 
 NEVER = "latehook: a mocked host is never contacted"
 
@@ -97,9 +90,9 @@ class Guard:
         port = address[1] if address else 443 if client.tls else 80
         line, _, headers = head.partition(b"\n")
         target = re.match(rb"[^ ]+ (?:https?://)?([^/ ]+)", line, re.IGNORECASE)
-        names = [address[0] if address else "", client.sni or "", _host_header(b"\n" + headers) or ""]
+        names = [address[0] if address else "", client.sni or "", naming.host_header(b"\n" + headers) or ""]
         names += [target[1].decode("latin-1")] if target else []
-        asked = (_authority(name) for name in names if name)
+        asked = (naming.authority(name) for name in names if name)
         return any(self.hosts.closed(host, at or port) for host, at in asked)
 
     def refusal(self, host: str, port: int, address: str | None = None) -> str | None:
@@ -168,7 +161,7 @@ class Guard:
 
     def _decide(self, flow: http.HTTPFlow) -> Exchange:
         request = flow.request
-        named, named_port = _authority(request.host_header or "")
+        named, named_port = naming.authority(request.host_header or "")
         port = request.port
         for host, at in ((named, named_port or port), (request.host, port), (flow.client_conn.sni or "", port)):
             if host and self.hosts.closed(host, at):
@@ -225,7 +218,7 @@ class Guard:
         if self.hosts.closed(host, port):
             return False
         if address_of(host) is not None and port in self.hosts.ports() and not next_layer.data_server():
-            name = _named_in(next_layer.data_client())
+            name = naming.named_in(next_layer.data_client())
             return name is not None and not self.hosts.closed(name, port)
         return True
 
@@ -283,39 +276,6 @@ def _waited(client: Client) -> bool:
     return (
         handler is None or not _connects_at_once(client) or isinstance(handler.layer.context.options, LazyWhereMocked)
     )
-
-
-def _named_in(data: bytes) -> str | None:
-    """The host that a TLS or HTTP client names in its first bytes; "" for none, None where more bytes are needed."""
-    if starts_like_tls_record(data):
-        try:
-            hello = parse_client_hello(data)
-        except ValueError:
-            return ""
-        return None if hello is None else hello.sni or ""
-    if not re.match(rb"[A-Z]{3,} ", data):
-        return ""
-    head, end, _ = data.partition(b"\r\n\r\n")
-    named = _host_header(head + b"\r\n")
-    if named is None:
-        return "" if end else None
-    return _authority(named)[0]
-
-
-def _authority(text: str) -> tuple[str, int | None]:
-    """The host and the port of a Host header; a host that is none as it is."""
-    return _read_authority(text) if len(text) <= LONGEST_HOST else url.parse_authority(text, check=False)
-
-
-@functools.lru_cache(maxsize=256)  # a client names the same hosts again and again, and IDNA takes its time
-def _read_authority(text: str) -> tuple[str, int | None]:
-    return url.parse_authority(text, check=False)
-
-
-def _host_header(head: bytes) -> str | None:
-    """The Host header of a request's head, as it is written."""
-    found = re.search(rb"\nhost:[ \t]*([^\r\n]*)", head, re.IGNORECASE)
-    return None if found is None else found[1].decode("latin-1").strip()
 
 
 def _is_local(host: str) -> bool:
