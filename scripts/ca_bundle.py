@@ -7,12 +7,12 @@ import os
 import sys
 from pathlib import Path
 
-from latehook import authorities
+from latehook.control import certificates
 
 
 def ca_bundle(confdir: Path) -> Path:
     bundle = confdir.expanduser().absolute() / "latehook-ca-bundle.pem"
-    text = authorities.bundle(bundle.parent)
+    text = certificates.bundle(bundle.parent)
     if not bundle.exists() or bundle.read_text() != text:
         draft = bundle.with_suffix(f".{os.getpid()}")
         draft.write_text(text)

@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 
 from ca_bundle import ca_bundle
-from latehook.durations import seconds
+from latehook.base.durations import seconds
 
 MITMDUMP = Path(sys.executable).with_name("mitmdump")
 ADDON = Path(__file__).absolute().parents[1] / "addon" / "mock.py"

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from ca_bundle import ca_bundle
-from latehook.client.place import Place
+from latehook.client.address import Place
 
 
 def main() -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import Proxy, Receiver, mitmdump, receiver
+from support.process import ROOT, Proxy, Receiver, mitmdump, receiver
+
+E2E = ROOT / "tests" / "e2e"
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +42,10 @@ def start(confdir: Path, tmp_path: Path) -> Iterator[Callable[..., Proxy]]:
             return stack.enter_context(started)
 
         yield start
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of `tests/e2e`: they start real processes."""
+    for item in items:
+        if E2E in item.path.parents:
+            item.add_marker(pytest.mark.e2e)

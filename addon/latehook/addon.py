@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy.commands import StartHook
-from mitmproxy.proxy.layers.http._hooks import (
+from mitmproxy.proxy.layers.http import (
     HttpErrorHook,
     HttpRequestHeadersHook,
     HttpRequestHook,
@@ -23,24 +23,28 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
-from latehook import attention, bridge, flows, logs, mocksfile, options, refusals
-from latehook.commands import Commands
-from latehook.conversion import http_response, read_on_the_way, request_of
-from latehook.engine import Engine
-from latehook.guard import Guard, Shut
-from latehook.layers import Exchange
-from latehook.messages import JSON
-from latehook.mocks import Mocks
+from latehook import mocksfile, options
+from latehook.base import errors, logs
+from latehook.base.clock import Clock
+from latehook.base.errors import LatehookError
+from latehook.base.model import Outcome, Request, Response
+from latehook.base.redaction import Redaction
+from latehook.delivery.attempts import UnderWay
+from latehook.delivery.sender import Sender
+from latehook.engine.engine import Engine
+from latehook.engine.operations import Operations
+from latehook.mocks import error_responses
+from latehook.mocks.definitions import Mocks
+from latehook.mocks.rendering import JSON
 from latehook.mocksfile.secrets import of_environment
-from latehook.model import LatehookError, Outcome, Request, Response
-from latehook.operations import Operations
-from latehook.outbox import UnderWay
-from latehook.redaction import Redaction
-from latehook.reload import Reload
-from latehook.schedule import Clock
-from latehook.sender import Sender
+from latehook.mocksfile.watch import Watcher
+from latehook.proxy import asgi, flows, observers
+from latehook.proxy.commands import Commands
+from latehook.proxy.convert import http_response, read_on_the_way, request_of
+from latehook.proxy.guard import Guard, Shut
+from latehook.proxy.layers import Exchange
 from latehook.store import Store
-from latehook.targets import Origin, Targets
+from latehook.webhooks.targets import Origin, Targets
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -63,7 +67,7 @@ class Door:
         try:
             latehook = Latehook(self._beside)
             addons.add(latehook)
-            attention.place(ctx.master, latehook, first=False)
+            observers.place(ctx.master, latehook, first=False)
             latehook.configure(set(ctx.options.keys()))
         except LatehookError as error:
             _end(str(error))
@@ -73,7 +77,7 @@ class Door:
 
 
 def _end(reason: str) -> NoReturn:
-    """End the start. While mitmproxy winds down it still serves for a moment: nothing may leave in it."""
+    """AttemptResult the start. While mitmproxy winds down it still serves for a moment: nothing may leave in it."""
     ctx.master.addons.chain = [Shut(), *ctx.master.addons.chain]
     hidden = Redaction(of_environment(os.environ).values).hide(reason)
     sys.exit(f"latehook: {hidden}")
@@ -88,15 +92,15 @@ class Latehook:
         self._beside = beside
         self._env = dict(os.environ)
         self._redaction = Redaction(of_environment(self._env).values)
-        self._hiding = logs.Hiding(self._redaction)
+        self._hiding = logs.RedactingFilter(self._redaction)
         log.setLevel(logging.INFO)
         log.addFilter(self._hiding)
-        self._attention = attention.Attention(acts=True, looks=True, lists=True, prints=True)
-        attention.Unheard(lambda: self._attention.acts).install(ctx.master)
+        self._attention = observers.Attention(acts=True, looks=True, lists=True, prints=True)
+        observers.Unheard(lambda: self._attention.acts).install(ctx.master)
         self._watching: asyncio.Task[None] | None = None
         self._started = asyncio.Event()
         self._token: str | None = None
-        self._app: bridge.App | None = None
+        self._app: asgi.App | None = None
         self.guard = Guard(self._not_contacted, self._settle)
         self._targets = Targets()
         self.engine: Engine
@@ -148,10 +152,8 @@ class Latehook:
         if not hasattr(self, "engine"):
             self._open(parsed)
         elif parsed.store != self.engine.store.path:
-            raise options.OptionError(
-                f"mock_store={parsed.store}: the store is chosen at the start: start anew with it"
-            )
-        reload = Reload(parsed.files, self._env, self.engine.use)
+            raise errors.OptionError(f"mock_store={parsed.store}: the store is chosen at the start: start anew with it")
+        reload = Watcher(parsed.files, self._env, self.engine.use)
         reload.load()
         self.engine.outbox.delivery.workers = parsed.workers
         self.engine.keep = parsed.keep
@@ -180,8 +182,8 @@ class Latehook:
         return self._targets.route(origin)
 
     def _look_around(self) -> None:
-        self._attention = attention.of(ctx.master)
-        attention.place(ctx.master, self, first=not self._attention.acts)
+        self._attention = observers.of(ctx.master)
+        observers.place(ctx.master, self, first=not self._attention.acts)
         self.engine.outbox.show = self._show if self._attention.looks else None
 
     def _show(self, ended: UnderWay, outcome: Outcome) -> None:
@@ -211,7 +213,7 @@ class Latehook:
         exchange = self.guard.exchange(flow)
         if exchange.sent is not None:
             await self._started.wait()
-            flow.response = await bridge.serve(await self._control(), flow, exchange)
+            flow.response = await asgi.serve(await self._control(), flow, exchange)
             raise exceptions.AddonHalt
         if exchange.stays:
             flow.response = await (exchange.answering or self._answer(flow, exchange))
@@ -274,7 +276,7 @@ class Latehook:
         elif mocks.reads:
             read_on_the_way(exchange.upload, mocks.reads, flow.request)
 
-    async def _control(self) -> bridge.App:
+    async def _control(self) -> asgi.App:
         """The control API. It is imported when it is first asked for, in a thread: nobody else waits for it."""
         if self._app is None:
             module = await asyncio.to_thread(import_module, "latehook.control.app")
@@ -301,7 +303,7 @@ class Latehook:
         return None if answer.response is None else http_response(answer.response, request.method)
 
     def _failure(self, status: int, problem: str, request: Request) -> http.Response:
-        return http_response(refusals.failure(status, problem, request, self._redaction), request.method)
+        return http_response(error_responses.failure(status, problem, request, self._redaction), request.method)
 
     def _not_replayed(self, flow: http.HTTPFlow) -> http.Response:
         webhook = flow.metadata[flows.WEBHOOK]

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 
 from latehook import mocksfile
+from latehook.base.errors import MocksError
+from latehook.base.redaction import Redaction
 from latehook.mocksfile.describing import describe
 from latehook.mocksfile.entries import File
-from latehook.model import MocksError
-from latehook.redaction import Redaction
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

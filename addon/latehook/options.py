@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from latehook.delivery import DEFAULT_WORKERS
-from latehook.durations import seconds
-from latehook.expressions import nearest
-from latehook.model import LatehookError
+from latehook.base.durations import seconds
+from latehook.base.errors import OptionError
+from latehook.base.text import did_you_mean
+from latehook.delivery.dispatcher import DEFAULT_WORKERS
 from latehook.store import MEMORY
-from latehook.targets import Targets
-from latehook.targets import parse as parse_targets
+from latehook.webhooks.targets import Targets
+from latehook.webhooks.targets import parse as parse_targets
 
 PREFIX = "mock_"
 HELP = {
@@ -32,10 +32,6 @@ HELP = {
     "mock_token": "Lets other machines use the control API, with `Authorization: Bearer TOKEN`. Default: none",
     "mock_workers": f"Webhook attempts at once to one destination. Default: {DEFAULT_WORKERS}",
 }
-
-
-class OptionError(LatehookError):
-    """An option that is not known or has a value that does not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +90,7 @@ def check_names(names: Iterable[str]) -> None:
     """Refuse names that start with mock_ and are none of ours."""
     for name in sorted(names):
         if name.startswith(PREFIX) and name not in HELP:
-            known = nearest(name, HELP) or f"; the options are {', '.join(HELP)}"
+            known = did_you_mean(name, HELP) or f"; the options are {', '.join(HELP)}"
             raise OptionError(f"the option {name} is not known{known}")
 
 

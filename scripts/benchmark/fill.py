@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 from processes import DEFAULT
 
-from latehook.engine import Engine
+from latehook.base.clock import Clock
+from latehook.base.model import Content, Job, Outcome, Request, State
+from latehook.base.redaction import Redaction
+from latehook.engine.engine import Engine
 from latehook.mocksfile import load, revive
-from latehook.model import Content, Job, Outcome, Request, State
-from latehook.redaction import Redaction
-from latehook.schedule import Clock
 from latehook.store import Store
 
 AT_ONCE = 10_000

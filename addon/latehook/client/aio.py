@@ -9,12 +9,14 @@ from typing import Any, Unpack
 
 import httpx
 
-from latehook.client import calls, process, report, wire, written
-from latehook.client.answers import Job, Request, Webhook
+from latehook.client import calls, failures, process
+from latehook.client.address import Place
 from latehook.client.calls import Answer, Ask, Call, Filters, OfRequests, OfWebhooks
-from latehook.client.place import Place
+from latehook.client.http import CLIENT, Shell, answer
+from latehook.client.mocks import Mocks, read_mocks
+from latehook.client.models import Job, Request, Webhook
 
-__tracebackhide__ = report.is_told
+__tracebackhide__ = failures.is_told
 
 
 @asynccontextmanager
@@ -28,7 +30,7 @@ async def connect(port: int, host: str = "127.0.0.1", token: str | None = None) 
 
 
 @asynccontextmanager
-async def start(mocks: written.Mocks | None = None, **options: str | Sequence[str]) -> AsyncIterator["Latehook"]:
+async def start(mocks: Mocks | None = None, **options: str | Sequence[str]) -> AsyncIterator["Latehook"]:
     """A proxy of one's own, with these mocks: a path, YAML text, or a dict. `options` are those of `--set`."""
     own = process.started(mocks, options)
     async with AsyncExitStack() as stack:
@@ -37,20 +39,20 @@ async def start(mocks: written.Mocks | None = None, **options: str | Sequence[st
         yield await stack.enter_async_context(connect(started.port))
 
 
-class Latehook(wire.Shell):
+class Latehook(Shell):
     """A proxy's operations, each awaited, and where it is. latehook.client.sync.Latehook says what each does.
 
     It holds no connection between two calls, so that it may be used from one loop after the other.
     """
 
     async def vars(self, **values: Any) -> dict[str, Any]:
-        """Set these dials; how all of them stand."""
+        """Set these variables; how all of them stand."""
         if values:
             await self._do(calls.set_vars(values))
         return await self._do(calls.get_vars())
 
-    async def load(self, mocks: written.Mocks) -> None:
-        await self._do(calls.load(written.read(mocks, self._folders)))
+    async def load(self, mocks: Mocks) -> None:
+        await self._do(calls.load(read_mocks(mocks, self._folders)))
 
     async def advance(self, duration: str | float, job: str | None = None) -> None:
         await self._do(calls.advance(duration, job))
@@ -111,7 +113,7 @@ class Latehook(wire.Shell):
 
     async def _answer(self, ask: Ask) -> Answer:
         try:
-            async with httpx.AsyncClient(**wire.CLIENT) as http:
-                return wire.answer(await http.send(self._request(ask)))
+            async with httpx.AsyncClient(**CLIENT) as http:
+                return answer(await http.send(self._request(ask)))
         except httpx.HTTPError as error:
             raise self._silence(error) from None

@@ -1,6 +1,6 @@
 """PURE: what a client asks of the control API and how it reads the answers. The shells, sync and async, carry them.
 
-A call is a generator: it yields what to ask, is sent the answer, and returns the result. Lists are in order of time.
+A call is a generator: it yields what to ask, is sent the answer, and returns the result. Queries are in order of time.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -9,13 +9,13 @@ from typing import Any, TypedDict
 import msgspec
 from msgspec import Struct
 
-from latehook.client import answers, report
-from latehook.client.answers import Job, Page, Request, Webhook
-from latehook.client.written import Written
-from latehook.durations import seconds
-from latehook.model import LatehookError
+from latehook.base.durations import seconds
+from latehook.base.errors import ControlError
+from latehook.client import failures, models
+from latehook.client.mocks import Written
+from latehook.client.models import Job, Page, Request, Webhook
 
-__tracebackhide__ = report.is_told
+__tracebackhide__ = failures.is_told
 
 LIMIT = 30.0
 """Seconds that an answer may take beyond what it waits for. The server ends an advance itself, after 10."""
@@ -66,10 +66,6 @@ class Filters(OfWebhooks, total=False):
     state: str | Sequence[str]
 
 
-class ControlError(LatehookError):
-    """Latehook did not do what it was asked; the text is its own."""
-
-
 def webhooks(filters: Mapping[str, Any], limit: int | None = None) -> Call[list[Webhook]]:
     return (yield from _all("webhooks", Page[Webhook], filters, limit))
 
@@ -94,15 +90,15 @@ def wait_for(
     query = _query({**filters, "state": state, "count": count, "timeout": timeout})
     answer = yield Ask("GET", "wait", query, timeout=_seconds(timeout) + LIMIT)
     if answer.status == 408:
-        seen = msgspec.json.decode(answer.content, type=answers.Missed)
-        raise report.NotHappened(report.missed(filters, count, query["state"], timeout, seen))
+        seen = msgspec.json.decode(answer.content, type=models.Missed)
+        raise failures.NotHappened(failures.missed(filters, count, query["state"], timeout, seen))
     return list(_read(answer, Page[Webhook]).items)
 
 
 def advance(duration: str | float, job: str | None) -> Call[None]:
     answer = yield _post("clock", {"advance": duration, "job": job})
-    if remaining := _read(answer, answers.Advanced).left:
-        raise report.NotHappened(report.left(duration, remaining))
+    if remaining := _read(answer, models.Advanced).left:
+        raise failures.NotHappened(failures.left(duration, remaining))
 
 
 def one(operation: str, webhook: str | Webhook) -> Call[Webhook]:
@@ -149,8 +145,8 @@ def strict() -> Call[None]:
     owed = yield from pending({})
     failed = yield from webhooks({"state": "failed"})
     unmatched = yield from requests(False, {})
-    if text := report.undone(owed, failed, unmatched):
-        raise report.NotHappened(text)
+    if text := failures.undone(owed, failed, unmatched):
+        raise failures.NotHappened(text)
 
 
 def _all[Item](path: str, page: type[Page[Item]], filters: Mapping[str, Any], limit: int | None) -> Call[list[Item]]:
@@ -200,6 +196,6 @@ def _check(answer: Answer) -> None:
 
 def _detail(answer: Answer) -> str:
     try:
-        return msgspec.json.decode(answer.content, type=answers.Problem).detail
+        return msgspec.json.decode(answer.content, type=models.Problem).detail
     except msgspec.MsgspecError:
         return f"what answers there is not Latehook: {answer.status} {answer.content[:200]!r}"

@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import latehook
-from latehook.client import written
-from latehook.model import LatehookError
+from latehook.base.errors import LatehookError
+from latehook.client.mocks import Mocks, read_mocks
 
 LIMIT = 30.0
 """Seconds that the start, and the end, may take on a busy machine."""
@@ -65,7 +65,7 @@ class Process:
 
 
 @contextmanager
-def started(mocks: written.Mocks | None, options: Options) -> Iterator[Process]:
+def started(mocks: Mocks | None, options: Options) -> Iterator[Process]:
     """A proxy that is ready. `options` are mitmproxy's and Latehook's own, as `--set` takes them."""
     with TemporaryDirectory(prefix="latehook-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -77,8 +77,8 @@ def started(mocks: written.Mocks | None, options: Options) -> Iterator[Process]:
             process.end()
 
 
-def _mock_file(mocks: written.Mocks | None, folder: Path) -> Path:
-    read = written.read({"mocks": []} if mocks is None else mocks, [Path.cwd()])
+def _mock_file(mocks: Mocks | None, folder: Path) -> Path:
+    read = read_mocks({"mocks": []} if mocks is None else mocks, [Path.cwd()])
     if read.file is not None:
         return read.file
     file = folder / "mocks.yaml"

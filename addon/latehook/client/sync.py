@@ -9,19 +9,21 @@ from typing import Any, Unpack
 
 import httpx
 
-from latehook.client import calls, process, report, wire, written
+from latehook.client import calls, failures, process
+from latehook.client.address import Place
 from latehook.client.aio import Latehook as AsyncLatehook
-from latehook.client.answers import Job, Request, Webhook
 from latehook.client.calls import Answer, Ask, Call, Filters, OfRequests, OfWebhooks
-from latehook.client.place import Place
+from latehook.client.http import CLIENT, Shell, answer
+from latehook.client.mocks import Mocks, read_mocks
+from latehook.client.models import Job, Request, Webhook
 
-__tracebackhide__ = report.is_told
+__tracebackhide__ = failures.is_told
 
 
 @contextmanager
 def connect(port: int, host: str = "127.0.0.1", token: str | None = None) -> Iterator["Latehook"]:
     """A client of a proxy that runs. `token` is its `mock_token`, where it is on another machine."""
-    with TemporaryDirectory(prefix="latehook-") as folder, httpx.Client(**wire.CLIENT) as http:
+    with TemporaryDirectory(prefix="latehook-") as folder, httpx.Client(**CLIENT) as http:
         place = Place(host, port, Path(folder) / "ca-bundle.pem", token)
         latehook = Latehook(place, http)
         place.ca_bundle.write_bytes(latehook._do(calls.ca_bundle()))
@@ -29,13 +31,13 @@ def connect(port: int, host: str = "127.0.0.1", token: str | None = None) -> Ite
 
 
 @contextmanager
-def start(mocks: written.Mocks | None = None, **options: str | Sequence[str]) -> Iterator["Latehook"]:
+def start(mocks: Mocks | None = None, **options: str | Sequence[str]) -> Iterator["Latehook"]:
     """A proxy of one's own, with these mocks: a path, YAML text, or a dict. `options` are those of `--set`."""
     with process.started(mocks, options) as own, connect(own.port) as latehook:
         yield latehook
 
 
-class Latehook(wire.Shell):
+class Latehook(Shell):
     """A proxy's operations, and where it is."""
 
     def __init__(self, place: Place, http: httpx.Client, beside: Path | None = None) -> None:
@@ -53,12 +55,12 @@ class Latehook(wire.Shell):
 
     @property
     def vars(self) -> "Vars":
-        """The dials, as a dict: what is set counts at once."""
+        """The variables, as a dict: what is set counts at once."""
         return Vars(self)
 
-    def load(self, mocks: written.Mocks) -> None:
+    def load(self, mocks: Mocks) -> None:
         """Put mocks in front of those there are, until the next reset: a path, YAML text, or a dict."""
-        self._do(calls.load(written.read(mocks, self._folders)))
+        self._do(calls.load(read_mocks(mocks, self._folders)))
 
     def advance(self, duration: str | float, job: str | None = None) -> None:
         """All that becomes due in this time happens now, in order. NotHappened says what has not within 10 s."""
@@ -127,7 +129,7 @@ class Latehook(wire.Shell):
         except StopIteration as ended:
             result: Result = ended.value
             return result
-        except report.NotHappened as error:
+        except failures.NotHappened as error:
             if _in_event_loop():
                 error.add_note(
                     "This was called within a running event loop, which stood still: where the receiver runs in it, "
@@ -137,7 +139,7 @@ class Latehook(wire.Shell):
 
     def _answer(self, ask: Ask) -> Answer:
         try:
-            return wire.answer(self._http.send(self._request(ask)))
+            return answer(self._http.send(self._request(ask)))
         except httpx.HTTPError as error:
             raise self._silence(error) from None
 
@@ -151,7 +153,7 @@ def _in_event_loop() -> bool:
 
 
 class Vars(Mapping[str, Any]):
-    """The dials as they are now. A dial cannot be taken away: mocks may read it."""
+    """The variables as they are now. A variable cannot be taken away: mocks may read it."""
 
     def __init__(self, latehook: Latehook) -> None:
         self._latehook = latehook

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from latehook.control.answers import Refusal
+from latehook.control.responses import Refusal
 
 SAFE = ("GET", "HEAD")
 JSON = "application/json"

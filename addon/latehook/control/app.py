@@ -14,15 +14,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from latehook import logs
-from latehook.control import asking, openapi
+from latehook.base import logs
+from latehook.base.errors import LatehookError, NotFound, StoreError, WrongState
+from latehook.control import openapi, params
 from latehook.control.access import SAFE, Access
-from latehook.control.answers import Answers, Refusal
-from latehook.control.here import Here, version
+from latehook.control.context import Here, version
+from latehook.control.responses import Answers, Refusal
 from latehook.control.routes import OPERATIONS, PREFIX, Operation
-from latehook.model import LatehookError
-from latehook.operations import NotFound, Operations, WrongState
-from latehook.store import StoreError
+from latehook.engine.operations import Operations
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -92,16 +91,16 @@ def _methods(path: str) -> list[str]:
 
 
 async def _asked(operation: Operation, request: Request) -> Any:
-    if operation.writes and operation.query is asking.Nothing and request.url.query:
+    if operation.writes and operation.query is params.Nothing and request.url.query:
         raise Refusal(400, f"a {request.method} takes nothing from the query {request.url.query!r}: send it as JSON")
-    query = asking.from_query(operation.query, request.query_params.multi_items())
+    query = params.from_query(operation.query, request.query_params.multi_items())
     if not operation.writes:
         return query
-    asking.check_type(request.headers.get("content-type", ""), operation.media_types)
+    params.check_type(request.headers.get("content-type", ""), operation.media_types)
     body = await request.body()
-    if isinstance(query, asking.MocksFile):
-        return asking.mocks_from_body(body, query)
-    return asking.from_body(operation.takes, body)
+    if isinstance(query, params.MocksFile):
+        return params.mocks_from_body(body, query)
+    return params.from_body(operation.takes, body)
 
 
 def _status(error: LatehookError) -> int:

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from latehook.control import answers
-from latehook.control.asking import PostedMocks
+from latehook.control import responses
+from latehook.control.params import PostedMocks
 from latehook.control.routes import OPERATIONS, PREFIX, Operation
-from latehook.control.shapes import Problem, TimedOut
+from latehook.control.schemas import Problem, TimedOut
 
 ANY = (400, 401, 403, 413, 503)
 """Statuses that any operation may have."""
@@ -71,10 +71,10 @@ def _described(operation: Operation, schemas: dict[Any, Any], components: dict[s
 def _content(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     if isinstance(operation.answers, str):
         return {operation.answers: {"schema": _TEXT}}
-    return {answers.JSON: {"schema": schemas[operation.answers]}}
+    return {responses.JSON: {"schema": schemas[operation.answers]}}
 
 
 def _problem(status: int) -> dict[str, Any]:
     shape = TimedOut if status == 408 else Problem
     schema = {"$ref": f"#/components/schemas/{shape.__name__}"}
-    return {"description": answers.title(status), "content": {answers.PROBLEM: {"schema": schema}}}
+    return {"description": responses.title(status), "content": {responses.PROBLEM: {"schema": schema}}}

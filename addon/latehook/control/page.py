@@ -7,14 +7,14 @@ from pathlib import Path
 
 from starlette.responses import Response
 
-from latehook.control import answers
+from latehook.control import responses
 
 FILE = Path(__file__).with_name("page.html")
 
 
 def page() -> Response:
     content = FILE.read_bytes()
-    return answers.file(content, "text/html", {"content-security-policy": _policy(content)})
+    return responses.file(content, "text/html", {"content-security-policy": _policy(content)})
 
 
 def _policy(content: bytes) -> str:

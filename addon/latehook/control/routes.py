@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from latehook.control import reading, shapes, writing
-from latehook.control.answers import JSON
-from latehook.control.asking import (
+from latehook.control import actions, queries, schemas
+from latehook.control.actions import Ids, one, several
+from latehook.control.context import Here
+from latehook.control.params import (
     YAML,
     ClockChange,
     Filters,
@@ -19,11 +20,10 @@ from latehook.control.asking import (
     Vars,
     Waited,
 )
-from latehook.control.here import Here
-from latehook.control.shapes import Job, Mock, Request, Webhook
-from latehook.control.writing import Ids, one, several
-from latehook.operations import Operations
-from latehook.selection import JOBS
+from latehook.control.responses import JSON
+from latehook.control.schemas import Job, Mock, Request, Webhook
+from latehook.engine.filters import JOBS
+from latehook.engine.operations import Operations
 
 PREFIX = "/_latehook/"
 HTML = "text/html"
@@ -58,19 +58,19 @@ class Operation:
         return self.method != "GET"
 
 
-_JOBS, _WEBHOOKS, _REQUESTS = shapes.Page[Job], shapes.Page[Webhook], shapes.Page[Request]
-_MOCKS = shapes.Items[Mock]
+_JOBS, _WEBHOOKS, _REQUESTS = schemas.Page[Job], schemas.Page[Webhook], schemas.Page[Request]
+_MOCKS = schemas.Items[Mock]
 _ONE = (404, 409)
 
 OPERATIONS = (
-    Operation("GET", "", "The page", reading.page, Nothing, HTML),
-    Operation("GET", "status", "What is going on", reading.status, StatusAfter, shapes.Status),
-    Operation("GET", "jobs", "Jobs, the newest first", reading.jobs, Listed, _JOBS),
-    Operation("GET", "jobs/{id}", "The newest job with this id", reading.job, Nothing, Job, (404,)),
-    Operation("GET", "webhooks", "Webhooks, the newest first", reading.webhooks, Listed, _WEBHOOKS),
-    Operation("GET", "webhooks/{id}", "A webhook", reading.webhook, Nothing, Webhook, (404,)),
-    Operation("GET", "requests", "The last requests to mocked hosts", reading.requests, ListedRequests, _REQUESTS),
-    Operation("GET", "wait", "Wait for webhooks", reading.wait, Waited, shapes.Items[Webhook], (408,)),
+    Operation("GET", "", "The page", queries.page, Nothing, HTML),
+    Operation("GET", "status", "What is going on", queries.status, StatusAfter, schemas.Status),
+    Operation("GET", "jobs", "Jobs, the newest first", queries.jobs, Listed, _JOBS),
+    Operation("GET", "jobs/{id}", "The newest job with this id", queries.job, Nothing, Job, (404,)),
+    Operation("GET", "webhooks", "Webhooks, the newest first", queries.webhooks, Listed, _WEBHOOKS),
+    Operation("GET", "webhooks/{id}", "A webhook", queries.webhook, Nothing, Webhook, (404,)),
+    Operation("GET", "requests", "The last requests to mocked hosts", queries.requests, ListedRequests, _REQUESTS),
+    Operation("GET", "wait", "Wait for webhooks", queries.wait, Waited, schemas.Items[Webhook], (408,)),
     Operation("POST", "webhooks/{id}/fire", "Send it now", one(Operations.fire), Nothing, Webhook, _ONE),
     Operation("POST", "webhooks/{id}/hold", "It does not start", one(Operations.hold), Nothing, Webhook, _ONE),
     Operation("POST", "webhooks/{id}/release", "It may start", one(Operations.release), Nothing, Webhook, _ONE),
@@ -87,11 +87,11 @@ OPERATIONS = (
     Operation(
         "POST", "reset", "As at the start, or forget the jobs selected", several(Operations.reset, JOBS), Filters, Ids
     ),
-    Operation("POST", "clock", "Advance it, or set its speed", writing.clock, ClockChange, shapes.Advanced, (404,)),
-    Operation("GET", "vars", "The dials", reading.vars, Nothing, Vars),
-    Operation("PUT", "vars", "Set dials", writing.set_vars, Vars, Vars),
-    Operation("POST", "mocks", "Put mocks in front", writing.add_mocks, PostedMocks, _MOCKS, (), YAML, MocksFile),
-    Operation("GET", "ca.pem", "mitmproxy's certificate authority", reading.ca, Nothing, reading.PEM),
-    Operation("GET", "ca-bundle.pem", "The system's authorities and it", reading.ca_bundle, Nothing, reading.PEM),
-    Operation("GET", "openapi.json", "This API, for machines", reading.openapi, Nothing, Vars),
+    Operation("POST", "clock", "Advance it, or set its speed", actions.clock, ClockChange, schemas.Advanced, (404,)),
+    Operation("GET", "vars", "The variables", queries.vars, Nothing, Vars),
+    Operation("PUT", "vars", "Set variables", actions.set_vars, Vars, Vars),
+    Operation("POST", "mocks", "Put mocks in front", actions.add_mocks, PostedMocks, _MOCKS, (), YAML, MocksFile),
+    Operation("GET", "ca.pem", "mitmproxy's certificate authority", queries.ca, Nothing, queries.PEM),
+    Operation("GET", "ca-bundle.pem", "The system's authorities and it", queries.ca_bundle, Nothing, queries.PEM),
+    Operation("GET", "openapi.json", "This API, for machines", queries.openapi, Nothing, Vars),
 )

@@ -1,10 +1,4 @@
-"""Mocks files read, checked and compiled. Every error names file, line and key, the value and the remedy.
-
-Rooms, top to bottom; imports go down only:
-mocks (one mock) · webhooks (its webhooks) · values (their values) · entries (the keys)
-secrets (which values are) · source (YAML to data)
-describing (a mock in words)
-"""
+"""Mocks files read, checked and compiled. Every error names file, line and key, the value and the remedy."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,18 +7,18 @@ from typing import Any
 
 import msgspec
 
-from latehook.compiler import Compiler
-from latehook.expressions import Names
-from latehook.matching import shadows
-from latehook.mocks import Mock, Mocks
+from latehook.base.errors import MocksError, Place
+from latehook.base.redaction import Redaction
+from latehook.expressions.compiler import Compiler
+from latehook.expressions.expression import Names
+from latehook.expressions.names import AT_LOAD
+from latehook.mocks.definitions import Mock, Mocks
+from latehook.mocks.matching import shadows
 from latehook.mocksfile import entries
 from latehook.mocksfile.mocks import MockCompiler
 from latehook.mocksfile.secrets import Secrets, of_environment, of_files
 from latehook.mocksfile.source import Source
 from latehook.mocksfile.values import Values
-from latehook.model import MocksError, Place
-from latehook.redaction import Redaction
-from latehook.scope import AT_LOAD
 
 POSTED = "posted mocks"
 """What errors call a text that came without a file."""
@@ -38,9 +32,9 @@ def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None
     return _safely(lambda: [_read(file) for file in files], env, missing)
 
 
-def load_text(text: str, file: str | None, env: Mapping[str, str], dials: Mapping[str, Any]) -> Mocks:
-    """The mocks of a text, which stand in front of others that have these dials. MocksError."""
-    return _safely(lambda: [Source.read(file or POSTED, text)], env, None, dials)
+def load_text(text: str, file: str | None, env: Mapping[str, str], variables: Mapping[str, Any]) -> Mocks:
+    """The mocks of a text, which stand in front of others that have these variables. MocksError."""
+    return _safely(lambda: [Source.read(file or POSTED, text)], env, None, variables)
 
 
 def _safely(
@@ -63,8 +57,8 @@ def _compiled(
     sources: Sequence[Source], compiler: Compiler, secrets: Secrets, others: Mapping[str, Any] | None = None
 ) -> Mocks:
     converted = [entries.convert(source) for source in sources]
-    dials = _dials(sources, converted, compiler)
-    names: Names = {"vars": dict.fromkeys((*(others or ()), *dials))}
+    variables = _dials(sources, converted, compiler)
+    names: Names = {"vars": dict.fromkeys((*(others or ()), *variables))}
     job_vars = None if others is not None else _job_vars(converted)
     compilers = [
         MockCompiler(source, compiler, file.defaults.webhook, entry, at, names, job_vars)
@@ -76,7 +70,7 @@ def _compiled(
     _check_shadows(mocks)
     later = frozenset().union(*(one.later for one in compilers))
     reads = frozenset().union(*(one.reads for one in compilers))
-    return Mocks(mocks, dials, reads, later, secrets.values, secrets.dials)
+    return Mocks(mocks, variables, reads, later, secrets.values, secrets.variables)
 
 
 def revive(written: bytes, env: Mapping[str, str], redaction: Redaction) -> Mock:
@@ -100,16 +94,16 @@ def _read(file: Path) -> Source:
 
 
 def _dials(sources: Sequence[Source], files: Sequence[entries.File], compiler: Compiler) -> dict[str, Any]:
-    """The dials of all files. Two files may name the same one, if they set it to the same."""
-    dials: dict[str, Any] = {}
+    """The variables of all files. Two files may name the same one, if they set it to the same."""
+    variables: dict[str, Any] = {}
     for source, file in zip(sources, files, strict=True):
         values = Values(source, compiler)
         for name, written in file.vars.items():
             value = values.compile(written, ("vars", name), AT_LOAD)
-            if dials.setdefault(name, value) != value:
-                problem = f"another file sets the dial {name!r} to {dials[name]!r}, this one to {value!r}"
+            if variables.setdefault(name, value) != value:
+                problem = f"another file sets the variable {name!r} to {variables[name]!r}, this one to {value!r}"
                 raise MocksError(source.place(("vars", name)), f"{problem}: give each its own name")
-    return dials
+    return variables
 
 
 def _job_vars(files: Iterable[entries.File]) -> Names | None:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
-from latehook.expressions import Bundle, Expression
-from latehook.mocks import Mock, StagePlan
-from latehook.model import ResponseFault, WebhookFault
-from latehook.plans import BodyPlan, FaultPlan, ResponsePlan, WebhookPlan
-from latehook.presets import SCHEDULES, SCHEMES, Schedule, Scheme
+from latehook.base.model import ResponseFault, WebhookFault
+from latehook.expressions.expression import Bundle, Expression
+from latehook.mocks.definitions import BodyPlan, FaultPlan, Mock, ResponsePlan, StagePlan, WebhookPlan
+from latehook.webhooks.retries import RETRY_SCHEDULES, RetrySchedule
+from latehook.webhooks.schemes import SCHEMES, Scheme
 
 
 def describe(mock: Mock) -> list[str]:
@@ -101,10 +101,10 @@ def _scheme(scheme: Scheme) -> str:
     )
 
 
-def _schedule(retry: Schedule) -> str:
+def _schedule(retry: RetrySchedule) -> str:
     if not retry.waits:
         return "not tried again"
-    name = next((name for name, known in SCHEDULES.items() if known == retry), None)
+    name = next((name for name, known in RETRY_SCHEDULES.items() if known == retry), None)
     waits = ", ".join(f"{wait:g}" for wait in retry.waits[:6]) + (", …" if len(retry.waits) > 6 else "")
     return f"tried again after {waits} s{f' ({name})' if name is not None else ''}"
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from latehook.expressions import nearest
+from latehook.base.errors import MocksError
+from latehook.base.text import did_you_mean
 from latehook.mocksfile.source import Path, Source
-from latehook.model import MocksError
 
 Duration = str | float
 Templated = str | dict[str, Any]
@@ -149,7 +149,7 @@ class File(Entry):
 
 
 def convert(source: Source) -> File:
-    """A file's data as these types say it must be. MocksError names the place and the nearest valid key."""
+    """A file's data as these types say it must be. MocksError names the place and the did_you_mean valid key."""
     if not isinstance(source.data, dict):
         raise MocksError(source.place(()), "a mocks file is a map with the key `mocks`")
     free = {key: value for key, value in source.data.items() if not key.startswith("x-")}
@@ -166,7 +166,7 @@ def _explained(source: Source, message: str) -> MocksError:
     found = re.search(r"field `([^`]+)`", problem)
     if found and "unknown field" in problem:
         keys = _keys_at(path)
-        hint = nearest(found[1], keys) or f"; the keys here are {', '.join(keys)}"
+        hint = did_you_mean(found[1], keys) or f"; the keys here are {', '.join(keys)}"
         return MocksError(source.place((*path, found[1])), f"the key {found[1]!r} is not known{hint}")
     if found and "missing required" in problem:
         return MocksError(source.place(path), f"the key {found[1]!r} is missing")

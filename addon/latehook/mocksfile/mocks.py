@@ -7,20 +7,18 @@ from typing import Any
 
 from msgspec import UNSET
 
-from latehook import matching
-from latehook.compiler import Compiler
-from latehook.durations import Delay
-from latehook.expressions import Names
-from latehook.mocks import JobPlan, Mock, StagePlan
+from latehook.base.durations import Delay
+from latehook.base.model import COMPLETED, ResponseFault
+from latehook.expressions.compiler import Compiler
+from latehook.expressions.expression import Names
+from latehook.expressions.names import AT_REQUEST, JOB, WEBHOOK
+from latehook.mocks import matching
+from latehook.mocks.definitions import JobPlan, Mock, ResponsePlan, StagePlan
 from latehook.mocksfile.entries import JobEntry, MockEntry, ResponseEntry, WebhookEntry
 from latehook.mocksfile.source import Path as At
 from latehook.mocksfile.source import Source
 from latehook.mocksfile.values import Values
 from latehook.mocksfile.webhooks import Layer, WebhookCompiler, pick
-from latehook.model import ResponseFault
-from latehook.plans import ResponsePlan
-from latehook.scope import AT_REQUEST, JOB, WEBHOOK
-from latehook.views import COMPLETED
 
 BEFORE_RESPONSE = "before-response"
 FORWARD_ALONE = "`response: forward` stands alone: a forwarded request starts no job"

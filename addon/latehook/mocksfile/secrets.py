@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from latehook.compiler import Compiler
-from latehook.expressions import Expression, Names
+from latehook.base.errors import MocksError
+from latehook.base.redaction import texts_in
+from latehook.expressions.compiler import Compiler
+from latehook.expressions.expression import Expression, Names
+from latehook.expressions.names import AT_REQUEST, JOB, WEBHOOK
 from latehook.mocksfile.source import Source
-from latehook.model import MocksError
-from latehook.redaction import texts_in
-from latehook.scope import AT_REQUEST, JOB, WEBHOOK
 
 SECRET_NAMES = re.compile("SECRET|TOKEN|KEY|PASSWORD", re.IGNORECASE)
 
@@ -19,10 +19,10 @@ _AT_ATTEMPT: Names = {**AT_REQUEST, **JOB, **WEBHOOK, "vars": None}
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What is not to be shown. `dials` are the names of those that a secret is made of: they may be set later."""
+    """What is not to be shown. `variables` are the names of those that a secret is made of: they may be set later."""
 
     values: frozenset[str] = frozenset()
-    dials: frozenset[str] = frozenset()
+    variables: frozenset[str] = frozenset()
 
 
 def of_environment(env: Mapping[str, str]) -> Secrets:
@@ -37,12 +37,12 @@ def of_files(sources: Sequence[Source], env: Mapping[str, str]) -> Secrets:
     """
     compiler = Compiler(env, set())
     found = [secret for source in sources for sign in _signs(source.data) for secret in _secrets(sign, compiler)]
-    dials = {name for secret in found for name in _dials(secret)}
+    variables = {name for secret in found for name in _dials(secret)}
     files = [source.data for source in sources if isinstance(source.data, dict)]
-    written = [file["vars"].get(name) for file in files if isinstance(file.get("vars"), dict) for name in dials]
+    written = [file["vars"].get(name) for file in files if isinstance(file.get("vars"), dict) for name in variables]
     found += [_value(text, compiler) for text in texts_in(written)]
     known = (text for secret in found if not isinstance(secret, Expression) for text in texts_in(secret))
-    return Secrets(of_environment(env).values.union(known), frozenset(dials))
+    return Secrets(of_environment(env).values.union(known), frozenset(variables))
 
 
 def _signs(value: Any) -> Iterator[dict[str, Any]]:

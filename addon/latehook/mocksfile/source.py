@@ -8,8 +8,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from latehook.bodies import encode_json
-from latehook.model import MocksError, Place
+from latehook.base.errors import MocksError, Place
+from latehook.base.json_text import encode_json
 
 Path = tuple[str | int, ...]
 """The keys and indexes that lead to a value: ("mocks", 0, "match")."""

@@ -9,16 +9,17 @@ from typing import Any
 
 from msgspec import UNSET
 
-from latehook.compiler import Compiler, in_braces
-from latehook.durations import Delay, seconds
-from latehook.expressions import Names, nearest, roots_of
-from latehook.messages import problem_of_header
+from latehook.base.durations import Delay, seconds
+from latehook.base.errors import MocksError, Place
+from latehook.base.text import did_you_mean
+from latehook.expressions.compiler import Compiler, in_braces
+from latehook.expressions.expression import Names, roots_of
+from latehook.expressions.names import AT_LOAD, body_members
+from latehook.mocks.definitions import BodyPlan, FaultPlan, FilePlan
+from latehook.mocks.rendering import problem_of_header
 from latehook.mocksfile.entries import Bodies, DelayEntry, FaultEntry
 from latehook.mocksfile.source import Path as At
 from latehook.mocksfile.source import Source
-from latehook.model import MocksError, Place
-from latehook.plans import BodyPlan, FaultPlan, FilePlan
-from latehook.scope import AT_LOAD, body_members
 
 BODY_KINDS = Bodies.__struct_fields__
 
@@ -50,7 +51,7 @@ class Values:
 
     def preset[Preset](self, name: str, known: Mapping[str, Preset], at: At, kind: str) -> Preset:
         if name not in known:
-            raise self.error(at, f"{name!r} is not {kind}{nearest(name, known)}; there are {', '.join(known)}")
+            raise self.error(at, f"{name!r} is not {kind}{did_you_mean(name, known)}; there are {', '.join(known)}")
         return known[name]
 
     def delay(self, delay: Any, at: At) -> Delay:

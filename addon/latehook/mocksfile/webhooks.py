@@ -8,19 +8,21 @@ from typing import Any
 
 from msgspec import UNSET
 
-from latehook import presets, signing, timestamps
-from latehook.expressions import Names, nearest, roots_of
-from latehook.messages import METHOD
+from latehook.base import errors, timestamps
+from latehook.base.model import WebhookFault
+from latehook.base.text import did_you_mean
+from latehook.expressions.expression import Names, roots_of
+from latehook.expressions.names import body_members
+from latehook.mocks.decide import is_url
+from latehook.mocks.definitions import BodyPlan, FaultPlan, SignPlan, WebhookPlan
+from latehook.mocks.rendering import METHOD
 from latehook.mocksfile.entries import RetryEntry, SignEntry, WebhookEntry
 from latehook.mocksfile.source import Path as At
 from latehook.mocksfile.values import Values
-from latehook.model import WebhookFault
-from latehook.plans import BodyPlan, FaultPlan, SignPlan, WebhookPlan
-from latehook.scope import body_members
-from latehook.service import is_url
+from latehook.webhooks import retries, schemes, signing
 
 DEFAULT_TIMEOUT = "15s"
-DEFAULT_RETRY = presets.Schedule((1.0, 5.0, 15.0))
+DEFAULT_RETRY = retries.RetrySchedule((1.0, 5.0, 15.0))
 
 Layer = tuple[At, WebhookEntry]
 """A webhook's keys as they stand in one place; the later of several layers wins."""
@@ -119,20 +121,22 @@ class WebhookCompiler:
                 raise self._values.error(at, f"{plan.kind}: {webhook} has no {name}: write one, or another fault")
         return plan
 
-    def _retry(self, at: At, retry: Any) -> presets.Schedule:
+    def _retry(self, at: At, retry: Any) -> retries.RetrySchedule:
         if retry is UNSET:
             return DEFAULT_RETRY
         if isinstance(retry, str):
-            return self._values.preset(str(self._values.constant(retry, at)), presets.SCHEDULES, at, "a retry preset")
+            return self._values.preset(
+                str(self._values.constant(retry, at)), retries.RETRY_SCHEDULES, at, "a retry preset"
+            )
         if isinstance(retry, RetryEntry):
             waits = self._retry((*at, "waits"), retry.waits)
-            return presets.Schedule(
+            return retries.RetrySchedule(
                 waits.waits,
                 self._statuses(retry.success, waits.success, (*at, "success")),
                 self._statuses(retry.stop_on, waits.stop_on, (*at, "stop_on")),
                 waits.retry_after if retry.retry_after is UNSET else bool(retry.retry_after),
             )
-        return presets.Schedule(tuple(self._values.seconds(wait, (*at, n)) for n, wait in enumerate(retry)))
+        return retries.RetrySchedule(tuple(self._values.seconds(wait, (*at, n)) for n, wait in enumerate(retry)))
 
     def _statuses(self, given: Any, default: tuple[str, ...], at: At) -> tuple[str, ...]:
         if given is UNSET:
@@ -145,13 +149,13 @@ class WebhookCompiler:
     def _sign(self, at: At, sign: Any) -> SignPlan | None:
         if not isinstance(sign, SignEntry):
             return None
-        scheme = presets.Scheme()
+        scheme = schemes.Scheme()
         if sign.scheme is not UNSET:
             name = str(self._values.constant(sign.scheme, (*at, "scheme")))
-            scheme = self._values.preset(name, presets.SCHEMES, (*at, "scheme"), "a scheme")
+            scheme = self._values.preset(name, schemes.SCHEMES, (*at, "scheme"), "a scheme")
         given = {
             key.name: self._values.constant(getattr(sign, key.name), (*at, key.name))
-            for key in fields(presets.Scheme)
+            for key in fields(schemes.Scheme)
             if getattr(sign, key.name, UNSET) is not UNSET
         }
         scheme = replace(scheme, **given)
@@ -160,13 +164,13 @@ class WebhookCompiler:
         self._check_secret(scheme, secret, (*at, "secret"))
         return SignPlan(scheme, secret, self._skew(sign.skew, (*at, "skew")), self._values.place(at))
 
-    def _check_secret(self, scheme: presets.Scheme, secret: Any, at: At) -> None:
+    def _check_secret(self, scheme: schemes.Scheme, secret: Any, at: At) -> None:
         """A secret that is known at load is tried."""
         secrets = secret if isinstance(secret, list) else [secret]
         message = signing.Message("id", 0.0, "POST", "http://app.invalid/", b"{}", "application/json")
         try:
             signing.sign(replace(scheme, fields={}), [one for one in secrets if isinstance(one, str)], message)
-        except signing.SigningError as error:
+        except errors.SigningError as error:
             raise self._values.error(at, str(error)) from None
 
     def _skew(self, skew: Any, at: At) -> float:
@@ -176,7 +180,7 @@ class WebhookCompiler:
         text = str(self._values.constant(skew, at)).strip()
         return -self._values.seconds(text[1:], at) if text.startswith("-") else self._values.seconds(text, at)
 
-    def _check_scheme(self, scheme: presets.Scheme, sign: SignEntry, at: At) -> None:
+    def _check_scheme(self, scheme: schemes.Scheme, sign: SignEntry, at: At) -> None:
         known = {
             "algorithm": signing.ALGORITHMS,
             "secret_encoding": signing.SECRET_ENCODINGS,
@@ -187,7 +191,7 @@ class WebhookCompiler:
             value = getattr(scheme, key)
             if value not in values:
                 raise self._values.error(
-                    (*at, key), f"{value!r} is not known{nearest(value, values)}: use {', '.join(values)}"
+                    (*at, key), f"{value!r} is not known{did_you_mean(value, values)}: use {', '.join(values)}"
                 )
         if not scheme.headers and not scheme.fields:
             raise self._values.error(

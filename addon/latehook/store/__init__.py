@@ -2,9 +2,6 @@
 
 `value` and `content` are what Latehook goes on with after a restart, secrets and all. `mock`, `url`, `reason`, `error`
 and `body` are there to be read, by whoever opens the file, and hold no secrets.
-
-Rooms, top to bottom; imports go down only:
-reading (what it answers) · opening (the database) · values (what is in a cell)
 """
 
 import os
@@ -15,11 +12,12 @@ from typing import Any, Concatenate
 
 from msgspec.structs import replace
 
-from latehook.model import Content, Job, Outcome, State, Webhook
-from latehook.redaction import Redaction
+from latehook.base.errors import StoreError, UnkeepableError
+from latehook.base.model import Content, Job, Outcome, State, Webhook
+from latehook.base.redaction import Redaction
 from latehook.store.opening import MEMORY, connected, unusable
 from latehook.store.reading import Reader
-from latehook.store.values import OWED, Due, StoreError, UnkeepableError, as_list, digest, encode
+from latehook.store.values import OWED, Due, as_list, digest, encode
 
 __all__ = ["MEMORY", "OWED", "Due", "Store", "StoreError", "UnkeepableError"]
 

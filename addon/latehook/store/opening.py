@@ -2,7 +2,8 @@
 
 import sqlite3
 
-from latehook.store.values import StoreError, read_event
+from latehook.base.errors import StoreError
+from latehook.store.values import read_event
 
 MEMORY = ":memory:"
 

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from latehook.model import Attempt, Criteria, Job, Owed, State
-from latehook.redaction import Redaction
+from latehook.base.model import Attempt, Criteria, Job, State, StoredWebhook
+from latehook.base.redaction import Redaction
 from latehook.store.values import OWED, Due, as_list, digest, read_content, read_job, read_target, read_webhook
 
 
@@ -74,12 +74,12 @@ class Reader:
         rows = self._db.execute(f"{sql} ORDER BY key DESC", (job, stage, State.PENDING))
         return [key for (key,) in rows]
 
-    def owed(self, key: int) -> Owed | None:
+    def owed(self, key: int) -> StoredWebhook | None:
         """A pending webhook with its job; None if it is not pending."""
         owed = self.webhook(key)
         return owed if owed is not None and owed.webhook.state is State.PENDING else None
 
-    def webhook(self, key: int) -> Owed | None:
+    def webhook(self, key: int) -> StoredWebhook | None:
         """Any webhook, with its job."""
         rows = self._webhooks("w.key = ?", (key,))
         return rows[0] if rows else None
@@ -89,7 +89,7 @@ class Reader:
         key: int | None = self._db.execute("SELECT max(key) FROM webhook WHERE id = ?", (id,)).fetchone()[0]
         return key
 
-    def webhooks(self, job: int | None = None, states: Iterable[State] = tuple(State)) -> list[Owed]:
+    def webhooks(self, job: int | None = None, states: Iterable[State] = tuple(State)) -> list[StoredWebhook]:
         """Webhooks in these states, of one job or of all, in the order of their times."""
         states = tuple(states)
         marks = ", ".join("?" * len(states))
@@ -110,13 +110,13 @@ class Reader:
         sql = "SELECT count(*) FROM webhook WHERE state IN (?, ?)"
         return int(self._db.execute(sql, OWED).fetchone()[0])
 
-    def _webhooks(self, condition: str, values: tuple[Any, ...], order: str = "w.due, w.key") -> list[Owed]:
+    def _webhooks(self, condition: str, values: tuple[Any, ...], order: str = "w.due, w.key") -> list[StoredWebhook]:
         sql = f"""
             SELECT w.key, w.value, w.due, w.state, w.reason, w.attempts, w.content, j.key, j.value
             FROM webhook w JOIN job j ON j.key = w.job WHERE {condition} ORDER BY {order}
         """
         return [
-            Owed(
+            StoredWebhook(
                 key,
                 replace(read_webhook(value), due=due, state=State(state), reason=reason),
                 replace(read_job(job_value), key=job),
@@ -126,7 +126,7 @@ class Reader:
             for key, value, due, state, reason, attempts, content, job, job_value in self._db.execute(sql, values)
         ]
 
-    def webhooks_of(self, jobs: Iterable[int]) -> list[Owed]:
+    def webhooks_of(self, jobs: Iterable[int]) -> list[StoredWebhook]:
         """The webhooks of these jobs, in their order."""
         return self._webhooks("w.job IN (SELECT value FROM json_each(?))", (as_list(jobs),), "w.stage, w.key")
 
@@ -146,7 +146,7 @@ class Reader:
             for state, count in self._db.execute(f"SELECT state, count(*) FROM webhook {some} GROUP BY state", values)
         }
 
-    def choose(self, criteria: Criteria, before: int | None, limit: int) -> list[Owed]:
+    def choose(self, criteria: Criteria, before: int | None, limit: int) -> list[StoredWebhook]:
         """The newest webhooks that fit, and have a lower key than `before`."""
         conditions, values = _of_webhooks(criteria)
         self._narrow(conditions, values, criteria, "w.key", before)

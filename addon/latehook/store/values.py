@@ -7,18 +7,11 @@ from typing import Any
 
 import msgspec
 
-from latehook.model import Content, Job, LatehookError, State, Webhook
+from latehook.base.errors import UnkeepableError
+from latehook.base.model import Content, Job, State, Webhook
 
 OWED = (State.PENDING, State.HELD)
 """The states that the store has for a webhook that is still to be delivered."""
-
-
-class StoreError(LatehookError):
-    """The store cannot be opened, or could not write: nothing that was to be written with it counts."""
-
-
-class UnkeepableError(StoreError):
-    """What is to be written has no form in the store. Nothing of it was written: what others write counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Values, errors, the clock, durations, host names, JSON, redaction and log lines: what all packages share."""

@@ -1,0 +1,139 @@
+"""PURE: what the body of a request says: bounded decoding, text, JSON."""
+
+import zlib
+from collections.abc import Callable, Iterator
+from encodings import normalize_encoding
+from encodings.aliases import aliases
+from typing import Any
+
+import brotli
+import zstandard
+
+from latehook.base.errors import BodyError
+from latehook.base.json_text import read_json
+
+KEPT = 16 * 1024 * 1024
+"""Bytes kept of a body, coded or decoded. Of a larger one only the size is known."""
+
+SMALL = 4096
+"""Bytes up to which a request's body is kept with it in any case: testers ask by it."""
+
+CODINGS = 4
+"""Content codings of one body, one in the other."""
+
+MEMBERS = 10_000
+"""Members of a gzip body, one behind the other."""
+
+
+def text(body: bytes | None, size: int, coding: str, content_type: str) -> str:
+    """The body as text, by the content type's charset (UTF-8 unless given). BodyError says why it cannot be."""
+    charset = _parameter(content_type, "charset") or "utf-8"
+    try:
+        if normalize_encoding(charset.lower()) not in _CHARSETS:
+            raise LookupError
+        return decode(body, size, coding).decode(charset, errors="replace")
+    except LookupError:
+        raise BodyError(f"the charset {charset!r} is not known") from None
+
+
+_CHARSETS = {name for pair in aliases.items() for name in pair} - {"utf_7", "u7", "unicode_1_1_utf_7"}
+"""Python would look any other name up in its files, and knows codecs besides that take hours for a large body. UTF-7
+can say what is no character.
+"""
+
+
+def parse_json(body: bytes | None, size: int, coding: str) -> Any:
+    """The body as JSON; None where there is none or it is not JSON. BodyError where it was not kept or is too large."""
+    try:
+        return read_json(decode(body, size, coding))
+    except BodyError:
+        raise
+    except (ValueError, RecursionError):
+        return None
+
+
+def decode(body: bytes | None, size: int, coding: str) -> bytes:
+    """The body without its content codings (gzip, deflate, br, zstd). BodyError says what is wrong with it."""
+    if body is None:
+        raise BodyError(f"the body has {size:,} bytes and only {KEPT:,} are kept")
+    names = [name.strip().lower() for name in coding.split(",") if name.strip()]
+    if len(names) > CODINGS:
+        raise BodyError(f"the body has {len(names)} content codings, one in the other, and may have {CODINGS}")
+    for name in reversed(names):
+        if name == "identity":
+            continue
+        decoder = _DECODERS.get(name)
+        if decoder is None:
+            raise BodyError(f"the content coding {name!r} is not known: use one of {', '.join(_DECODERS)}")
+        body = _bounded(decoder, body, name)
+    return body
+
+
+def _bounded(decoder: Callable[[bytes], Iterator[bytes]], body: bytes, name: str) -> bytes:
+    decoded = bytearray()
+    try:
+        for piece in decoder(body):
+            decoded += piece
+            if len(decoded) > KEPT:
+                raise BodyError(f"the {name} body has more than {KEPT:,} bytes when it is unpacked")
+    except (zlib.error, brotli.error, zstandard.ZstdError) as error:
+        raise BodyError(f"the body is not {name}: {error}") from None
+    return bytes(decoded)
+
+
+_PIECE = 1024 * 1024
+_BIT = 64 * 1024
+"""Read at once: what stands behind the end of a gzip member is copied."""
+
+
+def _zlib(window: int) -> Callable[[bytes], Iterator[bytes]]:
+    def decoder(body: bytes) -> Iterator[bytes]:
+        inflate = zlib.decompressobj(window)
+        members = 1
+        for start in range(0, len(body), _BIT):
+            bit = body[start : start + _BIT]
+            while bit:
+                if inflate.eof:  # gzip may have several members, one behind the other
+                    members += 1
+                    inflate = zlib.decompressobj(window)
+                if members > MEMBERS:
+                    raise BodyError(f"the gzip body has more than {MEMBERS:,} members")
+                yield inflate.decompress(bit, _PIECE)
+                bit = inflate.unconsumed_tail or inflate.unused_data
+        yield inflate.flush()
+
+    return decoder
+
+
+def _deflate(body: bytes) -> Iterator[bytes]:
+    """RFC 9110 8.4.1.2 says zlib's format; some clients send the bare one."""
+    is_zlib = len(body) >= 2 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
+    return _zlib(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)(body)
+
+
+def _brotli(body: bytes) -> Iterator[bytes]:
+    decoder = brotli.Decompressor()
+    yield decoder.process(body, output_buffer_limit=_PIECE)
+    while not decoder.can_accept_more_data():
+        yield decoder.process(b"", output_buffer_limit=_PIECE)
+
+
+def _zstd(body: bytes) -> Iterator[bytes]:
+    yield from zstandard.ZstdDecompressor(max_window_size=KEPT).read_to_iter(body, write_size=_PIECE)
+
+
+_DECODERS: dict[str, Callable[[bytes], Iterator[bytes]]] = {
+    "gzip": _zlib(zlib.MAX_WBITS | 16),
+    "x-gzip": _zlib(zlib.MAX_WBITS | 16),
+    "deflate": _deflate,
+    "br": _brotli,
+    "zstd": _zstd,
+}
+
+
+def _parameter(content_type: str, name: str) -> str | None:
+    for part in content_type.split(";")[1:]:
+        key, _, value = part.partition("=")
+        if key.strip().lower() == name:
+            return value.strip().strip('"')
+    return None

@@ -1,0 +1,39 @@
+"""The transport of attempts, imported once a webhook is owed: neither the start nor the first response waits for it."""
+
+import asyncio
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from latehook.base.model import Outcome, Outgoing
+
+if TYPE_CHECKING:
+    from latehook.delivery.connections import Refusal
+    from latehook.delivery.transport import Route, Transport
+
+
+class Sender:
+    """Sends attempts, as Transport does."""
+
+    def __init__(self, refusal: "Refusal", route: "Route") -> None:
+        self._refusal = refusal
+        self._route = route
+        self._transport: asyncio.Task[Transport] | None = None
+
+    def get_ready(self) -> "asyncio.Task[Transport]":
+        """Begin to import, if nothing has yet: in a thread, for it takes a fifth of a second."""
+        if self._transport is None:
+            self._transport = asyncio.get_running_loop().create_task(self._import(), name="latehook: transport")
+        return self._transport
+
+    async def send(self, outgoing: Outgoing) -> Outcome:
+        transport = await asyncio.shield(self.get_ready())  # one attempt that is broken off must not end the import
+        return await transport.send(outgoing)
+
+    async def close(self) -> None:
+        if self._transport is not None:
+            await (await self._transport).close()
+
+    async def _import(self) -> "Transport":
+        module = await asyncio.to_thread(import_module, "latehook.delivery.transport")
+        transport: Transport = module.Transport(self._refusal, self._route)
+        return transport

@@ -1,0 +1,140 @@
+"""The HTTP client that sends attempts.
+
+Connections are spoken to without httpx's client in between: that adds cookies, headers, redirects and the environment's
+proxies, none of which a webhook may have, and costs a tenth of an attempt.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from urllib.parse import quote
+
+import httpx
+from msgspec.structs import replace
+
+from latehook.base.hostnames import PORTS
+from latehook.base.model import Outcome, Outgoing, WebhookFault
+from latehook.delivery.connections import HOST, SYSTEM, Answer, Bridge, Lookup, Refusal, Refused
+from latehook.webhooks.targets import Origin
+
+ANSWER_KEPT = 64 * 1024
+"""Bytes read of a receiver's answer. A longer one is cut off: it was an answer all the same."""
+
+Route = Callable[[Origin], Origin]
+"""Given what a URL names: what is connected to."""
+
+DROPPED = "dropped on purpose (fault)"
+
+REASON_LENGTH = 200
+"""Characters of a reason: it may quote what a receiver sent."""
+
+
+class Transport:
+    """Sends attempts. `send` never raises: whatever happens is an Outcome."""
+
+    def __init__(
+        self,
+        refusal: Refusal,
+        route: Route = lambda origin: origin,
+        now: Callable[[], float] = time.time,
+        resolver: Lookup = SYSTEM,
+    ) -> None:
+        for name in ("httpx", "httpcore", "aiohttp"):  # every record runs through all of mitmproxy's addons
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._refusal = refusal
+        self._route = route
+        self._now = now
+        self._transport = Bridge(refusal, resolver, now)
+
+    async def send(self, outgoing: Outgoing) -> Outcome:
+        if outgoing.fault is WebhookFault.DROP:
+            return Outcome(self._now(), self._now(), None, DROPPED, final=True)
+        if outgoing.fault is WebhookFault.DUPLICATE:
+            return (await asyncio.gather(self._send(outgoing), self._send(replace(outgoing, wire=None))))[0]
+        return await self._send(outgoing)
+
+    async def _send(self, outgoing: Outgoing) -> Outcome:
+        started_at = self._now()
+        try:
+            async with asyncio.timeout(outgoing.timeout):
+                status, retry_after, body = await self._exchange(outgoing)
+            return Outcome(started_at, self._now(), status, None, body, retry_after)
+        except TimeoutError:
+            error = f"no answer within {outgoing.timeout:g} s"
+        except Refused as refused:
+            return Outcome(started_at, self._now(), None, str(refused), final=True)
+        except httpx.InvalidURL as invalid:
+            error = f"the URL cannot be used: {invalid}"
+        except (httpx.HTTPError, OSError, ValueError) as failed:
+            error = " ".join(str(failed).split())[:REASON_LENGTH] or type(failed).__name__
+        return Outcome(started_at, self._now(), None, error)
+
+    async def close(self) -> None:
+        await self._transport.aclose()
+
+    async def _exchange(self, outgoing: Outgoing) -> tuple[int, str | None, bytes]:
+        where, target = _split(outgoing.url)
+        url, public = _read(where)
+        origin = self._route(public)
+        if reason := self._refusal(origin.host, origin.port, None):
+            raise Refused(reason)
+        HOST.set(origin.host)
+        headers = [(name.encode(), value.encode()) for name, value in outgoing.headers]
+        request = httpx.Request(outgoing.method, url, headers=headers, content=outgoing.body or None)
+        request.extensions["verify"] = outgoing.verify
+        request.extensions["wire"] = outgoing.wire
+        request.extensions["url"] = origin.url + target
+        if origin != public:  # only the connection goes elsewhere: TLS is for the host that Host names too
+            request.extensions["tls_name"] = public.host
+        if not any(name.lower() == "user-agent" for name, _ in outgoing.headers):
+            request.headers["user-agent"] = "Latehook"
+        response = await self._transport.handle_async_request(_authenticated(request))
+        try:
+            return response.status_code, response.headers.get("retry-after"), await _beginning(response)
+        finally:
+            await response.aclose()
+
+
+def _authenticated(request: httpx.Request) -> httpx.Request:
+    """User info of the URL is Basic authentication, unless the mock gives its own."""
+    if request.url.username and "authorization" not in request.headers:
+        auth = httpx.BasicAuth(request.url.username, request.url.password)
+        return next(auth.auth_flow(request))
+    return request
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Scheme and authority; path and query as written (httpx would resolve `..` in them).
+
+    In these, what no request line may hold is escaped.
+    """
+    where, target = _WHERE.match(url).groups()  # type: ignore[union-attr]  # it matches any text
+    target = target.partition("#")[0]
+    slash = "" if target.startswith("/") else "/"
+    return where, slash + _NOT_VISIBLE.sub(lambda found: quote(found[0]), target)
+
+
+_WHERE = re.compile("((?:[^/?#]*//)?[^/?#]*)(.*)", re.DOTALL)
+_NOT_VISIBLE = re.compile("[^!-~]+")
+
+
+@lru_cache(256)  # a system has few receivers, and each of their webhooks a URL of its own
+def _read(where: str) -> tuple[httpx.URL, Origin]:
+    """What a URL names up to its path. InvalidURL; Refused, if that is not to be sent to."""
+    url = httpx.URL(where)
+    if url.scheme not in ("http", "https") or not url.host:
+        raise Refused("not a URL that starts with http:// or https:// and a host")
+    return url, Origin(url.scheme, url.raw_host.decode(), url.port or PORTS[url.scheme])
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    body = bytearray()
+    assert isinstance(response.stream, Answer)
+    async for piece in response.stream:
+        body += piece
+        if len(body) >= ANSWER_KEPT:
+            break
+    return bytes(body[:ANSWER_KEPT])

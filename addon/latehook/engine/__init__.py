@@ -1,0 +1,1 @@
+"""Accepts requests, starts jobs, and carries out what a tester asks for."""

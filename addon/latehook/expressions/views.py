@@ -1,0 +1,249 @@
+"""PURE: what an expression sees of a request, a response, a job, chance and a webhook."""
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, overload
+
+from latehook.base.model import Job, Moment, Parts, Request, Response, Stage, reached, status_of
+from latehook.bodies import decoding, forms
+from latehook.expressions.fields import first_of, nested
+from latehook.expressions.values import TextView, View
+
+_ALPHABETS = {
+    "hex": "0123456789abcdef",
+    "base62": "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+}
+
+
+class HeadersView(Mapping[str, TextView]):
+    """Headers without case; `headers.x_foo` is `x-foo`. Of one that came several times, the first; the filter `all`."""
+
+    def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        pairs = ((name.decode("latin-1").lower(), value.decode("utf-8", "replace")) for name, value in fields)
+        self._values = first_of(pairs)
+
+    def __getitem__(self, name: str) -> TextView:
+        name = name.lower()
+        return self._values[name] if name in self._values else self._values[name.replace("_", "-")]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class RequestView(View):
+    """`request`: each member is read from the request when an expression first asks for it."""
+
+    members = frozenset(
+        {"method", "url", "host", "path", "query", "headers", "json", "form", "text", "files", "sha256", "size"}
+    )
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.method = request.method
+        self.host = request.host
+        self.size = request.size
+
+    @cached_property
+    def url(self) -> str:
+        return self._request.url
+
+    @cached_property
+    def path(self) -> TextView:
+        return TextView(self._request.path, dict(self._request.captures))
+
+    @cached_property
+    def query(self) -> Mapping[str, str]:
+        return first_of(forms.urlencoded(self._request.query))
+
+    @cached_property
+    def headers(self) -> HeadersView:
+        return HeadersView(self._request.headers)
+
+    @cached_property
+    def json(self) -> Any:
+        return decoding.parse_json(self._request.body, self.size, self._coding)
+
+    @cached_property
+    def text(self) -> str:
+        return decoding.text(self._request.body, self.size, self._coding, self._content_type)
+
+    @cached_property
+    def form(self) -> Mapping[str, Any]:
+        return nested(self._parts.fields)
+
+    @cached_property
+    def files(self) -> Mapping[str, Any]:
+        return {
+            file.field: {"filename": file.filename, "type": file.type, "size": file.size, "sha256": file.sha256}
+            for file in reversed(self._parts.files)
+        }
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the body as it came, in hexadecimal."""
+        return self._request.sha256 or hashlib.sha256(decoding.decode(self._request.body, self.size, "")).hexdigest()
+
+    @cached_property
+    def _parts(self) -> Parts:
+        if self._request.parts is not None:
+            return self._request.parts
+        return forms.parse(decoding.decode(self._request.body, self.size, self._coding), self._content_type)
+
+    @property
+    def _coding(self) -> str:
+        return self._header(b"content-encoding")
+
+    @property
+    def _content_type(self) -> str:
+        return self._header(b"content-type")
+
+    def _header(self, wanted: bytes) -> str:
+        """As `headers` has it: to read one, not all are made into a map."""
+        found = (value for name, value in self._request.headers if name.lower() == wanted)
+        return next(found, b"").decode("utf-8", "replace")
+
+
+class ResponseView(View):
+    """`job.response`: what the request that started the job was answered."""
+
+    members = frozenset({"status", "headers", "json", "text"})
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        self.status = response.status
+
+    @cached_property
+    def headers(self) -> HeadersView:
+        return HeadersView([(name.encode(), value.encode()) for name, value in self._response.headers])
+
+    @cached_property
+    def json(self) -> Any:
+        return decoding.parse_json(self._response.body, len(self._response.body), "")
+
+    @cached_property
+    def text(self) -> str:
+        return self._response.body.decode("utf-8", "replace")
+
+
+class JobView(View):
+    """`job` at a moment. In a webhook its status is that webhook's own stage's.
+
+    `request` is the view of its request where there is one already: what that has parsed is not parsed again.
+    """
+
+    members = frozenset({"id", "status", "vars", "created_at", "at", "request", "response"})
+
+    def __init__(self, job: Job, moment: Moment, stage: int | None = None, request: RequestView | None = None) -> None:
+        self._job = job
+        self._moment = moment
+        self._stage = stage
+        self.id = job.id
+        self.vars = job.vars
+        self.created_at = job.created_at
+        if request is not None:
+            self.request = request
+
+    @cached_property
+    def status(self) -> str:
+        return status_of(self._reached)
+
+    @cached_property
+    def at(self) -> dict[str, float]:
+        """Status → when it was first reached, in Unix seconds; what is to come is not in it."""
+        at: dict[str, float] = {}
+        for stage in self._reached:
+            if stage.status is not None and stage.status not in at:
+                at[stage.status] = min(self._moment.real_at(stage.due), self._moment.now)
+        return at
+
+    @cached_property
+    def request(self) -> RequestView:
+        return RequestView(self._job.request)
+
+    @cached_property
+    def response(self) -> ResponseView | None:
+        return None if self._job.response is None else ResponseView(self._job.response)
+
+    @cached_property
+    def _reached(self) -> Sequence[Stage]:
+        if self._stage is not None:
+            return self._job.stages[: self._stage + 1]
+        return reached(self._job.stages, self._moment.clock)
+
+
+class JobsView(Sequence[JobView]):
+    """`jobs`: all of them, the newest first, read when an expression asks for them."""
+
+    def __init__(self, jobs: Callable[[], Sequence[Job]], moment: Moment) -> None:
+        self._read = jobs
+        self._moment = moment
+
+    @cached_property
+    def _jobs(self) -> list[JobView]:
+        return [JobView(job, self._moment) for job in self._read()]
+
+    @overload
+    def __getitem__(self, at: int) -> JobView: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[JobView]: ...
+    def __getitem__(self, at: int | slice) -> JobView | list[JobView]:
+        return self._jobs[at]
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+
+class RandomView(View):
+    """`random`: values out of the given source, so that a seed makes them again."""
+
+    members = frozenset({"int", "hex", "base62", "choice"})
+
+    def __init__(self, source: random.Random) -> None:
+        self._source = source
+
+    def int(self, least: Any, most: Any) -> Any:
+        return self._source.randint(least, most)
+
+    def choice(self, values: Sequence[Any]) -> Any:
+        return self._source.choice(values)
+
+    def hex(self, length: Any) -> str:
+        return _of(self._source, "hex", length)
+
+    def base62(self, length: Any) -> str:
+        return _of(self._source, "base62", length)
+
+    def data(self) -> Mapping[str, Any]:
+        raise ValueError("random is not data: write random.hex(8)")
+
+
+def _of(source: random.Random, alphabet: str, length: int) -> str:
+    if not 0 <= length <= 1000:
+        raise ValueError(f"random.{alphabet}({length}): write a length from 0 to 1000")
+    return "".join(source.choices(_ALPHABETS[alphabet], k=length))
+
+
+class WebhookView(View):
+    """`webhook`, in a webhook: its id, the number of the attempt, its event."""
+
+    members = frozenset({"id", "attempt", "event"})
+
+    def __init__(self, id: str, attempt: int, event: str | None) -> None:
+        self.id = id
+        self.attempt = attempt
+        self.event = event
+
+
+def new_uuid(source: random.Random) -> str:
+    """A version 4 UUID out of the given random source."""
+    digits = f"{source.getrandbits(128):032x}"
+    variant = _VARIANT[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+_VARIANT = "89ab"  # RFC 9562 section 4.1: the two highest bits of the 17th digit are 1 0

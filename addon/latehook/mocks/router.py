@@ -1,0 +1,82 @@
+"""PURE: mocks found by host, method and path, however many there are; and the hosts that are mocked."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import itemgetter
+from urllib.parse import unquote
+
+from latehook.base.hostnames import covers
+from latehook.mocks.matching import Matcher, Segment
+
+
+@dataclass(slots=True)
+class _Node[Item]:
+    literals: "dict[str, _Node[Item]]" = field(default_factory=dict)
+    patterns: "list[tuple[re.Pattern[str], _Node[Item]]]" = field(default_factory=list)
+    here: list[tuple[int, Item]] = field(default_factory=list)
+    below: list[tuple[int, Item]] = field(default_factory=list)
+
+
+class PathTree[Item]:
+    """Items by the paths of their matches, found by a path's own length and not by how many there are."""
+
+    def __init__(self, items: Iterable[tuple[Matcher, Item]]) -> None:
+        self._root: _Node[Item] = _Node()
+        for at, (matcher, item) in enumerate(items):
+            node = self._root
+            for segment in matcher.segments:
+                node = self._child(node, segment)
+            (node.below if matcher.rest else node.here).append((at, item))
+
+    def find(self, path: str) -> list[tuple[Item, dict[str, str]]]:
+        """The items whose path this is, in the order in which they came, each with what it captures."""
+        parts = [unquote(part) if "%" in part else part for part in path.split("/")[1:]]
+        found: list[tuple[int, Item, dict[str, str]]] = []
+        self._walk(self._root, parts, {}, found)
+        found.sort(key=itemgetter(0))
+        return [(item, captured) for _, item, captured in found]
+
+    def _child(self, node: _Node[Item], segment: Segment) -> _Node[Item]:
+        if segment.pattern is None:
+            return node.literals.setdefault(segment.literal or "", _Node())
+        node.patterns.append((segment.pattern, _Node()))
+        return node.patterns[-1][1]
+
+    def _walk(
+        self,
+        node: _Node[Item],
+        parts: Sequence[str],
+        captured: dict[str, str],
+        found: list[tuple[int, Item, dict[str, str]]],
+    ) -> None:
+        if not parts:
+            found += [(at, item, captured) for at, item in node.here]
+            return
+        found += [(at, item, captured) for at, item in node.below]
+        if (child := node.literals.get(parts[0])) is not None:
+            self._walk(child, parts[1:], captured, found)
+        for pattern, child in node.patterns:
+            if (match := pattern.fullmatch(parts[0])) is not None:
+                self._walk(child, parts[1:], {**captured, **match.groupdict()}, found)
+
+
+class Router[Item]:
+    """Items by the hosts and methods of their matches; each host's are put in a tree when it is first asked for."""
+
+    def __init__(self, items: Iterable[tuple[Matcher, Item]]) -> None:
+        self._items = tuple(items)
+        patterns = {matcher.host for matcher, _ in self._items}
+        self._suffixes = [pattern for pattern in patterns if pattern.startswith("*.")]
+        self._exact = patterns - set(self._suffixes)
+        self._methods = {"HEAD"}.union(*(matcher.methods for matcher, _ in self._items if matcher.methods))
+        self._tree = lru_cache(1024)(self._make_tree)
+
+    def find(self, host: str, method: str, path: str) -> list[tuple[Item, dict[str, str]]]:
+        patterns = frozenset(pattern for pattern in self._suffixes if covers(pattern, host))
+        method = method if method in self._methods else ""  # any other is taken by what takes ANY
+        return self._tree(patterns | {host} if host in self._exact else patterns, method).find(path)
+
+    def _make_tree(self, patterns: frozenset[str], method: str) -> PathTree[Item]:
+        return PathTree(item for item in self._items if item[0].host in patterns and item[0].takes(method))

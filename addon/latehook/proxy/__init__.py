@@ -1,0 +1,1 @@
+"""All that knows mitmproxy: hooks, layers, flows and commands."""

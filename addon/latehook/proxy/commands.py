@@ -1,0 +1,106 @@
+"""The operations as mitmproxy's commands."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from mitmproxy import command
+
+from latehook.base import logs
+from latehook.base.errors import LatehookError
+from latehook.base.model import StoredWebhook
+from latehook.engine.filters import JOBS
+from latehook.engine.operations import Operations, Which
+
+log = logging.getLogger(logs.LOGGER)
+
+
+class Commands:
+    """The operations as mitmproxy's commands `mock.…`. Each is carried out later; the log says what came of it."""
+
+    name = "latehook-commands"
+
+    def __init__(self, operations: Callable[[], Operations]) -> None:
+        self._operations = operations
+        self._running: set[asyncio.Task[None]] = set()
+
+    @command.command("mock.pending")
+    def pending(self) -> Sequence[str]:
+        """The webhooks still owed: id, state, seconds to go, target, job."""
+        return [self._line(owed) for owed in self._operations().pending()]
+
+    @command.command("mock.hold")
+    def hold(self, *which: str) -> None:
+        """Nothing starts: of one webhook by its id, of those that filters (state=pending …) select, or of any."""
+        self._run(self._on(self._operations().hold, which), "hold", *which)
+
+    @command.command("mock.release")
+    def release(self, *which: str) -> None:
+        """What was held goes out: one webhook, those selected, or all."""
+        self._run(self._on(self._operations().release, which), "release", *which)
+
+    @command.command("mock.fire")
+    def fire(self, id: str) -> None:
+        """Send a webhook now, and move its job to its stage."""
+        self._run(self._operations().fire(id), "fire", id)
+
+    @command.command("mock.cancel")
+    def cancel(self, *which: str) -> None:
+        """A webhook, those selected, or all that are owed, are not sent any more."""
+        self._run(self._on(self._operations().cancel, which), "cancel", *which)
+
+    @command.command("mock.resend")
+    def resend(self, *which: str) -> None:
+        """Send ended webhooks again: one, those selected, or all."""
+        self._run(self._on(self._operations().resend, which), "resend", *which)
+
+    @command.command("mock.advance")
+    def advance(self, duration: str, job: str = "") -> None:
+        """All that becomes due in this time happens now: of all jobs, or of one."""
+        self._run(self._advance(duration, job or None), "advance", duration, job)
+
+    @command.command("mock.reset")
+    def reset(self, *filters: str) -> None:
+        """As if it had just started; or forget the jobs that filters select."""
+        self._run(self._reset(filters), "reset", *filters)
+
+    async def _on(self, operation: Callable[[Which], Awaitable[object]], words: Sequence[str]) -> None:
+        """An operation on a webhook by its id, on those that filters select, or, without a word, on all."""
+        if len(words) == 1 and "=" not in words[0]:
+            await operation(words[0])
+        else:
+            await operation(self._operations().lists.select(_filters(words)))
+
+    async def _reset(self, words: Sequence[str]) -> None:
+        await self._operations().reset(self._operations().lists.select(_filters(words), JOBS))
+
+    async def _advance(self, duration: str, job: str | None) -> str:
+        left = await self._operations().advance(duration, job)
+        return f"; not in time: {', '.join(owed.webhook.id for owed in left)}" if left else ""
+
+    def _run(self, operation: Coroutine[Any, Any, object], *words: str) -> None:
+        name = " ".join(words).strip()
+
+        async def run() -> None:
+            try:
+                result = await operation
+            except LatehookError as error:
+                log.warning("latehook: %s: %s", name, error)
+            else:
+                log.info("latehook: %s: done%s", name, result if isinstance(result, str) else "")
+
+        task = asyncio.get_running_loop().create_task(run(), name=f"latehook: {name}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def _line(self, owed: StoredWebhook) -> str:
+        webhook = owed.webhook
+        to_go = self._operations().to_go(owed)
+        line = f"{webhook.id} {webhook.state} {to_go:.1f} s {webhook.to} (job {owed.job.id})"
+        return self._operations().hide(line)
+
+
+def _filters(words: Sequence[str]) -> dict[str, str]:
+    """Filters as they are written in a command: `state=held`."""
+    return {name: value for name, _, value in (word.partition("=") for word in words)}

@@ -1,0 +1,1 @@
+"""How providers sign, retry and address webhooks. Pure: no I/O."""

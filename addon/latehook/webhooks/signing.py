@@ -1,0 +1,278 @@
+"""PURE: signatures over the exact bytes that are sent, by a scheme of templates."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlencode
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from latehook.base.errors import SigningError
+from latehook.base.json_text import encode_json
+from latehook.base.text import did_you_mean
+from latehook.base.timestamps import stamp
+from latehook.webhooks.schemes import Scheme
+
+ALGORITHMS = (
+    *("hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512", "sha1", "sha256", "sha384", "sha512"),
+    *("ed25519", "ecdsa-p256", "none"),
+)
+SECRET_ENCODINGS = ("utf8", "base64", "hex")
+ENCODINGS = ("hex", "base64", "base64url")
+
+_TOKEN = re.compile(r"\{([A-Za-z_-]+)(?:([.:])([^{}]*))?\}")
+_PLAIN = ("id", "timestamp", "body", "url", "method", "form_sorted", "secret")
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a signature changes: the headers it adds, and the URL and body as they are sent."""
+
+    headers: tuple[tuple[str, str], ...]
+    url: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is signed, before it is. `timestamp` is Unix seconds."""
+
+    id: str
+    timestamp: float
+    method: str
+    url: str
+    body: bytes
+    content_type: str
+
+
+def sign(scheme: Scheme, secrets: Sequence[str], message: Message, wrong: bool = False) -> Signed:
+    """The message with its signatures, one a secret. SigningError says what cannot be done.
+
+    `wrong`: signatures, and secrets that are sent, look right and are not.
+    """
+    message = replace(message, url=message.url.partition("#")[0])  # a fragment is not sent, so nobody can verify it
+    url = _with_digest(scheme, message)
+    body = message.body
+    tokens = _Tokens(scheme, message, url, [_spoilt(secret) for secret in secrets] if wrong else secrets)
+    for at in scheme.fields:  # a field is part of what is signed: it stands there empty first
+        body = _put(body, message.content_type, at, "")
+    signatures = [_sign_once(scheme, secret, tokens.fill(scheme.message, body, secret)) for secret in secrets]
+    if wrong:
+        signatures = [_spoilt(signature) for signature in signatures]
+    for at, template in scheme.fields.items():
+        body = _put(body, message.content_type, at, tokens.text(template, body, signatures) or "")
+    headers = ((name, tokens.text(template, body, signatures)) for name, template in scheme.headers.items())
+    return Signed(tuple((name, value) for name, value in headers if value is not None), url, body)
+
+
+def _spoilt(signature: str) -> str:
+    """With another digit in it, which is in every encoding's alphabet.
+
+    Not at the end, where base64 has bits that do not count, nor at the start, which may be a structure's (DER).
+    """
+    at = max(len(signature) - 8, 0)
+    return signature[:at] + ("1" if signature[at : at + 1] == "0" else "0") + signature[at + 1 :]
+
+
+def check_template(template: str, after: bool) -> str | None:
+    """What is wrong with a template, if anything; `after` the signature is made, its own tokens may stand in it."""
+    for name, mark, argument in _TOKEN.findall(template):
+        if name in _PLAIN and not mark:
+            continue
+        if (name, mark) in (("json", ":"), ("field", ":")) and argument:
+            continue
+        if name == "signature" and after and (not mark or (mark == "." and re.fullmatch(r"[1-9]\d?", argument))):
+            continue
+        names = [*_PLAIN, "json:/pointer", "field:NAME", *(["signature", "signature.2"] if after else [])]
+        hint = did_you_mean(name.lower(), names)
+        known = " ".join(f"{{{known}}}" for known in names)
+        return f"{{{name}{mark}{argument}}} is not known{hint}: use {known}"
+    return None
+
+
+class _Tokens:
+    """Fills templates."""
+
+    def __init__(self, scheme: Scheme, message: Message, url: str, secrets: Sequence[str]) -> None:
+        self._message = message
+        self._secrets = secrets
+        self._plain = {
+            "id": message.id,
+            "timestamp": stamp(message.timestamp, scheme.timestamp_format),
+            "url": url,
+            "method": message.method,
+        }
+
+    def fill(self, template: str, body: bytes, secret: str) -> bytes:
+        """The bytes that are signed: the body goes in as it is."""
+        filled = bytearray()
+        end = 0
+        for found in _TOKEN.finditer(template):
+            filled += template[end : found.start()].encode()
+            filled += body if found[1] == "body" else self._value(found, body, secret).encode()
+            end = found.end()
+        return bytes(filled + template[end:].encode())
+
+    def text(self, template: str, body: bytes, signatures: Sequence[str]) -> str | None:
+        """A header or field. A part that names a signature which no secret makes is left out; None if that is all."""
+        joint = " " if " " in template else ","
+        parts = [part for part in template.split(joint) if not _lacks(part, len(signatures))]
+        if not parts and template:
+            return None
+
+        def value(found: re.Match[str]) -> str:
+            if found[1] == "signature":
+                return signatures[int(found[3] or 1) - 1]
+            if found[1] == "body":
+                return body.decode("utf-8", "replace")
+            return self._value(found, body, self._secrets[0] if self._secrets else "")
+
+        return _TOKEN.sub(value, joint.join(parts))
+
+    def _value(self, found: re.Match[str], body: bytes, secret: str) -> str:
+        name, argument = found[1], found[3]
+        if name == "secret":
+            return secret
+        if name == "form_sorted":
+            return _form_sorted(body, self._message.content_type)
+        if name == "json":
+            return _text(_get(body, argument))
+        if name == "field":
+            return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)).get(argument, "")
+        return self._plain[name]
+
+
+def _lacks(part: str, count: int) -> bool:
+    return any(name == "signature" and int(number or 1) > count for name, _, number in _TOKEN.findall(part))
+
+
+def _sign_once(scheme: Scheme, secret: str, message: bytes) -> str:
+    return _ENCODE[scheme.encoding](_digest(scheme, secret, message))
+
+
+def _digest(scheme: Scheme, secret: str, message: bytes) -> bytes:
+    kind, _, name = scheme.algorithm.partition("-")
+    if kind == "none":
+        return message
+    if kind == "hmac":
+        return hmac.new(_raw(secret, scheme.secret_encoding), message, name).digest()
+    if kind == "ed25519":
+        return _ed25519(secret, scheme.secret_encoding).sign(message)
+    if kind == "ecdsa":
+        return _ecdsa(secret, scheme.secret_encoding).sign(message, ec.ECDSA(hashes.SHA256()))
+    return hashlib.new(kind, message).digest()
+
+
+_ENCODE: dict[str, Callable[[bytes], str]] = {
+    "hex": lambda raw: raw.hex(),
+    "base64": lambda raw: base64.b64encode(raw).decode(),
+    "base64url": lambda raw: base64.urlsafe_b64encode(raw).decode().rstrip("="),
+}
+
+
+def _raw(secret: str, encoding: str) -> bytes:
+    """A secret's bytes. Standard Webhooks' prefixes (whsec_, whsk_) are not part of what is decoded."""
+    try:
+        if encoding == "base64":
+            text = re.sub(r"^wh(sec|sk)_", "", secret)
+            return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        return bytes.fromhex(secret) if encoding == "hex" else secret.encode()
+    except (ValueError, binascii.Error):
+        raise SigningError(f"the secret is not {encoding}") from None
+
+
+def _ed25519(secret: str, encoding: str) -> ed25519.Ed25519PrivateKey:
+    if secret.lstrip().startswith("-----"):
+        return cast(ed25519.Ed25519PrivateKey, _pem(secret, ed25519.Ed25519PrivateKey))
+    raw = _raw(secret, encoding)
+    if len(raw) not in (32, 64):  # Standard Webhooks keeps seed and public key together
+        raise SigningError("the secret is not an Ed25519 key: it is PEM, or 32 or 64 bytes in base64 or hex")
+    return ed25519.Ed25519PrivateKey.from_private_bytes(raw[:32])
+
+
+def _ecdsa(secret: str, encoding: str) -> ec.EllipticCurvePrivateKey:
+    if secret.lstrip().startswith("-----"):
+        key = _pem(secret, ec.EllipticCurvePrivateKey)
+    else:
+        try:
+            key = serialization.load_der_private_key(_raw(secret, encoding), None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise SigningError("the secret is not an ECDSA key: it is PEM, or DER in base64 or hex") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise SigningError("the secret is not an ECDSA key on the curve P-256")
+    return key
+
+
+def _pem(secret: str, kind: type[Any]) -> Any:
+    try:
+        key = serialization.load_pem_private_key(secret.encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise SigningError("the secret is not a private key in PEM") from None
+    if not isinstance(key, kind):
+        raise SigningError(f"the secret is a key of another kind: {kind.__name__} is wanted")
+    return key
+
+
+def _with_digest(scheme: Scheme, message: Message) -> str:
+    if scheme.digest_query is None or not message.body or _is_form(message.content_type):
+        return message.url
+    joint = "&" if "?" in message.url else "?"
+    return f"{message.url}{joint}{scheme.digest_query}={hashlib.sha256(message.body).hexdigest()}"
+
+
+def _is_form(content_type: str) -> bool:
+    return content_type.startswith("application/x-www-form-urlencoded")
+
+
+def _form_sorted(body: bytes, content_type: str) -> str:
+    """Names with their values, sorted and glued; the same value twice counts once (Twilio)."""
+    if not _is_form(content_type):
+        return ""
+    pairs = set(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    return "".join(name + value for name, value in sorted(pairs))
+
+
+def _get(body: bytes, pointer: str) -> Any:
+    """What an RFC 6901 pointer finds in a JSON body; None where there is nothing."""
+    try:
+        value = json.loads(body)
+        for part in _parts(pointer):
+            value = value[int(part)] if isinstance(value, list) else value[part]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return value
+
+
+def _parts(pointer: str) -> list[str]:
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else encode_json(value).decode()
+
+
+def _put(body: bytes, content_type: str, at: str, value: str) -> bytes:
+    """The body with a text written into it: at a JSON pointer, or as a form's field."""
+    if _is_form(content_type):
+        pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+        return urlencode([pair for pair in pairs if pair[0] != at] + [(at, value)]).encode()
+    try:
+        document = json.loads(body)
+        *parts, last = _parts(at)
+        holder = document
+        for part in parts:
+            holder = holder[int(part)] if isinstance(holder, list) else holder.setdefault(part, {})
+        holder[int(last) if isinstance(holder, list) else last] = value
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise SigningError(f"the signature cannot be written to {at}: the body has no such place") from None
+    return encode_json(document)

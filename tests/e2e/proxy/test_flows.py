@@ -1,0 +1,408 @@
+"""Attempts as flows, in files and in mitmweb, and the job's id at the requests that had to do with it."""
+
+import json
+import re
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from mitmproxy import http
+from mitmproxy.connection import Client, Server
+from mitmproxy.io import FlowReader, FlowWriter
+
+from latehook.base.model import WebhookFault
+from latehook.delivery.transport import ANSWER_KEPT
+from support.process import (
+    STEER,
+    Handler,
+    Proxy,
+    Receiver,
+    answer,
+    certificate,
+    curl,
+    free_port,
+    mitmdump,
+    mitmweb,
+    raw_server,
+    receiver,
+    wait_until,
+)
+
+PUBLIC = "https://hooks.acme.example"
+PRODUCTION = "http://203.0.113.7/hook"
+MOCKS = """\
+defaults:
+  webhook:
+    after: 0s
+    to: "{{ request.json.to }}"
+    query: {id: "{{ job.id }}"}
+    json: {id: "{{ job.id }}"}
+    event: done
+    sign: {scheme: github, secret: sesame of these tests}
+    retry: []
+mocks:
+  - match: GET api.slow.example/health
+    response: {text: well}
+  - match: GET api.slow.example/jobs/{id}
+    lookup: request.path.id
+    response: {text: there}
+"""
+KINDS = {
+    "jobs": "",
+    "again": "retry: [1ms]",
+    "soon": "timeout: 300ms",
+    **{fault: f"fault: {fault}" for fault in WebhookFault},
+}
+"""Of webhooks, by the first segment of the path that a job is asked for with."""
+
+for kind, more in KINDS.items():
+    MOCKS += f"""\
+  - match: POST api.slow.example/{kind}/{{id}}
+    job: {{id: "{{{{ request.path.id }}}}"}}
+    webhook: {{{more}}}
+"""
+
+
+def ask(proxy: str, path: str, to: str | None = None) -> str:
+    """What the mocked service answers, to a POST where there is a callback."""
+    body = [] if to is None else ["--json", json.dumps({"to": to})]
+    return curl("-x", proxy, *body, f"http://api.slow.example/{path}").stdout
+
+
+def read(file: Path) -> list[http.HTTPFlow]:
+    with file.open("rb") as opened:
+        return [flow for flow in FlowReader(opened).stream() if isinstance(flow, http.HTTPFlow)]
+
+
+def behave(handler: Handler, number: int) -> None:
+    """Answers 503 to the first request with this path, or a long body, or its number."""
+    path = urlsplit(handler.path).path
+    is_first = sum(urlsplit(seen.path).path == path for seen in handler.server.requests) == 1
+    if path == "/down" and is_first:
+        answer(503, b"later")(handler, number)
+    elif path == "/long":
+        answer(200, b"x" * (ANSWER_KEPT + 1))(handler, number)
+    else:
+        answer(202, b"%d" % number, x_number=str(number))(handler, number)
+
+
+def never_answer(connection: socket.socket) -> None:
+    while connection.recv(65536):
+        pass
+
+
+def answer_half(connection: socket.socket) -> None:
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 200 Fine\r\ncontent-length: 10\r\n\r\nhal")
+
+
+class Recorded:
+    """What a mitmdump with `-w` has recorded: requests of the SUT, and attempts."""
+
+    def __init__(self, folder: Path, sut: Receiver) -> None:
+        self.file = folder / "flows"
+        flows = read(self.file)
+        har = json.loads((folder / "flows.har").read_text())
+        self.requests = [flow for flow in flows if not flow.marked]
+        self.attempts = [flow for flow in flows if flow.marked]
+        self.in_har = [entry["request"]["url"] for entry in har["log"]["entries"]]
+        self.sut = sut
+
+    def of(self, job: str) -> list[http.HTTPFlow]:
+        return [flow for flow in self.attempts if f"job {job}, " in flow.comment]
+
+    def one(self, job: str) -> http.HTTPFlow:
+        [flow] = self.of(job)
+        return flow
+
+
+def callbacks(sut: str) -> dict[str, str]:
+    """Where the jobs call back: at the SUT, at nobody, and at where none may go; by the paths that start them."""
+    nobody = f"http://127.0.0.1:{free_port()}"
+    return {
+        "jobs/answered": f"{sut}/a%2fb?q=1",
+        "jobs/long": f"{sut}/long",
+        "again/retried": f"{sut}/down",
+        "jobs/of-sesame%20of%20these%20tests": nobody,
+        "jobs/nobody": nobody,
+        "jobs/mapped": f"{PUBLIC}/hook",
+        "jobs/production": PRODUCTION,
+        "jobs/back": "http://api.slow.example/jobs/loop",
+        **{f"{fault}/{fault}": f"{sut}/{fault}" for fault in WebhookFault},
+    }
+
+
+@pytest.fixture(scope="module")
+def recorded(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+    """One process that has made an attempt of every kind."""
+    folder = tmp_path_factory.mktemp("flows")
+    (folder / "mocks.yaml").write_text(MOCKS)
+    tls = certificate(folder / "tls", "localhost").context
+    options = [f"mock_file={folder}/mocks.yaml", "flow_detail=0", f"hardump={folder}/flows.har"]
+    with (
+        receiver(behave) as sut,
+        receiver(tls=tls) as untrusted,
+        raw_server(never_answer) as silent,
+        raw_server(answer_half) as breaking,
+    ):
+        options.append(f"mock_targets={PUBLIC}={sut.url}")
+        arguments = [part for option in options for part in ("--set", option)]
+        with mitmdump(confdir, *arguments, "-w", str(folder / "flows")) as proxy:
+            jobs = {
+                **callbacks(sut.url),
+                "soon/silent": f"http://127.0.0.1:{silent}/",
+                "jobs/untrusted": f"https://localhost:{untrusted.port}/",
+                "jobs/half": f"http://127.0.0.1:{breaking}/",
+            }
+            for path, to in jobs.items():
+                ask(proxy.url, path, to)
+            proxy.wait_for("webhook (delivered|not delivered, .*given up)", count=len(jobs))
+            ask(proxy.url, "jobs/answered")
+            ask(proxy.url, "health")
+            assert proxy.stop() == 0
+        yield Recorded(folder, sut)
+
+
+def test_an_attempt_is_the_request_that_went_out_with_the_answer(recorded: Recorded) -> None:
+    flow = recorded.one("answered")
+    [got] = [request for request in recorded.sut.requests if request.path.startswith("/a%2fb")]
+
+    assert (flow.request.method, flow.request.pretty_url) == ("POST", f"{recorded.sut.url}/a%2fb?q=1&id=answered")
+    assert {name.lower(): value for name, value in flow.request.headers.items()} == got.headers
+    assert "x-hub-signature-256" in got.headers
+    assert flow.request.content == got.body == b'{"id":"answered"}'
+    assert flow.response is not None
+    number = str(recorded.sut.requests.index(got))
+    assert (flow.response.status_code, flow.response.text, flow.response.headers["x-number"]) == (202, number, number)
+    assert flow.error is None
+    assert flow.server_conn.address == ("127.0.0.1", recorded.sut.port)
+
+
+def test_where_a_url_is_mapped_to_is_the_flows_server(recorded: Recorded) -> None:
+    flow = recorded.one("mapped")
+
+    assert flow.request.pretty_url == f"{PUBLIC}/hook?id=mapped"
+    assert flow.request.host_header == "hooks.acme.example"
+    assert flow.server_conn.address == ("127.0.0.1", recorded.sut.port)
+    assert flow.response is not None
+
+
+def test_its_times_are_those_of_the_exchange(recorded: Recorded) -> None:
+    flow = recorded.one("answered")
+    [got] = [request for request in recorded.sut.requests if request.path.startswith("/a%2fb")]
+
+    assert flow.response is not None
+    times = [flow.request.timestamp_start, got.at, flow.response.timestamp_start, flow.response.timestamp_end]
+    assert times == sorted(times)  # type: ignore[type-var]
+    times[1] = flow.request.timestamp_end  # when the receiver has read it need not be after it was all handed over
+    assert times == sorted(times)  # type: ignore[type-var]
+    assert flow.timestamp_created == flow.timestamp_start == flow.request.timestamp_start
+
+
+def test_it_is_marked_and_says_what_it_is_an_attempt_at(recorded: Recorded) -> None:
+    flow = recorded.one("answered")
+
+    assert flow.marked == ":outbox_tray:"
+    assert re.fullmatch(r"latehook: job answered, webhook [-0-9a-f]{36} \(done\), attempt 1", flow.comment)
+
+
+def test_each_attempt_is_a_flow_of_its_own(recorded: Recorded) -> None:
+    first, second = recorded.of("retried")
+
+    assert [flow.response and flow.response.status_code for flow in (first, second)] == [503, 202]
+    assert [flow.comment.rpartition(", ")[2] for flow in (first, second)] == ["attempt 1", "attempt 2"]
+    assert first.response is not None
+    assert first.response.timestamp_end is not None
+    assert first.response.timestamp_end <= second.request.timestamp_start
+    assert first.metadata == second.metadata  # it is the same webhook
+
+
+@pytest.mark.parametrize(
+    ("job", "error", "went_out"),
+    [
+        ("nobody", "Connection refused", False),
+        ("silent", r"no answer within 0\.3 s", True),
+        ("untrusted", "TLS: ", False),
+        ("production", r"203\.0\.113\.7 .*mock_targets", False),
+        ("back", "api.slow.example is mocked here", False),
+        ("drop", r"dropped on purpose \(fault\)", False),
+    ],
+)
+def test_one_without_an_answer_has_the_reason(recorded: Recorded, job: str, error: str, went_out: bool) -> None:
+    flow = recorded.one(job)
+
+    assert flow.response is None
+    assert flow.error is not None
+    assert re.search(error, flow.error.msg)
+    assert re.fullmatch(rf"/[^?]*\?id={job}", flow.request.path)
+    assert flow.request.content == b'{"id":"%s"}' % job.encode()
+    assert "x-hub-signature-256" in flow.request.headers
+    assert (flow.request.timestamp_end is not None) == went_out
+    assert flow.request.timestamp_start <= flow.error.timestamp
+
+
+def test_an_answer_that_broke_off_is_shown_without_its_body(recorded: Recorded) -> None:
+    flow = recorded.one("half")
+
+    assert flow.response is not None
+    assert (flow.response.status_code, flow.response.reason, flow.response.raw_content) == (200, "Fine", None)
+    assert flow.error is not None
+    assert "in the middle of its answer" in flow.error.msg
+
+
+def test_of_a_long_answer_the_beginning_is_shown(recorded: Recorded) -> None:
+    flow = recorded.one("long")
+
+    assert flow.response is not None
+    assert flow.response.raw_content == b"x" * ANSWER_KEPT
+    assert flow.response.headers["content-length"] == str(ANSWER_KEPT + 1)
+
+
+@pytest.mark.parametrize("fault", WebhookFault)
+def test_what_goes_wrong_on_purpose_is_said(recorded: Recorded, fault: WebhookFault) -> None:
+    flow = recorded.one(fault)
+    got = [request for request in recorded.sut.requests if urlsplit(request.path).path == f"/{fault}"]
+
+    assert flow.comment.endswith(f", attempt 1, fault: {fault}")
+    assert len(got) == {WebhookFault.DROP: 0, WebhookFault.DUPLICATE: 2}.get(fault, 1)
+    assert {flow.request.content} >= {request.body for request in got}  # as it was sent, corrupt or not
+    assert flow.response is None or flow.response.text == flow.response.headers["x-number"]  # of two, all of one
+
+
+def test_the_requests_flows_have_the_jobs_id(recorded: Recorded) -> None:
+    comments = {(flow.request.method, flow.request.path): flow.comment for flow in recorded.requests}
+
+    assert comments["POST", "/jobs/answered"] == "latehook: job answered"
+    assert comments["GET", "/jobs/answered"] == "latehook: job answered"  # a lookup
+    assert comments["GET", "/health"] == ""
+
+
+def test_an_attempt_is_no_request_of_the_suts(recorded: Recorded) -> None:
+    assert ("POST", "/jobs/loop") not in {(flow.request.method, flow.request.path) for flow in recorded.requests}
+    assert recorded.of("loop") == []
+    assert len(recorded.attempts) == 16  # of 15 jobs
+    assert len(recorded.requests) == 15 + 2
+
+
+def test_a_har_file_has_them_too(recorded: Recorded) -> None:
+    assert sorted(recorded.in_har) == sorted(flow.request.url for flow in recorded.requests + recorded.attempts)
+
+
+MADE = """
+from mitmproxy import http
+init = http.HTTPFlow.__init__
+
+def told(self, *arguments, **more):
+    print("a flow is made", flush=True)
+    init(self, *arguments, **more)
+
+http.HTTPFlow.__init__ = told
+addons = []
+"""
+
+
+def test_flows_are_made_only_while_somebody_looks(start: Callable[..., Proxy], sut: Receiver, tmp_path: Path) -> None:
+    (tmp_path / "made.py").write_text(MADE)
+    (tmp_path / "steer.py").write_text(STEER)
+    scripts = ("-s", str(tmp_path / "made.py"), "-s", str(tmp_path / "steer.py"))
+    proxy = start(*scripts, "--set", "flow_detail=0", mocks=MOCKS)
+
+    def deliver(job: str) -> None:
+        ask(proxy.url, f"jobs/{job}", sut.url)
+        proxy.wait_for(f"job {job}: webhook delivered")
+
+    def command(line: str, number: int) -> None:
+        (tmp_path / "command.new").write_text(line)
+        (tmp_path / "command.new").rename(tmp_path / "command")  # else half of it might be read
+        proxy.wait_for("steer: ", count=number)
+
+    deliver("unseen")
+    command(f"set save_stream_file {tmp_path}/flows", 1)
+    deliver("seen")
+    command("set save_stream_file", 2)
+    deliver("unseen-again")
+    assert proxy.stop() == 0
+
+    assert {flow.comment.partition(",")[0] for flow in read(tmp_path / "flows")} == {"latehook: job seen"}
+    assert len(read(tmp_path / "flows")) == 2
+    assert proxy.lines.count("a flow is made") == 3 + 1  # mitmproxy's of each request, and one of ours
+
+
+def test_mitmweb_lists_attempts_and_the_jobs_of_requests(confdir: Path, tmp_path: Path, sut: Receiver) -> None:
+    (tmp_path / "mocks.yaml").write_text(MOCKS)
+    port, web = free_port(), free_port()
+    with mitmweb(confdir, tmp_path, port, web):
+        ask(f"http://127.0.0.1:{port}", "jobs/shown", sut.url)
+        ask(f"http://127.0.0.1:{port}", "jobs/lost", f"http://127.0.0.1:{free_port()}/")
+
+        def listed() -> list[dict[str, object]]:
+            return json.loads(curl(f"http://127.0.0.1:{web}/flows?token=open").stdout)
+
+        wait_until(lambda: len(listed()) == 4, "two requests and two attempts are listed")
+        flows = {(flow["comment"].partition(",")[0], bool(flow["marked"])): flow for flow in listed()}
+
+    assert flows["latehook: job shown", False]["request"]["path"] == "/jobs/shown"
+    assert flows["latehook: job shown", True]["response"]["status_code"] == 200
+    assert flows["latehook: job shown", True]["marked"] == "📤"
+    assert "refused" in flows["latehook: job lost", True]["error"]["msg"]
+
+
+def test_a_secret_is_not_in_what_is_said_of_an_attempt(recorded: Recorded) -> None:
+    [request] = [flow for flow in recorded.requests if "sesame" in flow.request.path]
+    [attempt] = recorded.of("of-***")
+
+    assert request.comment == "latehook: job of-***"
+    assert attempt.request.content == b'{"id":"of-sesame of these tests"}'  # it is what the receiver gets
+
+
+def test_an_attempt_is_not_replayed(recorded: Recorded, start: Callable[..., Proxy], tmp_path: Path) -> None:
+    before = len(recorded.sut.requests)
+    with (tmp_path / "attempts").open("wb") as file:
+        for flow in recorded.attempts:
+            FlowWriter(file).add(flow)
+    proxy = start("-C", str(tmp_path / "attempts"), "-w", str(tmp_path / "replayed"), mocks=MOCKS, wait=False)
+    assert proxy.wait() == 0
+
+    replayed = read(tmp_path / "replayed")
+    assert len(replayed) == len(recorded.attempts)
+    for flow in replayed:
+        assert flow.response is not None
+        assert flow.response.status_code == 409
+        assert f"`mock.resend {flow.metadata['latehook_webhook']}` sends it again" in (flow.response.text or "")
+    assert len(recorded.sut.requests) == before
+    assert "latehook: job" not in proxy.output
+
+
+def test_a_saved_attempt_is_read_again_as_it_was(
+    recorded: Recorded, start: Callable[..., Proxy], tmp_path: Path
+) -> None:
+    proxy = start("-n", "-r", str(recorded.file), "-w", str(tmp_path / "again"), mocks=MOCKS, wait=False)
+    assert proxy.wait() == 0
+
+    # By their ids: what has an answer and an error too is saved by mitmproxy twice.
+    before, after = ({flow.id: flow.get_state() for flow in read(f)} for f in (recorded.file, tmp_path / "again"))
+    assert after == before
+
+
+def test_flows_that_are_read_from_a_file_are_no_requests(start: Callable[..., Proxy], tmp_path: Path) -> None:
+    (tmp_path / "mocks.yaml").write_text("mocks: [{match: ANY localhost/**, response: forward}]")
+    saved = http.HTTPFlow(Client(peername=("", 0), sockname=("", 0)), Server(address=("localhost", 80)))
+    saved.request = http.Request.make("GET", "http://localhost/health")
+    saved.response = http.Response.make(204)
+    with (tmp_path / "saved").open("wb") as file:
+        FlowWriter(file).add(saved)
+
+    options = (
+        "--set",
+        f"mock_file={tmp_path / 'mocks.yaml'}",
+        "-r",
+        str(tmp_path / "saved"),
+        "--set",
+        "keepserving=true",
+    )
+    proxy = start(*options)
+    proxy.wait_for("GET http://localhost/health")
+
+    assert json.loads(curl(f"{proxy.url}/_latehook/requests").stdout)["items"] == []

@@ -1,0 +1,160 @@
+"""Uploads of 200 MB, four at once, pass a mocked host's door without being held in memory."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from support.process import Proxy, Receiver, curl, mitmdump, receiver
+
+HOST = "api.slow.example"
+MB = 1024 * 1024
+SIZE = 200 * MB
+AT_ONCE = 4
+BOUND = 120 * MB
+"""What memory may grow by. The four bodies have 800 MB, so even one in six of their bytes would exceed it."""
+
+MOCKS = """
+mocks:
+  - match: POST {host}/documents
+    response:
+      json:
+        id: "{{{{ job.id }}}}"
+        size: "{{{{ request.size }}}}"
+        length: "{{{{ request.headers.content_length }}}}"
+        type: "{{{{ request.headers.content_type }}}}"
+    webhook: {{after: 0s, to: "{url}/hook", json: {{id: "{{{{ job.id }}}}"}}}}
+  - match: POST {host}/documents/read
+    response: {{json: {{text: "{{{{ request.text }}}}"}}}}
+  - match: POST {host}/documents/cut
+    webhook: {{after: 0s, to: "{url}/cut", json: {{id: "{{{{ job.id }}}}"}}}}
+"""
+
+KINDS: dict[str, list[str]] = {
+    "http": ["--http1.1", f"http://{HOST}/documents"],
+    "http-chunked": ["--http1.1", "-H", "transfer-encoding: chunked", f"http://{HOST}/documents"],
+    "https": ["--http1.1", f"https://{HOST}/documents"],
+    "https-http2": ["--http2", f"https://{HOST}/documents"],
+}
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc tells the memory peak here")
+
+
+@pytest.fixture(scope="module")
+def hooks() -> Iterator[Receiver]:
+    with receiver() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PDF of 200 MB, nearly all of it a hole: it takes no room on the disk, and curl reads it piece by piece."""
+    file = tmp_path_factory.mktemp("document") / "document.pdf"
+    with file.open("wb") as pdf:
+        pdf.write(b"%PDF-1.7\n")
+        pdf.truncate(SIZE)
+    return file
+
+
+@pytest.fixture(scope="module")
+def folder(hooks: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uploads")
+    (folder / "mocks.yaml").write_text(MOCKS.format(host=HOST, url=hooks.url))
+    return folder
+
+
+@contextmanager
+def warm_proxy(confdir: Path, folder: Path, *options: str) -> Iterator[Proxy]:
+    """A proxy that has answered a small upload of each kind: what comes then is the large ones' doing."""
+    small = folder / "small.pdf"
+    small.write_bytes(b"%PDF-1.7\n")
+    with mitmdump(confdir, "--set", f"mock_file={folder}/mocks.yaml", *options) as proxy:
+        upload(proxy, small, list(KINDS))
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def proxy(confdir: Path, folder: Path) -> Iterator[Proxy]:
+    with warm_proxy(confdir, folder) as started:
+        yield started
+
+
+def upload(proxy: Proxy, document: Path, kinds: Sequence[str]) -> list[dict[str, object]]:
+    """The answers to these uploads of a multipart form with the document, all at once."""
+
+    def one(kind: str) -> dict[str, object]:
+        form = ["-F", "title=A long document", "-F", f"document=@{document};type=application/pdf"]
+        sent = curl("-x", proxy.url, "--cacert", proxy.ca, *form, *KINDS[kind], limit=60)
+        assert sent.returncode == 0, sent.stderr
+        return json.loads(sent.stdout)
+
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        return list(pool.map(one, kinds))
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_four_uploads_of_200_mb_at_once_are_not_held_in_memory(
+    kind: str, proxy: Proxy, hooks: Receiver, document: Path
+) -> None:
+    before = proxy.memory_peak()
+
+    answers = upload(proxy, document, [kind] * AT_ONCE)
+
+    for answer in answers:
+        assert SIZE < answer["size"] < SIZE + 1000  # type: ignore[operator]
+        assert answer["length"] == (None if kind == "http-chunked" else str(answer["size"]))
+        assert str(answer["type"]).startswith("multipart/form-data")
+    assert proxy.memory_peak() - before < BOUND
+    for answer in answers:
+        proxy.wait_for(f"job {answer['id']}: webhook delivered")
+
+
+@pytest.mark.parametrize("option", ["stream_large_bodies=1m", "body_size_limit=1m"])
+def test_options_about_large_bodies_do_not_concern_a_mocked_host(
+    option: str, confdir: Path, folder: Path, document: Path
+) -> None:
+    with warm_proxy(confdir, folder, "--set", option) as proxy:
+        before = proxy.memory_peak()
+
+        answers = upload(proxy, document, list(KINDS))
+
+        assert all(SIZE < answer["size"] < SIZE + 1000 for answer in answers)  # type: ignore[operator]
+        assert proxy.memory_peak() - before < BOUND
+
+
+def test_forms_of_200_mb_are_read_while_they_pass(confdir: Path, document: Path, tmp_path: Path) -> None:
+    (tmp_path / "mocks.yaml").write_text(
+        f"mocks: [{{match: POST {HOST}/documents, response: {{json: "
+        '{title: "{{ request.form.title }}", bytes: "{{ request.files.document.size }}"}}}]'
+    )
+    with warm_proxy(confdir, tmp_path) as proxy:
+        before = proxy.memory_peak()
+
+        answers = upload(proxy, document, list(KINDS))
+
+        assert answers == [{"title": "A long document", "bytes": SIZE}] * AT_ONCE
+        assert proxy.memory_peak() - before < BOUND
+
+
+def test_a_mock_that_reads_an_upload_too_long_to_keep_says_so(proxy: Proxy, document: Path) -> None:
+    sent = curl("-x", proxy.url, "-T", str(document), "-X", "POST", f"http://{HOST}/documents/read", limit=60)
+
+    error = json.loads(sent.stdout)["error"]
+
+    assert "209,715,200 bytes" in error and "kept" in error
+
+
+def test_an_upload_that_is_broken_off_starts_no_job(proxy: Proxy, hooks: Receiver, tmp_path: Path) -> None:
+    cut = ["--max-time", "0.5", "--limit-rate", "1M", "-x", proxy.url, "-F", f"document=@{tmp_path}/d.pdf"]
+    (tmp_path / "d.pdf").write_bytes(bytes(20 * MB))
+
+    status = subprocess.run(["curl", "-sS", *cut, f"http://{HOST}/documents/cut"], capture_output=True).returncode
+    [after] = upload(proxy, tmp_path / "d.pdf", ["http"])
+
+    assert status == 28  # curl's own time limit
+    proxy.wait_for(f"job {after['id']}: webhook delivered")
+    assert "/cut" not in [request.path for request in hooks.requests]

@@ -1,0 +1,294 @@
+"""One attempt over real sockets: what arrives at a receiver, and what is said of one that misbehaves."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from latehook.base.model import Outcome, Outgoing
+from latehook.delivery.transport import ANSWER_KEPT, REASON_LENGTH, Transport
+from support.process import Receiver, answer, free_port, raw_server, receiver
+from support.raw_receivers import OK, Serve, drips, hangs, resets, sends
+
+
+def allow(host: str, port: int, address: str | None) -> str | None:
+    return None
+
+
+async def send(url: str, transport: Transport | None = None, **changes: object) -> Outcome:
+    """One attempt, over a transport of its own unless one is given."""
+    outgoing = {"method": "POST", "headers": (), "body": b"{}", "timeout": 5.0, **changes}
+    own = transport or Transport(allow)
+    try:
+        return await own.send(Outgoing(url=url, **outgoing))  # type: ignore[arg-type]
+    finally:
+        if transport is None:
+            await own.close()
+
+
+# What arrives
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/a%2fb/%41%7e",
+        "/a%20b+c?d=e+f%20g",
+        "/%C3%BC?q=%C3%BC",
+        "/?empty=&bare&x=",
+        "/a//b/../c/./d",
+        "/it's;a=b,c?e=[1]&f={}|^&percent=%zz&again=?",
+    ],
+)
+async def test_a_url_arrives_exactly_as_it_was_written(sut: Receiver, target: str) -> None:
+    await send(sut.url + target)
+
+    assert sut.requests[0].path == target
+
+
+@pytest.mark.parametrize(
+    ("written", "arrives"), [("/ü ?q=é#part", "/%C3%BC%20?q=%C3%A9"), ("?x=1", "/?x=1"), ("", "/")]
+)
+async def test_what_no_request_line_may_hold_is_escaped(sut: Receiver, written: str, arrives: str) -> None:
+    await send(sut.url + written)
+
+    assert sut.requests[0].path == arrives
+
+
+async def test_only_the_headers_that_http_needs_are_added(sut: Receiver) -> None:
+    await send(f"{sut.url}/hook", headers=(("x-own", "1"),), body=b"{}")
+
+    assert sut.requests[0].headers == {
+        "host": f"127.0.0.1:{sut.port}",
+        "x-own": "1",
+        "content-length": "2",
+        "user-agent": "Latehook",
+    }
+
+
+async def test_a_get_without_a_body_has_no_length(sut: Receiver) -> None:
+    await send(f"{sut.url}/hook", method="GET", body=b"")
+
+    assert sut.requests[0].headers == {"host": f"127.0.0.1:{sut.port}", "user-agent": "Latehook"}
+
+
+async def test_a_mocks_own_user_agent_and_host_stand(sut: Receiver) -> None:
+    await send(sut.url, headers=(("User-Agent", "Vendor/2"), ("Host", "hooks.example")))
+
+    assert sut.requests[0].headers["user-agent"] == "Vendor/2"
+    assert sut.requests[0].headers["host"] == "hooks.example"
+
+
+async def test_user_info_in_the_url_becomes_basic_authentication(sut: Receiver) -> None:
+    await send(f"http://us%40er:p%3Ass@127.0.0.1:{sut.port}/hook")
+
+    assert sut.requests[0].headers["authorization"] == "Basic dXNAZXI6cDpzcw=="
+    assert sut.requests[0].headers["host"] == f"127.0.0.1:{sut.port}"
+
+
+async def test_an_authorization_of_the_mock_comes_before_user_info(sut: Receiver) -> None:
+    await send(f"http://user:pass@127.0.0.1:{sut.port}/", headers=(("Authorization", "Bearer t"),))
+
+    assert sut.requests[0].headers["authorization"] == "Bearer t"
+
+
+async def test_a_cookie_does_not_come_back_with_the_next_attempt() -> None:
+    with receiver(answer(200, set_cookie="session=1; Path=/")) as server:
+        transport = Transport(allow)
+        for _ in range(2):
+            await send(f"http://localhost:{server.port}/", transport)
+        await transport.close()
+
+        assert [request.headers.get("cookie") for request in server.requests] == [None, None]
+
+
+async def test_a_redirect_is_an_answer_and_is_not_followed(sut: Receiver) -> None:
+    with receiver(answer(307, location=f"{sut.url}/elsewhere")) as server:
+        outcome = await send(server.url)
+
+    assert (outcome.status, outcome.error) == (307, None)
+    assert sut.requests == []
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+async def test_a_proxy_in_the_environment_is_not_used(
+    sut: Receiver, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+
+    outcome = await send(sut.url)
+
+    assert (outcome.status, len(sut.requests)) == (200, 1)
+
+
+async def test_attempts_one_after_the_other_share_a_connection(sut: Receiver) -> None:
+    transport = Transport(allow)
+    for _ in range(3):
+        await send(sut.url, transport)
+    await transport.close()
+
+    assert (len(sut.requests), sut.connections) == (3, 1)
+
+
+async def test_the_outcome_has_the_status_the_answer_and_both_times(sut: Receiver) -> None:
+    times = iter([10.0, 12.5])
+    transport = Transport(allow, now=lambda: next(times))
+    outcome = await send(sut.url, transport)
+    await transport.close()
+
+    assert outcome == Outcome(started_at=10.0, ended_at=12.5, status=200, error=None, body=b"ok")
+
+
+# Receivers that misbehave
+
+
+@pytest.mark.parametrize(
+    ("serve", "error"),
+    [
+        (resets, "Connection reset by peer"),
+        (sends(b""), "the receiver closed the connection without an answer"),
+        (sends(OK + b"Content-Le"), "the receiver closed the connection without an answer"),
+        (sends(OK + b"Content-Length: 9\r\n\r\nabc"), "the receiver closed the connection in the middle of its answer"),
+        (sends(b"SSH-2.0-OpenSSH_9\r\n\r\n"), "the answer is not HTTP: "),
+        (sends(b"HTTP/1.1 abc OK\r\n\r\n"), "the answer is not HTTP: "),
+        (sends(bytes(range(256)) * 16), "the answer is not HTTP: "),
+        (sends(OK + b"X: " + b"x" * 100_000 + b"\r\n\r\n"), "the answer is not HTTP: "),
+        (sends(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"), "the answer is not HTTP: "),
+        (sends(OK + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc"), None),  # nobody unpacks it
+    ],
+    ids=["reset", "closed", "half-a-head", "half-a-body", "ssh", "status", "binary", "long-header", "chunk", "gzip"],
+)
+async def test_a_broken_answer_is_named_in_one_short_line(serve: Serve, error: str | None) -> None:
+    with raw_server(serve) as port:
+        outcome = await send(f"http://127.0.0.1:{port}/")
+
+    if error is None:
+        assert (outcome.status, outcome.error, outcome.body) == (200, None, b"abc")
+    else:
+        assert outcome.status is None
+        assert outcome.error is not None and outcome.error.startswith(error)
+        assert len(outcome.error) <= REASON_LENGTH and outcome.error.isprintable()
+
+
+async def test_a_port_without_a_receiver_refuses() -> None:
+    outcome = await send(f"http://127.0.0.1:{free_port()}/")
+
+    assert (outcome.status, outcome.error) == (None, "Connection refused")
+
+
+async def test_a_name_that_does_not_exist_is_named() -> None:
+    outcome = await send("http://nobody.invalid/")
+
+    assert (outcome.status, outcome.error) == (None, "the name nobody.invalid is not known")
+
+
+@pytest.mark.parametrize(
+    "serve",
+    [hangs, drips(OK, b"X-More: 1\r\n"), drips(OK + b"Content-Length: 9999\r\n\r\n", b"x")],
+    ids=["hang", "endless-head", "endless-body"],
+)
+async def test_the_timeout_is_of_the_whole_attempt(serve: Serve) -> None:
+    with raw_server(serve) as port:
+        outcome = await send(f"http://127.0.0.1:{port}/", timeout=0.25)
+
+    assert (outcome.status, outcome.error) == (None, "no answer within 0.25 s")
+
+
+async def test_of_a_gigabyte_only_the_beginning_is_read() -> None:
+    sent = 0
+
+    def gigabyte(connection: socket.socket) -> None:
+        nonlocal sent
+        connection.recv(65536)
+        connection.sendall(OK + b"Content-Length: 1073741824\r\n\r\n")
+        while sent < 1_073_741_824:
+            sent += connection.send(b"x" * 65536)
+
+    with raw_server(gigabyte) as port:
+        outcome = await send(f"http://127.0.0.1:{port}/")
+
+    assert (outcome.status, outcome.error, len(outcome.body)) == (200, None, ANSWER_KEPT)
+    assert sent < 50_000_000  # what the sockets' buffers hold
+
+
+async def test_a_connection_whose_answer_was_cut_off_is_not_used_again() -> None:
+    with receiver(answer(200, b"x" * (2 * ANSWER_KEPT))) as server:
+        transport = Transport(allow)
+        outcomes = [await send(server.url, transport) for _ in range(2)]
+        await transport.close()
+
+    assert [outcome.status for outcome in outcomes] == [200, 200]
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("url", ["", "hook", "/hook", "ftp://files.example/", "http://", "http:///hook"])
+async def test_what_is_no_url_of_http_is_not_sent(url: str) -> None:
+    outcome = await send(url)
+
+    assert (outcome.status, outcome.error) == (None, "not a URL that starts with http:// or https:// and a host")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:port/", "http://[::1/"])
+async def test_a_url_that_cannot_be_read_is_an_outcome(url: str) -> None:
+    outcome = await send(url)
+
+    assert outcome.error is not None and outcome.error.startswith("the URL cannot be used: ")
+
+
+# TLS
+
+
+@contextmanager
+def tls_receiver(folder: Path) -> Iterator[Receiver]:
+    """A receiver for `localhost` whose certificate an authority that nobody knows has signed."""
+    from mitmproxy.certs import CertStore
+
+    store = CertStore.from_store(folder, "unknown", 2048)
+    entry = store.get_cert("localhost", [])
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    certificate.write_bytes(entry.cert.to_pem())
+    key.write_bytes((folder / "unknown-ca.pem").read_bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with receiver(tls=context) as server:
+        yield server
+
+
+async def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> None:
+    with tls_receiver(tmp_path) as server:
+        outcome = await send(f"https://localhost:{server.port}/")
+
+        assert outcome.status is None
+        assert outcome.error is not None and outcome.error.startswith("TLS: unable to get local issuer certificate")
+        assert server.requests == []
+
+
+async def test_a_receiver_that_does_not_speak_tls_is_named(sut: Receiver) -> None:
+    outcome = await send(f"https://127.0.0.1:{sut.port}/")
+
+    assert outcome.status is None
+    assert outcome.error is not None and outcome.error.startswith("TLS: ")
+
+
+# Where no webhook may go
+
+
+async def test_a_host_that_is_refused_is_not_even_looked_up() -> None:
+    transport = Transport(lambda host, port, address: f"refused: {host}:{port}")
+    outcome = await send("https://Mocked.invalid/hook", transport)
+    await transport.close()
+
+    assert (outcome.status, outcome.error) == (None, "refused: mocked.invalid:443")
+
+
+async def test_an_address_is_refused_whatever_name_led_to_it(sut: Receiver) -> None:
+    transport = Transport(lambda host, port, address: address and f"refused: {address}:{port}")
+    outcome = await send(f"http://localhost:{sut.port}/", transport)
+    await transport.close()
+
+    assert outcome.status is None
+    assert outcome.error is not None and outcome.error.startswith("refused: ")
+    assert sut.connections == 0

@@ -1,0 +1,86 @@
+"""`latehook check` and `latehook schema`, as a process."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from latehook.cli import schema
+from support.cli import ADDON, latehook
+
+
+def test_check_says_what_each_mock_answers_and_will_send(tmp_path: Path) -> None:
+    file = tmp_path / "mocks.yaml"
+    file.write_text("""
+mocks:
+  - name: create
+    match: POST api.slow.example/jobs
+    when: request.json.url is string
+    response: {status: 202, delay: 100ms, json: {id: "{{ job.id }}"}, fault: {kind: reset, chance: 0.2, count: 3}}
+    webhook: {to: "{{ request.json.url }}", json: {id: "{{ job.id }}"}, sign: {scheme: stripe, secret: s}, retry: svix}
+    stages:
+      - {status: queued}
+      - {after: {uniform: [5s, 10s]}, status: done, webhook: {fault: duplicate}}
+  - {match: GET api.slow.example/health, response: forward}
+""")
+
+    checked = latehook("check", file)
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert (
+        checked.stdout
+        == f"""\
+{file}
+  create: POST api.slow.example/jobs (line 3)
+    when request.json.url is string
+    answers 202 with JSON id after 0.1 s
+      fault reset: the connection is reset instead, with a chance of 0.2, at most 3 times
+    after 0 s is queued
+    after 5 to 10 s is done, sends POST {{{{ request.json.url }}}} with JSON id
+      signed as stripe
+      fault duplicate: sent twice at the same time
+      given 15 s an attempt, tried again after 5, 300, 1800, 7200, 18000, 36000, … s (svix)
+  GET api.slow.example/health (line 11)
+    is forwarded to the real service
+"""
+    )
+
+
+def test_check_says_which_variables_a_file_needs() -> None:
+    unset, given = (
+        latehook("check", ADDON / "mocks.yaml"),
+        latehook("check", ADDON / "mocks.yaml", CALLBACK_URL="http://a.test/"),
+    )
+
+    assert (unset.returncode, given.returncode) == (0, 0)
+    assert "needs the environment variable CALLBACK_URL\n" in unset.stdout
+    assert "needs" not in given.stdout
+
+
+def test_check_of_a_wrong_file_says_so_in_one_line_and_by_its_status(tmp_path: Path) -> None:
+    file = tmp_path / "mocks.yaml"
+    file.write_text("mocks:\n  - mach: GET a.example/\n")
+
+    checked = latehook("check", ADDON / "mocks.yaml", file)
+
+    assert checked.returncode == 1
+    assert checked.stdout == ""
+    assert checked.stderr == f"{file}:2: mocks[0].mach: the key 'mach' is not known; did you mean 'match'?\n"
+
+
+def test_the_schema_that_is_shipped_is_the_one_that_is_made() -> None:
+    printed = latehook("schema")
+
+    assert json.loads(printed.stdout) == schema()
+    assert (ADDON / "mocks.schema.json").read_text() == printed.stdout
+
+
+@pytest.mark.parametrize(
+    "file", [ADDON / "mocks.yaml", *sorted((ADDON / "providers").glob("*.yaml"))], ids=lambda p: p.stem
+)
+def test_every_shipped_file_is_clean_and_names_the_schema(file: Path) -> None:
+    first = file.read_text().splitlines()[0]
+    prefix = "" if file.parent == ADDON else "../"
+
+    assert latehook("check", file).returncode == 0
+    assert first == f"# yaml-language-server: $schema={prefix}mocks.schema.json"

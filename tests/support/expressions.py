@@ -1,0 +1,59 @@
+"""Expressions evaluated for a request and a job."""
+
+import random
+from typing import Any, ClassVar
+
+from latehook.base.errors import Place
+from latehook.base.model import Job, Moment, Request, Stage
+from latehook.expressions.compiler import Compiler
+from latehook.expressions.expression import Bundle, render
+from latehook.expressions.names import AT_REQUEST, JOB
+from latehook.expressions.views import JobView
+from latehook.mocks.context import scope_of
+
+NAMES = {**AT_REQUEST, **JOB, "vars": {"verdict": None}}
+PLACE = Place("mocks.yaml", 7, "mocks[0].response.json")
+BODY = b'{"n": 3, "none": null, "list": [1, null, "x"], "deep": {"items": "a key", "get": 1}, "text": "{{ 7*7 }}", "yes": true}'
+
+
+class NoJobs:
+    """A world with variables and no jobs."""
+
+    vars: ClassVar = {"verdict": "good"}
+
+    def jobs(self) -> list[Job]:
+        return []
+
+    def find(self, id: str) -> None:
+        return None
+
+    def repeated(self, mock: str, key: str) -> None:
+        return None
+
+    def answered(self, definition: str) -> int:
+        return 0
+
+
+def evaluate(
+    text: str, body: bytes = BODY, target: str = "/jobs/7?a=1&a=2&empty=", env: dict[str, str] | None = None
+) -> Any:
+    compiler = Compiler(env or {})
+    return render(compiler.compile(text, PLACE, NAMES), scope(compiler, body, target))
+
+
+def evaluate_together(texts: list[str], body: bytes | None = BODY) -> Any:
+    """As the expressions of one message are."""
+    compiler = Compiler({})
+    together = compiler.bundle([compiler.compile(text, PLACE, NAMES) for text in texts])
+    assert isinstance(together, Bundle)
+    return render(together, scope(compiler, body))
+
+
+def scope(compiler: Compiler, body: bytes | None, target: str = "/jobs/7?a=1&a=2&empty=") -> dict[str, Any]:
+    headers = ((b"Content-Type", b"application/json"), (b"X-Foo", b"bar"), (b"X-Foo", b"baz"))
+    request = Request(
+        "POST", "https", "api.slow.example", 443, target, headers, body, len(body or BODY), captures=(("id", "7"),)
+    )
+    moment = Moment(1700000001.25, 501.0, random.Random(1), lambda clock: clock + 1699999500.0)
+    job = Job("j1", "a mock", 1700000000.5, request, (Stage(500.5, "queued"), Stage(560.0, "done")), {"kind": "a"})
+    return scope_of(compiler.scope(), request, moment, NoJobs()) | {"job": JobView(job, moment)}

@@ -1,0 +1,181 @@
+"""Secrets hidden in texts, whatever form they stand in there; and which values of a mocks file are secrets."""
+
+import base64
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from latehook.base import logs
+from latehook.base.errors import MocksError
+from latehook.base.redaction import Redaction
+from latehook.mocksfile import load
+
+ODD = "p@ss wörd/'1\"\\+x"
+PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2Vw\n-----END PRIVATE KEY-----"
+
+
+def test_without_secrets_nothing_is_changed() -> None:
+    assert Redaction().hide("anything") == "anything"
+
+
+@pytest.mark.parametrize(("secret", "shown"), [("abcdef", "x=***"), ("abcde", "x=abcde"), ("", "x=")])
+def test_secrets_from_six_characters_on_are_hidden(secret: str, shown: str) -> None:
+    assert Redaction([secret]).hide(f"x={secret}") == shown
+
+
+@pytest.mark.parametrize("secret", [ODD, PEM], ids=["odd", "several lines"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(lambda text: text, id="itself"),
+        pytest.param(quote, id="in a path"),
+        pytest.param(lambda text: quote(text, safe=""), id="in a query"),
+        pytest.param(lambda text: re.sub("%..", lambda found: found[0].lower(), quote(text)), id="small hex digits"),
+        pytest.param(quote_plus, id="in a form"),
+        pytest.param(lambda text: json.dumps(text)[1:-1], id="in ASCII JSON"),
+        pytest.param(lambda text: json.dumps(text, ensure_ascii=False)[1:-1], id="in JSON"),
+        pytest.param(lambda text: repr(text)[1:-1], id="quoted by Python"),
+        pytest.param(lambda text: " ".join(text.split()), id="in one line"),
+    ],
+)
+def test_a_secret_is_hidden_in_every_form(secret: str, form: Any) -> None:
+    assert Redaction([secret]).hide(f"<{form(secret)}>") == "<***>"
+
+
+@pytest.mark.parametrize("user", ["", "a", "ab", "abc"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_nothing_of_a_secret_can_be_read_out_of_base64(user: str, encode: Any) -> None:
+    """What is left are the user's name and a few bits of the character at each end."""
+    shown = Redaction([ODD]).hide(encode(f"{user}:{ODD}".encode()).decode())
+
+    before, hidden, after = shown.partition("***")
+    assert hidden
+    assert len(before) <= len(encode(f"{user}:".encode()))
+    assert len(after.rstrip("=")) <= 1
+
+
+def test_of_secrets_that_begin_alike_the_longer_one_is_hidden_whole() -> None:
+    assert Redaction(["secret", "secret-two"]).hide("secret-two, secret") == "***, ***"
+
+
+def test_secrets_are_only_ever_added() -> None:
+    redaction = Redaction(["first-one"])
+    redaction.add(["second-one"])
+
+    assert redaction.hide("first-one second-one") == "*** ***"
+
+
+def test_data_keeps_its_form_and_keys() -> None:
+    data = {"method": ["GET", 1, None, {"url": "http://a/?method"}], "body": b"\xff method"}
+
+    assert Redaction(["method"]).hide(data) == {
+        "method": ["GET", 1, None, {"url": "http://a/?***"}],
+        "body": b"\xff ***",
+    }
+
+
+def test_a_log_line_and_its_traceback_are_written_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger(logs.LOGGER)
+    hiding = logs.RedactingFilter(Redaction(["s3cret-value"]))
+    log.addFilter(hiding)
+    try:
+        raise ValueError("not s3cret-value")
+    except ValueError:
+        log.exception("failed: %s, 100%%", "s3cret-value")
+    finally:
+        log.removeFilter(hiding)
+
+    assert "failed: ***, 100%" in caplog.text
+    assert "ValueError: not ***" in caplog.text
+    assert "s3cret-value" not in caplog.text
+
+
+# Which values of a file are secrets
+
+FILE = """
+vars: {rotating: variable-secret, harmless: harmless-variable}
+x-base: &base {sign: {scheme: github, secret: anchor-secret}}
+defaults: {webhook: {sign: {scheme: basic, secret: "user-name:pass-word"}}}
+mocks:
+  - match: POST a.example/
+    webhook:
+      to: http://app.test/
+      sign: {scheme: stripe, secret: [literal-secret, "{{ env.SIGN_WITH }}", "{{ env.NONE | default('default-secret') }}"]}
+  - match: GET a.example/
+    webhook: {to: http://app.test/, sign: {scheme: bearer, secret: "{{ vars.rotating }}"}}
+  - match: PUT a.example/
+    webhook: {<<: *base, to: http://app.test/}
+  - match: DELETE a.example/
+    webhook: {to: http://app.test/, sign: {scheme: github, secret: "{{ request.headers.x_key }}"}}
+"""
+ENV = {
+    **{"SIGN_WITH": "signing-value", "MY_SECRET_1": "of-secret", "token": "of-token", "APIKEY": "of-api-key"},
+    **{"Db_Password": "of-password", "HOME": "of-home", "CALLBACK_URL": "of-url"},
+}
+
+
+def test_what_signs_and_what_the_environment_calls_so_are_secrets(tmp_path: Path) -> None:
+    file = tmp_path / "mocks.yaml"
+    file.write_text(FILE)
+
+    mocks = load([file], ENV)
+
+    assert mocks.secrets == {
+        *("literal-secret", "signing-value", "default-secret", "anchor-secret", "variable-secret"),
+        *("user-name:pass-word", "pass-word", "of-secret", "of-token", "of-api-key", "of-password"),
+    }
+    assert mocks.secret_vars == {"rotating"}
+
+
+@pytest.mark.parametrize(
+    ("secret", "says"),
+    [
+        ("{a: m-y-secret}", "{'a': '***'} does not fit here"),
+        ("1234567", "*** does not fit here"),
+        ("\"{{ 'm-y-secret' | x }}\"", "No filter named 'x'. (in \"***\")"),
+        ("m-y-secret, algorithm: m-y-secret", "'***' is not known: use hmac-sha1"),
+    ],
+)
+def test_an_error_of_a_file_does_not_show_what_signs(tmp_path: Path, secret: str, says: str) -> None:
+    webhook = f"{{to: null, sign: {{scheme: github, secret: {secret}}}}}"
+
+    error = error_of(tmp_path, f"[{{match: GET a.example/, webhook: {webhook}}}]")
+
+    assert says in error
+    assert not re.search("m-y-secret|1234567", error)
+
+
+@pytest.mark.parametrize(
+    ("mock", "says"),
+    [
+        ("response: {status: '{{ env.API_KEY }}'}", "'***' is not a status"),
+        ("webhook: {to: '{{ env.API_KEY }}'}", "'***' is not a URL"),
+    ],
+)
+def test_an_error_of_a_file_does_not_show_the_environments(tmp_path: Path, mock: str, says: str) -> None:
+    error = error_of(tmp_path, f"[{{match: GET a.example/, {mock}}}]")
+
+    assert says in error
+    assert "of-api-key" not in error
+
+
+def error_of(tmp_path: Path, mocks: str) -> str:
+    file = tmp_path / "mocks.yaml"
+    file.write_text(f"mocks: {mocks}")
+    with pytest.raises(MocksError) as error:
+        load([file], {"API_KEY": "of-api-key"})
+    return str(error.value)
+
+
+def test_two_files_that_set_a_secret_dial_differently_do_not_show_it(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
+    one.write_text(FILE)
+    other.write_text("vars: {rotating: other-secret}\nmocks: []")
+
+    with pytest.raises(MocksError, match=r"sets the variable 'rotating' to '\*\*\*', this one to '\*\*\*'"):
+        load([one, other], ENV)

@@ -1,0 +1,131 @@
+"""Bodies: decoded within bounds, read as text and JSON."""
+
+import gzip
+import json
+import zlib
+
+import brotli
+import pytest
+import zstandard
+
+from latehook.base.errors import BodyError
+from latehook.base.json_text import VALUES, encode_json
+from latehook.bodies.decoding import KEPT, decode, parse_json, text
+
+PLAIN = json.dumps({"name": "Zoë", "items": list(range(1000))}).encode()
+
+
+def bare_deflate(body: bytes) -> bytes:
+    squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return squeeze.compress(body) + squeeze.flush()
+
+
+@pytest.mark.parametrize(
+    ("coding", "coded"),
+    [
+        pytest.param("", PLAIN, id="none"),
+        pytest.param("identity", PLAIN, id="identity"),
+        pytest.param("gzip", gzip.compress(PLAIN), id="gzip"),
+        pytest.param("X-GZIP", gzip.compress(PLAIN), id="x-gzip"),
+        pytest.param("gzip", gzip.compress(PLAIN[:9]) + gzip.compress(PLAIN[9:]), id="two members"),
+        pytest.param("deflate", zlib.compress(PLAIN), id="deflate"),
+        pytest.param("deflate", bare_deflate(PLAIN), id="deflate without its frame"),
+        pytest.param("br", brotli.compress(PLAIN), id="br"),
+        pytest.param("zstd", zstandard.compress(PLAIN), id="zstd"),
+        pytest.param("gzip, br", brotli.compress(gzip.compress(PLAIN)), id="one in the other"),
+    ],
+)
+def test_a_coded_body_is_read(coding: str, coded: bytes) -> None:
+    assert decode(coded, len(coded), coding) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("coding", "bomb"),
+    [
+        pytest.param("gzip", gzip.compress(bytes(KEPT + 1)), id="gzip"),
+        pytest.param("deflate", zlib.compress(bytes(KEPT + 1)), id="deflate"),
+        pytest.param("br", brotli.compress(bytes(KEPT + 1)), id="br"),
+        pytest.param("zstd", zstandard.compress(bytes(KEPT + 1)), id="zstd"),
+    ],
+)
+def test_a_bomb_is_refused(coding: str, bomb: bytes) -> None:
+    assert len(bomb) < KEPT / 100
+    with pytest.raises(BodyError, match="has more than 16,777,216 bytes when it is unpacked"):
+        decode(bomb, len(bomb), coding)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_a_body_that_is_not_what_it_says_is_told(coding: str) -> None:
+    with pytest.raises(BodyError, match=f"the body is not {coding}"):
+        decode(b"\xff not that at all", 16, coding)
+
+
+def test_an_unknown_coding_is_told() -> None:
+    with pytest.raises(BodyError, match="the content coding 'snappy' is not known: use one of gzip"):
+        decode(b"x", 1, "snappy")
+
+
+def test_of_a_body_that_was_not_kept_the_size_is_told() -> None:
+    with pytest.raises(BodyError, match="the body has 200,000,000 bytes and only 16,777,216 are kept"):
+        parse_json(None, 200_000_000, "")
+
+
+def test_text_follows_the_charset() -> None:
+    assert text("Zoë".encode(), 4, "", "text/plain") == "Zoë"
+    assert text("Zoë".encode("latin-1"), 3, "", 'text/plain; charset="iso-8859-1"') == "Zoë"
+    assert text(b"\xff", 1, "", "text/plain") == "\ufffd"
+    with pytest.raises(BodyError, match="the charset 'klingon' is not known"):
+        text(b"x", 1, "", "text/plain; charset=klingon")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"1" * 10_000, b"NaN", b"[Infinity]"])
+def test_what_is_not_json_is_null(body: bytes) -> None:
+    assert parse_json(body, len(body), "") is None
+
+
+def test_json_is_written_compact_in_utf_8() -> None:
+    assert encode_json({"a": ["Zoë", 1, None, True]}) == '{"a":["Zoë",1,null,true]}'.encode()
+    assert encode_json("\ud800") == b'"\\ud800"'
+    with pytest.raises(ValueError, match="JSON"):
+        encode_json(float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "problem"),
+    [
+        pytest.param("gzip" + ", gzip" * 4, b"", "5 content codings, one in the other, and may have 4", id="codings"),
+        pytest.param("gzip", gzip.compress(b"") * 10_001, "more than 10,000 members", id="members"),
+        pytest.param("zstd", zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters(window_log=27)).compressobj().compress(b"") + b"\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00", "too much memory", id="window"),
+    ],
+)  # fmt: skip
+def test_decoding_is_bounded(coding: str, body: bytes, problem: str) -> None:
+    with pytest.raises(BodyError, match=problem):
+        decode(body, len(body), coding)
+
+
+def test_a_gzip_body_of_many_members_is_read() -> None:
+    body = gzip.compress(b"ab") * 9_000
+
+    assert decode(body, len(body), "gzip") == b"ab" * 9_000
+
+
+@pytest.mark.parametrize(
+    "charset", ["punycode", "utf-7", "unicode_escape", "hex", "idna", "undefined", "a\0b", "x" * 9999]
+)
+def test_a_charset_is_one_of_texts(charset: str) -> None:
+    body = b"a" * 1_000_000  # as punycode it would take hours
+
+    with pytest.raises(BodyError, match=r"the charset .* is not known"):
+        text(body, len(body), "", f"text/plain; charset={charset}")
+
+
+def test_json_of_too_many_values_is_told_and_any_depth_is_borne() -> None:
+    body = b"[" + b"[]," * VALUES + b"[]]"
+
+    with pytest.raises(BodyError, match="the JSON has more than 1,000,000 values"):
+        parse_json(body, len(body), "")
+    assert parse_json(b"[" * 900_000, 900_000, "") is None
+
+
+def test_half_a_character_in_json_is_the_replacement_character() -> None:
+    assert parse_json(b'["\\ud83d\\ude00 \\ud83d"]', 22, "") == ["\U0001f600 \ufffd"]

@@ -1,0 +1,195 @@
+"""Expressions: names checked at load, one null, native types, and data that stays data."""
+
+import hashlib
+import random
+import re
+from typing import Any
+
+import pytest
+
+from latehook.base.errors import ExpressionError, MocksError
+from latehook.expressions.compiler import Compiler
+from latehook.expressions.expression import Expression
+from latehook.expressions.values import to_text
+from latehook.expressions.views import new_uuid
+from support.expressions import BODY, NAMES, PLACE, evaluate, evaluate_together
+
+VALUES = [
+    ("plain", "plain"),
+    ("{{ request.json.n }}", 3),
+    ("{{ request.json.yes }}", True),
+    ("{{ request.json.list }}", [1, None, "x"]),
+    ("{{ request.json.deep }}", {"items": "a key", "get": 1}),
+    ("n={{ request.json.n }} {{ request.json.yes }} {{ request.json.list }}", 'n=3 true [1,null,"x"]'),
+    ("{{ request.json.n }}{{ request.json.n }}", "33"),
+    (" {{ request.json.n }}", " 3"),
+    ("{{- request.json.n -}}", 3),
+    ("{{ '5' }}", "5"),
+    ("{{ request.json.n + 1 }}", 4),
+    ("{{ request.json['n'] }}", 3),
+    ("{{ request.json.list[0] }}", 1),
+    ("{{ request.json.list[9] }}", None),
+    ("{% for x in request.json.list %}<{{ x }}{{ loop.index }}>{% endfor %}", "<11><2><x3>"),
+    ("{% for x in [1, 2] %}{{ random.choice([x]) }}{% endfor %}", "12"),
+    ("{% macro tag(x, end='') %}<{{ x }}{{ end }}>{% endmacro %}{{ tag(1) }}{{ tag('b', end='/') }}", "<1><b/>"),
+    ("{{ request.method }} {{ request.url }}", "POST https://api.slow.example/jobs/7?a=1&a=2&empty="),
+    ("{{ request.path }}", "/jobs/7"),
+    ("{{ request.path.id }}", "7"),
+    ("{{ request.query.a }}", "1"),
+    ("{{ request.query.empty }}", ""),
+    ("{{ request.headers.x_foo }}", "bar"),
+    ("{{ request.headers['X-FOO'] | all }}", ["bar", "baz"]),
+    ("{{ request.query.a | all }}", ["1", "2"]),
+    ("{{ request.query.missing | all }}", []),
+    ("{{ request.sha256 }}", hashlib.sha256(BODY).hexdigest()),
+    ("{{ vars.verdict }}", "good"),
+    ("{{ jobs }}", []),
+    ("{{ jobs | first }}", None),
+    ("{{ random.hex(6) | length }} {{ random.int(5, 5) }} {{ random.choice(['a']) }}", "6 5 a"),
+    ("{{ random.base62(24) | length }}", 24),
+    ("{{ job.vars.kind }}", "a"),
+    ("{{ job.at.queued }}", 1700000000.5),
+    ("{{ job.at.done | iso8601 }}", None),
+    ("{{ request.size }}", len(BODY)),
+    ("{{ job.id }}/{{ job.status }}", "j1/queued"),
+    ("{{ job.request.json.n }}", 3),
+    ("{{ now | iso8601 }}", "2023-11-14T22:13:21.250Z"),
+    ("{{ job.created_at | unix }}", 1700000000),
+    ("{{ now | strftime('%Y/%m') }}", "2023/11"),
+    ("{{ uuid() }}", new_uuid(random.Random(1))),
+    ("{{ 'a b' | b64encode }}", "YSBi"),
+    ("{{ 'YSBi' | b64decode }}", "a b"),
+    ("{{ 'abc' | sha256 }}", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+    ("{{ ('{\"a\": [1]}' | from_json).a }}", [1]),
+    ("{{ request.json.deep | tojson }}", '{"items":"a key","get":1}'),
+]
+
+
+@pytest.mark.parametrize(("text", "value"), VALUES)
+def test_a_value_that_is_one_expression_keeps_its_type_and_text_is_text(text: str, value: Any) -> None:
+    assert evaluate(text) == value
+
+
+def test_the_expressions_of_one_message_give_what_each_gives_alone() -> None:
+    steady = [(text, value) for text, value in VALUES if "{" in text and not re.search(r"uuid|random", text)]
+
+    assert evaluate_together([text for text, _ in steady]) == [value for _, value in steady]
+
+
+def test_what_is_not_reached_is_no_error_where_others_reach_for_it_too() -> None:
+    unread = ["{{ request.json.n if request.size == 0 }}", "{{ request.size }}", "{{ request.json.n or 1 if false }}"]
+
+    assert evaluate_together(unread, None) == [None, len(BODY), None]
+    with pytest.raises(ExpressionError, match=r"the body has .* bytes and only 16,777,216 are kept"):
+        evaluate_together([*unread, "{{ request.json.n }}"], None)
+
+
+@pytest.mark.parametrize("null", ["request.json.none", "request.json.missing", "request.query.missing", "none"])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ NULL }}", None),
+        ("<{{ NULL }}>", "<>"),
+        ("{{ NULL.a.b.c }}", None),
+        ("{{ NULL['a'][0] }}", None),
+        ("{{ NULL | default('d') }}", "d"),
+        ("{{ NULL or 'd' }}", "d"),
+        ("{{ NULL == none }}", True),
+        ("{{ NULL is none }}", True),
+        ("{{ NULL is defined }}", False),
+        ("{{ [NULL] }}", [None]),
+        ("{{ NULL | iso8601 }}", None),
+        ("{{ {'a': NULL} | tojson }}", '{"a":null}'),
+    ],
+)
+def test_what_is_missing_and_what_is_null_are_one_null(text: str, null: str, value: Any) -> None:
+    assert evaluate(text.replace("NULL", f"({null})" if null == "none" else null)) == value
+
+
+@pytest.mark.parametrize("null", ["request.json.none", "request.json.missing.a", "request.json.list[1]", "nulls[0]"])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ 'x' in NULL }}", False),
+        ("{{ NULL | length }}", 0),
+        ("{{ NULL | join(',') }}", ""),
+        ("{% for x in NULL %}{{ x }}{% else %}empty{% endfor %}", "empty"),
+    ],
+)
+def test_null_is_empty_to_iterate(text: str, null: str, value: Any) -> None:
+    nulls = "{% set nulls = request.json.list[1:] %}" if "nulls" in null else ""
+
+    assert evaluate(nulls + text.replace("NULL", null)) == (to_text(value) if nulls else value)
+
+
+def test_a_dot_on_data_is_a_key_and_never_a_method() -> None:
+    assert evaluate("{{ request.json.deep.items }}") == "a key"
+    assert evaluate("{{ request.json.deep.values }}") is None
+    assert evaluate("{{ request.json.text.upper }}") is None
+
+
+def test_an_interpolated_value_is_data() -> None:
+    assert evaluate("{{ request.json.text }}") == "{{ 7*7 }}"
+    assert evaluate("<{{ request.json.text }}>") == "<{{ 7*7 }}>"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{{ requst.json }}", "there is no 'requst' here; did you mean 'request'?"),
+        ("{{ request.jsn }}", "request has no 'jsn'; did you mean 'json'?"),
+        ("{{ request['jsn'].a }}", "request has no 'jsn'; did you mean 'json'?"),
+        ("{{ job.staus }}", "job has no 'staus'; did you mean 'status'?"),
+        ("{{ job.request.bdy }}", "job.request has no 'bdy'"),
+        ("{{ vars.verdct }}", "vars has no 'verdct'; did you mean 'verdict'?"),
+        ("{{ random.hx(3) }}", "random has no 'hx'"),
+        ("{{ request.json | defalt('') }}", "No filter named 'defalt'"),
+        ("{{ request.json ", "unexpected end of template"),
+        ("{% include 'x' %}", "include cannot be used"),
+        (
+            "{{ env.MISSING }}",
+            "the environment variable MISSING is not set: set it, or write {{ env.MISSING | default('…') }}",
+        ),
+        ("{{ env['MISSING'] }}", "the environment variable MISSING is not set"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_an_error_at_load(text: str, says: str) -> None:
+    with pytest.raises(MocksError) as raised:
+        Compiler({"CALLBACK": "x"}).compile(text, PLACE, NAMES)
+
+    assert str(raised.value).startswith("mocks.yaml:7: mocks[0].response.json: ")
+    assert says in str(raised.value)
+
+
+def test_env_is_read_at_load() -> None:
+    compiler = Compiler({"PORT": "80"})
+
+    assert compiler.compile("http://app:{{ env.PORT }}/", PLACE, {"env": None}) == "http://app:80/"
+    assert compiler.compile("{{ env.DELAY | default('5s') }}", PLACE, {"env": None}) == "5s"
+    assert isinstance(compiler.compile("{{ env.PORT }}{{ job.id }}", PLACE, NAMES), Expression)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ request.json.none + 1 }}",
+        "{{ 1 / 0 }}",
+        "{{ request.json.n() }}",
+        "{{ request.json.text < 3 }}",
+        "{{ 'no json' | from_json }}",
+        "{{ 'x' | unix }}",
+    ],
+)
+def test_an_expression_that_fails_says_where(text: str) -> None:
+    with pytest.raises(ExpressionError, match=r"^mocks\.yaml:7: mocks\[0\]\.response\.json: the expression failed: \S"):
+        evaluate(text + "{{ now }}")
+
+
+def test_a_body_that_is_not_json_is_null() -> None:
+    assert evaluate("{{ request.json.n | default('none') }}", body=b"%PDF-1.7") == "none"
+
+
+def test_text_of_values() -> None:
+    assert [to_text(value) for value in (None, True, 1, 1.5, "é", [1], {"a": None})] == [
+        *("", "true", "1", "1.5", "é", "[1]", '{"a":null}')
+    ]

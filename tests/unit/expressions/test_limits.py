@@ -1,0 +1,343 @@
+"""What an expression can't: reach what is behind the data, or eat the machine."""
+
+import re
+import time
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from latehook.base.errors import ExpressionError, MocksError
+from latehook.expressions.compiler import Compiler
+from latehook.expressions.expression import Bundle, render
+from support.expressions import NAMES, PLACE, evaluate
+
+# Escapes: https://jinja.palletsprojects.com/en/stable/sandbox/ and what has got round it or its like
+
+OBJECTS = [
+    "''",
+    "[]",
+    "{}",
+    "()",
+    "1",
+    "request",
+    "request.json",
+    "request.headers",
+    "request.path",
+    "job",
+    "jobs",
+    "env",
+]
+OBJECTS += [
+    "now",
+    "uuid",
+    "random",
+    "random.hex",
+    "range",
+    "namespace",
+    "namespace(a=1)",
+    "cycler",
+    "self",
+    "(1,)|map('upper')",
+]
+NAMES_BEHIND = ["__class__", "__init__", "__globals__", "__mro__", "__subclasses__", "__self__", "__func__", "__code__"]
+NAMES_BEHIND += [
+    "__dict__",
+    "__builtins__",
+    "gi_frame",
+    "format",
+    "mro",
+    "_request",
+    "_job",
+    "_read",
+    "_source",
+    "plain",
+]
+WAYS = ["({}).{}", "({})['{}']", "({}) | attr('{}')", "([{}] | map(attribute='{}') | list)[0]"]
+
+
+@pytest.mark.parametrize("behind", NAMES_BEHIND)
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_has_python_behind_it(way: str, behind: str) -> None:
+    for of in OBJECTS:
+        text = "{{ " + way.format(of, behind) + " is none }}{{ now and '' }}"
+        try:
+            assert evaluate(text) == "true"
+        except MocksError as error:  # a name that does not exist
+            assert re.search(r"there is no|has no|is not set", str(error))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ ''['__cl' ~ 'ass__'] }}",
+        "{{ [].__class__.__base__.__subclasses__()[40]('/etc/passwd').read() }}",
+        "{{ '{0.__class__.__mro__}'.format('') }}",
+        "{{ '{0.__class__}' | attr('format') }}",
+        "{{ ('{0.__class__}' | attr('format'))('') }}",
+        "{{ '%(a.__class__)s' | format(a='') }}",
+        "{{ ['{0.__class__}'] | map('format', request) | list }}",
+        "{{ ['{0.__class__.__init__.__globals__}'.format] | map('call') }}",
+        "{{ [request] | map('attr', '__init__') | map('attr', '__globals__') | list }}",
+        "{{ [request] | sort(attribute='__class__') | list }}",
+        "{{ [request, request] | groupby('__class__') | list }}",
+        "{{ [request] | selectattr('__class__') | list }}",
+        "{{ [request] | sum(attribute='__class__') }}",
+        "{{ [''] | map(attribute='__class__.__mro__') | list }}",
+        "{{ [request] | join('', attribute='__class__') }}",
+        "{% set x = ''.__class__ %}{{ x.__mro__ }}",
+        "{% set ns = namespace() %}{% set ns.__class__ = 1 %}{{ ns.__init__ }}",
+        "{% for x in [1] %}{{ loop.__class__ }}{{ loop._iterable }}{{ loop._undefined }}{{ loop.cycle.__globals__ }}{% endfor %}",
+        "{% macro m() %}{{ caller }}{{ varargs.__class__ }}{% endmacro %}{{ m.__call__ }}{{ m._func }}{{ m._environment }}",
+        "{{ missing.__class__ }}{{ missing.__init__.__globals__ }}",
+        "{{ request.json.missing.__init__.__globals__ }}{{ request.json.missing._fail_with_undefined_error }}",
+        "{{ request.json.missing._undefined_exception }}{{ request.json.missing._undefined_obj }}",
+        "{{ (([1] | map('upper')) | attr('gi_frame')).f_globals }}",
+        "{{ ([1] | select).gi_frame.f_back.f_builtins }}",
+        "{{ uuid.__globals__ }}{{ uuid.__closure__ }}{{ random.hex.__func__.__globals__ }}",
+        "{{ random._source }}{{ random.__init__ }}{{ random.plain }}{{ random.data }}",
+        "{{ request._request.headers }}{{ job._job }}{{ job._moment.random }}{{ jobs._read }}",
+        "{{ request.headers._values }}{{ request.path.parts }}{{ request.path.every }}{{ request.path.__class__ }}",
+        "{{ config }}",
+        "{{ self }}",
+        "{{ self.__init__ }}",
+        "{{ self._TemplateReference__context.environment }}",
+        "{{ lipsum.__globals__ }}",
+        "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+        "{{ joiner.__init__ }}",
+        "{{ dict.__base__ }}",
+        "{{ __import__('os') }}",
+        "{{ context.environment }}",
+        "{{ environment }}{{ eval_ctx }}{{ resolve }}",
+        "{% import 'os' as os %}",
+        "{% from 'os' import path %}",
+        "{% include '/etc/passwd' %}",
+        "{% extends 'x' %}",
+        "{% block x %}{% endblock %}",
+        "{% do [].append(1) %}",
+        "{% trans %}{% endtrans %}",
+        "{% debug %}",
+        "{{ request.__getattribute__('_request') }}",
+        "{{ request.headers.pop('x') }}",
+        "{{ request.json.deep.clear() }}",
+        "{{ request.json.list.append(1) }}",
+        "{{ env.update({}) }}",
+        "{{ 'x' | pprint }}",
+        "{{ [1] | random }}",
+        "{{ request.json | attr('__class__') | attr('__mro__') | last }}",
+        "{{ ''|attr(['__cla','ss__']|join) }}",
+        "{{ ()|attr('\\x5f\\x5fclass\\x5f\\x5f') }}",
+        "{{ request['\\x5f\\x5fclass\\x5f\\x5f'] }}",
+        "{{ (''.join | attr('__self__')) }}",
+    ],
+)
+def test_known_escapes_end_in_nothing_or_in_an_error(text: str) -> None:
+    try:
+        value = evaluate(text)
+    except (MocksError, ExpressionError):
+        return
+    said = str(value)
+    assert not any(
+        word in said for word in ("<", "object at", "class", "function", "module", "root:", "Environment")
+    ), said
+
+
+def test_what_a_template_sets_stays_in_it() -> None:
+    compiler = Compiler({"A": "1"})
+    scope = {**compiler.scope(), "data": {"list": [1]}}
+    names = {"data": None}
+    setting = compiler.compile(
+        "{{ data.list }}{% set data = 2 %}{% set range = 4 %}{{ data }}{{ range }}", PLACE, names
+    )
+    reading = compiler.compile("{{ range(2) | list }}{{ data.list }}", PLACE, names)
+
+    assert [setting(scope), reading(scope), setting(scope)] == ["[1]24", "[0,1][1]", "[1]24"]
+
+
+# Eating the machine
+
+NS = "{% set ns = namespace(x=START) %}{% for i in range(100) %}{% set ns.x = STEP %}{% endfor %}"
+
+
+def grown(start: str, step: str, then: str) -> str:
+    return NS.replace("START", start).replace("STEP", step) + then
+
+
+GREEDY = [
+    *("{{ 9 ** (9 ** 9) }}", "{{ 2 ** 100000 }}", "{{ (2 ** 13000) * (2 ** 13000) }}"),
+    *("{{ 'a' * 10 ** 9 }}", "{{ 10 ** 9 * 'a' }}", "{{ [0] * 10 ** 9 }}", "{{ (0,) * 10 ** 9 }}"),
+    *("{{ range(10 ** 9) | list }}", "{{ range(10 ** 100) | list }}", "{{ random.hex(10 ** 9) }}"),
+    "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+    "{% for a in range(1000) %}{% for b in range(1000) %}{{ a * b }}{% endfor %}{% endfor %}",
+    "{% for a in range(100000) %}" + "x" * 2000 + "{% endfor %}",
+    "{% set x %}{% for a in range(100000) %}" + "x" * 2000 + "{% endfor %}{% endset %}{{ x | length }}",
+    *("{{ 'x' | center(10 ** 9) }}", "{{ range(100000) | map('center', 10 ** 6) | join }}"),
+    *("{{ range(100000) | map('center', 10 ** 6) | list }}", "{{ 'a\nb' | indent(10 ** 9) }}"),
+    "{{ ('x\n' * 1000) | indent('y' * 10 ** 7) }}",
+    *("{{ '%999999999d' | format(1) }}", "{{ '%999999999d' % 1 }}", "{{ '%.999999999f' % 1 }}", "{{ '%(a)999999999d' % {'a': 1} }}"),
+    *("{{ '%*d' % (10 ** 9, 1) }}", "{{ '%*d' | format(10 ** 9, 1) }}", "{{ '%.*f' | format(10 ** 9, 1) }}"),
+    *("{{ ('%s' * 10 ** 5) % (('a' * 10 ** 6,) * 10 ** 5) }}", "{{ ['%999999999d'] | map('format', 1) | list }}"),
+    *("{{ 'aaaa' | replace('a', 'b' * 10 ** 7) }}", "{{ ('a' * 10 ** 6) | replace('', 'b' * 10 ** 6) }}"),
+    *("{{ range(100000) | join('x' * 10 ** 6) }}", "{{ range(100000) | join('x' * 10 ** 6, attribute='a') }}"),
+    *("{{ [1] | batch(10 ** 9, 'x') | list }}", "{{ [1] | slice(10 ** 9) | list }}"),
+    *("{{ 1.5 | round(10 ** 9, 'ceil') }}", "{{ 1 | round(-10 ** 9, 'floor') }}"),
+    *("{{ ('a ' * 10 ** 6) | wordwrap(1, wrapstring='x' * 10 ** 6) }}", "{{ ('a ' * 10 ** 6) | wordwrap(1) }}"),
+    "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
+    "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+    "{% for x in [1] recursive %}{% if loop.depth < 50 %}{{ loop([1, 1]) }}{% endif %}{% endfor %}",
+    "{% for x in [1] recursive %}{% if loop.depth < 5 %}{{ loop(range(100000)) }}{% endif %}{% endfor %}",
+    *(grown("'a'", "ns.x + ns.x", "{{ ns.x }}"), grown("'a'", "ns.x ~ ns.x", "{{ ns.x }}"), grown("[1]", "ns.x + ns.x", "{{ ns.x }}")),
+    *(grown("3", "ns.x * ns.x", "{{ ns.x }}"), grown("'a'", "'%s%s' % (ns.x, ns.x)", "{{ ns.x }}"), grown("'a'", "[ns.x, ns.x] | join", "{{ ns.x }}")),
+    "{% set ns = namespace(x='a') %}{% for i in range(100) %}{% set ns.x %}{{ ns.x }}{{ ns.x }}{% endset %}{% endfor %}{{ ns.x }}",
+    *(grown("[1]", "[ns.x, ns.x]", "{{ ns.x" + then + " }}") for then in ("", " | string", " | upper", " ~ ''", " | tojson", " | join", " | replace('a', 'b')", " | safe", " | e")),
+    *(grown("[1]", "{'a': ns.x, 'b': ns.x}", "{{ " + then + " }}") for then in ("ns.x", "{'a': ns.x} | urlencode", "'%s' % (ns.x,)", "'%s' | format(ns.x)")),
+    "{% set ns = namespace(x=[1]) %}{% for i in range(100000) %}{% set ns.x = ns.x + [i] %}{% endfor %}{{ ns.x | length }}",
+    *(f"{{% set all = [range(100000) | list] * 10 ** 4 %}}{{{{ all | map('{f}') | list | length }}}}" for f in ("sum", "join", "list", "max", "sort", "tojson")),
+    *(f"{{% set all = ['x' * 10 ** 6] * 10 ** 4 %}}{{{{ all | map('{f}') | list | length }}}}" for f in ("upper", "b64encode", "sha256", "wordcount", "title", "from_json")),
+    *("{{ ([[1] * 1000] * 1000) | sum(start=[]) }}", "{{ ['x' * 10 ** 7] * 1000 }}", "{{ {'a': ['x' * 10 ** 7] * 1000} | tojson }}"),
+    "{% filter upper %}{% for i in range(100000) %}{{ 'x' * 10000 }}{% endfor %}{% endfilter %}",
+]  # fmt: skip
+
+
+@pytest.fixture
+def allocated() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200_000_000
+
+
+@pytest.mark.parametrize("text", GREEDY)
+def test_what_would_eat_the_machine_is_an_error_in_a_moment(text: str) -> None:
+    started = time.process_time()
+    with pytest.raises(
+        (ExpressionError, MocksError), match=r"^mocks\.yaml:7: mocks\[0\]\.response\.json: the expression "
+    ):
+        evaluate(text)
+
+    assert time.process_time() - started < 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ ['x' * 10 ** 7] * 1000 }}",
+        "{{ range(100000) | map('center', 10 ** 6) | list }}",
+        "{% for i in range(100000) %}{{ 'x' * 10000 }}{% endfor %}",
+        "{{ ['x' * 10 ** 7] * 1000 | int }}",
+    ],
+)
+@pytest.mark.usefixtures("allocated")
+def test_what_would_eat_the_memory_takes_little(text: str) -> None:
+    with pytest.raises((ExpressionError, MocksError)):
+        evaluate(text)
+
+
+@pytest.mark.parametrize("text", ["{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "{{ " + "[" * 500 + "]" * 500 + " }}", "{% for a in [1] %}" * 30 + "{% endfor %}" * 30, "{{ " + "9" * 5000 + " }}"])  # fmt: skip
+def test_a_text_that_python_cannot_compile_is_an_error_at_load(text: str) -> None:
+    with pytest.raises(MocksError, match=r"^mocks\.yaml:7: "):
+        Compiler({}).compile(text, PLACE, NAMES)
+
+
+BIG = b'{"list": [' + b",".join(b'{"id": %d, "name": "n%d"}' % (n, n) for n in range(20000)) + b"]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("{{ request.json.list | map(attribute='id') | list | length }}", 20000),
+        ("{% for x in request.json.list %}{{ x.id }},{{ x.name | upper }};{% endfor %}", 237780),
+        ("{{ request.json.list | sum(attribute='id') }}", 199990000),
+        ("{{ (request.text * 10) | sha256 | length }}", 64),
+    ],
+)
+def test_large_requests_are_still_worked_through(text: str, length: int) -> None:
+    value = evaluate(text, body=BIG)
+
+    assert (len(value) if isinstance(value, str) else value) == length
+
+
+def test_sixteen_mebibytes_go_through() -> None:
+    body = b"x" * 16 * 1024 * 1024
+
+    assert evaluate("{{ request.text }}", body=body) == body.decode()
+    assert len(evaluate("{{ request.text | b64encode | length }}{{ now and '' }}", body=body)) == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (
+            "{% for x in [1, 2, 3] %}{{ loop.index }}/{{ loop.length }}{{ ',' if not loop.last }}{% endfor %}",
+            "1/3,2/3,3/3",
+        ),
+        ("{% for k, v in {'a': 1} | items %}{{ k }}={{ v }}{% else %}none{% endfor %}", "a=1"),
+        ("{% for x in [[1, [2]], []] recursive %}<{{ loop(x) if x is iterable else x }}>{% endfor %}", "<<1><<2>>><>"),
+        ("{% for x in [1, 2, 3] if x != 2 %}{{ x }}{% endfor %}", "13"),
+        ("{{ 'a' ~ 1 ~ true ~ none ~ [1] }}", "a1true[1]"),
+        ("{{ [1, true, none, 'x'] | join(', ') }}", "1, true, , x"),
+        ("{{ [{'a': 1}, {'a': 2}] | join('-', attribute='a') }}", "1-2"),
+        ("{{ '%s/%05.1f/%d%%' | format('a', 2, 3) }}", "a/002.0/3%"),
+        ("{{ '%(a)s-%(b)d' | format(a=[1], b=2) }}", "[1]-2"),
+        ("{{ '%03d' % 7 }}", "007"),
+        ("{{ 7 % 4 }}", 3),
+        ("{{ 'ab' * 3 }}", "ababab"),
+        ("{{ [1] + [2] }}", [1, 2]),
+        ("{{ 2 ** 10 }}", 1024),
+        ("{{ true | upper }}", "TRUE"),
+        ("{{ 'a b c' | wordwrap(1) }}", "a\nb\nc"),
+        ("{{ 'x' | center(5) }}|{{ 'a\nb' | indent(2) }}", "  x  |a\n  b"),
+        ("{{ [1, 2, 3] | batch(2, 0) | list }}", [[1, 2], [3, 0]]),
+        ("{{ 2.345 | round(2) }}", 2.35),
+        ("{% macro twice(x) %}{{ x }}{{ x }}{% endmacro %}{{ twice('a') }}", "aa"),
+    ],
+)
+def test_what_is_counted_works_as_before(text: str, value: object) -> None:
+    assert evaluate(text) == value
+
+
+def test_expressions_that_are_evaluated_as_one_are_bounded_and_written_as_alone() -> None:
+    compiler = Compiler({})
+    texts = ("{{ (data > 1) ~ [data] }}", "{{ 'a' ~ none ~ data }}", "{{ data }}")
+    alone = [compiler.compile(text, PLACE, {"data": None}) for text in texts]
+    together = compiler.bundle(alone)
+    scope = {**compiler.scope(), "data": 2}
+
+    assert isinstance(together, Bundle)
+    assert render(together, scope) == [render(one, scope) for one in alone] == ["true[2]", "a2", 2]
+
+
+def test_what_is_too_much_is_an_error_also_among_others() -> None:
+    compiler = Compiler({})
+    texts = ("{{ (data ~ data) | length }}", "{{ data | length }}")
+    together = compiler.bundle([compiler.compile(text, PLACE, {"data": None}) for text in texts])
+
+    with pytest.raises(ExpressionError, match=r"the expression failed: it makes a value of more than 16,777,216"):
+        render(together, {**compiler.scope(), "data": "x" * 10**7})
+
+
+@pytest.mark.parametrize("depth", range(40, 140, 12))
+def test_what_is_deep_is_refused_or_evaluated_and_among_others_too(depth: int) -> None:
+    compiler = Compiler({})
+    texts = ["{{ data" + ".x" * depth + " }}", "{{ " + "[" * depth + "data" + "]" * depth + " | length }}"]
+    alone = []
+    for text in texts:
+        with suppress(MocksError):
+            alone.append(compiler.compile(text, PLACE, {"data": None}))
+    together = compiler.bundle([*alone, *alone])
+
+    assert render(together, {**compiler.scope(), "data": 2}) == [None, 1][: len(alone)] * 2
+
+
+def test_names_that_data_has_made_are_not_kept() -> None:
+    tracemalloc.start()
+    for number in range(20):
+        assert evaluate("{{ request.query[request.text] is none }}", f"{number}{'x' * 1_000_000}".encode())
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+    assert kept < 5_000_000

@@ -1,0 +1,92 @@
+"""What the documents show works, and what there is stands in them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from latehook import options
+from latehook.base import timestamps
+from latehook.base.model import ResponseFault, WebhookFault
+from latehook.expressions.names import AT_REQUEST
+from latehook.expressions.sandbox import Sandbox
+from latehook.expressions.views import JobView, RandomView, RequestView, ResponseView, WebhookView
+from latehook.mocksfile import entries, load
+from latehook.mocksfile.describing import FAULTS
+from latehook.mocksfile.values import BODY_KINDS
+from latehook.webhooks import retries, schemes, signing
+from support.process import ROOT
+
+README, REFERENCE = ROOT / "README.md", ROOT / "addon" / "REFERENCE.md"
+DOCUMENTS = [README, REFERENCE, ROOT / "addon" / "RECIPES.md", ROOT / "scripts" / "README.md"]
+EXAMPLES = [
+    pytest.param(text, id=f"{document.stem}-{number}")
+    for document in (README, REFERENCE)
+    for number, text in enumerate(re.findall(r"^```yaml\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL))
+]
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_every_example_loads(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "mocks.yaml"
+    file.write_text(text)
+
+    assert load([file], {"CALLBACK_URL": "http://app.test/hook"}).all
+
+
+def _headings(document: Path) -> set[str]:
+    """What a link may name of a document, behind its `#`."""
+    lines = re.findall("^#+ (.*)", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", line).replace(" ", "-").lower() for line in lines}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for file, heading in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", document.read_text()):
+        target = document.parent / file if file else document
+        assert target.exists(), file
+        assert not heading or heading in _headings(target), heading
+
+
+def _entries(kind: type[entries.Entry]) -> list[type[entries.Entry]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in _entries(child))]
+
+
+KEYS = {key for kind in _entries(entries.Entry) for key in kind.__struct_fields__}
+MEMBERS = {
+    name for view in (RequestView, JobView, ResponseView, WebhookView, RandomView) for name in view.members
+} | AT_REQUEST.keys()
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [
+        ("keys", KEYS | set(BODY_KINDS)),
+        ("options", set(options.HELP)),
+        ("names", MEMBERS),
+        ("faults", {*ResponseFault, *WebhookFault}),
+        ("retry presets", set(retries.RETRY_SCHEDULES)),
+        ("schemes", set(schemes.SCHEMES)),
+        (
+            "algorithms",
+            {*signing.ALGORITHMS, *signing.SECRET_ENCODINGS, *signing.ENCODINGS, *timestamps.FORMATS},
+        ),
+        ("filters", {"tojson", "from_json", "b64encode", "b64decode", "sha256", "iso8601", "unix", "strftime", "all"}),
+    ],
+)
+def test_the_reference_names_everything_there_is(what: str, names: set[str]) -> None:
+    words = set(re.findall(r"[\w-]+", REFERENCE.read_text()))
+
+    assert {name for name in names if name not in words} == set(), what
+
+
+def test_every_fault_is_told_in_words() -> None:
+    assert FAULTS.keys() == {*ResponseFault, *WebhookFault}
+
+
+def test_the_reference_names_no_filter_that_is_not_there() -> None:
+    assert {"tojson", "from_json", "unix", "all"} <= Sandbox().filters.keys()
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text().splitlines()) <= 130

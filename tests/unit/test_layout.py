@@ -1,0 +1,50 @@
+"""The layout of `addon/latehook`: imports go down the list of packages, and each library has its packages."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.process import ROOT
+
+LATEHOOK = ROOT / "addon" / "latehook"
+ORDER = (
+    *("cli", "pytest_plugin", "addon", "proxy", "control", "options", "engine", "delivery", "mocksfile"),
+    *("mocks", "expressions", "webhooks", "bodies", "store", "client", "base"),
+)
+"""From the top down. A module imports its own package and those behind it."""
+PURE = ("mocks", "expressions", "webhooks", "bodies")
+IO = {"asyncio", "io", "logging", "os", "pathlib", "socket", "ssl", "subprocess", "tempfile", "threading", "time"}
+ONLY_IN = {
+    "mitmproxy": {"addon", "proxy"},
+    "starlette": {"control"},
+    "httpx": {"client", "delivery"},
+    "aiohttp": {"delivery"},
+    "sqlite3": {"store"},
+    "ruamel": {"mocksfile"},
+}
+MODULES = sorted(file for file in LATEHOOK.rglob("*.py") if file != LATEHOOK / "__init__.py")
+
+
+def package_of(file: Path) -> str:
+    return file.relative_to(LATEHOOK).parts[0].removesuffix(".py")
+
+
+def imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(LATEHOOK)))
+def test_a_module_imports_only_what_its_package_may(file: Path) -> None:
+    package = package_of(file)
+    names = [name.split(".") for name in imports(file)]
+    libraries = {name[0] for name in names}
+
+    assert {name[1] for name in names if name[0] == "latehook"} <= set(ORDER[ORDER.index(package) :])
+    assert not [library for library, packages in ONLY_IN.items() if library in libraries and package not in packages]
+    assert package not in PURE or not libraries & IO
