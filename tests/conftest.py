@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from support.process import ROOT, Proxy, Receiver, mitmdump, receiver
+from support.mitmproxy_commands import Commands
+from support.paths import ROOT
+from support.process import Proxy, mitmdump
+from support.receivers import Receiver, receiver
 
 E2E = ROOT / "tests" / "e2e"
 
@@ -42,6 +45,12 @@ def start(confdir: Path, tmp_path: Path) -> Iterator[Callable[..., Proxy]]:
             return stack.enter_context(started)
 
         yield start
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Commands:
+    """Run mitmproxy's commands in the process that is started with `commands.arguments`."""
+    return Commands(tmp_path)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

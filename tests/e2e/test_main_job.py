@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from support.process import HOST, Proxy, Receiver, curl
+from support.process import HOST, Proxy
+from support.programs import curl
+from support.receivers import Receiver
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from latehook.cli import schema
-from support.cli import ADDON, latehook
+from support.paths import ADDON
+from support.programs import latehook
 
 
 def test_check_says_what_each_mock_answers_and_will_send(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Requests that no client should send, out of a seed: families of them, and the bytes of each for every protocol."""
+"""Random hostile requests, reproducible by their seed, as bytes for HTTP/1 and header lists for HTTP/2."""
 
 import gzip
 import json
@@ -15,8 +15,8 @@ Field = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True)
-class Hostile:
-    """A request whose parts are hostile, in a form that HTTP can carry."""
+class AttackRequest:
+    """A hostile request that is valid HTTP. `family` names the function that made it."""
 
     family: str
     method: bytes = b"POST"
@@ -25,32 +25,32 @@ class Hostile:
     body: bytes = b""
 
     def over_http1(self, host: bytes, absolute: bool) -> bytes:
-        """Its bytes: for a proxy the target is absolute."""
+        """Return the bytes of the request. A request to a proxy has an absolute target."""
         target = b"http://" + host + self.path if absolute else self.path
         fields = [(b"host", host), *self.headers, (b"content-length", b"%d" % len(self.body))]
         lines = [self.method + b" " + target + b" HTTP/1.1", *(name + b": " + value for name, value in fields)]
         return b"\r\n".join(lines) + b"\r\n\r\n" + self.body
 
     def over_http2(self, host: bytes) -> list[Field]:
-        """Its header list."""
+        """Return the header list."""
         pseudo = [(b":method", self.method), (b":scheme", b"https"), (b":authority", host), (b":path", self.path)]
         return [*pseudo, *((name.lower(), value) for name, value in self.headers)]
 
 
-Family = Callable[[random.Random], Hostile]
+Family = Callable[[random.Random], AttackRequest]
 
 
 def _of_type(kind: str) -> list[Field]:
     return [(b"content-type", kind.encode("latin-1"))]
 
 
-def _json(chance: random.Random, body: bytes, kind: str = "application/json") -> Hostile:
-    return Hostile(
+def _json(chance: random.Random, body: bytes, kind: str = "application/json") -> AttackRequest:
+    return AttackRequest(
         "json", path=chance.choice([b"/json", b"/text", b"/echo", b"/form"]), headers=_of_type(kind), body=body
     )
 
 
-def broken_json(chance: random.Random) -> Hostile:
+def broken_json(chance: random.Random) -> AttackRequest:
     sound = json.dumps({"id": chance.random(), "to": "http://a.test/", "items": [None, True, {"a": "é"}]}).encode()
     body = bytearray(sound[: chance.randint(0, len(sound))])
     for _ in range(chance.randint(0, 4)):
@@ -58,14 +58,14 @@ def broken_json(chance: random.Random) -> Hostile:
     return _json(chance, bytes(body))
 
 
-def deep_json(chance: random.Random) -> Hostile:
+def deep_json(chance: random.Random) -> AttackRequest:
     depth = chance.choice([100, 999, 5000, 100_000])
     start, end = chance.choice([(b"[", b"]"), (b'{"a":', b"}")])
     return _json(chance, start * depth + chance.choice([b"1", b""]) + end * chance.choice([depth, 0]))
 
 
-def odd_values(chance: random.Random) -> Hostile:
-    """Numbers beyond 64 bits, half characters, NUL, what is no JSON, absurd ids and targets."""
+def odd_values(chance: random.Random) -> AttackRequest:
+    """Numbers over 64 bits, lone surrogates, NUL, invalid JSON, unusable ids and URLs."""
     long = "x" * chance.choice([1001, 20_000])
     value = chance.choice(
         [
@@ -86,7 +86,7 @@ def odd_values(chance: random.Random) -> Hostile:
     return _json(chance, f'{{"{chance.choice(["id", "n", "name", "to", "key"])}": {value}}}'.encode())
 
 
-def wrong_charset(chance: random.Random) -> Hostile:
+def wrong_charset(chance: random.Random) -> AttackRequest:
     charset = chance.choice(
         [
             *("utf-7", "utf-16", "utf-32", "punycode", "idna", "unicode_escape", "hex", "zip", "rot13", "undefined"),
@@ -114,8 +114,8 @@ _COMPRESSED = {
 }
 
 
-def bomb(chance: random.Random) -> Hostile:
-    """Bodies that are large when unpacked, cut, in one another, of countless members, or not what they say."""
+def bomb(chance: random.Random) -> AttackRequest:
+    """Compressed bodies: 20 MB when unpacked, truncated, nested, with 20,000 members, or with a wrong content-encoding."""
     coding = chance.choice(list(_COMPRESSED))
     body = _COMPRESSED[coding]
     match chance.randrange(5):
@@ -131,7 +131,7 @@ def bomb(chance: random.Random) -> Hostile:
     return replace(hostile, headers=[*hostile.headers, (b"content-encoding", coding)])
 
 
-def absurd_multipart(chance: random.Random) -> Hostile:
+def absurd_multipart(chance: random.Random) -> AttackRequest:
     boundary = chance.choice(
         [b"b", b"b", b"b", b"", b"b" * 300, b"\xe9\xff", b"\xc4\x80", b'"', b'"b', b"b; b=c; b=" * 99]
     )
@@ -149,10 +149,10 @@ def absurd_multipart(chance: random.Random) -> Hostile:
     body += chance.choice([b"", b"--" + boundary + b"--\r\n", b"\r\n--" * 1000, chance.randbytes(50)])
     kind = b"multipart/form-data" + chance.choice([b"; boundary=", b";boundary=", b"; BOUNDARY=", b"; x="]) + boundary
     path = chance.choice([b"/form", b"/echo"])
-    return Hostile("multipart", path=path, headers=[(b"content-type", kind)], body=body)
+    return AttackRequest("multipart", path=path, headers=[(b"content-type", kind)], body=body)
 
 
-def absurd_form(chance: random.Random) -> Hostile:
+def absurd_form(chance: random.Random) -> AttackRequest:
     body = chance.choice(
         [
             *(b"a=1&" * 20_000, b"&" * 5000, b"=" * 5000, b"a%" * 500, b"%00=%ff&%", b"a[b][c]=1&a[b]=2&a=3&a[]=4"),
@@ -165,10 +165,10 @@ def absurd_form(chance: random.Random) -> Hostile:
             ),
         ]
     )
-    return Hostile("form", path=b"/form", headers=_of_type("application/x-www-form-urlencoded"), body=body)
+    return AttackRequest("form", path=b"/form", headers=_of_type("application/x-www-form-urlencoded"), body=body)
 
 
-def odd_path(chance: random.Random) -> Hostile:
+def odd_path(chance: random.Random) -> AttackRequest:
     path = chance.choice(
         [
             *(
@@ -189,10 +189,10 @@ def odd_path(chance: random.Random) -> Hostile:
             *(b"/echo?%=%%&&&=", b"/echo?a[b]=1&\xff=\xfe", b"/json?x=" + b"%" * 900, b"/\xc3\xa9\xff", b"/*", b"*"),
         ]
     )
-    return Hostile("path", chance.choice([b"GET", b"POST", b"DELETE", b"HEAD"]), path)
+    return AttackRequest("path", chance.choice([b"GET", b"POST", b"DELETE", b"HEAD"]), path)
 
 
-def odd_headers(chance: random.Random) -> Hostile:
+def odd_headers(chance: random.Random) -> AttackRequest:
     name = chance.choice(
         [b"x-a", b"cookie", b"referer", b"content-type", b"accept", b"x" * 900, b"expect", b"upgrade", b"te"]
     )
@@ -213,22 +213,22 @@ def odd_headers(chance: random.Random) -> Hostile:
     method = chance.choice(
         [b"GET", b"POST", b"OPTIONS", b"TRACE", b"LOCK", b"X" * chance.choice([9, 3000]), b"get", b"M-SEARCH"]
     )
-    return Hostile("headers", method, b"/echo", [(name, value)] * (many if len(value) < 20 else 1))
+    return AttackRequest("headers", method, b"/echo", [(name, value)] * (many if len(value) < 20 else 1))
 
 
-def huge_head(chance: random.Random) -> Hostile:
+def huge_head(chance: random.Random) -> AttackRequest:
     headers = chance.choice(
         [[(b"x-long", b"a" * 70_000)], [(b"x-%d" % n, b"1") for n in range(2100)], [(b"a", b"")] * 5000]
     )
-    return Hostile("huge head", path=b"/echo", headers=headers)
+    return AttackRequest("huge head", path=b"/echo", headers=headers)
 
 
-def noise(chance: random.Random) -> Hostile:
+def noise(chance: random.Random) -> AttackRequest:
     kind = chance.choice(
         ["application/json", "text/plain", "multipart/form-data; boundary=b", "image/png", "/", ";", "\xff"]
     )
     body = chance.randbytes(chance.choice([0, 1, 100, 5000, 200_000]))
-    return Hostile(
+    return AttackRequest(
         "noise", path=chance.choice([b"/json", b"/text", b"/form", b"/echo"]), headers=_of_type(kind), body=body
     )
 
@@ -239,18 +239,18 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 RARE: dict[int, Family] = {33: bomb, 66: bomb, 99: huge_head}
-"""Those that cost much, by their place in each hundred."""
+"""The expensive families, by their position in each hundred requests."""
 
 
-def requests(seed: int, count: int) -> Iterator[Hostile]:
-    """So many, of every family in turn; the same ones for the same seed."""
+def requests(seed: int, count: int) -> Iterator[AttackRequest]:
+    """Yield `count` requests, one of each family in turn."""
     chance = random.Random(seed)
     for number in range(count):
         yield RARE.get(number % 100, FAMILIES[number % len(FAMILIES)])(chance)
 
 
 def broken_http1(seed: int, count: int, host: bytes, absolute: bool) -> Iterator[bytes]:
-    """Bytes that are no HTTP/1 request, or only the beginning of one. None of them names another host."""
+    """Yield invalid or incomplete HTTP/1 requests. None of them names a host other than `host`."""
     chance = random.Random(seed)
     target = b"http://" + host + b"/json" if absolute else b"/json"
     line, named = b"POST " + target + b" HTTP/1.1\r\n", b"host: " + host + b"\r\n"

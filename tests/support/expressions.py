@@ -1,4 +1,4 @@
-"""Expressions evaluated for a request and a job."""
+"""Evaluate expressions for one fixed request and job."""
 
 import random
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ BODY = b'{"n": 3, "none": null, "list": [1, null, "x"], "deep": {"items": "a key
 
 
 class NoJobs:
-    """A world with variables and no jobs."""
+    """A context with one variable and no jobs."""
 
     vars: ClassVar = {"verdict": "good"}
 
@@ -37,12 +37,13 @@ class NoJobs:
 def evaluate(
     text: str, body: bytes = BODY, target: str = "/jobs/7?a=1&a=2&empty=", env: dict[str, str] | None = None
 ) -> Any:
+    """Compile and evaluate one expression. `body` and `target` are the request's, `env` is the environment."""
     compiler = Compiler(env or {})
     return render(compiler.compile(text, PLACE, NAMES), scope(compiler, body, target))
 
 
 def evaluate_together(texts: list[str], body: bytes | None = BODY) -> Any:
-    """As the expressions of one message are."""
+    """Evaluate several expressions as those of one message are evaluated."""
     compiler = Compiler({})
     together = compiler.bundle([compiler.compile(text, PLACE, NAMES) for text in texts])
     assert isinstance(together, Bundle)

@@ -1,6 +1,6 @@
-"""The HTTP clients that systems under test have, each made to do the same exchange through the proxy.
+"""HTTP clients that systems under test use: curl, requests, httpx, Node's fetch.
 
-A client takes the calls of one exchange and makes them one after the other, on one connection where it may.
+Each function sends the calls of one exchange through the proxy, one after the other, and returns the replies.
 """
 
 import base64
@@ -18,19 +18,21 @@ import httpx
 import pytest
 import requests
 
-from support.process import LIMIT, ROOT, Proxy
+from support.limits import LIMIT
+from support.paths import ROOT
+from support.process import Proxy
 
 NODE = shutil.which("node")
 NODE_CLIENT = ROOT / "tests" / "support" / "node" / "client.mjs"
 UNDICI = ROOT / "tests" / "support" / "node" / "node_modules" / "undici"
 NEEDS_NODE = pytest.mark.skipif(
-    NODE is None or not UNDICI.exists(), reason="Node and undici are not here: see scripts/test"
+    NODE is None or not UNDICI.exists(), reason="Node or undici is not installed: run scripts/test"
 )
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request to make. `chunked`: its length is not told beforehand."""
+    """A request to send. With `chunked` the body is sent without a content-length."""
 
     method: str
     url: str
@@ -41,7 +43,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back. `version` is the protocol's, where the client tells it; `head` is all that curl saw of heads."""
+    """A response. `version` is the HTTP version, if the client reports it; `head` is the raw text of all heads (curl only)."""
 
     status: int
     headers: dict[str, str]
@@ -55,7 +57,7 @@ class Reply:
 
 
 Exchange = Callable[[Proxy, Sequence[Call], bool], list[Reply]]
-"""(the proxy, the calls, whether connections are kept) → the replies."""
+"""(the proxy, the calls, whether to keep connections open) → the replies."""
 
 
 def with_curl(proxy: Proxy, calls: Sequence[Call], keep_alive: bool, version: str = "--http1.1") -> list[Reply]:
@@ -168,7 +170,7 @@ def with_node_http2(proxy: Proxy, calls: Sequence[Call], keep_alive: bool) -> li
 
 
 def with_node_untunnelled(proxy: Proxy, calls: Sequence[Call], keep_alive: bool) -> list[Reply]:
-    """ProxyAgent sends http:// through CONNECT too, unless it is told not to."""
+    """Send http:// URLs without CONNECT; by default undici's ProxyAgent tunnels them too."""
     return with_node(proxy, calls, keep_alive, tunnel=False)
 
 

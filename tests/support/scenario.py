@@ -1,4 +1,4 @@
-"""A world for the heart: jobs in a list, a clock that is set, chance with a seed."""
+"""Mocks without a proxy: requests are decided in memory, with a clock that the test sets and seeded random numbers."""
 
 import random
 from collections import Counter
@@ -17,12 +17,12 @@ from latehook.mocks.definitions import Mocks
 from latehook.mocksfile import load
 
 START = 1_700_000_000.0
-"""Unix seconds at which a play begins; Latehook's clock is an hour ahead of it."""
+"""Unix seconds at which a scenario starts. Latehook's clock is one hour ahead."""
 
 
 @dataclass
-class Play:
-    """Mocks and what has happened with them. `elapsed` is the seconds since the beginning."""
+class Scenario:
+    """Mocks and the jobs that requests have started. `elapsed` is the number of seconds since the start."""
 
     mocks: Mocks
     seed: int = 1
@@ -37,7 +37,7 @@ class Play:
         self.vars: dict[str, Any] = dict(self.mocks.vars)
         self.random = random.Random(self.seed)
 
-    # The heart's World
+    # The interface `Context` of the package mocks
 
     def jobs(self) -> list[Job]:
         return self.stored[::-1]
@@ -54,7 +54,7 @@ class Play:
     def faulted(self, definition: str, stage: int | None = None) -> int:
         return self.faults[definition, stage]
 
-    # What a test does
+    # For tests
 
     @property
     def moment(self) -> Moment:
@@ -62,7 +62,7 @@ class Play:
         return Moment(now, now + 3600, self.random, lambda clock: clock - 3600)
 
     def ask(self, method: str, url: str, body: bytes = b"", **headers: str) -> Decision:
-        """What a request gets; its job is stored."""
+        """Decide a request; keep the job that it starts or changes."""
         answer = decide.decide(self.mocks, request(method, url, body, **headers), self.moment, self)
         if answer.mock is not None:
             self.counts[answer.mock.definition] += 1
@@ -74,12 +74,12 @@ class Play:
         return answer
 
     def content(self, answer: Decision, at: int = 0) -> Content:
-        """What the answer's webhook of this number says."""
+        """Return the content of the webhook number `at` of the job that `answer` started or changed."""
         plan, owed = self._owed(answer, at)
         return rendering.prepare(plan, answer.mock.constants, owed, self.moment, self)[0]
 
     def attempt(self, answer: Decision, at: int = 0, number: int = 1, content: Content | None = None) -> Outgoing:
-        """An attempt at it."""
+        """Return attempt `number` at that webhook; `content` is what an earlier attempt sent."""
         plan, owed = self._owed(answer, at)
         owed = replace(owed, attempts=number - 1, content=content)
         outgoing = rendering.prepare(plan, answer.mock.constants, owed, self.moment, self)[1]
@@ -93,14 +93,15 @@ class Play:
         return answer.mock.stages[webhook.plan].webhook, StoredWebhook(1, webhook, job)
 
 
-def play(tmp_path: Path, mocks: str, **env: str) -> Play:
-    """A play with the mocks of a text."""
+def new_scenario(tmp_path: Path, mocks: str, **env: str) -> Scenario:
+    """Return a scenario with the mocks of a YAML text; `env` is the environment that it may read."""
     file = tmp_path / "mocks.yaml"
     file.write_text(mocks)
-    return Play(load([file], env))
+    return Scenario(load([file], env))
 
 
 def request(method: str, url: str, body: bytes = b"", **headers: str) -> Request:
+    """Return a request to an absolute URL. In names of headers `_` stands for `-`."""
     parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     fields = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())

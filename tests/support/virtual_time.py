@@ -1,4 +1,4 @@
-"""A real event loop whose time jumps to the next timer: hours pass at once, and nothing else differs."""
+"""An asyncio event loop with virtual time: instead of waiting for the next timer it sets its time to that timer's."""
 
 import asyncio
 import selectors
@@ -6,15 +6,16 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 NOON = 1_800_000_000.0
+"""What `SettableClock` shows, in Unix seconds, when the loop starts."""
 
 
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """When nothing is left to do but to wait, the waiting is over."""
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """A loop whose time stands still while callbacks run, and jumps when only timers are left."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.timers: list[asyncio.TimerHandle] = []
-        super().__init__(_Jumps(self))
+        super().__init__(_JumpingSelector(self))
 
     def time(self) -> float:
         return self.now
@@ -26,22 +27,23 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
     @property
     def running_timers(self) -> int:
+        """How many timers have neither run nor been cancelled."""
         return sum(not timer.cancelled() and timer.when() > self.now for timer in self.timers)
 
 
-class _Jumps(selectors.DefaultSelector):
-    def __init__(self, loop: JumpingLoop) -> None:
+class _JumpingSelector(selectors.DefaultSelector):
+    def __init__(self, loop: VirtualTimeLoop) -> None:
         super().__init__()
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> Any:
-        assert timeout is not None, "nothing will ever happen any more"
+        assert timeout is not None, "deadlock: nothing is scheduled, so the loop would wait forever"
         self._loop.now += timeout
         return super().select(0)
 
 
-class Wall:
-    """The machine's clock: it goes with the loop's time, until somebody sets it."""
+class SettableClock:
+    """The clock of the machine in Unix seconds. It runs with the loop's time; add to `offset` to set it."""
 
     def __init__(self) -> None:
         self.offset = NOON
@@ -50,7 +52,7 @@ class Wall:
         return asyncio.get_running_loop().time() + self.offset
 
 
-def run(act: Coroutine[Any, Any, None]) -> None:
-    """Run it on such a loop."""
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        runner.run(act)
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run the coroutine on a `VirtualTimeLoop`."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(coroutine)

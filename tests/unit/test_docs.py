@@ -15,7 +15,7 @@ from latehook.mocksfile import entries, load
 from latehook.mocksfile.describing import FAULTS
 from latehook.mocksfile.values import BODY_KINDS
 from latehook.webhooks import retries, schemes, signing
-from support.process import ROOT
+from support.paths import ROOT
 
 README, REFERENCE = ROOT / "README.md", ROOT / "addon" / "REFERENCE.md"
 DOCUMENTS = [README, REFERENCE, ROOT / "addon" / "RECIPES.md", ROOT / "scripts" / "README.md"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.process import ROOT
+from support.paths import ROOT
 
 LATEHOOK = ROOT / "addon" / "latehook"
 ORDER = (

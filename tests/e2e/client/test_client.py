@@ -18,7 +18,12 @@ import latehook
 from latehook.base.errors import LatehookError
 from latehook.client.failures import NotHappened
 from latehook.client.sync import Latehook
-from support.process import LIMIT, ROOT, Proxy, Receiver, answer, curl, wait_until
+from support.limits import LIMIT
+from support.paths import ROOT
+from support.process import Proxy
+from support.programs import curl
+from support.receivers import Receiver, answer
+from support.waiting import wait_until
 
 HOST = "api.slow.example"
 MOCKS = f"""

@@ -10,7 +10,7 @@ import pytest
 
 import latehook
 from latehook.client import models
-from support.process import curl
+from support.programs import curl
 
 NAMED = {"Missed": "TimedOut", "Page": "Page_Webhook_"}
 """The schema of a value, where it has another name."""

@@ -26,7 +26,12 @@ from schemathesis.specs.openapi.checks import (
 
 from latehook.control import openapi
 from latehook.control.routes import OPERATIONS
-from support.process import LIMIT, Proxy, Receiver, curl, free_port, mitmdump, mitmweb, own_address, wait_until
+from support.limits import LIMIT
+from support.ports import free_port, own_address
+from support.process import Proxy, mitmdump, mitmweb
+from support.programs import curl
+from support.receivers import Receiver
+from support.waiting import wait_until
 
 MOCKS = """
 vars: {verdict: good}

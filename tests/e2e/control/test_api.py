@@ -12,7 +12,10 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from support.process import LIMIT, Proxy, Receiver, mitmdump, receiver, wait_until
+from support.limits import LIMIT
+from support.process import Proxy, mitmdump
+from support.receivers import Receiver, receiver
+from support.waiting import wait_until
 
 MOCKS = """
 vars: {{verdict: good}}

@@ -2,7 +2,6 @@
 
 import json
 import resource
-import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -11,7 +10,11 @@ from typing import Any
 
 import pytest
 
-from support.process import Handler, Proxy, Receiver, Steered, answer, curl, wait_until
+from support.mitmproxy_commands import Commands
+from support.process import Proxy
+from support.programs import curl
+from support.receivers import Handler, Receiver, answer
+from support.waiting import wait_until
 
 MOCKS = """
 mocks:
@@ -36,13 +39,12 @@ def store(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def begin(start: Callable[..., Proxy], store: Path, sut: Receiver, tmp_path: Path) -> Callable[[str], Steered]:
-    def begin(after: str) -> Steered:
-        def run(*arguments: str) -> Proxy:
-            mocks = MOCKS.replace("AFTER", after)
-            return start("--set", f"mock_store={store}", *arguments, mocks=mocks, env={"CALLBACK_URL": sut.url})
+def begin(start: Callable[..., Proxy], store: Path, sut: Receiver, commands: Commands) -> Callable[[str], Proxy]:
+    """Start with the store; the first stages are due `after` that."""
 
-        return Steered(tmp_path, run)
+    def begin(after: str) -> Proxy:
+        arguments = ("--set", f"mock_store={store}", *commands.arguments)
+        return start(*arguments, mocks=MOCKS.replace("AFTER", after), env={"CALLBACK_URL": sut.url})
 
     return begin
 
@@ -75,13 +77,13 @@ def states(store: Path) -> list[str]:
 
 
 def test_while_it_is_full_requests_get_a_503_and_what_was_promised_goes_out(
-    begin: Callable[[str], Steered], store: Path, sut: Receiver
+    begin: Callable[[str], Proxy], store: Path, sut: Receiver
 ) -> None:
     def fails_at_first(handler: Handler, number: int) -> None:
         answer(500 if number == 0 else 200)(handler, number)
 
     sut.behave = fails_at_first
-    proxy = begin("3s").proxy
+    proxy = begin("3s")
     assert post(proxy)[0] == 200
 
     with full_disk(proxy):
@@ -94,29 +96,28 @@ def test_while_it_is_full_requests_get_a_503_and_what_was_promised_goes_out(
     wait_until(lambda: rows(store, ATTEMPTS) == [(0, 1, 500), (0, 2, 200), (2, 1, 200)], "all attempts are written")
     assert states(store) == ["delivered", "failed", "delivered", "pending"]
     assert post(proxy)[0] == 200
-    proxy.process.send_signal(signal.SIGKILL)
-    proxy.wait()
-    begin("3s").proxy.wait_for("5 webhooks still owed from before")
+    proxy.kill()
+    begin("3s").wait_for("5 webhooks still owed from before")
     assert sorted(request.path for request in sut.requests[:3]) == ["/first", "/first", "/last"]
     assert len({request.body for request in sut.requests[:3] if request.path == "/first"}) == 1
 
 
 def test_an_operation_that_cannot_be_written_says_so_and_changes_nothing(
-    begin: Callable[[str], Steered], store: Path, sut: Receiver
+    begin: Callable[[str], Proxy], store: Path, sut: Receiver, commands: Commands
 ) -> None:
-    steered = begin("1h")
-    job = post(steered.proxy)[1]["id"]
+    proxy = begin("1h")
+    job = post(proxy)[1]["id"]
     [(id,)] = rows(store, "SELECT id FROM webhook WHERE stage = 2")
     everything = [f"SELECT * FROM {table}" for table in ("meta", "job", "webhook", "attempt")]
     before = [rows(store, sql) for sql in everything]
 
-    with full_disk(steered.proxy):
+    with full_disk(proxy):
         for operation in ("hold", f"hold {id}", "release", f"fire {id}", "cancel", "advance 1h", "reset"):
-            assert steered.command(f"mock.{operation}") == FULL, operation
-        assert steered.command(f"mock.advance 1h {job}") == f"{FULL}; 0 s of 3600 s are over for this job"
+            assert commands.operate(proxy, f"mock.{operation}") == FULL, operation
+        assert commands.operate(proxy, f"mock.advance 1h {job}") == f"{FULL}; 0 s of 3600 s are over for this job"
     assert [rows(store, sql) for sql in everything] == before
     assert sut.requests == []
 
-    assert post(steered.proxy)[0] == 200  # what has failed takes no other with it
-    assert steered.command(f"mock.advance 1h {job}") == "done"
+    assert post(proxy)[0] == 200  # what has failed takes no other with it
+    assert commands.operate(proxy, f"mock.advance 1h {job}") == "done"
     assert states(store) == ["delivered", "failed", "delivered", "pending"] + ["pending"] * 4

@@ -1,4 +1,4 @@
-"""A receiver in every mood: what became of its webhook is in the store with the reason, and it can be sent again."""
+"""Receivers that fail in every way: the store keeps the outcome and its reason, and the webhook can be sent again."""
 
 import socket
 import sqlite3
@@ -9,8 +9,13 @@ from typing import Any
 
 import pytest
 
-from support.process import Proxy, Steered, certificate, curl, free_port, raw_server, receiver
-from support.raw_receivers import OK, drips, hangs, resets, sends
+from support.certificates import certificate
+from support.mitmproxy_commands import Commands
+from support.ports import free_port
+from support.process import Proxy
+from support.programs import curl
+from support.raw_servers import OK, drips, hangs, raw_server, resets, sends
+from support.receivers import receiver
 
 MOCKS = """
 mocks:
@@ -30,14 +35,14 @@ mocks:
 
 
 @pytest.fixture
-def steered(start: Callable[..., Proxy], tmp_path: Path) -> Steered:
+def proxy(start: Callable[..., Proxy], commands: Commands, tmp_path: Path) -> Proxy:
     ca = certificate(tmp_path / "right", "localhost").ca
     store = f"mock_store={tmp_path / 'store.sqlite'}"
-    return Steered(tmp_path, lambda *arguments: start("--set", store, *arguments, mocks=MOCKS.replace("VERIFY", ca)))
+    return start("--set", store, *commands.arguments, mocks=MOCKS.replace("VERIFY", ca))
 
 
-def post(steered: Steered, path: str, to: str) -> None:
-    assert curl("-f", "-x", steered.proxy.url, "-d", to, f"http://api.slow.example{path}").returncode == 0
+def post(proxy: Proxy, path: str, to: str) -> None:
+    assert curl("-f", "-x", proxy.url, "-d", to, f"http://api.slow.example{path}").returncode == 0
 
 
 def rows(tmp_path: Path, sql: str) -> list[Any]:
@@ -62,7 +67,7 @@ def gigabyte_of_error(connection: socket.socket) -> None:
         connection.sendall(bytes(1024 * 1024))
 
 
-MOODS: dict[str, tuple[Callable[[socket.socket], None], int | None, str]] = {
+FAILURES: dict[str, tuple[Callable[[socket.socket], None], int | None, str]] = {
     "hanging": (hangs, None, "no answer within 0.5 s"),
     "reset": (resets, None, "Connection reset by peer"),
     "half an answer": (
@@ -79,35 +84,37 @@ MOODS: dict[str, tuple[Callable[[socket.socket], None], int | None, str]] = {
 }
 
 
-@pytest.mark.parametrize("mood", MOODS)
+@pytest.mark.parametrize("failure", FAILURES)
 def test_what_was_given_up_is_recorded_with_its_reason_and_can_be_sent_again(
-    steered: Steered, tmp_path: Path, mood: str
+    proxy: Proxy, commands: Commands, tmp_path: Path, failure: str
 ) -> None:
-    serve, status, reason = MOODS[mood]
+    serve, status, reason = FAILURES[failure]
     with raw_server(serve) as port:
-        post(steered, "/jobs", f"http://127.0.0.1:{port}/")
-        steered.proxy.wait_for("given up")
+        post(proxy, "/jobs", f"http://127.0.0.1:{port}/")
+        proxy.wait_for("given up")
     error = None if status else reason
     assert outcomes(tmp_path) == [("failed", reason, 1, status, error)]
 
     with receiver(port=port) as server:
         [(id,)] = rows(tmp_path, "SELECT id FROM webhook")
-        assert steered.command(f"mock.resend {id}") == "done"
+        assert commands.operate(proxy, f"mock.resend {id}") == "done"
         [webhook] = server.wait(1)
-        steered.proxy.wait_for("delivered, attempt 2")
+        proxy.wait_for("delivered, attempt 2")
     assert webhook.headers["x-attempt"] == "2"
     assert outcomes(tmp_path) == [("delivered", None, 1, status, error), ("delivered", None, 2, 200, None)]
 
 
-def test_a_receiver_that_is_down_for_a_minute_gets_its_webhook_then(steered: Steered, tmp_path: Path) -> None:
+def test_a_receiver_that_is_down_for_a_minute_gets_its_webhook_then(
+    proxy: Proxy, commands: Commands, tmp_path: Path
+) -> None:
     port = free_port()
-    post(steered, "/patient", f"http://127.0.0.1:{port}/")
-    steered.proxy.wait_for("attempt 1: .*: Connection refused; next attempt in 5 s")
-    assert steered.command("mock.advance 1m") == "done"
-    steered.proxy.wait_for("attempt 2: .*: Connection refused; next attempt in 300 s")
+    post(proxy, "/patient", f"http://127.0.0.1:{port}/")
+    proxy.wait_for("attempt 1: .*: Connection refused; next attempt in 5 s")
+    assert commands.operate(proxy, "mock.advance 1m") == "done"
+    proxy.wait_for("attempt 2: .*: Connection refused; next attempt in 300 s")
 
     with receiver(port=port) as server:
-        assert steered.command("mock.advance 5m") == "done"
+        assert commands.operate(proxy, "mock.advance 5m") == "done"
         assert len(server.requests) == 1
     refused = "Connection refused"
     assert outcomes(tmp_path) == [
@@ -118,11 +125,11 @@ def test_a_receiver_that_is_down_for_a_minute_gets_its_webhook_then(steered: Ste
 
 
 def test_a_receiver_whose_certificate_does_not_verify_gets_nothing_until_it_does(
-    steered: Steered, tmp_path: Path
+    proxy: Proxy, commands: Commands, tmp_path: Path
 ) -> None:
     with receiver(tls=certificate(tmp_path / "wrong", "localhost").context) as server:
-        post(steered, "/tls", f"https://localhost:{server.port}/")
-        steered.proxy.wait_for("given up")
+        post(proxy, "/tls", f"https://localhost:{server.port}/")
+        proxy.wait_for("given up")
         assert server.requests == []
     [(state, reason, number, status, error)] = outcomes(tmp_path)
     assert (state, number, status, error) == ("failed", 1, None, reason)
@@ -130,5 +137,5 @@ def test_a_receiver_whose_certificate_does_not_verify_gets_nothing_until_it_does
 
     with receiver(tls=certificate(tmp_path / "right", "localhost").context, port=server.port) as server:
         [(id,)] = rows(tmp_path, "SELECT id FROM webhook")
-        assert steered.command(f"mock.resend {id}") == "done"
+        assert commands.operate(proxy, f"mock.resend {id}") == "done"
         server.wait(1)

@@ -14,7 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from support.process import STEER, Handler, Proxy, Receiver, answer, curl, kill, mitmdump, wait_until
+from support.mitmproxy_commands import Commands
+from support.process import Proxy, mitmdump
+from support.programs import curl
+from support.receivers import Handler, Receiver, answer
+from support.waiting import wait_until
 
 MOCKS = """
 vars: {verdict: good}
@@ -64,7 +68,7 @@ def post(proxy: Proxy, **document: str) -> str:
 def test_what_is_owed_is_delivered_after_the_process_was_killed(begin: Start, sut: Receiver) -> None:
     proxy = begin()
     ids = [post(proxy) for _ in range(5)]
-    kill(proxy)
+    proxy.kill()
 
     again = begin()
     webhooks = sut.wait(5)
@@ -78,7 +82,7 @@ def test_one_that_became_due_meanwhile_goes_out_at_once_and_others_at_their_time
     proxy = begin("300ms")
     began = time.time()
     post(proxy, id="overdue")
-    kill(proxy)
+    proxy.kill()
     wait_until(lambda: time.time() > began + 0.4, "it is due")
 
     again = begin("300ms")
@@ -93,7 +97,7 @@ def test_a_lookup_answers_after_a_restart_and_its_clock_has_gone_on(begin: Start
     proxy = begin("1s")
     post(proxy, id="a")
     began = time.time()
-    kill(proxy)
+    proxy.kill()
     again = begin("1s")
     wait_until(lambda: time.time() > began + 1.1, "the stage is due")
 
@@ -108,7 +112,7 @@ def test_a_retry_after_a_restart_says_the_same_with_the_next_number(begin: Start
     post(proxy)
     sut.wait(1)
     proxy.wait_for("attempt 1")
-    kill(proxy)
+    proxy.kill()
     sut.behave = answer(200)
 
     begin("0s")
@@ -125,7 +129,7 @@ def test_an_attempt_that_was_cut_is_made_again_with_the_same_number_and_content(
     proxy = begin("0s")
     post(proxy)
     sut.wait(1)
-    kill(proxy)
+    proxy.kill()
     waits.set()
     sut.behave = answer(200)
 
@@ -140,7 +144,7 @@ def test_an_attempt_that_was_cut_is_made_again_with_the_same_number_and_content(
 def test_a_job_ends_as_it_began_though_its_mock_has_left_the_file(begin: Start, sut: Receiver) -> None:
     proxy = begin()
     id = post(proxy)
-    kill(proxy)
+    proxy.kill()
 
     begin(mocks="mocks: [{match: GET other.example/}]")
     [webhook] = sut.wait(1)
@@ -151,44 +155,40 @@ def test_a_job_ends_as_it_began_though_its_mock_has_left_the_file(begin: Start, 
 def test_one_whose_mock_cannot_be_brought_back_fails_with_the_reason(begin: Start, sut: Receiver) -> None:
     proxy = begin()
     post(proxy)
-    kill(proxy)
+    proxy.kill()
 
     again = begin(mocks="mocks: [{match: GET other.example/}]", without="EXTRA")
 
     again.wait_for("webhook failed: .*EXTRA is not set")
 
 
-def test_holds_and_the_clock_are_as_they_were(begin: Start, sut: Receiver, store: Path, tmp_path: Path) -> None:
-    steer = tmp_path / "steer.py"
-    steer.write_text(STEER)
-    proxy = begin("1h", "-s", str(steer))
+def test_holds_and_the_clock_are_as_they_were(begin: Start, sut: Receiver, commands: Commands) -> None:
+    proxy = begin("1h", *commands.arguments)
     post(proxy, id="a")
-    (tmp_path / "command").write_text("mock.hold")
+    commands.send("mock.hold")
     proxy.wait_for("latehook: hold: done")
-    (tmp_path / "command").write_text("mock.advance 2h")
+    commands.send("mock.advance 2h")
     proxy.wait_for("latehook: advance 2h: done")
-    kill(proxy)
+    proxy.kill()
 
-    again = begin("1h", "-s", str(steer))
+    again = begin("1h", *commands.arguments)
     seen = curl("-x", again.url, "http://api.slow.example/jobs/a").stdout
     assert (json.loads(seen), list(sut.requests)) == ({"status": "second"}, [])
-    (tmp_path / "command").write_text("mock.release")
+    commands.send("mock.release")
     [webhook] = sut.wait(1)
 
     assert json.loads(webhook.body)["status"] == "first"
 
 
-def test_mitmproxys_commands_are_the_operations(begin: Start, sut: Receiver, tmp_path: Path) -> None:
-    steer = tmp_path / "steer.py"
-    steer.write_text(STEER)
-    proxy = begin("1h", "-s", str(steer))
+def test_mitmproxys_commands_are_the_operations(begin: Start, sut: Receiver, commands: Commands) -> None:
+    proxy = begin("1h", *commands.arguments)
 
     def command(line: str, says: str) -> str:
-        (tmp_path / "command").write_text(line)
+        commands.send(line)
         return proxy.wait_for(says)
 
     post(proxy, id="a")
-    listed = command("mock.pending", r"steer: \['[-0-9a-f]{36} pending 3\d{3}\.\d s http")
+    listed = command("mock.pending", r"result: \['[-0-9a-f]{36} pending 3\d{3}\.\d s http")
     found = re.search(r"'([-0-9a-f]{36}) ", listed)
     assert found is not None
     command(f"mock.hold {found[1]}", "latehook: hold .*: done")
@@ -202,24 +202,22 @@ def test_mitmproxys_commands_are_the_operations(begin: Start, sut: Receiver, tmp
     command("mock.fire nobody", "latehook: fire nobody: there is no webhook 'nobody'")
     post(proxy, id="b")
     command("mock.hold job=b", "latehook: hold job=b: done")
-    command("mock.pending", r"steer: \['[-0-9a-f]{36} held ")
+    command("mock.pending", r"result: \['[-0-9a-f]{36} held ")
     command("mock.release state=held \"where=job.id == 'b'\"", "latehook: release state=held .*: done")
     command("mock.cancel sate=held", "latehook: cancel sate=held: there is no filter 'sate'; did you mean 'state'?")
     command("mock.cancel", "latehook: cancel: done")
     command("mock.advance 2h", "latehook: advance 2h: done")
     command("mock.reset job=b", "latehook: reset job=b: done")
     command("mock.reset", "latehook: reset: done")
-    command("mock.pending", r"steer: \[\]")
+    command("mock.pending", r"result: \[\]")
 
     assert len(sut.requests) == 2
 
 
-def test_after_a_reset_a_seed_gives_what_it_gave_at_the_start(begin: Start, tmp_path: Path) -> None:
-    steer = tmp_path / "steer.py"
-    steer.write_text(STEER)
-    proxy = begin("1h", "-s", str(steer), "--set", "mock_seed=7")
+def test_after_a_reset_a_seed_gives_what_it_gave_at_the_start(begin: Start, commands: Commands) -> None:
+    proxy = begin("1h", *commands.arguments, "--set", "mock_seed=7")
     at_the_start = [post(proxy), post(proxy)]
-    (tmp_path / "command").write_text("mock.reset")
+    commands.send("mock.reset")
     proxy.wait_for("latehook: reset: done")
 
     assert [post(proxy), post(proxy)] == at_the_start
@@ -345,7 +343,7 @@ def test_whoever_was_answered_is_called_back_though_the_process_is_killed_again_
             proxy = begin("500ms", EXTRA="x")
             load.at(proxy.port)
             time.sleep(chance.uniform(0.2, 1.5))
-            kill(proxy)
+            proxy.kill()
             load.at(0)
     begin("500ms")
 

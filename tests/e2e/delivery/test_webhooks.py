@@ -14,7 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.process import Proxy, Receiver, answer, free_port, mitmdump, raw_server, receiver
+from support.ports import free_port
+from support.process import Proxy, mitmdump
+from support.raw_servers import raw_server
+from support.receivers import Receiver, answer, receiver
 
 MOCKS = """\
 mocks:

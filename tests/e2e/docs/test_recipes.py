@@ -15,19 +15,13 @@ from ruamel.yaml import YAML
 
 import latehook
 from support import http_clients
-from support.process import (
-    LIMIT,
-    MITMDUMP,
-    PLUGIN,
-    PROXY_VARIABLES,
-    ROOT,
-    Proxy,
-    Receiver,
-    curl,
-    free_port,
-    receiver,
-    wait_until,
-)
+from support.limits import LIMIT
+from support.paths import MITMDUMP, ROOT
+from support.ports import free_port
+from support.process import Proxy, clean_environment
+from support.programs import WITH_PLUGIN, curl
+from support.receivers import Receiver, receiver
+from support.waiting import wait_until
 
 RECIPES = ROOT / "addon" / "RECIPES.md"
 TWO_RUNS, COMPOSE = "Two test runs on one proxy", "A docker compose service, with its CA"
@@ -84,11 +78,10 @@ def test_every_recipe_is_there_with_one_block_and_each_block_is_run() -> None:
 
 def running(folder: Path, *files: str, **env: str) -> subprocess.Popen[str]:
     """pytest, on test files beside what the recipes share."""
-    environment = {name: value for name, value in os.environ.items() if name.lower() not in PROXY_VARIABLES}
     return subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", *PLUGIN, *files],
+        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", *WITH_PLUGIN, *files],
         cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT / "addon"), **env},
+        env={**clean_environment(), "PYTHONPATH": str(ROOT / "addon"), **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -175,7 +168,6 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
         composed = Composed(volume, hooks)
         assert not composed.is_healthy()
         proxy = Proxy(composed.run("latehook", *shlex.split(composed.services["latehook"]["command"])), volume)
-        proxy.read()
         try:
             proxy.wait_for("latehook: ready")
             wait_until(composed.is_healthy, "the service is healthy")

@@ -29,7 +29,10 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
 
 from latehook.mocksfile import load
-from support.process import ROOT, Proxy, Received, Receiver, mitmdump, receiver, wait_until
+from support.paths import ROOT
+from support.process import Proxy, mitmdump
+from support.receivers import Received, Receiver, receiver
+from support.waiting import wait_until
 
 FILES = sorted((ROOT / "addon" / "providers").glob("*.yaml"))
 SPEED = 200

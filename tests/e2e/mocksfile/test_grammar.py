@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from support.process import Certificate, Handler, Proxy, Receiver, answer, certificate, curl, mitmdump, receiver
+from support.certificates import Certificate, certificate
+from support.process import Proxy, mitmdump
+from support.programs import curl
+from support.receivers import Handler, Receiver, answer, receiver
 
 MB = 1024 * 1024
 

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from support.process import HOST, MOCK, Handler, Proxy, Receiver, answer, curl, mitmdump, receiver, wait_until
+from support.paths import MOCK_SCRIPT
+from support.process import HOST, Proxy, mitmdump
+from support.programs import curl
+from support.receivers import Handler, Receiver, answer, receiver
+from support.waiting import wait_until
 
 MOCKS = """
 mocks:
@@ -80,7 +84,7 @@ class Said:
 @pytest.fixture(scope="module")
 def edits(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edits]:
     folder = tmp_path_factory.mktemp("edits")
-    shutil.copytree(MOCK.parent, folder / "addon", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(MOCK_SCRIPT.parent, folder / "addon", ignore=shutil.ignore_patterns("__pycache__"))
     file = folder / "mocks.yaml"
     file.write_text("mocks: []\n")
     with receiver() as sut:
@@ -193,7 +197,7 @@ def test_a_retry_too_keeps_what_its_job_started_with(edits: Edits) -> None:
 
 
 def _touch(edits: Edits) -> None:
-    _write(edits, MOCK.read_text(), "Loading script")
+    _write(edits, MOCK_SCRIPT.read_text(), "Loading script")
 
 
 def _break(edits: Edits) -> None:
@@ -201,7 +205,7 @@ def _break(edits: Edits) -> None:
 
 
 def _mend(edits: Edits) -> None:
-    _write(edits, MOCK.read_text() + "\n# mended\n", "Loading script")
+    _write(edits, MOCK_SCRIPT.read_text() + "\n# mended\n", "Loading script")
 
 
 def _delete(edits: Edits) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from support.cli import latehook
-from support.process import STEER, Handler, Proxy, Receiver, answer, curl, kill, mitmdump
+from support.mitmproxy_commands import Commands
+from support.process import Proxy, mitmdump
+from support.programs import curl, latehook
+from support.receivers import Handler, Receiver, answer
 
 ENV = {
     "API_KEY": "k/5ecret+key",
@@ -50,13 +52,11 @@ def store(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def begin(start: Start, store: Path, sut: Receiver, tmp_path: Path) -> Start:
-    """Start with the store and a script that carries commands out; mitmproxy's own lines about requests are off."""
-    steer = tmp_path / "steer.py"
-    steer.write_text(STEER)
+def begin(start: Start, store: Path, sut: Receiver, commands: Commands) -> Start:
+    """Start with the store; mitmproxy's own lines about requests are off."""
 
     def begin(after: str = "0s", *arguments: str, mocks: str = MOCKS) -> Proxy:
-        arguments = ("--set", f"mock_store={store}", "--set", "flow_detail=0", "-s", str(steer), *arguments)
+        arguments = ("--set", f"mock_store={store}", "--set", "flow_detail=0", *commands.arguments, *arguments)
         return start(*arguments, mocks=mocks.replace("AFTER", after), env={"CALLBACK_URL": sut.url, **ENV})
 
     return begin
@@ -103,17 +103,17 @@ def test_what_is_sent_holds_them_and_what_is_written_of_it_does_not(begin: Start
 
 
 def test_a_webhook_goes_to_its_real_url_after_a_restart(
-    begin: Start, sut: Receiver, store: Path, tmp_path: Path
+    begin: Start, sut: Receiver, store: Path, commands: Commands
 ) -> None:
     proxy = begin("1h")
     ask(proxy, "/jobs", "-d", "x")
-    kill(proxy)
+    proxy.kill()
     assert "token=***" in readable(store)
     again = begin("1h", mocks="mocks: [{match: GET other.example/}]")  # its secret comes back with it
 
-    (tmp_path / "command").write_text("mock.pending")
-    listed = again.wait_for("steer: .* pending ")
-    (tmp_path / "command").write_text("mock.advance 1h")
+    commands.send("mock.pending")
+    listed = again.wait_for("result: .* pending ")
+    commands.send("mock.advance 1h")
     [webhook] = sut.wait(1)
     again.wait_for("webhook delivered")
 
@@ -223,12 +223,12 @@ def test_a_start_that_fails_does_not_show_them(confdir: Path, sut: Receiver, opt
     assert shown_in(line) == []
 
 
-def test_a_value_that_is_refused_while_it_runs_is_not_shown(begin: Start, tmp_path: Path) -> None:
+def test_a_value_that_is_refused_while_it_runs_is_not_shown(begin: Start, commands: Commands) -> None:
     proxy = begin()
 
-    (tmp_path / "command").write_text("set mock_workers=k/5ecret+key")
+    commands.send("set mock_workers=k/5ecret+key")
 
-    proxy.wait_for(r"steer: latehook: mock_workers=\*\*\*: write a whole number")
+    proxy.wait_for(r"result: latehook: mock_workers=\*\*\*: write a whole number")
     assert shown_in(proxy.output) == []
 
 

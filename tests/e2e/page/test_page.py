@@ -14,7 +14,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from support.process import LIMIT, Proxy, Receiver, answer, free_port, mitmdump, own_address, receiver
+from support.limits import LIMIT
+from support.ports import free_port, own_address
+from support.process import Proxy, mitmdump
+from support.receivers import Receiver, answer, receiver
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [

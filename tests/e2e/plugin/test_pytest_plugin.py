@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from support.process import PLUGIN, ROOT, Receiver
+from support.paths import ROOT
+from support.programs import WITH_PLUGIN
+from support.receivers import Receiver
 
 pytest_plugins = ["pytester"]
 
@@ -18,7 +20,7 @@ Run = Callable[..., pytest.RunResult]
 
 CONFTEST = """
 import pytest, requests
-from support.process import receiver
+from support.receivers import receiver
 
 MOCKS = '''
 vars: {verdict: completed}
@@ -55,7 +57,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(*arguments: str, **files: str) -> pytest.RunResult:
         if files:
             pytester.makepyfile(**files)
-        return pytester.runpytest_subprocess(*PLUGIN, *arguments)
+        return pytester.runpytest_subprocess(*WITH_PLUGIN, *arguments)
 
     return run
 
@@ -191,7 +193,7 @@ def test_strict_leaves_nothing_owed_failed_or_unmatched(run: Run) -> None:
         test_strict="""
 import pytest
 from conftest import MOCKS
-from support.process import answer
+from support.receivers import answer
 
 pytestmark = pytest.mark.latehook(MOCKS, strict=True)
 

@@ -19,8 +19,13 @@ import h2.settings
 import pytest
 
 from support import attacks
-from support.attacks import Hostile
-from support.process import LIMIT, Proxy, Receiver, curl, free_port, mitmdump, raw_server, receiver
+from support.attacks import AttackRequest
+from support.limits import LIMIT
+from support.ports import free_port
+from support.process import Proxy, mitmdump
+from support.programs import curl
+from support.raw_servers import raw_server
+from support.receivers import Receiver, receiver
 
 MB = 1024 * 1024
 MEMORY = 350 * MB
@@ -132,7 +137,9 @@ def read_response(connection: socket.socket, method: bytes) -> tuple[int, bytes,
     return int(head[9:12]), received, b"connection: close" not in head.lower()
 
 
-def flood_http1(world: World, connect: Callable[[], socket.socket], wanted: list[Hostile], absolute: bool) -> list[int]:
+def flood_http1(
+    world: World, connect: Callable[[], socket.socket], wanted: list[AttackRequest], absolute: bool
+) -> list[int]:
     """Send them one after the other, on one connection while it lasts; their statuses."""
     statuses = []
     connection = connect()
@@ -150,7 +157,7 @@ def flood_http1(world: World, connect: Callable[[], socket.socket], wanted: list
     return statuses
 
 
-def flood_http2(world: World, wanted: list[Hostile]) -> list[int]:
+def flood_http2(world: World, wanted: list[AttackRequest]) -> list[int]:
     statuses: list[int] = []
     left = list(wanted)
     while left:
@@ -181,14 +188,14 @@ class Http2:
     def flush(self) -> None:
         self.socket.sendall(self.state.data_to_send())
 
-    def start(self, request: Hostile, host: bytes, ends: bool) -> int:
+    def start(self, request: AttackRequest, host: bytes, ends: bool) -> int:
         stream = self.state.get_next_available_stream_id()
         self.state.send_headers(stream, request.over_http2(host), end_stream=ends)
         self.flush()
         self.used += 1
         return stream
 
-    def ask(self, request: Hostile, host: bytes) -> int:
+    def ask(self, request: AttackRequest, host: bytes) -> int:
         """The status of the response; 0 where there is none."""
         status, received, ended, body = 0, b"", False, request.body
         with suppress(ConnectionError, ssl.SSLError, h2.exceptions.ProtocolError):
@@ -239,7 +246,7 @@ def test_ten_thousand_hostile_requests_change_nothing(world: World) -> None:
     def reverse() -> socket.socket:
         return world.connect(world.reverse)
 
-    def requests(seed: int, count: int) -> list[Hostile]:
+    def requests(seed: int, count: int) -> list[AttackRequest]:
         return list(attacks.requests(seed, count))
 
     def broken(seed: int, count: int, absolute: bool) -> list[bytes]:
@@ -324,7 +331,7 @@ def test_what_has_no_end_is_ended(what: str, world: World) -> None:
 @pytest.mark.parametrize("way", ["proxy", "tls", "reverse"])
 def test_a_mocked_host_takes_a_head_of_64_kib(way: str, size: int, world: World) -> None:
     connect = {"proxy": world.connect, "tls": world.tls, "reverse": lambda: world.connect(world.reverse)}[way]
-    request = Hostile("head", b"GET", b"/echo", [(b"x-b", b"b" * size)])
+    request = AttackRequest("head", b"GET", b"/echo", [(b"x-b", b"b" * size)])
 
     with closing(connect()) as connection:
         connection.sendall(request.over_http1(world.host, way == "proxy"))
@@ -348,7 +355,7 @@ def test_another_host_takes_the_head_that_it_likes(world: World) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
 
     with raw_server(serve) as port, closing(world.connect()) as connection:
-        request = Hostile("head", b"GET", b"/", [(b"x-b", b"b" * 500_000)])
+        request = AttackRequest("head", b"GET", b"/", [(b"x-b", b"b" * 500_000)])
         connection.sendall(request.over_http1(b"localhost:%d" % port, absolute=True))
         status, _, _ = read_response(connection, b"GET")
 
@@ -360,7 +367,7 @@ def test_another_host_takes_the_head_that_it_likes(world: World) -> None:
 
 
 def test_clients_that_leave_before_or_in_a_response_harm_nobody(world: World) -> None:
-    request = Hostile("slow", b"GET", b"/slow").over_http1(world.host, absolute=True)
+    request = AttackRequest("slow", b"GET", b"/slow").over_http1(world.host, absolute=True)
     staying = world.connect()
     staying.sendall(request)
     for number in range(18):
@@ -381,18 +388,18 @@ def test_clients_that_leave_before_or_in_a_response_harm_nobody(world: World) ->
 def test_http2_streams_that_are_reset_in_their_bodies_leave_the_others_alone(world: World) -> None:
     with closing(Http2(world.tls("h2"))) as client:
         for number in range(500):
-            stream = client.start(Hostile("reset", body=b"x"), world.host, ends=False)
+            stream = client.start(AttackRequest("reset", body=b"x"), world.host, ends=False)
             if number % 2:
                 client.state.send_data(stream, b'{"n": ')
             client.state.reset_stream(stream, error_code=number % 15)
             client.flush()
-        assert client.ask(Hostile("sound", body=b'{"n": 1}'), world.host) == 200
+        assert client.ask(AttackRequest("sound", body=b'{"n": 1}'), world.host) == 200
     world.check()
 
 
 def test_http2_trailers_behind_a_body_are_left_out(world: World) -> None:
     with closing(Http2(world.tls("h2"))) as client:
-        stream = client.start(Hostile("trailers"), world.host, ends=False)
+        stream = client.start(AttackRequest("trailers"), world.host, ends=False)
         client.state.send_data(stream, b'{"n": 1}')
         client.state.send_headers(stream, [(b"x-checksum", b"1")], end_stream=True)
         client.flush()
@@ -438,9 +445,9 @@ def test_http2_frames_that_nobody_sends(what: str, world: World) -> None:
 
 
 def test_one_request_that_cannot_be_kept_gets_an_error_alone(world: World) -> None:
-    sound, large = (Hostile("job", body=b'{"n": %s}' % n) for n in (b"1", b"1" + b"0" * 30))
+    sound, large = (AttackRequest("job", body=b'{"n": %s}' % n) for n in (b"1", b"1" + b"0" * 30))
 
-    def ask(request: Hostile) -> tuple[int, bytes, bool]:
+    def ask(request: AttackRequest) -> tuple[int, bytes, bool]:
         with closing(world.connect()) as connection:
             connection.sendall(request.over_http1(world.host, absolute=True))
             return read_response(connection, b"POST")

@@ -20,19 +20,13 @@ import pytest
 from mitmproxy.io import FlowWriter
 from mitmproxy.test import tflow, tutils
 
-from support.process import (
-    HOST,
-    MOCK,
-    ForwardProxy,
-    Proxy,
-    Receiver,
-    certificate,
-    curl,
-    forward_proxy,
-    free_port,
-    mitmdump,
-    receiver,
-)
+from support.certificates import certificate
+from support.forward_proxy import ForwardProxy, forward_proxy
+from support.paths import MOCK_SCRIPT
+from support.ports import free_port
+from support.process import HOST, Proxy, mitmdump
+from support.programs import curl
+from support.receivers import Receiver, receiver
 
 SOON = 3.0
 """Seconds in which every request of these tests must end: one that hangs fails."""
@@ -195,7 +189,12 @@ def third_party(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThirdParty
 def write_sabotaged(folder: Path) -> Path:
     script = folder / "sabotaged.py"
     (folder / "switch").write_text("")
-    names = {"addon": str(MOCK.parent), "mock": str(MOCK), "folder": str(folder), "spots": IN_HOOKS + AT_START}
+    names = {
+        "addon": str(MOCK_SCRIPT.parent),
+        "mock": str(MOCK_SCRIPT),
+        "folder": str(folder),
+        "spots": IN_HOOKS + AT_START,
+    }
     script.write_text(SABOTAGED.format(**names))
     return script
 
@@ -395,7 +394,7 @@ def test_a_mock_py_that_cannot_be_loaded_ends_the_start(
     text: str, confdir: Path, tmp_path: Path, third_party: ThirdParty, mocked: Path
 ) -> None:
     script = tmp_path / "mock.py"
-    script.write_text(text + MOCK.read_text())
+    script.write_text(text + MOCK_SCRIPT.read_text())
     arguments = "--set", f"mock_file={mocked}"
 
     with hammering(third_party) as port:
@@ -445,7 +444,7 @@ def ours(proxy: Proxy) -> list[str]:
 def running(confdir: Path, mocked: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, Path]]:
     """A proxy with a copy of addon/, and that folder."""
     folder = tmp_path_factory.mktemp("copy") / "addon"
-    shutil.copytree(MOCK.parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(MOCK_SCRIPT.parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
     file = shutil.copy(mocked, folder.parent / "mocks.yaml")
     with mitmdump(confdir, "--set", f"mock_file={file}", script=folder / "mock.py") as proxy:
         yield proxy, folder
@@ -472,7 +471,7 @@ def test_a_broken_edit_of_mock_py_and_its_deletion_let_nothing_out(
         proxy.wait_for(f"error in script {script}", count)
         assert answers(proxy, third_party) == as_mocked
 
-    _edit(script, MOCK.read_text())
+    _edit(script, MOCK_SCRIPT.read_text())
     proxy.wait_for("Loading script", 2 + len(BROKEN))
     assert answers(proxy, third_party) == as_mocked
 

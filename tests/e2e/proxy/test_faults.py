@@ -21,7 +21,10 @@ from mitmproxy.io import FlowReader
 
 from latehook.base.model import ResponseFault, WebhookFault
 from latehook.proxy.faults import GARBAGE
-from support.process import Handler, Proxy, Received, Receiver, answer, curl, mitmdump, receiver, wait_until
+from support.process import Proxy, mitmdump
+from support.programs import curl
+from support.receivers import Handler, Received, Receiver, answer, receiver
+from support.waiting import wait_until
 
 SECRET = b"s3cret"
 

@@ -14,21 +14,14 @@ from mitmproxy.io import FlowReader, FlowWriter
 
 from latehook.base.model import WebhookFault
 from latehook.delivery.transport import ANSWER_KEPT
-from support.process import (
-    STEER,
-    Handler,
-    Proxy,
-    Receiver,
-    answer,
-    certificate,
-    curl,
-    free_port,
-    mitmdump,
-    mitmweb,
-    raw_server,
-    receiver,
-    wait_until,
-)
+from support.certificates import certificate
+from support.mitmproxy_commands import Commands
+from support.ports import free_port
+from support.process import Proxy, mitmdump, mitmweb
+from support.programs import curl
+from support.raw_servers import raw_server
+from support.receivers import Handler, Receiver, answer, receiver
+from support.waiting import wait_until
 
 PUBLIC = "https://hooks.acme.example"
 PRODUCTION = "http://203.0.113.7/hook"
@@ -303,20 +296,19 @@ addons = []
 """
 
 
-def test_flows_are_made_only_while_somebody_looks(start: Callable[..., Proxy], sut: Receiver, tmp_path: Path) -> None:
+def test_flows_are_made_only_while_they_are_used(
+    start: Callable[..., Proxy], sut: Receiver, commands: Commands, tmp_path: Path
+) -> None:
     (tmp_path / "made.py").write_text(MADE)
-    (tmp_path / "steer.py").write_text(STEER)
-    scripts = ("-s", str(tmp_path / "made.py"), "-s", str(tmp_path / "steer.py"))
-    proxy = start(*scripts, "--set", "flow_detail=0", mocks=MOCKS)
+    proxy = start("-s", str(tmp_path / "made.py"), *commands.arguments, "--set", "flow_detail=0", mocks=MOCKS)
 
     def deliver(job: str) -> None:
         ask(proxy.url, f"jobs/{job}", sut.url)
         proxy.wait_for(f"job {job}: webhook delivered")
 
     def command(line: str, number: int) -> None:
-        (tmp_path / "command.new").write_text(line)
-        (tmp_path / "command.new").rename(tmp_path / "command")  # else half of it might be read
-        proxy.wait_for("steer: ", count=number)
+        commands.send(line)
+        proxy.wait_for("result: ", count=number)
 
     deliver("unseen")
     command(f"set save_stream_file {tmp_path}/flows", 1)

@@ -15,7 +15,10 @@ import pytest
 
 from support import http_clients
 from support.http_clients import Call, Exchange, Reply
-from support.process import Proxy, Receiver, curl, mitmdump, receiver, wait_until
+from support.process import Proxy, mitmdump
+from support.programs import curl
+from support.receivers import Receiver, receiver
+from support.waiting import wait_until
 
 HOST = "api.slow.example"
 

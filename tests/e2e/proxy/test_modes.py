@@ -12,21 +12,14 @@ from uuid import uuid4
 import pytest
 import socks
 
-from support.process import (
-    HOST,
-    Certificate,
-    ForwardProxy,
-    Proxy,
-    Receiver,
-    certificate,
-    curl,
-    forward_proxy,
-    free_port,
-    mitmdump,
-    raw_server,
-    receiver,
-    wait_until,
-)
+from support.certificates import Certificate, certificate
+from support.forward_proxy import ForwardProxy, forward_proxy
+from support.ports import free_port
+from support.process import HOST, Proxy, mitmdump
+from support.programs import curl
+from support.raw_servers import raw_server
+from support.receivers import Receiver, receiver
+from support.waiting import wait_until
 
 ELSEWHERE = "by-address.slow.example"
 OTHER = "other.example"

@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from support.process import LIMIT, Proxy, Receiver, curl, mitmdump, raw_server, receiver, wait_until
+from support.limits import LIMIT
+from support.process import Proxy, mitmdump
+from support.programs import curl
+from support.raw_servers import raw_server
+from support.receivers import Receiver, receiver
+from support.waiting import wait_until
 
 NOTICE = """
 import os, sys

@@ -11,20 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.process import (
-    LIMIT,
-    Certificate,
-    Handler,
-    Proxy,
-    Receiver,
-    answer,
-    certificate,
-    curl,
-    free_port,
-    mitmdump,
-    raw_server,
-    receiver,
-)
+from support.certificates import Certificate, certificate
+from support.limits import LIMIT
+from support.ports import free_port
+from support.process import Proxy, mitmdump
+from support.programs import curl
+from support.raw_servers import raw_server
+from support.receivers import Handler, Receiver, answer, receiver
 
 MB = 1024 * 1024
 SIZE = 200 * MB

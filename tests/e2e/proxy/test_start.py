@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from support.process import HOST, Proxy, Receiver, curl
+from support.process import HOST, Proxy
+from support.programs import curl
+from support.receivers import Receiver
 
 LOOKS = """
 import logging, sys

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from support.process import Proxy, Receiver, curl, mitmdump, receiver
+from support.process import Proxy, mitmdump
+from support.programs import curl
+from support.receivers import Receiver, receiver
 
 HOST = "api.slow.example"
 MB = 1024 * 1024

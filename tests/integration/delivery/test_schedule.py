@@ -9,14 +9,14 @@ import pytest
 from latehook.base.clock import Clock
 from latehook.delivery.schedule import LONGEST_SLEEP, Schedule
 from support import virtual_time
-from support.virtual_time import NOON, JumpingLoop, Wall
+from support.virtual_time import NOON, SettableClock, VirtualTimeLoop
 
 
 class Bench:
     """A schedule, its clock, and what it woke: the keys with the loop's time, which is 0 at noon."""
 
     def __init__(self) -> None:
-        self.wall = Wall()
+        self.wall = SettableClock()
         self.woken: list[tuple[float, list[int]]] = []
         self.schedule = Schedule(Clock(self.wall), self._wake)
 
@@ -24,9 +24,9 @@ class Bench:
         self.woken.append((round(self.loop.time(), 3), keys))
 
     @property
-    def loop(self) -> JumpingLoop:
+    def loop(self) -> VirtualTimeLoop:
         loop = asyncio.get_running_loop()
-        assert isinstance(loop, JumpingLoop)
+        assert isinstance(loop, VirtualTimeLoop)
         return loop
 
 

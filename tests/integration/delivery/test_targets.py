@@ -19,7 +19,11 @@ from latehook.base.model import Outcome, Outgoing
 from latehook.delivery.transport import Transport
 from latehook.options import parse as parse_options
 from latehook.webhooks.targets import Origin, Targets, parse
-from support.process import Proxy, Receiver, answer, certificate, curl, free_port, receiver
+from support.certificates import certificate
+from support.ports import free_port
+from support.process import Proxy
+from support.programs import curl
+from support.receivers import Receiver, answer, receiver
 
 # The policy
 

@@ -10,8 +10,9 @@ import pytest
 
 from latehook.base.model import Outcome, Outgoing
 from latehook.delivery.transport import ANSWER_KEPT, REASON_LENGTH, Transport
-from support.process import Receiver, answer, free_port, raw_server, receiver
-from support.raw_receivers import OK, Serve, drips, hangs, resets, sends
+from support.ports import free_port
+from support.raw_servers import OK, Serve, drips, hangs, raw_server, resets, sends
+from support.receivers import Receiver, answer, receiver
 
 
 def allow(host: str, port: int, address: str | None) -> str | None:

@@ -21,7 +21,7 @@ from latehook.mocks.decide import Decision
 from latehook.mocks.definitions import Mock, Mocks
 from latehook.store import MEMORY, Store
 from support import virtual_time
-from support.virtual_time import NOON, Wall
+from support.virtual_time import NOON, SettableClock
 
 MOCKS = """\
 mocks:
@@ -94,7 +94,7 @@ class Bench:
     def __init__(self, mocks: Mocks, *results: int | str, path: str = MEMORY) -> None:
         self.sender = Sender(*(results or (200,)))
         self.store = CountingStore(path)
-        self.engine = Engine(mocks, self.store, self.sender, Clock(Wall()), random.Random(1), revive)
+        self.engine = Engine(mocks, self.store, self.sender, Clock(SettableClock()), random.Random(1), revive)
 
     async def post(self, **document: Any) -> Decision:
         body = json.dumps({"by": 4, **document}).encode()

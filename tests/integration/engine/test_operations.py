@@ -19,7 +19,7 @@ from latehook.engine.operations import Operations
 from latehook.mocks.decide import Decision
 from latehook.store import Store
 from support import virtual_time
-from support.virtual_time import NOON, Wall
+from support.virtual_time import NOON, SettableClock
 
 MOCKS = """
 vars: {verdict: good}
@@ -69,7 +69,7 @@ class Bench:
         self.sender = Sender()
         self.store = Store()
         mocks = mocksfile.load([file], {})
-        self.clock = Clock(Wall())
+        self.clock = Clock(SettableClock())
         self.engine = Engine(mocks, self.store, self.sender, self.clock, random.Random(1), lambda _: mocks.all[0])
         self.operations = Operations(self.engine)
 

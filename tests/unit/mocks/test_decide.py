@@ -11,7 +11,9 @@ import pytest
 from latehook.base.errors import ExpressionError
 from latehook.base.model import ResponseFault, State
 from latehook.bodies import decoding
-from support.scenario import START, Play, play
+from support.scenario import START
+from support.scenario import Scenario as Play
+from support.scenario import new_scenario as play
 
 JOBS = "https://api.slow.example/jobs"
 

@@ -17,7 +17,8 @@ from latehook.base.timestamps import iso8601
 from latehook.bodies.decoding import parse_json
 from latehook.mocks import decide
 from latehook.mocksfile import load
-from support.scenario import Play, request
+from support.scenario import Scenario as Play
+from support.scenario import request
 
 MOCKS = """
 vars: {variable: 1}

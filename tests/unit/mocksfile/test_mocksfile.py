@@ -9,7 +9,7 @@ from latehook.base.errors import MocksError
 from latehook.base.model import ResponseFault
 from latehook.mocks.definitions import FaultPlan, Mock, Mocks, WebhookPlan
 from latehook.mocksfile import load
-from support.process import ROOT
+from support.paths import ROOT
 
 MOCK = """\
 mocks:

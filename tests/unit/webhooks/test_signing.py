@@ -24,8 +24,10 @@ from twilio.request_validator import RequestValidator
 from latehook.base.errors import ExpressionError, MocksError, SigningError
 from latehook.webhooks.schemes import SCHEMES, Scheme
 from latehook.webhooks.signing import Message, Signed, sign
-from support.process import Received, mitmdump, receiver
-from support.scenario import START, play
+from support.process import mitmdump
+from support.receivers import Received, receiver
+from support.scenario import START
+from support.scenario import new_scenario as play
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
