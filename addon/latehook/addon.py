@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,8 +29,8 @@ from latehook.base.clock import Clock
 from latehook.base.errors import LatehookError
 from latehook.base.model import Outcome, Request, Response
 from latehook.base.redaction import Redaction
-from latehook.delivery.attempts import UnderWay
-from latehook.delivery.sender import Sender
+from latehook.delivery.attempts import RunningAttempt
+from latehook.delivery.lazy_transport import LazyTransport
 from latehook.engine.engine import Engine
 from latehook.engine.operations import Operations
 from latehook.mocks import error_responses
@@ -155,8 +155,7 @@ class Latehook:
             raise errors.OptionError(f"mock_store={parsed.store}: the store is chosen at the start: start anew with it")
         reload = Watcher(parsed.files, self._env, self.engine.use)
         reload.load()
-        self.engine.outbox.delivery.workers = parsed.workers
-        self.engine.keep = parsed.keep
+        self.engine.configure(parsed.workers, parsed.keep)
         self._targets = parsed.targets
         self._token = parsed.token
         if self._watching is not None:
@@ -167,10 +166,13 @@ class Latehook:
         """Store, clock and source of chance are chosen once, at the start."""
         store = Store(parsed.store, self._redaction)
         revive = functools.partial(mocksfile.revive, env=self._env, redaction=self._redaction)
-        self.engine = Engine(Mocks(), store, Sender(self._refusal, self._route), Clock(), random.Random(), revive)
-        self.engine.before_use = self._close_hosts
-        self.operations = Operations(self.engine, parsed.speed, parsed.seed, self._env)
-        self.operations.seed_chance()
+        transport = LazyTransport(self._refusal, self._route)
+        self.engine = Engine(Mocks(), store, transport, Clock(), random.Random(), revive, self._close_hosts)
+        self.operations = Operations(self.engine, self._load_mocks, parsed.speed, parsed.seed, self._env)
+        self.operations.seed_random()
+
+    def _load_mocks(self, text: str, file: str | None, variables: Mapping[str, Any]) -> Mocks:
+        return mocksfile.load_text(text, file, self._env, variables)
 
     def _close_hosts(self, mocks: Mocks) -> None:
         self.guard.hosts.close(mock.matcher for mock in mocks.all)
@@ -184,9 +186,9 @@ class Latehook:
     def _look_around(self) -> None:
         self._attention = observers.of(ctx.master)
         observers.place(ctx.master, self, first=not self._attention.acts)
-        self.engine.outbox.show = self._show if self._attention.looks else None
+        self.engine.observe_attempts(self._show if self._attention.looks else None)
 
-    def _show(self, ended: UnderWay, outcome: Outcome) -> None:
+    def _show(self, ended: RunningAttempt, outcome: Outcome) -> None:
         flows.show(ctx.master, flows.of_attempt(ended, outcome, self._redaction.hide))
 
     def _named_hosts(self) -> str:

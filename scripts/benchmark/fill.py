@@ -1,4 +1,4 @@
-"""A store file as many accepted requests would leave it, written by Latehook's own rooms: requests would take long."""
+"""A store file as many accepted requests would leave it, written by Latehook's own code: requests would take long."""
 
 import random
 import uuid
@@ -24,13 +24,13 @@ async def fill(path: Path, mocks: Path, env: Mapping[str, str], dues: Sequence[f
     """Write one job for each time (Unix seconds) at which its webhook is due, or `ended`: was delivered."""
     store = Store(str(path))
     job, definition = await _accepted(mocks, env)
-    store.define(*definition)
+    store.add_definition(*definition)
     ids = sorted(str(uuid.uuid4()) for _ in dues)  # in chance order the index of ids would be written again and again
     for number, (id, due) in enumerate(zip(ids, dues, strict=True)):
-        (key,) = store.add(_another(job, id, due))
+        (key,) = store.add_job(_another(job, id, due))
         if ended:
             content = Content(job.webhooks[0].to or "", method="GET")
-            store.finish(key, 1, Outcome(due, due, 200), State.DELIVERED, due, content)
+            store.add_attempt(key, 1, Outcome(due, due, 200), State.DELIVERED, due, content)
         if number % AT_ONCE == 0:
             store.commit()
     store.commit()
@@ -65,7 +65,7 @@ def _another(job: Job, id: str, due: float) -> Job:
 class _Nobody:
     """Sends nothing: no webhook falls due."""
 
-    def get_ready(self) -> None:
+    def preload(self) -> None:
         pass
 
     async def send(self, outgoing: object) -> Outcome:

@@ -43,7 +43,7 @@ class ExpressionError(LatehookError):
         super().__init__(f"{place}: {shorten(problem)}")
 
 
-class SelectionError(LatehookError):
+class FilterError(LatehookError):
     """A filter that cannot be used: what is wrong, the value, the remedy."""
 
 

@@ -22,6 +22,16 @@ class State(StrEnum):
     SKIPPED = "skipped"  # nothing to send
 
 
+UNFINISHED = (State.PENDING, State.HELD, State.DELIVERING)
+"""The states of a webhook that is still to be delivered."""
+
+STORED_UNFINISHED = (State.PENDING, State.HELD)
+"""The states that the store has for UNFINISHED. It never has DELIVERING: a running attempt ends with the process."""
+
+FINISHED = (State.DELIVERED, State.FAILED, State.CANCELED, State.SKIPPED)
+"""The states of a webhook of which nothing more is sent, unless an operation sends it again."""
+
+
 class ResponseFault(StrEnum):
     """What the SUT gets on purpose instead of a response."""
 

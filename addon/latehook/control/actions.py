@@ -7,7 +7,7 @@ from latehook.control import params, schemas
 from latehook.control.context import Here
 from latehook.control.params import ClockChange, Filters, Nothing, PostedMocks, Vars
 from latehook.control.responses import Refusal
-from latehook.engine.filters import WEBHOOKS, Selection
+from latehook.engine.filters import WEBHOOKS, Filter
 from latehook.engine.operations import Operations
 from latehook.expressions.expression import Names
 
@@ -25,12 +25,12 @@ def one(operation: Callable[[Operations, str], Awaitable[object]]) -> Callable[[
 
 
 def several(
-    operation: Callable[[Operations, Selection], Awaitable[list[str]]], names: Names = WEBHOOKS
+    operation: Callable[[Operations, Filter], Awaitable[list[str]]], names: Names = WEBHOOKS
 ) -> Callable[[Here, Filters, str], Awaitable[Ids]]:
     """An operation on those that filters select, without any on all, answered with their ids."""
 
     async def does(here: Here, asked: Filters, id: str) -> Ids:
-        return Ids(await operation(here.operations, here.lists.select(params.filters(asked), names)))
+        return Ids(await operation(here.operations, here.lists.parse_filter(params.filters(asked), names)))
 
     return does
 
@@ -45,7 +45,7 @@ async def clock(here: Here, asked: ClockChange, id: str) -> schemas.Advanced:
         return schemas.Advanced(schemas.clock(here.operations.clock), [])
     job = None if asked.job is None else str(asked.job)
     left = await here.operations.advance(asked.advance or 0.0, job)
-    seen = here.lists.histories([here.lists.as_seen(owed) for owed in left])
+    seen = here.lists.webhook_details([here.lists.with_current_state(each) for each in left])
     return schemas.Advanced(schemas.clock(here.operations.clock), here.webhooks(seen))
 
 

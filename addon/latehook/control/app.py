@@ -30,7 +30,7 @@ class App:
     """All that is below the prefix, for those who may."""
 
     def __init__(self, operations: Operations, confdir: Path, access: Access) -> None:
-        self._answers = Answers(operations.hide)
+        self._answers = Answers(operations.redact)
         self._here = Here(operations, confdir, self._answers, partial(openapi.document, version()))
         self._access = access
         self._running: set[asyncio.Future[Response]] = set()

@@ -9,7 +9,7 @@ from typing import Any
 from latehook.control import schemas
 from latehook.control.responses import Answers
 from latehook.engine.operations import Operations
-from latehook.engine.queries import History, Queries
+from latehook.engine.queries import Queries, WebhookDetails
 
 
 def version() -> str:
@@ -31,10 +31,10 @@ class Here:
 
     @property
     def lists(self) -> Queries:
-        return self.operations.lists
+        return self.operations.queries
 
-    def webhooks(self, histories: list[History]) -> list[schemas.Webhook]:
-        return [schemas.webhook(history, self.operations.clock) for history in histories]
+    def webhooks(self, details: list[WebhookDetails]) -> list[schemas.Webhook]:
+        return [schemas.webhook(each, self.operations.clock) for each in details]
 
     def webhook(self, id: str) -> schemas.Webhook:
-        return self.webhooks(self.lists.histories([self.operations.webhook(id)]))[0]
+        return self.webhooks(self.lists.webhook_details([self.lists.webhook(id)]))[0]

@@ -3,13 +3,12 @@
 from msgspec.structs import replace
 from starlette.responses import Response
 
-from latehook.base.model import State
+from latehook.base.model import UNFINISHED, State
 from latehook.control import certificates, params, responses, schemas
 from latehook.control.context import Here, version
 from latehook.control.page import page as the_page
 from latehook.control.params import Listed, ListedRequests, Nothing, StatusAfter, Waited
-from latehook.engine.filters import JOBS, REQUESTS, Selection
-from latehook.engine.queries import OWED
+from latehook.engine.filters import JOBS, REQUESTS, Filter
 
 TOLD = 20
 """Of webhooks and of requests: what a wait in vain is told at most."""
@@ -35,7 +34,7 @@ async def status(here: Here, asked: StatusAfter, id: str) -> schemas.Status:
         clock=schemas.clock(operations.clock),
         holding=operations.holding,
         vars=dict(operations.vars),
-        counts=schemas.Counts(here.lists.count_jobs(), here.lists.counts(), *here.lists.count_requests()),
+        counts=schemas.Counts(here.lists.count_jobs(), here.lists.count_webhooks(), *here.lists.count_requests()),
         mocks=schemas.mocks(operations.mocks),
         revision=operations.notifier.revision,
         waiting=operations.notifier.waiting,
@@ -43,18 +42,18 @@ async def status(here: Here, asked: StatusAfter, id: str) -> schemas.Status:
 
 
 async def jobs(here: Here, asked: Listed, id: str) -> schemas.Page[schemas.Job]:
-    selection = here.lists.select(params.filters(asked), JOBS)
+    selection = here.lists.parse_filter(params.filters(asked), JOBS)
     found = await here.lists.jobs(selection, asked.limit, params.cursor(asked.after))
     return schemas.Page([schemas.job(job, here.operations.clock) for job in found.items], _next(found.next))
 
 
 async def job(here: Here, asked: Nothing, id: str) -> schemas.Job:
-    [history] = here.lists.job_histories([here.operations.job(id)])
-    return schemas.job(history, here.operations.clock)
+    [details] = here.lists.job_details([here.lists.job(id)])
+    return schemas.job(details, here.operations.clock)
 
 
 async def webhooks(here: Here, asked: Listed, id: str) -> schemas.Page[schemas.Webhook]:
-    selection = here.lists.select(params.filters(asked))
+    selection = here.lists.parse_filter(params.filters(asked))
     found = await here.lists.webhooks(selection, asked.limit, params.cursor(asked.after))
     return schemas.Page(here.webhooks(found.items), _next(found.next))
 
@@ -64,7 +63,7 @@ async def webhook(here: Here, asked: Nothing, id: str) -> schemas.Webhook:
 
 
 async def requests(here: Here, asked: ListedRequests, id: str) -> schemas.Page[schemas.Request]:
-    selection = here.lists.select(params.filters(asked), REQUESTS)
+    selection = here.lists.parse_filter(params.filters(asked), REQUESTS)
     found = await here.lists.requests(selection, asked.limit, params.cursor(asked.after), asked.matched)
     return schemas.Page([schemas.request(received) for received in found.items], _next(found.next))
 
@@ -72,7 +71,7 @@ async def requests(here: Here, asked: ListedRequests, id: str) -> schemas.Page[s
 async def wait(here: Here, asked: Waited, id: str) -> schemas.Items[schemas.Webhook] | Response:
     limit = params.wait_seconds(asked.timeout)
     given = params.filters(asked)
-    selection = here.lists.select({**given, "state": given["state"] or State.DELIVERED})
+    selection = here.lists.parse_filter({**given, "state": given["state"] or State.DELIVERED})
     found = await here.operations.wait(selection, asked.count, limit)
     if len(found) >= asked.count:
         return schemas.Items(here.webhooks(found))
@@ -92,12 +91,12 @@ async def vars(here: Here, asked: Nothing, id: str) -> dict[str, object]:
 
 
 async def _what_did_happen(
-    here: Here, asked: Waited, selection: Selection, found: list[schemas.Webhook]
+    here: Here, asked: Waited, selection: Filter, found: list[schemas.Webhook]
 ) -> schemas.TimedOut:
     """408: who reads it is to see why."""
     any_state = replace(selection, criteria=replace(selection.criteria, states=None))
     others = here.webhooks((await here.lists.webhooks(any_state, TOLD)).items)
-    everything = here.lists.select({}, REQUESTS)
+    everything = here.lists.parse_filter({}, REQUESTS)
     requests = (await here.lists.requests(everything, TOLD)).items
     unmatched = (await here.lists.requests(everything, TOLD, matched=False)).items
     known = {webhook.id for webhook in found}
@@ -116,7 +115,7 @@ async def _what_did_happen(
 
 def _in_words(
     asked: Waited,
-    selection: Selection,
+    selection: Filter,
     found: list[schemas.Webhook],
     other: list[schemas.Webhook],
     requests: tuple[int, int],
@@ -144,7 +143,7 @@ def _told(webhook: schemas.Webhook) -> str:
     last = next((attempt for attempt in reversed(webhook.attempts) if attempt.ended_at is not None), None)
     if last is not None:
         text += f", attempt {last.number}: {last.error or f'status {last.status}'}"
-    elif webhook.reason is not None and webhook.state not in OWED:
+    elif webhook.reason is not None and webhook.state not in UNFINISHED:
         text += f": {webhook.reason}"
     return text
 

@@ -7,9 +7,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 from latehook.base import model
 from latehook.base.clock import Clock as LatehookClock
-from latehook.base.model import State
+from latehook.base.model import UNFINISHED, State
 from latehook.engine.journal import JournalEntry
-from latehook.engine.queries import OWED, History, JobHistory
+from latehook.engine.queries import JobDetails, WebhookDetails
 from latehook.mocks.definitions import Mocks
 
 
@@ -187,8 +187,8 @@ class TimedOut(Problem, kw_only=True):
     unmatched: list[Request]
 
 
-def webhook(history: History, clock: LatehookClock) -> Webhook:
-    owed, seen = history.owed, history.owed.webhook
+def webhook(details: WebhookDetails, clock: LatehookClock) -> Webhook:
+    owed, seen = details.stored, details.stored.webhook
     content = owed.content
     body, body_base64 = _text(None if content is None else content.body)
     to_go = max(seen.due - clock.now(), 0.0) / clock.speed
@@ -206,14 +206,14 @@ def webhook(history: History, clock: LatehookClock) -> Webhook:
         method=None if content is None else content.method,
         content_type=None if content is None else content.content_type,
         body=body,
-        attempts=[_attempt(attempt) for attempt in history.attempts],
+        attempts=[_attempt(attempt) for attempt in details.attempts],
         body_base64=body_base64,
     )
 
 
-def job(history: JobHistory, clock: LatehookClock) -> Job:
-    one, now = history.job, clock.now()
-    owed = any(webhook.owed.webhook.state in OWED for webhook in history.webhooks)
+def job(details: JobDetails, clock: LatehookClock) -> Job:
+    one, now = details.job, clock.now()
+    owed = any(webhook.stored.webhook.state in UNFINISHED for webhook in details.webhooks)
     return Job(
         id=one.id,
         mock=one.mock,
@@ -224,7 +224,7 @@ def job(history: JobHistory, clock: LatehookClock) -> Job:
         request=_job_request(one.request),
         response=None if one.response is None else _job_response(one.response),
         stages=[Stage(stage.status, clock.real_at(stage.due), stage.due <= now) for stage in one.stages],
-        webhooks=[webhook(each, clock) for each in history.webhooks],
+        webhooks=[webhook(each, clock) for each in details.webhooks],
     )
 
 

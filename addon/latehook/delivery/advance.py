@@ -1,4 +1,4 @@
-"""The clock brought forward: all that becomes due on the way happens, in order."""
+"""Advance Latehook's clock: everything that becomes due on the way happens, in order."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -7,130 +7,136 @@ from contextlib import asynccontextmanager, suppress
 from msgspec.structs import replace
 
 from latehook.base.errors import StoreError
-from latehook.base.model import Job, State, StoredWebhook
-from latehook.delivery.barrier import Advance
-from latehook.engine.engine import Engine
-from latehook.store import OWED
+from latehook.base.model import STORED_UNFINISHED, Job, State, StoredWebhook
+from latehook.delivery.barrier import AdvanceBarrier
+from latehook.delivery.outbox import Outbox
+from latehook.store import Store
+from latehook.store.group_commit import GroupCommit
+from latehook.store.shared_state import SharedState
 
 LIMIT = 10.0
-"""Real seconds that an advance takes at most. What has not happened by then, it says."""
+"""Real seconds that an advance takes at most, unless its caller says otherwise."""
 
-MOMENTS_A_TURN = 8
-"""Due moments to which an advance goes in one turn of the loop."""
+MOMENTS_PER_TURN = 8
+"""Due times that an advance moves to in one turn of the event loop."""
 
-LEFT_TOLD = 1000
-"""Webhooks that an advance names at most of those that have not happened."""
+MAX_LEFT = 1000
+"""Webhooks that an advance returns at most: of those whose attempts have not ended in time."""
 
 
-class Advancing:
-    """Advances, one after the other. Each gives what has not happened when its limit, in real seconds, is over."""
+class Advance:
+    """Advances the clock of all jobs, or the times of one job. Advances run one after the other.
 
-    def __init__(self, engine: Engine) -> None:
-        self._clock = engine.clock
-        self._store = engine.store
-        self._commits = engine.commits
-        self._outbox = engine.outbox
-        self._one_at_a_time = asyncio.Lock()
+    The clock moves from one due time to the next. It waits for attempts that may be retried before the next due time:
+    see AdvanceBarrier. An advance that has taken its limit, in real seconds, moves the clock to its target at once.
+    """
 
-    async def all(self, seconds: float, limit: float) -> Sequence[StoredWebhook]:
-        """Take the clock itself on; at most `LEFT_TOLD` of what has not happened.
+    def __init__(self, store: Store, commits: GroupCommit, state: SharedState, outbox: Outbox) -> None:
+        self._store = store
+        self._commits = commits
+        self._state = state
+        self._clock = state.clock
+        self._outbox = outbox
+        self._lock = asyncio.Lock()
 
-        Before anything happens the store has the clock as it will be: what is cut is made up for by the restart.
+    async def all_jobs(self, seconds: float, limit: float) -> Sequence[StoredWebhook]:
+        """Advance the clock. Return the webhooks that were due and whose attempts have not ended, at most MAX_LEFT.
+
+        Raises StoreError, before anything has happened. The store first gets the clock as it will be: if the process
+        ends during the advance, its next one goes on from there.
         """
-        async with self._advance() as advance:
+        async with self._barrier() as barrier:
             target = self._clock.now() + seconds
-            with self._commits.at_once():
-                self._store.remember("clock", self._clock.changed(target, self._clock.speed))
+            self._state.write_clock(self._clock.changed(target, self._clock.speed))
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
-                    await self._happen(advance, target)
+                    await self._move_to(target, barrier)
         self._clock.jump(target)
-        with suppress(StoreError), self._commits.at_once():  # if it cannot: what it has is only a little ahead
-            self._store.remember("clock", self._clock.segments)
-        left = advance.left(LEFT_TOLD)
-        if not self._outbox.holding and not self._outbox.is_idle(target):
-            left += self._store.late(target, LEFT_TOLD)
-        self._outbox.schedule.look()
-        some = list(dict.fromkeys(left))[:LEFT_TOLD]
-        return [owed for key in some if (owed := self._store.owed(key)) is not None]
+        with suppress(StoreError):  # the store then has the clock a little ahead
+            self._state.write_clock(self._clock.segments)
+        left = barrier.keys(MAX_LEFT)
+        if not self._state.holding and not self._outbox.is_done_until(target):
+            left += self._store.overdue(target, MAX_LEFT)
+        self._outbox.recheck()
+        keys = list(dict.fromkeys(left))[:MAX_LEFT]
+        return [stored for key in keys if (stored := self._store.pending_webhook(key)) is not None]
 
-    async def one(self, key: int, seconds: float, limit: float) -> Sequence[StoredWebhook]:
-        """Bring a job's own times nearer, from one of its webhooks to the next. StoreError says how far it came."""
+    async def one_job(self, job: int, seconds: float, limit: float) -> Sequence[StoredWebhook]:
+        """Make the times of the job with this key earlier. Return its webhooks that are due and not delivered.
+
+        Raises StoreError, which says how much of the advance has happened.
+        """
         left = seconds
         try:
-            async with self._advance() as advance:
+            async with self._barrier() as barrier:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(limit):
-                        while (step := self._to_next(key)) <= left and not self._outbox.holding:
-                            self._shift(key, step)
+                        while (step := self._until_next(job)) <= left and not self._state.holding:
+                            self._bring_forward(job, step)
                             left -= step
-                            if not await self._ring(advance):
+                            if not await self._deliver_due(barrier):
                                 break
-                self._shift(key, left)
+                self._bring_forward(job, left)
         except StoreError as error:
             raise StoreError(f"{error}; {seconds - left:g} s of {seconds:g} s are over for this job") from None
         now = self._clock.now()
-        return [owed for owed in self._store.webhooks(key, (State.PENDING,)) if owed.webhook.due <= now]
+        return [stored for stored in self._store.webhooks(job, (State.PENDING,)) if stored.webhook.due <= now]
 
     @asynccontextmanager
-    async def _advance(self) -> AsyncIterator[Advance]:
-        async with self._one_at_a_time:
-            self._outbox.advance = advance = Advance()
-            try:
-                yield advance
-            finally:
-                self._outbox.advance = None
+    async def _barrier(self) -> AsyncIterator[AdvanceBarrier]:
+        async with self._lock:
+            with self._outbox.barrier() as barrier:
+                yield barrier
 
-    async def _happen(self, advance: Advance, target: float) -> None:
-        """From one due moment to the next, as far as what is under way lets it."""
-        schedule = self._outbox.schedule
+    async def _move_to(self, target: float, barrier: AdvanceBarrier) -> None:
+        """Move the clock to each due time up to `target`, and wait until the attempts have ended."""
         moments = 0
         while True:
-            due = schedule.next_due()
-            if due <= min(target, advance.horizon):
+            due = self._outbox.next_due()
+            if due <= min(target, barrier.limit):
                 self._clock.jump(due)
-                schedule.ring()
+                self._outbox.wake_due()
                 moments += 1
-                if moments % MOMENTS_A_TURN == 0:
+                if moments % MOMENTS_PER_TURN == 0:
                     await asyncio.sleep(0)
-            elif not advance.is_over:
-                await advance.change()
+            elif not barrier.is_empty:
+                await barrier.changed()
             else:
                 return
 
-    def _to_next(self, job: int) -> float:
-        """Seconds to the job's next webhook that is not under way; infinity where there is none."""
-        for owed in self._store.webhooks(job, (State.PENDING,)):
-            if owed.key not in self._outbox.under_way:
-                return max(owed.webhook.due - self._clock.now(), 0.0)
+    def _until_next(self, job: int) -> float:
+        """Return the seconds to the job's next webhook without a running attempt; infinity where there is none."""
+        for stored in self._store.webhooks(job, (State.PENDING,)):
+            if stored.key not in self._outbox.running:
+                return max(stored.webhook.due - self._clock.now(), 0.0)
         return float("inf")
 
-    async def _ring(self, advance: Advance) -> bool:
-        """Have what is due happen; False where nothing was."""
-        self._outbox.schedule.ring()
-        happened = not advance.is_over
-        while not advance.is_over:
-            await advance.change()
-        return happened
+    async def _deliver_due(self, barrier: AdvanceBarrier) -> bool:
+        """Start the attempts that are due and wait until they have ended. Return False where there were none."""
+        self._outbox.wake_due()
+        had_some = not barrier.is_empty
+        while not barrier.is_empty:
+            await barrier.changed()
+        return had_some
 
-    def _shift(self, key: int, seconds: float) -> None:
-        """All times of a job that are to come, nearer by so much."""
-        job = self._store.get(key)
+    def _bring_forward(self, key: int, seconds: float) -> None:
+        """Make all times of a job that are to come earlier by `seconds`."""
+        job = self._store.job(key)
         if job is None or seconds == 0:
             return
         now = self._clock.now()
 
-        def nearer(due: float) -> float:
+        def earlier(due: float) -> float:
             return max(due - seconds, now) if due > now else due
 
-        owed = self._store.webhooks(key, OWED)
-        with self._commits.at_once():
-            self._store.update(_with_dues(job, nearer))
-            for webhook in owed:
-                self._store.shift(webhook.key, nearer(webhook.webhook.due))
-        for webhook in owed:
-            self._outbox.schedule.push(nearer(webhook.webhook.due), webhook.key)
+        unfinished = self._store.webhooks(key, STORED_UNFINISHED)
+        with self._commits.transaction():
+            self._store.update_job(_with_dues(job, earlier))
+            for stored in unfinished:
+                self._store.set_due(stored.key, earlier(stored.webhook.due))
+        for stored in unfinished:
+            self._outbox.schedule(earlier(stored.webhook.due), stored.key)
 
 
-def _with_dues(job: Job, nearer: Callable[[float], float]) -> Job:
-    return replace(job, stages=tuple(replace(stage, due=nearer(stage.due)) for stage in job.stages))
+def _with_dues(job: Job, change: Callable[[float], float]) -> Job:
+    return replace(job, stages=tuple(replace(stage, due=change(stage.due)) for stage in job.stages))

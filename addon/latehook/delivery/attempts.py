@@ -1,27 +1,50 @@
-"""PURE: An attempt under way."""
+"""PURE: Attempts: one that is running, what one needs, and what sends it."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from msgspec import Struct
 
-from latehook.base.model import Content, Outcome, Outgoing, StoredWebhook
-from latehook.webhooks import retries
+from latehook.base.model import Content, Moment, Outcome, Outgoing, StoredWebhook
+from latehook.mocks.context import Context
+from latehook.webhooks.retries import RetrySchedule
 
 
-class UnderWay(Struct, frozen=True):
-    """A webhook whose attempt has started, at `since` (Unix seconds). `retry` is what follows if it fails."""
+class RunningAttempt(Struct, frozen=True):
+    """An attempt at a webhook that has started and not ended. `started_at` is Unix seconds."""
 
-    owed: StoredWebhook
+    stored: StoredWebhook
     content: Content
-    retry: retries.RetrySchedule
-    since: float
+    retry: RetrySchedule
+    started_at: float
     outgoing: Outgoing
 
     @property
     def number(self) -> int:
-        """Which attempt it is."""
-        return self.owed.attempts + 1
+        """The attempt's number. The first attempt at a webhook has number 1."""
+        return self.stored.attempts + 1
 
 
-Show = Callable[[UnderWay, Outcome], None]
-"""Shows an attempt that has ended."""
+AttemptObserver = Callable[[RunningAttempt, Outcome], None]
+"""Called with each attempt that has ended, and how."""
+
+
+class Sender(Protocol):
+    """Sends attempts."""
+
+    def preload(self) -> object:
+        """Prepare for the first attempt. Called for every job with webhooks."""
+
+    async def send(self, outgoing: Outgoing) -> Outcome:
+        """Send an attempt and return how it ended. Never raises."""
+
+    async def close(self) -> None: ...
+
+
+class DeliveryContext(Context, Protocol):
+    """What an attempt needs besides its webhook."""
+
+    def moment(self) -> Moment: ...
+
+    def count_fault(self, definition: str, stage: int) -> None:
+        """Count a fault of the webhook of this stage of a mock."""

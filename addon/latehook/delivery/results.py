@@ -1,4 +1,4 @@
-"""What became of webhooks, told to the store: kept in mind while it cannot write, so that nothing is sent twice."""
+"""The results of attempts. They are written to the store, and kept while that fails: no webhook is sent twice."""
 
 import asyncio
 import logging
@@ -10,16 +10,16 @@ from latehook.base import logs
 from latehook.base.errors import StoreError
 from latehook.base.model import Content, Outcome, State
 from latehook.store import Store
-from latehook.store.commits import Commits
+from latehook.store.group_commit import GroupCommit
 
 log = logging.getLogger(logs.LOGGER)
 
-WRITTEN_AGAIN = 1.0
-"""Seconds between two tries to write how webhooks ended, while the store cannot write."""
+REWRITE_AFTER = 1.0
+"""Seconds after which results are written again that could not be written."""
 
 
 class AttemptResult(Struct, frozen=True):
-    """How an attempt ended, and what follows."""
+    """An attempt that has ended, the webhook's state after it, and when the webhook is due (again)."""
 
     number: int
     outcome: Outcome
@@ -29,83 +29,86 @@ class AttemptResult(Struct, frozen=True):
 
 
 class NoAttempt(Struct, frozen=True):
-    """Why there can be none: the webhook has failed."""
+    """An attempt that could not be made: the webhook has failed, for this reason."""
 
     reason: str
     state: State = State.FAILED
 
 
 class PendingResults:
-    """`key in ledger`: whether of this webhook something is known that the store does not know."""
+    """Writes results. `key in results`: whether a webhook has a result that is not in the store yet."""
 
-    def __init__(self, store: Store, commits: Commits) -> None:
+    def __init__(self, store: Store, commits: GroupCommit) -> None:
         self._store = store
         self._commits = commits
-        self._unwritten: dict[int, list[AttemptResult | NoAttempt]] = {}
-        self._rewriting: asyncio.TimerHandle | None = None
+        self._pending: dict[int, list[AttemptResult | NoAttempt]] = {}
+        self._rewrite_timer: asyncio.TimerHandle | None = None
         self._closing = False
 
     def __contains__(self, key: int) -> bool:
-        return key in self._unwritten
+        return key in self._pending
 
     def last(self, key: int) -> AttemptResult | NoAttempt | None:
-        """What follows from a webhook's last attempt, where the store does not know it."""
-        ends = self._unwritten.get(key)
-        return ends[-1] if ends else None
+        """Return a webhook's last result that is not in the store yet."""
+        results = self._pending.get(key)
+        return results[-1] if results else None
 
-    async def keep(self, key: int, content: Content) -> None:
-        """Write what a webhook says before it is said: an attempt that a crash cuts is made again with just that."""
+    async def write_content(self, key: int, content: Content) -> None:
+        """Write what a webhook says before it is sent: after a crash, the attempt is repeated with the same content.
+
+        A store that cannot write is logged, and the webhook is sent all the same.
+        """
         try:
-            self._commits.soon()
-            self._store.keep(key, content)
-            await self._commits.made()
-        except StoreError as error:  # no reason not to send it
+            self._commits.schedule()
+            self._store.set_content(key, content)
+            await self._commits.committed()
+        except StoreError as error:
             log.error("latehook: the content of a webhook cannot be written: %s", error)
 
-    async def write(self, key: int, end: AttemptResult | NoAttempt) -> None:
-        """Write how an attempt ended, or keep it in mind until that can be written."""
-        ends = self._unwritten.setdefault(key, [])
-        ends.append(end)
+    async def write(self, key: int, result: AttemptResult | NoAttempt) -> None:
+        """Write a result. If the store cannot write, log that, keep the result, and try again later."""
+        results = self._pending.setdefault(key, [])
+        results.append(result)
         try:
-            self._commits.soon()
-            self._write(key, ends)
-            await self._commits.made()
+            self._commits.schedule()
+            self._write(key, results)
+            await self._commits.committed()
         except StoreError as error:
-            log.error("latehook: the end of an attempt cannot be written: %s", error)
+            log.error("latehook: the result of an attempt cannot be written: %s", error)
             self._write_later()
         else:
-            self._unwritten.pop(key, None)
+            self._pending.pop(key, None)
 
     def forget(self, keys: Collection[int] | None = None) -> None:
-        """Of these webhooks, or of all, nothing is to be written any more."""
-        for key in list(self._unwritten) if keys is None else keys:
-            self._unwritten.pop(key, None)
+        """Drop the results of these webhooks, or of all."""
+        for key in list(self._pending) if keys is None else keys:
+            self._pending.pop(key, None)
 
     def close(self) -> None:
-        """Try for the last time."""
+        """Write what is left, or give it up."""
         self._closing = True
-        self._write_again()
+        self._write_pending()
 
     def _write_later(self) -> None:
-        if self._rewriting is None and not self._closing:
-            self._rewriting = asyncio.get_running_loop().call_later(WRITTEN_AGAIN, self._write_again)
+        if self._rewrite_timer is None and not self._closing:
+            self._rewrite_timer = asyncio.get_running_loop().call_later(REWRITE_AFTER, self._write_pending)
 
-    def _write_again(self) -> None:
-        if self._rewriting is not None:
-            self._rewriting.cancel()
-            self._rewriting = None
+    def _write_pending(self) -> None:
+        if self._rewrite_timer is not None:
+            self._rewrite_timer.cancel()
+            self._rewrite_timer = None
         try:
-            with self._commits.at_once():
-                for key, ends in self._unwritten.items():
-                    self._write(key, ends)
+            with self._commits.transaction():
+                for key, results in self._pending.items():
+                    self._write(key, results)
         except StoreError:
             self._write_later()
         else:
-            self._unwritten.clear()
+            self._pending.clear()
 
-    def _write(self, key: int, ends: Sequence[AttemptResult | NoAttempt]) -> None:
-        for end in ends:
-            if isinstance(end, AttemptResult):
-                self._store.finish(key, end.number, end.outcome, end.state, end.due, end.content)
+    def _write(self, key: int, results: Sequence[AttemptResult | NoAttempt]) -> None:
+        for result in results:
+            if isinstance(result, AttemptResult):
+                self._store.add_attempt(key, result.number, result.outcome, result.state, result.due, result.content)
             else:
-                self._store.set_state(key, end.state, end.reason)
+                self._store.set_state(key, result.state, result.reason)

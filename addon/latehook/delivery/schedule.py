@@ -1,4 +1,4 @@
-"""What is due when: Latehook's clock, one heap, one timer."""
+"""Which webhook is due when, by Latehook's clock: one heap, one timer."""
 
 import asyncio
 import heapq
@@ -7,11 +7,14 @@ from collections.abc import Callable
 from latehook.base.clock import Clock
 
 LONGEST_SLEEP = 30.0
-"""Seconds until the timer looks at the clock again: a machine that slept, or whose clock was set, is noticed."""
+"""Real seconds until the timer reads the clock again: so it notices a machine that slept or whose clock was set."""
 
 
 class Schedule:
-    """A heap of (due, key) and one timer: `wake` is called with the keys that are due, earliest first."""
+    """A heap of (due, key), and one timer that calls `wake` with the keys that are due, the earliest first.
+
+    `due` is in seconds of `clock`.
+    """
 
     def __init__(self, clock: Clock, wake: Callable[[list[int]], None]) -> None:
         self._clock = clock
@@ -21,56 +24,52 @@ class Schedule:
         self._timer_due = float("inf")
         self._stopped = False
 
-    def fill(self, entries: list[tuple[float, int]]) -> None:
-        """Put many on it at once."""
+    def push(self, due: float, key: int) -> None:
+        heapq.heappush(self._heap, (due, key))
+        if due < self._timer_due:
+            self.rearm()
+
+    def load(self, entries: list[tuple[float, int]]) -> None:
+        """Push many (due, key) at once."""
         self._heap += entries
         heapq.heapify(self._heap)
-        self.look()
+        self.rearm()
 
     def clear(self) -> None:
         self._heap.clear()
-        self._cancel()
+        self._cancel_timer()
 
-    def look(self) -> None:
-        """The clock has changed: what is due now?"""
-        self._cancel()
-        self._arm()
+    def stop(self) -> None:
+        """Call `wake` no more by the timer."""
+        self._stopped = True
+        self._cancel_timer()
 
-    def next_due(self) -> float:
-        """The time of the earliest; infinity where there is none."""
-        return self._heap[0][0] if self._heap else float("inf")
-
-    def ring(self) -> None:
-        """Wake what is due, without waiting for the timer."""
+    def wake_due(self) -> None:
+        """Call `wake` with what is due, without waiting for the timer."""
         now = self._clock.now()
         due = []
         while self._heap and self._heap[0][0] <= now:
             due.append(heapq.heappop(self._heap)[1])
-        self.look()
+        self.rearm()
         if due:
             self._wake(due)
 
-    def push(self, due: float, key: int) -> None:
-        heapq.heappush(self._heap, (due, key))
-        if due < self._timer_due:
-            self._arm()
+    def rearm(self) -> None:
+        """Set the timer to the earliest due time. To be called when the clock was changed."""
+        self._cancel_timer()
+        if self._heap and not self._stopped:
+            self._timer_due = self._heap[0][0]
+            delay = min(max((self._timer_due - self._clock.now()) / self._clock.speed, 0.0), LONGEST_SLEEP)
+            self._timer = asyncio.get_running_loop().call_later(delay, self.wake_due)
 
-    def stop(self) -> None:
-        """Nothing wakes any more."""
-        self._stopped = True
-        self._cancel()
+    def next_due(self) -> float:
+        """Return the earliest due time; infinity where nothing is scheduled."""
+        return self._heap[0][0] if self._heap else float("inf")
 
     def __len__(self) -> int:
         return len(self._heap)
 
-    def _arm(self) -> None:
-        self._cancel()
-        if self._heap and not self._stopped:
-            self._timer_due = self._heap[0][0]
-            delay = min(max((self._timer_due - self._clock.now()) / self._clock.speed, 0.0), LONGEST_SLEEP)
-            self._timer = asyncio.get_running_loop().call_later(delay, self.ring)
-
-    def _cancel(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._timer_due = None, float("inf")

@@ -1,202 +1,197 @@
-"""Requests in, jobs started: each is in the store, and its webhooks in the outbox, before its response leaves."""
+"""Accept requests and start jobs: a job is written, and its webhooks are scheduled, before its response is sent."""
 
 import asyncio
 import logging
 import random
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from latehook.base import logs
 from latehook.base.clock import Clock
 from latehook.base.errors import StoreError, UnkeepableError
-from latehook.base.model import Job, Moment, Request
+from latehook.base.model import Request
 from latehook.base.notifier import Notifier
-from latehook.base.redaction import texts_in
-from latehook.delivery.outbox import Outbox, Revive, Sender
+from latehook.delivery.attempts import AttemptObserver, Sender
+from latehook.delivery.definitions import Definitions, Revive
+from latehook.delivery.dispatcher import DEFAULT_WORKERS
+from latehook.delivery.outbox import Outbox
+from latehook.engine.context import LiveContext
 from latehook.engine.journal import Journal, JournalEntry
 from latehook.mocks import decide, error_responses
 from latehook.mocks.decide import Decision
 from latehook.mocks.definitions import Mocks
 from latehook.store import Store
-from latehook.store.commits import Commits
+from latehook.store.group_commit import GroupCommit
+from latehook.store.shared_state import SharedState
 
 log = logging.getLogger(logs.LOGGER)
 
-TIDY_EVERY = 1000
-"""Jobs between two looks at whether old ones are to be forgotten."""
+PRUNE_EVERY = 1000
+"""Jobs after which old ones are deleted from the store."""
 
-KEEP = 86400.0
+DEFAULT_KEEP = 86400.0
 """Seconds for which ended jobs are kept."""
 
 
 class Engine:
-    """Accepts requests, on one event loop. What a tester may do is in operations."""
+    """Accepts requests, on one event loop.
+
+    Its parts are public for Operations and Queries, which are made of them. A job keeps the mock that started it, and
+    all stages of a job are known at its request (see mocks/decide.py): so it is written once, and scheduled once.
+    """
 
     def __init__(
-        self, mocks: Mocks, store: Store, sender: Sender, clock: Clock, source: random.Random, revive: Revive
+        self,
+        mocks: Mocks,
+        store: Store,
+        sender: Sender,
+        clock: Clock,
+        source: random.Random,
+        revive: Revive,
+        before_use: Callable[[Mocks], None] = lambda _: None,
     ) -> None:
-        self.random = source
-        self.clock = clock
+        """`source` gives all random values. `before_use` is called with mocks before they answer a request."""
         self.store = store
-        self.redaction = store.redaction  # one for all that is written to be read
+        self.clock = clock
+        self.random = source
         self.notifier = Notifier()
-        self.commits = Commits(store, self.notifier)
-        self.outbox = Outbox(store, self.commits, sender, clock, self.moment, revive)
-        self.outbox.world = self
-        self.keep = KEEP
+        self.commits = GroupCommit(store, self.notifier)
+        self.state = SharedState(store, self.commits, clock)
+        self.context = LiveContext(store, self.state, self.notifier, source, mocks, before_use)
+        self.definitions = Definitions(store, revive)
+        self.outbox = Outbox(store, self.commits, self.notifier, self.state, self.context, self.definitions, sender)
         self.journal = Journal()
-        self._set_vars: Mapping[str, Any] = {}
-        self._answered: defaultdict[str, int] = defaultdict(int)
+        self._keep = DEFAULT_KEEP
         self._accepted = 0
         self._closing = False
-        self.before_use: Callable[[Mocks], None] = lambda _: None
-        """Told of mocks before they answer anything."""
-        self._mocks = self.mocks = mocks
-        self._added: tuple[Mocks, ...] = ()
-        self.use(mocks)
-
-    # What service asks for: its World
-
-    @property
-    def vars(self) -> Mapping[str, Any]:
-        """The variables: as the files set them, or as they were set since."""
-        return self._vars
-
-    def jobs(self) -> Sequence[Job]:
-        return self.store.jobs()
-
-    def find(self, id: str) -> Job | None:
-        return self.store.find(id)
-
-    def repeated(self, mock: str, key: str) -> Job | None:
-        return self.store.repeated(mock, key)
-
-    def answered(self, definition: str) -> int:
-        return self._answered[definition]
-
-    def faulted(self, definition: str, stage: int | None = None) -> int:
-        return self.outbox.faulted[definition, stage]
 
     # Life
 
+    @property
+    def mocks(self) -> Mocks:
+        """The mocks in use."""
+        return self.context.mocks
+
     def use(self, mocks: Mocks) -> None:
-        """Decision requests from now on with these mocks; jobs keep what they started with."""
-        self._use(mocks, self._added)
+        """Decide requests from now on by these mocks, which the mocks files have. Jobs keep the mocks they have."""
+        self.context.use(mocks)
+        self.definitions.drop_old(self.context.mocks.all)
 
     def add(self, mocks: Mocks) -> None:
-        """Put mocks in front of all others, until all is forgotten."""
-        self._use(self._mocks, (mocks, *self._added))
+        """Put mocks in front of all others, until `reset`."""
+        self.context.add(mocks)
+        self.definitions.drop_old(self.context.mocks.all)
 
-    def _use(self, mocks: Mocks, added: tuple[Mocks, ...]) -> None:
-        together = Mocks.together(*added, mocks)
-        self.before_use(together)
-        self._mocks, self._added, self.mocks = mocks, added, together
-        self.redaction.add(together.secrets)
-        self.outbox.keep_definitions({mock.definition for mock in together.all})
-        self.set_vars(self._set_vars)
+    def configure(self, workers: int = DEFAULT_WORKERS, keep: float = DEFAULT_KEEP) -> None:
+        """Allow so many attempts at once to one destination, and keep ended jobs for so many seconds."""
+        self.outbox.set_workers(workers)
+        self._keep = keep
 
-    def set_vars(self, values: Mapping[str, Any]) -> None:
-        """Set variables; those that are not named are as the files have them."""
-        self._set_vars = {name: value for name, value in values.items() if name in self.mocks.vars}
-        self._vars = {**self.mocks.vars, **self._set_vars}
-        self.redaction.add(texts_in([self._vars[name] for name in self.mocks.secret_vars & self._vars.keys()]))
-        self.notifier.notify()
+    def observe_attempts(self, observer: AttemptObserver | None) -> None:
+        """Call `observer` with every attempt that has ended; None: call none."""
+        self.outbox.observe(observer)
 
     def resume(self, speed: float) -> int:
-        """Go on where the store's last process ended, at this speed. How many webhooks are owed."""
-        if segments := self.store.recall("clock"):
-            self.clock.segments = [(start, real_start, speed) for start, real_start, speed in segments]
-        if speed != self.clock.speed:
-            self.clock.run(speed)
-            with self.commits.at_once():
-                self.store.remember("clock", self.clock.segments)
-        self.outbox.holding = bool(self.store.recall("holding"))
-        self.set_vars(self.store.recall("vars") or {})
-        self.outbox.schedule.fill(self.store.pending())
-        return self.store.count_owed()
+        """Continue where the store's last process ended, with the clock at `speed`.
+
+        Return how many webhooks are still to be delivered. Raises StoreError.
+        """
+        self.state.load(speed)
+        self.context.update_vars()
+        self.outbox.load(self.store.pending_dues())
+        return self.store.count_unfinished()
 
     async def close(self, seconds: float = 1.5) -> int:
-        """AttemptResult: attempts under way get that long. How many webhooks are still owed."""
+        """Give running attempts so many seconds to end. Close the store. Return how many webhooks are unfinished."""
         self._closing = True
         await self.outbox.close(seconds)
         await self.commits.close()
-        owed = self.store.count_owed()
+        unfinished = self.store.count_unfinished()
         self.store.close()
-        return owed
+        return unfinished
 
-    async def forget(self) -> None:
-        """What the store has just forgotten: requests, what is under way and promised, what variables were set to."""
-        self._answered.clear()
+    async def reset(self, speed: float) -> None:
+        """Go back to the state of a new process: the store has been cleared. The clock runs at `speed`."""
+        self.state.reset(speed)
         self.journal.clear()
-        self._set_vars = {}
-        self._use(self._mocks, ())
-        await self.outbox.forget()
+        self.context.reset()
+        self.definitions.clear()
+        await self.outbox.forget_all()
 
     # Requests
 
     async def accept(self, request: Request) -> Decision:
-        """What a request gets. Its job is in the store, and its webhooks scheduled, before this returns."""
+        """Decide what a request gets. Return when its job is in the store and its webhooks are scheduled.
+
+        Then wait for the attempts that come before the response, and for the response's delay. Never raises for what a
+        request holds or the store cannot do: the decision is then an error response.
+        """
+        context = self.context
         if self._closing:
-            return Decision(error_responses.failure(503, "shutting down", request, self.redaction))
-        answer = decide.decide(self.mocks, request, self.moment(), self)
-        received = self._receive(request, answer)
-        if answer.mock is not None and answer.mock.times is not None:
-            self._answered[answer.mock.definition] += 1
-        if answer.mock is not None and answer.fault is not None:
-            self.outbox.faulted[answer.mock.definition, None] += 1
-            log.info("latehook: %s: the response's fault: %s", answer.mock.name, answer.fault)
+            return Decision(error_responses.failure(503, "shutting down", request, context.redaction))
+        decision = decide.decide(context.mocks, request, context.moment(), context)
+        entry = self._record(request, decision)
+        self._count(decision)
+        mock = decision.mock
         try:
-            await self._write(answer)
+            await self._start(decision)
         except UnkeepableError as error:
-            where = answer.mock.place if answer.mock is not None else "a mock"
-            received.status, received.job = 500, None
-            return Decision(error_responses.failure(500, f"{where}: {error}", request, self.redaction), answer.mock)
+            place = mock.place if mock is not None else "a mock"
+            entry.status, entry.job = 500, None
+            return Decision(error_responses.failure(500, f"{place}: {error}", request, context.redaction), mock)
         except StoreError as error:
             log.error("latehook: %s", error)
-            received.status, received.job = 503, None
-            return Decision(error_responses.failure(503, str(error), request, self.redaction), answer.mock)
-        if answer.delay:
-            await asyncio.sleep(answer.delay)
-        return answer
+            entry.status, entry.job = 503, None
+            return Decision(error_responses.failure(503, str(error), request, context.redaction), mock)
+        if decision.delay:
+            await asyncio.sleep(decision.delay)
+        return decision
 
     def forwards_at_once(self, request: Request) -> bool:
-        """Whether a request's headers alone say that it is forwarded: it is not waited for."""
-        answer = decide.forwards_at_once(self.mocks, request)
-        if answer is not None:
-            self._receive(request, answer)
-        return answer is not None
+        """Return whether a request is forwarded by its headers alone, before its body has come. Record it if so."""
+        decision = decide.forwards_at_once(self.context.mocks, request)
+        if decision is not None:
+            self._record(request, decision)
+        return decision is not None
 
-    def _receive(self, request: Request, answer: Decision) -> JournalEntry:
-        status = None if answer.response is None else answer.response.status
-        mock = None if answer.mock is None else answer.mock.name
+    def _record(self, request: Request, decision: Decision) -> JournalEntry:
+        """Add a request to the journal."""
+        status = None if decision.response is None else decision.response.status
+        mock = None if decision.mock is None else decision.mock.name
         self.notifier.notify()
-        return self.journal.add(self.clock.real(), request, status, mock, answer.job, answer.near)
+        return self.journal.add(self.clock.real(), request, status, mock, decision.job, decision.near)
 
-    async def _write(self, answer: Decision) -> None:
-        """Write what an answer starts or changes, and schedule it. Webhooks before the response have their attempt."""
-        job = answer.started or answer.changed
-        if job is None or answer.mock is None:
-            if self.commits.is_due:  # it may say what others in this turn have written
-                await self.commits.made()
+    def _count(self, decision: Decision) -> None:
+        """Count an answer of a mock with `times`, and a fault."""
+        mock = decision.mock
+        if mock is not None and mock.times is not None:
+            self.context.count_answer(mock.definition)
+        if mock is not None and decision.fault is not None:
+            self.context.count_fault(mock.definition)
+            log.info("latehook: %s: the response's fault: %s", mock.name, decision.fault)
+
+    async def _start(self, decision: Decision) -> None:
+        """Write and schedule the job that a decision starts or changes, and wait for attempts before the response.
+
+        Raises StoreError, UnkeepableError: the job is not written, and nothing is scheduled.
+        """
+        job = decision.started or decision.changed
+        if job is None or decision.mock is None:
+            if self.commits.is_scheduled:  # the response may show what other requests of this turn have written
+                await self.commits.committed()
             return
-        self.commits.soon()
-        self.outbox.define(answer.mock)
-        keys = self.store.add(job) if answer.started else self.store.change(job, answer.kept)
-        await self.commits.made()
-        if awaited := self.outbox.put(job, keys):
-            await asyncio.wait(awaited)
+        self.commits.schedule()
+        self.definitions.add(decision.mock)
+        keys = self.store.add_job(job) if decision.started else self.store.replace_stages(job, decision.kept)
+        await self.commits.committed()
+        if first_attempts := self.outbox.schedule_job(job, keys):
+            await asyncio.wait(first_attempts)
         self._accepted += 1
-        if self._accepted % TIDY_EVERY == 0:
-            self._tidy()
+        if self._accepted % PRUNE_EVERY == 0:
+            self._prune()
 
-    def _tidy(self) -> None:
-        """Forget old jobs."""
-        self.commits.soon()
+    def _prune(self) -> None:
+        """Delete old jobs from the store. If it cannot write, the next time is soon enough."""
+        self.commits.schedule()
         with suppress(StoreError):
-            self.store.prune(self.clock.real() - self.keep, self.clock.now())
-
-    def moment(self) -> Moment:
-        now = self.clock.real()  # once: else a stage of this moment is due a little after it
-        return Moment(now, self.clock.at(now), self.random, self.clock.real_at)
+            self.store.prune(self.clock.real() - self._keep, self.clock.now())

@@ -1,4 +1,4 @@
-"""PURE: which jobs, webhooks or requests somebody means: the filters of every list, wait and operation on several."""
+"""PURE: Filters: which jobs, webhooks or requests a list, a wait or an operation is for."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from latehook.base.errors import ExpressionError, MocksError, Place, SelectionError
+from latehook.base.errors import ExpressionError, FilterError, MocksError, Place
 from latehook.base.model import Criteria, State
 from latehook.base.text import did_you_mean
 from latehook.expressions.compiler import Compiler, in_braces
@@ -14,27 +14,31 @@ from latehook.expressions.expression import Names, render
 from latehook.expressions.names import AT_LOAD, JOB, REQUEST, WEBHOOK
 
 FILTERS = ("job", "mock", "event", "state", "where")
-
+"""The names that a filter has for users: the parameters of a query, the words of a command."""
 
 REQUESTS: Names = {**AT_LOAD, **REQUEST, "now": None}
 JOBS: Names = {**REQUESTS, **JOB}
 WEBHOOKS: Names = {**JOBS, **WEBHOOK}
-"""The names that `where` may use, by what is chosen from."""
+"""The names that `where` may use in a filter of requests, of jobs, and of webhooks."""
+
+_PLACE = Place("where", 1)
 
 
 class Where:
-    """An expression that decides. One that fails for some is false for them; `failed` is why, for the last of these."""
+    """The expression of a `where`. Where it cannot be evaluated it is false, and `failed` has the last error."""
 
     def __init__(self, text: str, names: Names, variables: Iterable[str], env: Mapping[str, str]) -> None:
+        """Compile the expression. Raises FilterError."""
         compiler = Compiler(env)
         try:
             self._condition = compiler.compile(in_braces(text), _PLACE, {**names, "vars": dict.fromkeys(variables)})
         except MocksError as error:
-            raise SelectionError(f"where: {str(error).removeprefix(f'{_PLACE}: ')}") from None
+            raise FilterError(f"where: {str(error).removeprefix(f'{_PLACE}: ')}") from None
         self._constants = compiler.scope()
         self.failed: str | None = None
 
     def __call__(self, scope: Mapping[str, Any]) -> bool:
+        """Evaluate the expression with the values of its names."""
         try:
             return bool(render(self._condition, {**self._constants, **scope}))
         except ExpressionError as error:
@@ -42,43 +46,44 @@ class Where:
             return False
 
 
-_PLACE = Place("where", 1)
-
-
-class Selection(Struct, frozen=True):
-    """The criteria, and what else must be true of each."""
+class Filter(Struct, frozen=True):
+    """What must be true of each: the criteria, which the store finds by, and `where`."""
 
     criteria: Criteria = Criteria()
     where: Where | None = None
 
-    def within(self, *states: State) -> "Selection":
-        """The same, of these states only."""
-        given = self.criteria.states
-        narrowed = states if given is None else tuple(state for state in states if state in given)
-        return replace(self, criteria=replace(self.criteria, states=narrowed))
+    def with_states(self, *states: State) -> "Filter":
+        """Return the same filter, for webhooks in one of these states only."""
+        own = self.criteria.states
+        both = states if own is None else tuple(state for state in states if state in own)
+        return replace(self, criteria=replace(self.criteria, states=both))
 
 
-ALL = Selection()
+ALL = Filter()
+"""The filter that everything matches."""
 
 
-def select(
+def parse_filter(
     given: Mapping[str, Any], variables: Iterable[str], env: Mapping[str, str], names: Names = WEBHOOKS
-) -> Selection:
-    """A selection by the filters as they are given: name to value. None is as if it were not there."""
+) -> Filter:
+    """Make a filter of what a user gave: a map from names in FILTERS to values, of which None counts as not given.
+
+    `where` may use `names`, these `variables`, and the environment variables in `env`. Raises FilterError.
+    """
     for name in given:
         if name not in FILTERS:
-            raise SelectionError(
+            raise FilterError(
                 f"there is no filter {name!r}{did_you_mean(name, FILTERS)}; there are {', '.join(FILTERS)}"
             )
     where = given.get("where")
     criteria = Criteria(
         job=_text(given, "job"), mock=_text(given, "mock"), event=_text(given, "event"), states=_states(given)
     )
-    return Selection(criteria, None if where is None else Where(str(where), names, variables, env))
+    return Filter(criteria, None if where is None else Where(str(where), names, variables, env))
 
 
 def _text(given: Mapping[str, Any], name: str) -> str | None:
-    """Ids compare as text."""
+    """Return a value as text: a job's id that looks like a number is one, too."""
     value = given.get(name)
     return None if value is None else str(value)
 
@@ -95,6 +100,6 @@ def _state(name: str) -> State:
     try:
         return State(name)
     except ValueError:
-        raise SelectionError(
+        raise FilterError(
             f"state {name!r} is not one of {', '.join(State)}{did_you_mean(name, map(str, State))}"
         ) from None

@@ -1,4 +1,4 @@
-"""The last requests to mocked hosts, and what each got."""
+"""The request journal: the last requests to mocked hosts, and what each got."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -9,18 +9,18 @@ from msgspec.structs import replace
 from latehook.base.model import Request
 from latehook.mocks.near_misses import NearMiss
 
-KEPT = 1000
-"""Requests of which the last are kept."""
+MAX_ENTRIES = 1000
+"""Requests that are kept: the newest."""
 
-SIZE_KEPT = 16 * 1024
-"""Bytes of a request's headers and body up to which these are kept with it."""
+MAX_SIZE = 16 * 1024
+"""Bytes of headers and body together up to which a request is kept whole."""
 
 
 class JournalEntry(Struct):
-    """A request, by its number since the start. `at` is Unix seconds, `status` None where it was forwarded.
+    """A request. `number` counts from 1 since the start or the last reset; `at` is Unix seconds.
 
-    `mock` is the name of the one that took it, `near` are those that did not, if none has; `job` is the id of the job
-    that it started or asked for.
+    `status` is None for a request that was forwarded. `mock` is the name of the mock that has answered it; where none
+    has, `near` are the near misses. `job` is the id of the job that the request has started or asked for.
     """
 
     number: int
@@ -33,16 +33,17 @@ class JournalEntry(Struct):
 
     @property
     def matched(self) -> bool:
+        """Whether a mock has matched the request."""
         return self.mock is not None
 
 
 class Journal:
-    """The newest requests. `count` and `unmatched` are of all since the start, or the last reset."""
+    """The newest requests. `count` and `unmatched` count all requests since the start or the last reset."""
 
     def __init__(self) -> None:
         self.count = 0
         self.unmatched = 0
-        self._received: deque[JournalEntry] = deque(maxlen=KEPT)
+        self._entries: deque[JournalEntry] = deque(maxlen=MAX_ENTRIES)
 
     def add(
         self,
@@ -53,24 +54,25 @@ class Journal:
         job: str | None,
         near: Sequence[NearMiss] = (),
     ) -> JournalEntry:
+        """Add a request. Return its entry, which may be changed."""
         self.count += 1
         self.unmatched += mock is None
-        received = JournalEntry(self.count, at, _light(request), status, mock, job, near)
-        self._received.append(received)
-        return received
+        entry = JournalEntry(self.count, at, _without_large_parts(request), status, mock, job, near)
+        self._entries.append(entry)
+        return entry
 
     def clear(self) -> None:
         self.count = self.unmatched = 0
-        self._received.clear()
+        self._entries.clear()
 
     def __reversed__(self) -> Iterator[JournalEntry]:
-        """The newest first."""
-        return iter(list(reversed(self._received)))
+        """Iterate over the entries as they are now, the newest first."""
+        return iter(list(reversed(self._entries)))
 
 
-def _light(request: Request) -> Request:
-    """A request as it is kept: of a large one without headers, body and form."""
+def _without_large_parts(request: Request) -> Request:
+    """Return a request as the journal keeps it: a large one without headers, body and form."""
     size = request.size + sum(len(name) + len(value) for name, value in request.headers)
-    if size <= SIZE_KEPT:
+    if size <= MAX_SIZE:
         return request if request.parts is None else replace(request, parts=None)
-    return replace(request, target=request.target[:SIZE_KEPT], headers=(), body=None, parts=None)
+    return replace(request, target=request.target[:MAX_SIZE], headers=(), body=None, parts=None)

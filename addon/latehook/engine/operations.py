@@ -1,4 +1,4 @@
-"""What a tester may do while jobs are pending: every face calls these. Each is committed before it returns."""
+"""The operations: what a tester may do while jobs are pending. Each is committed to the store before it returns."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -6,52 +6,61 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from latehook import mocksfile
 from latehook.base.durations import seconds as read_duration
-from latehook.base.errors import NotFound, OperationError, WrongState
-from latehook.base.model import Job, State, StoredWebhook
+from latehook.base.errors import OperationError, WrongState
+from latehook.base.model import FINISHED, UNFINISHED, State, StoredWebhook
 from latehook.base.text import did_you_mean
-from latehook.delivery.advance import LIMIT, Advancing
+from latehook.delivery.advance import LIMIT, Advance
 from latehook.engine.engine import Engine
-from latehook.engine.filters import ALL, Selection
-from latehook.engine.queries import OWED, History, Queries
+from latehook.engine.filters import ALL, Filter
+from latehook.engine.queries import Queries, WebhookDetails
 from latehook.mocks.definitions import Mocks
-from latehook.store import OWED as STORED_OWED
 
-FURTHEST = 36500 * 86400.0
-"""Seconds that an advance takes the clock on at most."""
+LONGEST_ADVANCE = 36500 * 86400.0
+"""Seconds by which one advance may move the clock."""
 
-FASTEST = 1_000_000
+MAX_SPEED = 1_000_000
 """The highest speed of the clock."""
 
-WAITED_FOR = 1000
-"""Webhooks that one wait is told of at most."""
+MAX_WAITED_FOR = 1000
+"""Webhooks that one wait returns at most."""
 
-LOOK_AGAIN = 0.01
-"""Seconds between two looks of a wait: under load something changes all the time."""
+RECHECK_AFTER = 0.01
+"""Seconds between two reads of a wait: under load something changes all the time."""
 
-ENDED = (State.DELIVERED, State.FAILED, State.CANCELED, State.SKIPPED)
+IdOrFilter = str | Filter
+"""A webhook by its id, or the webhooks that match a filter."""
 
-Which = str | Selection
-"""A webhook by its id, or those selected."""
+LoadMocks = Callable[[str, str | None, Mapping[str, Any]], Mocks]
+"""Compiles mocks of a text, for a file name (None: unnamed) and the variables that exist. Raises MocksError."""
 
 
 class Operations:
-    """The operations on an engine. `speed` and `seed` are what a reset goes back to."""
+    """The operations on an engine, and `queries` to read from it. A reset sets the clock to `speed` and uses `seed`."""
 
     def __init__(
-        self, engine: Engine, speed: float = 1.0, seed: str | None = None, env: Mapping[str, str] | None = None
+        self,
+        engine: Engine,
+        load_mocks: LoadMocks,
+        speed: float = 1.0,
+        seed: str | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
-        self._env = env or {}
-        self.lists = Queries(engine, self._env)
+        """`env` has the environment variables that filters may use."""
+        self.queries = Queries(engine, env or {})
         self.notifier = engine.notifier
-        self.clock = self._clock = engine.clock
+        self.clock = engine.clock
+        self.speed = speed
         self._engine = engine
+        self._load_mocks = load_mocks
+        self._seed = seed
         self._store = engine.store
         self._commits = engine.commits
-        self.speed = speed
-        self._seed = seed
-        self._advancing = Advancing(engine)
+        self._state = engine.state
+        self._outbox = engine.outbox
+        self._advance = Advance(engine.store, engine.commits, engine.state, engine.outbox)
+
+    # What is set now
 
     @property
     def mocks(self) -> Mocks:
@@ -59,222 +68,207 @@ class Operations:
 
     @property
     def vars(self) -> Mapping[str, Any]:
-        return self._engine.vars
+        return self._engine.context.vars
 
     @property
     def holding(self) -> bool:
-        """Whether nothing starts at all."""
-        return self._engine.outbox.holding
+        """Whether no webhook starts, unless it is fired or sent again."""
+        return self._state.holding
 
-    def pending(self) -> list[StoredWebhook]:
-        """The webhooks still owed, in the order of their times. Held ones are marked so, also where all are held."""
-        owed = self._store.webhooks(states=STORED_OWED)
-        return [self.lists.as_seen(webhook) for webhook in owed]
+    def due_in(self, stored: StoredWebhook) -> float:
+        """Return the seconds of Latehook's clock until a webhook is due; 0 if it is."""
+        return max(stored.webhook.due - self.clock.now(), 0.0)
 
-    def hide[Plain](self, value: Plain) -> Plain:
-        """Text, or data with texts in it, as it may be shown: without the secrets of environment and mocks files."""
-        return self._engine.redaction.hide(value)
+    def redact[Plain](self, value: Plain) -> Plain:
+        """Return text, or data that contains text, without the secrets of the environment and of mocks files."""
+        return self._engine.context.redaction.hide(value)
 
-    def to_go(self, owed: StoredWebhook) -> float:
-        """Seconds of Latehook's clock until a webhook is due."""
-        return max(owed.webhook.due - self._clock.now(), 0.0)
+    # Webhooks
 
-    def webhook(self, id: str) -> StoredWebhook:
-        """The webhook with this id. NotFound if there is none."""
-        key = self._store.key_of(id)
-        owed = None if key is None else self._store.webhook(key)
-        if owed is None:
-            raise NotFound(f"there is no webhook {id!r}: mock.pending lists those still owed")
-        return self.lists.as_seen(owed)
-
-    def job(self, id: str) -> Job:
-        """The newest job with this id. NotFound if there is none."""
-        job = self._store.find(id)
-        if job is None:
-            raise NotFound(f"there is no job {id!r}")
-        return job
-
-    async def wait(self, selection: Selection, count: int, limit: float) -> list[History]:
-        """Wait until so many webhooks are as selected, for `limit` real seconds; those that are then, oldest first."""
+    async def wait(self, filter: Filter, count: int, limit: float) -> list[WebhookDetails]:
+        """Wait until `count` webhooks match, or `limit` real seconds. Return those that match, the oldest first."""
         loop = asyncio.get_running_loop()
         end = loop.time() + limit
         while True:
-            revision = self._engine.notifier.revision
-            page = await self.lists.webhooks(selection, WAITED_FOR)
-            if len(page.items) >= count or not await self._engine.notifier.after(revision, end - loop.time()):
+            revision = self.notifier.revision
+            page = await self.queries.webhooks(filter, MAX_WAITED_FOR)
+            if len(page.items) >= count or not await self.notifier.after(revision, end - loop.time()):
                 return page.items[::-1]
-            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.sleep(RECHECK_AFTER)
 
-    async def hold(self, which: Which = ALL) -> list[str]:
-        """Nothing starts: of one webhook, of some, or of any. Clock and statuses go on. The ids of those held."""
+    async def hold(self, which: IdOrFilter = ALL) -> list[str]:
+        """Do not start the attempts at these webhooks; with ALL, at any, also of later jobs. The clock goes on.
+
+        Return the ids of the webhooks that are held.
+        """
         if which == ALL:
-            with self._commits.at_once():
-                self._store.remember("holding", True)
-            self._engine.outbox.holding = True
-            return await self._each(which, OWED, lambda _: None)
-        return await self._each(which, OWED, lambda owed: self._store.set_state(owed.key, State.HELD))
+            self._state.set_holding(True)
+            return await self._each(which, UNFINISHED, lambda _: None)
+        return await self._each(which, UNFINISHED, lambda stored: self._store.set_state(stored.key, State.HELD))
 
-    async def release(self, which: Which = ALL) -> list[str]:
-        """What was held goes out: at its time, or at once where that has passed. The ids of those released."""
+    async def release(self, which: IdOrFilter = ALL) -> list[str]:
+        """Send webhooks that are held: when they are due, or at once if that is past. Return their ids."""
         released = []
 
-        def release(owed: StoredWebhook) -> None:
-            self._store.set_due(owed.key, owed.webhook.due)
-            released.append(owed)
+        def release(stored: StoredWebhook) -> None:
+            self._store.set_pending(stored.key, stored.webhook.due)
+            released.append(stored)
 
-        ids = await self._each(which, OWED if isinstance(which, str) else (State.HELD,), release)
+        ids = await self._each(which, UNFINISHED if isinstance(which, str) else (State.HELD,), release)
         if which == ALL:
-            with self._commits.at_once():
-                self._store.remember("holding", False)
-            self._engine.outbox.holding = False
-        for owed in released:
-            self._engine.outbox.schedule.push(owed.webhook.due, owed.key)
+            self._state.set_holding(False)
+        for stored in released:
+            self._outbox.schedule(stored.webhook.due, stored.key)
         if which == ALL:
-            self._engine.outbox.let_all_go()
+            self._outbox.recheck()
         return ids
 
     async def fire(self, id: str) -> None:
-        """Send a webhook now, held or not, and move its job to its stage."""
-        owed = self._in_state(id, *OWED)
-        if owed.webhook.state is State.DELIVERING:
+        """Send an unfinished webhook now, held or not, and move its job to its stage. Raises NotFound, WrongState."""
+        stored = self._in_state(id, *UNFINISHED)
+        if stored.webhook.state is State.DELIVERING:
             return
-        now = self._clock.now()
+        now = self.clock.now()
         stages = tuple(
-            replace(stage, due=min(stage.due, now)) if at <= owed.webhook.stage else stage
-            for at, stage in enumerate(owed.job.stages)
+            replace(stage, due=min(stage.due, now)) if number <= stored.webhook.stage else stage
+            for number, stage in enumerate(stored.job.stages)
         )
-        with self._commits.at_once():
-            self._store.update(replace(owed.job, stages=stages))
-            self._store.set_due(owed.key, now, ordered=False)
-        self._send_now([owed.key])
+        with self._commits.transaction():
+            self._store.update_job(replace(stored.job, stages=stages))
+            self._store.set_pending(stored.key, now, ordered=False)
+        self._outbox.send_now([stored.key])
 
-    async def cancel(self, which: Which = ALL) -> list[str]:
-        """Not sent any more: one webhook, some, or all that are owed. An attempt under way ends. Their ids."""
-        return await self._each(which, OWED, lambda owed: self._store.set_state(owed.key, State.CANCELED, "canceled"))
+    async def cancel(self, which: IdOrFilter = ALL) -> list[str]:
+        """Do not send these webhooks any more. A running attempt goes on, but is not retried. Return their ids."""
+        return await self._each(
+            which, UNFINISHED, lambda stored: self._store.set_state(stored.key, State.CANCELED, "canceled")
+        )
 
-    async def resend(self, which: Which = ALL) -> list[str]:
-        """Send ended webhooks again: the same ids and contents, the next attempt numbers. The ids of those sent."""
-        if isinstance(which, str) and self.webhook(which).webhook.to is None:
-            raise WrongState(f"webhook {which} cannot be sent: {self.webhook(which).webhook.reason}")
-        sent = []
+    async def resend(self, which: IdOrFilter = ALL) -> list[str]:
+        """Send finished webhooks again: same ids and contents, next attempt numbers. Return the ids of those sent.
 
-        def send(owed: StoredWebhook) -> bool:
-            if owed.webhook.to is None:
+        Raises NotFound, and WrongState for a webhook that is unfinished or has no URL.
+        """
+        if isinstance(which, str) and self.queries.webhook(which).webhook.to is None:
+            raise WrongState(f"webhook {which} cannot be sent: {self.queries.webhook(which).webhook.reason}")
+        keys = []
+
+        def make_pending(stored: StoredWebhook) -> bool:
+            if stored.webhook.to is None:
                 return False
-            self._store.set_due(owed.key, self._clock.now(), ordered=False)
-            sent.append(owed.key)
+            self._store.set_pending(stored.key, self.clock.now(), ordered=False)
+            keys.append(stored.key)
             return True
 
-        ids = await self._each(which, ENDED, send)
-        self._send_now(sent)
+        ids = await self._each(which, FINISHED, make_pending)
+        self._outbox.send_now(keys)
         return ids
 
+    # Clock, variables, mocks
+
+    async def advance(
+        self, duration: str | float, job: str | None = None, limit: float = LIMIT
+    ) -> Sequence[StoredWebhook]:
+        """Move the clock forward, or the times of one job (by its id): everything that becomes due happens, in order.
+
+        Retries that become due on the way happen, too. Return when all attempts have ended, or after `limit` real
+        seconds: the webhooks whose attempts have not ended. Raises OperationError, NotFound, StoreError.
+        """
+        try:
+            seconds = read_duration(duration)
+        except ValueError as error:
+            raise OperationError(str(error)) from None
+        if seconds > LONGEST_ADVANCE:
+            raise OperationError(f"an advance of {duration!r} is too long: at most {LONGEST_ADVANCE / 86400:,.0f}d")
+        if job is None:
+            return await self._advance.all_jobs(seconds, limit)
+        return await self._advance.one_job(self.queries.job(job).key, seconds, limit)
+
     async def set_speed(self, speed: float) -> None:
-        """How fast the clock runs from now on."""
-        if not 0 < speed <= FASTEST:
-            remedy = f"write a number more than 0, and at most {FASTEST:,}, such as 60 for an hour a minute"
+        """Run the clock at this speed: 60 for an hour in a minute. Raises OperationError."""
+        if not 0 < speed <= MAX_SPEED:
+            remedy = f"write a number more than 0, and at most {MAX_SPEED:,}, such as 60 for an hour a minute"
             raise OperationError(f"speed {speed:g}: {remedy}")
-        changed = self._clock.changed(self._clock.now(), speed)
-        with self._commits.at_once():
-            self._store.remember("clock", changed)
-        self._clock.segments = changed
-        self._engine.outbox.schedule.look()
+        self._state.set_speed(speed)
+        self._outbox.recheck()
 
     async def set_vars(self, values: Mapping[str, Any]) -> None:
-        """Set variables. OperationError for one that no mocks file has."""
+        """Set variables. Raises OperationError for one that no mocks file has."""
         known = self._engine.mocks.vars
         for name in values:
             if name not in known:
                 raise OperationError(
                     f"there is no variable {name!r}{did_you_mean(name, known)}: `vars` of a mocks file names them"
                 )
-        changed = {**self._engine.vars, **values}
-        with self._commits.at_once():
-            self._store.remember("vars", changed)
-        self._engine.set_vars(changed)
+        self._engine.context.set_vars(values)
 
     async def add_mocks(self, text: str, file: str | None = None) -> Mocks:
-        """Put the mocks of a mocks file's text in front of all others, until the next reset. MocksError."""
-        posted = await asyncio.to_thread(mocksfile.load_text, text, file, self._env, self._engine.mocks.vars)
-        self._engine.add(posted)
-        return posted
+        """Put the mocks of a mocks file's text in front of all others, until the next reset. Raises MocksError.
 
-    async def reset(self, which: Selection = ALL) -> list[str]:
-        """As if it had just started: no jobs, no requests, no holds; mocks, variables, clock and chance as at the start.
+        `file` is the name of the file in errors and in the mocks' places.
+        """
+        mocks = await asyncio.to_thread(self._load_mocks, text, file, self._engine.mocks.vars)
+        self._engine.add(mocks)
+        return mocks
 
-        Of a selection only its jobs are forgotten. The ids of the jobs that there are no more.
+    # Reset
+
+    async def reset(self, which: Filter = ALL) -> list[str]:
+        """Forget the jobs that match. With ALL, go back to the state of a new process.
+
+        That forgets all jobs, requests, holds, variables that were set and added mocks, and resets the clock and the
+        random values. Return the ids of the jobs that were forgotten.
         """
         if which != ALL:
             return await self._forget_jobs(which)
         ids = self._store.job_ids()
-        with self._commits.at_once():
+        with self._commits.transaction():
             self._store.clear()
-        self._clock.reset(self.speed)
-        self.seed_chance()
-        await self._engine.forget()
+        self.seed_random()
+        await self._engine.reset(self.speed)
         self.notifier.notify()
         return ids
 
-    def seed_chance(self) -> None:
-        """Have chance begin as the seed says. What a store's earlier jobs have drawn comes not again."""
-        self._engine.random.seed(self._seed and f"{self._seed}/{self._store.last_key()}")
+    def seed_random(self) -> None:
+        """Seed the random values: alike for each empty store, and for others unlike those of their earlier jobs."""
+        self._engine.random.seed(self._seed and f"{self._seed}/{self._store.last_job_key()}")
 
-    async def advance(
-        self, duration: str | float, job: str | None = None, limit: float = LIMIT
-    ) -> Sequence[StoredWebhook]:
-        """All that becomes due in this time happens, in order, retries that fall inside too. For all jobs, or for one.
-
-        Returns when it has happened; after `limit` real seconds with what has not, or the first of it.
-        """
-        try:
-            seconds = read_duration(duration)
-        except ValueError as error:
-            raise OperationError(str(error)) from None
-        if seconds > FURTHEST:
-            raise OperationError(f"an advance of {duration!r} is too long: at most {FURTHEST / 86400:,.0f}d")
-        if job is None:
-            return await self._advancing.all(seconds, limit)
-        return await self._advancing.one(self.job(job).key, seconds, limit)
-
-    # Of all of them
-
-    async def _forget_jobs(self, which: Selection) -> list[str]:
-        """Each slice: nothing of it starts any more, what is under way is broken off, then it is forgotten."""
+    async def _forget_jobs(self, which: Filter) -> list[str]:
+        """Forget jobs batch by batch: first cancel their webhooks, then running attempts, and delete them then."""
         ids: list[str] = []
-        async for some in self.lists.job_slices(which):
-            webhooks = [history.owed for each in some for history in each.webhooks]
-            with self._commits.at_once():
-                for owed in webhooks:
-                    self._store.set_state(owed.key, State.CANCELED, "its job was forgotten")
-            await self._engine.outbox.forget_some({owed.key for owed in webhooks})
-            with self._commits.at_once():
-                self._store.forget(each.job.key for each in some)
-            ids += [each.job.id for each in some]
+        async for batch in self.queries.job_batches(which):
+            keys = {details.stored.key for job in batch for details in job.webhooks}
+            with self._commits.transaction():
+                for key in keys:
+                    self._store.set_state(key, State.CANCELED, "its job was forgotten")
+            await self._outbox.forget(keys)
+            with self._commits.transaction():
+                self._store.delete_jobs(job.job.key for job in batch)
+            ids += [job.job.id for job in batch]
         return ids
 
-    async def _each(self, which: Which, states: tuple[State, ...], act: Callable[[StoredWebhook], Any]) -> list[str]:
-        """Do something to the webhook of an id, or to each of those selected that is in one of these states.
+    async def _each(
+        self, which: IdOrFilter, states: tuple[State, ...], act: Callable[[StoredWebhook], Any]
+    ) -> list[str]:
+        """Call `act` with the webhook of an id, or with each that matches and is in one of `states`; commit its writes.
 
-        What `act` writes is committed. The ids of the webhooks, without those for which it says False.
+        Return the ids of the webhooks, except those for which `act` returns False. Raises NotFound, WrongState.
         """
         if isinstance(which, str):
-            owed = self._in_state(which, *states)
-            with self._commits.at_once():
-                act(owed)
-            return [owed.webhook.id]
+            stored = self._in_state(which, *states)
+            with self._commits.transaction():
+                act(stored)
+            return [stored.webhook.id]
         ids: list[str] = []
-        async for some in self.lists.slices(which.within(*states)):
-            with self._commits.at_once():
-                ids += [owed.webhook.id for owed in some if act(owed) is not False]
+        async for batch in self.queries.webhook_batches(which.with_states(*states)):
+            with self._commits.transaction():
+                ids += [stored.webhook.id for stored in batch if act(stored) is not False]
         return ids
 
     def _in_state(self, id: str, *states: State) -> StoredWebhook:
-        owed = self.webhook(id)
-        if owed.webhook.state not in states:
+        """Return the webhook with this id. Raises NotFound, and WrongState if it is in another state."""
+        stored = self.queries.webhook(id)
+        if stored.webhook.state not in states:
             wanted = " or ".join(states)
-            raise WrongState(f"webhook {id} is {owed.webhook.state}: this needs one that is {wanted}")
-        return owed
-
-    def _send_now(self, keys: list[int]) -> None:
-        self._engine.outbox.fired.update(keys)
-        self._engine.outbox.enqueue(keys)
+            raise WrongState(f"webhook {id} is {stored.webhook.state}: this needs one that is {wanted}")
+        return stored

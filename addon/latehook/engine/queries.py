@@ -1,4 +1,4 @@
-"""Jobs, webhooks and requests by selection: what every face lists, waits for and acts on."""
+"""Queries: jobs, webhooks and requests by id or by filter, as the API and the commands show them."""
 
 import asyncio
 from collections import defaultdict
@@ -10,214 +10,246 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from latehook.base.model import Attempt, Criteria, Job, State, StoredWebhook
+from latehook.base.errors import NotFound
+from latehook.base.model import STORED_UNFINISHED, UNFINISHED, Attempt, Criteria, Job, State, StoredWebhook
 from latehook.engine.engine import Engine
-from latehook.engine.filters import WEBHOOKS, Selection, select
+from latehook.engine.filters import WEBHOOKS, Filter, parse_filter
 from latehook.engine.journal import JournalEntry
 from latehook.expressions.expression import Names
 from latehook.expressions.views import JobView, RequestView, WebhookView
 
-SLICE = 100
-"""Rows that are read at once; then the loop goes on for a moment."""
-
-OWED = (State.PENDING, State.HELD, State.DELIVERING)
-"""The states of a webhook that is still to be delivered."""
+BATCH = 100
+"""Rows that are read at once. Between two batches other tasks get their turn."""
 
 
-class History(Struct, frozen=True):
-    """A webhook and its attempts, the one under way too."""
+class WebhookDetails(Struct, frozen=True):
+    """A webhook and its attempts, also the running one."""
 
-    owed: StoredWebhook
+    stored: StoredWebhook
     attempts: Sequence[Attempt]
 
 
-class JobHistory(Struct, frozen=True):
+class JobDetails(Struct, frozen=True):
     """A job and its webhooks, in the order of its stages."""
 
     job: Job
-    webhooks: Sequence[History]
+    webhooks: Sequence[WebhookDetails]
 
 
 class Page[Item](Struct, frozen=True):
-    """Some of a list, the newest first. `next` is what to go on after, None where this is the end."""
+    """A part of a list, the newest first. `next` is the `after` of the next page, None for the last one."""
 
     items: list[Item]
     next: int | None
 
 
-async def _first[Item](slices: AsyncGenerator[list[Item]], limit: int, number: Callable[[Item], int]) -> Page[Item]:
-    """The first of them up to a limit. No slice is read behind the one that exceeds it."""
-    found: list[Item] = []
-    async with aclosing(slices):
-        async for some in slices:
-            found += some
-            if len(found) > limit:
-                break
-    return Page(found[:limit], number(found[limit - 1]) if len(found) > limit else None)
-
-
 class Queries:
-    """What there is in an engine, as it is seen: held where all are held, delivering while an attempt is under way."""
+    """Reads from an engine. Webhooks have the state in which they are now, of which the store does not know all.
+
+    A list is read in batches, the newest first. What changes meanwhile may or may not be seen.
+    """
 
     def __init__(self, engine: Engine, env: Mapping[str, str]) -> None:
-        self._engine = engine
         self._store = engine.store
+        self._state = engine.state
         self._outbox = engine.outbox
+        self._context = engine.context
+        self._journal = engine.journal
         self._env = env
 
-    def select(self, given: Mapping[str, Any], names: Names = WEBHOOKS) -> Selection:
-        """A selection by filters as they are given. SelectionError says what is wrong with one."""
-        return select(given, self._engine.vars, self._env, names)
+    def parse_filter(self, given: Mapping[str, Any], names: Names = WEBHOOKS) -> Filter:
+        """Make a filter of what a user gave, by name. Raises FilterError."""
+        return parse_filter(given, self._context.vars, self._env, names)
 
-    # Queries
+    # By id
 
-    async def webhooks(self, selection: Selection, limit: int, after: int | None = None) -> Page[History]:
-        page = await _first(self.slices(selection, after), limit, lambda owed: owed.key)
-        return Page(self.histories(page.items), page.next)
+    def job(self, id: str) -> Job:
+        """Return the newest job with this id. Raises NotFound."""
+        job = self._store.find(id)
+        if job is None:
+            raise NotFound(f"there is no job {id!r}")
+        return job
 
-    async def jobs(self, selection: Selection, limit: int, after: int | None = None) -> Page[JobHistory]:
-        return await _first(self.job_slices(selection, after), limit, lambda history: history.job.key)
+    def webhook(self, id: str) -> StoredWebhook:
+        """Return the webhook with this id. Raises NotFound."""
+        key = self._store.webhook_key(id)
+        stored = None if key is None else self._store.webhook(key)
+        if stored is None:
+            raise NotFound(f"there is no webhook {id!r}: mock.pending lists those still owed")
+        return self.with_current_state(stored)
+
+    # Lists
+
+    def unfinished(self) -> list[StoredWebhook]:
+        """Return the webhooks that are still to be delivered, in the order of their due times."""
+        return [self.with_current_state(stored) for stored in self._store.webhooks(states=STORED_UNFINISHED)]
+
+    async def webhooks(self, filter: Filter, limit: int, after: int | None = None) -> Page[WebhookDetails]:
+        """Return at most `limit` webhooks behind the one with the key `after`."""
+        page = await _page(self.webhook_batches(filter, after), limit, lambda stored: stored.key)
+        return Page(self.webhook_details(page.items), page.next)
+
+    async def jobs(self, filter: Filter, limit: int, after: int | None = None) -> Page[JobDetails]:
+        """Return at most `limit` jobs behind the one with the key `after`."""
+        return await _page(self.job_batches(filter, after), limit, lambda details: details.job.key)
 
     async def requests(
-        self, selection: Selection, limit: int, after: int | None = None, matched: bool | None = None
+        self, filter: Filter, limit: int, after: int | None = None, matched: bool | None = None
     ) -> Page[JournalEntry]:
-        def fits(received: JournalEntry) -> bool:
+        """Return at most `limit` requests behind number `after`; only those that a mock has (not) matched."""
+
+        def matches(entry: JournalEntry) -> bool:
             return (
-                (after is None or received.number < after)
-                and matched in (None, received.matched)
-                and self._takes_request(received, selection)
+                (after is None or entry.number < after)
+                and matched in (None, entry.matched)
+                and self._request_matches(entry, filter)
             )
 
-        async def slices() -> AsyncGenerator[list[JournalEntry]]:
-            for some in batched(reversed(self._engine.journal), SLICE):
-                yield list(filter(fits, some))
+        async def batches() -> AsyncGenerator[list[JournalEntry]]:
+            for batch in batched(reversed(self._journal), BATCH):
+                yield [entry for entry in batch if matches(entry)]
                 await asyncio.sleep(0)
 
-        return await _first(slices(), limit, lambda received: received.number)
+        return await _page(batches(), limit, lambda entry: entry.number)
 
-    def slices(self, selection: Selection, before: int | None = None) -> AsyncGenerator[list[StoredWebhook]]:
-        """The webhooks, the newest first, in slices: within one nothing has changed since it was read."""
+    def webhook_batches(self, filter: Filter, before: int | None = None) -> AsyncGenerator[list[StoredWebhook]]:
+        """Yield the webhooks with a lower key than `before`. No other task runs between the read and the yield."""
 
-        def fitting(read: Sequence[StoredWebhook]) -> list[StoredWebhook]:
-            return [owed for owed in map(self.as_seen, read) if self._takes(owed, selection)]
+        def matching(read: Sequence[StoredWebhook]) -> list[StoredWebhook]:
+            return [stored for stored in map(self.with_current_state, read) if self._webhook_matches(stored, filter)]
 
-        return self._slices(self._store.choose, fitting, selection, before)
+        return self._batches(self._store.find_webhooks, matching, filter, before)
 
-    def job_slices(self, selection: Selection, before: int | None = None) -> AsyncGenerator[list[JobHistory]]:
-        """The jobs, the newest first, in slices."""
+    def job_batches(self, filter: Filter, before: int | None = None) -> AsyncGenerator[list[JobDetails]]:
+        """Yield the jobs with a lower key than `before`."""
 
-        def fitting(read: Sequence[Job]) -> list[JobHistory]:
-            return [job for job in self.job_histories(read) if self._takes_job(job, selection)]
+        def matching(read: Sequence[Job]) -> list[JobDetails]:
+            return [details for details in self.job_details(read) if self._job_matches(details, filter)]
 
-        return self._slices(self._store.choose_jobs, fitting, selection, before)
+        return self._batches(self._store.find_jobs, matching, filter, before)
 
-    async def _slices[Row: (StoredWebhook, Job), Item](
+    async def _batches[Row: (StoredWebhook, Job), Item](
         self,
-        choose: Callable[[Criteria, int | None, int], list[Row]],
-        fitting: Callable[[Sequence[Row]], list[Item]],
-        selection: Selection,
+        find: Callable[[Criteria, int | None, int], list[Row]],
+        matching: Callable[[Sequence[Row]], list[Item]],
+        filter: Filter,
         before: int | None,
     ) -> AsyncGenerator[list[Item]]:
-        criteria = self._stored(selection.criteria)
+        criteria = self._stored_criteria(filter.criteria)
         while True:
-            read = choose(criteria, before, SLICE)
-            yield fitting(read)
-            if len(read) < SLICE:
+            read = find(criteria, before, BATCH)
+            yield matching(read)
+            if len(read) < BATCH:
                 return
             before = read[-1].key
             await asyncio.sleep(0)
 
-    # One
+    # Details
 
-    def as_seen(self, owed: StoredWebhook) -> StoredWebhook:
-        """The webhook with the state that it is in just now: the store does not know all of it."""
-        state = owed.webhook.state
-        if owed.key in self._outbox.under_way and state in OWED:
+    def with_current_state(self, stored: StoredWebhook) -> StoredWebhook:
+        """Return a webhook with its current state: delivering during an attempt, held while all are held."""
+        state = stored.webhook.state
+        if stored.key in self._outbox.running and state in UNFINISHED:
             state = State.DELIVERING
-        elif self._outbox.holding and state is State.PENDING:
+        elif self._state.holding and state is State.PENDING:
             state = State.HELD
-        return owed if state is owed.webhook.state else replace(owed, webhook=replace(owed.webhook, state=state))
+        if state is stored.webhook.state:
+            return stored
+        return replace(stored, webhook=replace(stored.webhook, state=state))
 
-    def histories(self, webhooks: Sequence[StoredWebhook]) -> list[History]:
+    def webhook_details(self, webhooks: Sequence[StoredWebhook]) -> list[WebhookDetails]:
+        """Return webhooks with their attempts."""
         attempts = defaultdict[int, list[Attempt]](list)
-        for key, attempt in self._store.attempts(owed.key for owed in webhooks):
+        for key, attempt in self._store.attempts(stored.key for stored in webhooks):
             attempts[key].append(attempt)
-        for owed in webhooks:
-            under_way = self._outbox.under_way.get(owed.key)
-            if under_way is not None and under_way.owed.attempts == len(attempts[owed.key]):
-                attempts[owed.key].append(Attempt(under_way.owed.attempts + 1, under_way.since))
-        return [History(owed, attempts[owed.key]) for owed in webhooks]
+        for stored in webhooks:
+            running = self._outbox.running.get(stored.key)
+            if running is not None and running.stored.attempts == len(attempts[stored.key]):
+                attempts[stored.key].append(Attempt(running.number, running.started_at))
+        return [WebhookDetails(stored, attempts[stored.key]) for stored in webhooks]
 
-    def job_histories(self, jobs: Sequence[Job]) -> list[JobHistory]:
-        owed = map(self.as_seen, self._store.webhooks_of(job.key for job in jobs))
-        webhooks = defaultdict[int, list[History]](list)
-        for history in self.histories(list(owed)):
-            webhooks[history.owed.job.key].append(history)
-        return [JobHistory(job, webhooks[job.key]) for job in jobs]
+    def job_details(self, jobs: Sequence[Job]) -> list[JobDetails]:
+        """Return jobs with their webhooks and the attempts at these."""
+        stored = map(self.with_current_state, self._store.webhooks_of_jobs(job.key for job in jobs))
+        webhooks = defaultdict[int, list[WebhookDetails]](list)
+        for details in self.webhook_details(list(stored)):
+            webhooks[details.stored.job.key].append(details)
+        return [JobDetails(job, webhooks[job.key]) for job in jobs]
 
-    # How many
+    # Counts
 
     def count_jobs(self) -> int:
         return self._store.count_jobs()
 
     def count_requests(self) -> tuple[int, int]:
-        """How many have come, and how many of them no mock took."""
-        return self._engine.journal.count, self._engine.journal.unmatched
+        """Return how many requests have come, and how many of them no mock has matched."""
+        return self._journal.count, self._journal.unmatched
 
-    def counts(self) -> dict[State, int]:
-        """How many webhooks there are in each state."""
+    def count_webhooks(self) -> dict[State, int]:
+        """Return how many webhooks are in each state."""
         counts = defaultdict[State, int](int, self._store.count_states())
-        for state, count in self._store.count_states(self._outbox.under_way).items():
-            if state in OWED:
+        for state, count in self._store.count_states(self._outbox.running).items():
+            if state in UNFINISHED:
                 counts[state] -= count
                 counts[State.DELIVERING] += count
-        if self._outbox.holding:
+        if self._state.holding:
             counts[State.HELD] += counts.pop(State.PENDING, 0)
         return {state: counts[state] for state in State}
 
-    # What fits
+    # Matching
 
-    def _stored(self, criteria: Criteria) -> Criteria:
-        """The criteria by the states that the store knows: it finds all that may fit."""
+    def _stored_criteria(self, criteria: Criteria) -> Criteria:
+        """Return criteria with the states that the store has for these states: they match at least as many webhooks."""
         if criteria.states is None:
             return criteria
-        seen = set(criteria.states)
-        if State.DELIVERING in seen or (State.HELD in seen and self._outbox.holding):
-            seen |= {State.PENDING, State.HELD}
-        return replace(criteria, states=tuple(seen))
+        states = set(criteria.states)
+        if State.DELIVERING in states or (State.HELD in states and self._state.holding):
+            states |= {State.PENDING, State.HELD}
+        return replace(criteria, states=tuple(states))
 
-    def _takes(self, owed: StoredWebhook, selection: Selection) -> bool:
-        states = selection.criteria.states
-        if states is not None and owed.webhook.state not in states:
+    def _webhook_matches(self, stored: StoredWebhook, filter: Filter) -> bool:
+        states = filter.criteria.states
+        if states is not None and stored.webhook.state not in states:
             return False
-        if selection.where is None:
+        if filter.where is None:
             return True
-        webhook = WebhookView(owed.webhook.id, owed.attempts, owed.webhook.event)
-        return selection.where({**self._scope(owed.job), "webhook": webhook})
+        webhook = WebhookView(stored.webhook.id, stored.attempts, stored.webhook.event)
+        return filter.where({**self._job_scope(stored.job), "webhook": webhook})
 
-    def _takes_job(self, history: JobHistory, selection: Selection) -> bool:
-        criteria = selection.criteria
+    def _job_matches(self, details: JobDetails, filter: Filter) -> bool:
+        criteria = filter.criteria
         if (criteria.states, criteria.event) != (None, None):
-            webhooks = (history.owed.webhook for history in history.webhooks)
+            webhooks = (each.stored.webhook for each in details.webhooks)
             if not any(
                 (criteria.states is None or webhook.state in criteria.states)
                 and criteria.event in (None, webhook.event)
                 for webhook in webhooks
             ):
                 return False
-        return selection.where is None or selection.where(self._scope(history.job))
+        return filter.where is None or filter.where(self._job_scope(details.job))
 
-    def _takes_request(self, received: JournalEntry, selection: Selection) -> bool:
-        criteria = selection.criteria
-        if criteria.mock not in (None, received.mock) or criteria.job not in (None, received.job):
+    def _request_matches(self, entry: JournalEntry, filter: Filter) -> bool:
+        criteria = filter.criteria
+        if criteria.mock not in (None, entry.mock) or criteria.job not in (None, entry.job):
             return False
-        if selection.where is None:
+        if filter.where is None:
             return True
-        return selection.where({**self._common(), "request": RequestView(received.request)})
+        return filter.where({**self._scope(), "request": RequestView(entry.request)})
 
-    def _scope(self, job: Job) -> dict[str, Any]:
-        view = JobView(job, self._engine.moment())
-        return {**self._common(), "job": view, "request": view.request}
+    def _job_scope(self, job: Job) -> dict[str, Any]:
+        view = JobView(job, self._context.moment())
+        return {**self._scope(), "job": view, "request": view.request}
 
-    def _common(self) -> dict[str, Any]:
-        return {"vars": self._engine.vars, "now": self._engine.clock.real()}
+    def _scope(self) -> dict[str, Any]:
+        return {"vars": self._context.vars, "now": self._state.clock.real()}
+
+
+async def _page[Item](batches: AsyncGenerator[list[Item]], limit: int, number: Callable[[Item], int]) -> Page[Item]:
+    """Return the first `limit` items. Read no batch behind the one that exceeds the limit."""
+    found: list[Item] = []
+    async with aclosing(batches):
+        async for batch in batches:
+            found += batch
+            if len(found) > limit:
+                break
+    return Page(found[:limit], number(found[limit - 1]) if len(found) > limit else None)

@@ -11,7 +11,7 @@ from latehook.base import logs
 from latehook.base.errors import LatehookError
 from latehook.base.model import StoredWebhook
 from latehook.engine.filters import JOBS
-from latehook.engine.operations import Operations, Which
+from latehook.engine.operations import IdOrFilter, Operations
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -28,7 +28,7 @@ class Commands:
     @command.command("mock.pending")
     def pending(self) -> Sequence[str]:
         """The webhooks still owed: id, state, seconds to go, target, job."""
-        return [self._line(owed) for owed in self._operations().pending()]
+        return [self._line(owed) for owed in self._operations().queries.unfinished()]
 
     @command.command("mock.hold")
     def hold(self, *which: str) -> None:
@@ -65,15 +65,15 @@ class Commands:
         """As if it had just started; or forget the jobs that filters select."""
         self._run(self._reset(filters), "reset", *filters)
 
-    async def _on(self, operation: Callable[[Which], Awaitable[object]], words: Sequence[str]) -> None:
+    async def _on(self, operation: Callable[[IdOrFilter], Awaitable[object]], words: Sequence[str]) -> None:
         """An operation on a webhook by its id, on those that filters select, or, without a word, on all."""
         if len(words) == 1 and "=" not in words[0]:
             await operation(words[0])
         else:
-            await operation(self._operations().lists.select(_filters(words)))
+            await operation(self._operations().queries.parse_filter(_filters(words)))
 
     async def _reset(self, words: Sequence[str]) -> None:
-        await self._operations().reset(self._operations().lists.select(_filters(words), JOBS))
+        await self._operations().reset(self._operations().queries.parse_filter(_filters(words), JOBS))
 
     async def _advance(self, duration: str, job: str | None) -> str:
         left = await self._operations().advance(duration, job)
@@ -96,9 +96,9 @@ class Commands:
 
     def _line(self, owed: StoredWebhook) -> str:
         webhook = owed.webhook
-        to_go = self._operations().to_go(owed)
+        to_go = self._operations().due_in(owed)
         line = f"{webhook.id} {webhook.state} {to_go:.1f} s {webhook.to} (job {owed.job.id})"
-        return self._operations().hide(line)
+        return self._operations().redact(line)
 
 
 def _filters(words: Sequence[str]) -> dict[str, str]:

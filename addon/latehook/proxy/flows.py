@@ -18,7 +18,7 @@ from mitmproxy.proxy.layers.http import (
 
 from latehook.base.hostnames import PORTS
 from latehook.base.model import Outcome, Outgoing, Wire
-from latehook.delivery.attempts import UnderWay
+from latehook.delivery.attempts import RunningAttempt
 
 MARKER = ":outbox_tray:"
 """What tells an attempt from a request of the SUT."""
@@ -50,7 +50,7 @@ def comment(job: str) -> str:
     return f"latehook: job {job}"
 
 
-def of_attempt(ended: UnderWay, outcome: Outcome, hide: Callable[[str], str]) -> http.HTTPFlow:
+def of_attempt(ended: RunningAttempt, outcome: Outcome, hide: Callable[[str], str]) -> http.HTTPFlow:
     """An attempt as it went over the wire; where nothing did, as it would have. What is said of it hides secrets."""
     outgoing, wire = ended.outgoing, ended.outgoing.wire or Wire()
     request = _request(outgoing, wire, outcome.started_at)
@@ -63,15 +63,15 @@ def of_attempt(ended: UnderWay, outcome: Outcome, hide: Callable[[str], str]) ->
     flow.timestamp_created = outcome.started_at
     flow.marked = MARKER
     flow.comment = hide(_said(ended))
-    flow.metadata[WEBHOOK] = ended.owed.webhook.id
+    flow.metadata[WEBHOOK] = ended.stored.webhook.id
     return flow
 
 
-def _said(ended: UnderWay) -> str:
-    webhook = ended.owed.webhook
+def _said(ended: RunningAttempt) -> str:
+    webhook = ended.stored.webhook
     event = "" if webhook.event is None else f" ({webhook.event})"
     fault = "" if ended.outgoing.fault is None else f", fault: {ended.outgoing.fault}"
-    return f"{comment(ended.owed.job.id)}, webhook {webhook.id}{event}, attempt {ended.number}{fault}"
+    return f"{comment(ended.stored.job.id)}, webhook {webhook.id}{event}, attempt {ended.number}{fault}"
 
 
 def _request(outgoing: Outgoing, wire: Wire, started_at: float) -> http.Request:

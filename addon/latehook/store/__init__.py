@@ -1,7 +1,7 @@
-"""Jobs, webhooks and attempts in SQLite; the only SQL. What is written counts from `commit` on.
+"""Jobs, webhooks and attempts in SQLite: the only package with SQL. A write counts once `commit` has returned.
 
-`value` and `content` are what Latehook goes on with after a restart, secrets and all. `mock`, `url`, `reason`, `error`
-and `body` are there to be read, by whoever opens the file, and hold no secrets.
+The columns `value` and `content` hold what a later process continues with, secrets included. The columns `mock`, `url`,
+`reason`, `error` and `body` are for people and programs that open the file: they are redacted.
 """
 
 import os
@@ -13,106 +13,131 @@ from typing import Any, Concatenate
 from msgspec.structs import replace
 
 from latehook.base.errors import StoreError, UnkeepableError
-from latehook.base.model import Content, Job, Outcome, State, Webhook
+from latehook.base.model import STORED_UNFINISHED, Content, Job, Outcome, State, Webhook
 from latehook.base.redaction import Redaction
-from latehook.store.opening import MEMORY, connected, unusable
+from latehook.store.opening import MEMORY, connect, opening_error
 from latehook.store.reading import Reader
-from latehook.store.values import OWED, Due, as_list, digest, encode
+from latehook.store.values import Due, as_list, digest, encode
 
-__all__ = ["MEMORY", "OWED", "Due", "Store", "StoreError", "UnkeepableError"]
+__all__ = ["MEMORY", "Due", "Store", "StoreError", "UnkeepableError"]
 
-KEEP_JOBS = 100_000
-"""Ended jobs that are kept; the oldest go first."""
+MAX_ENDED_JOBS = 100_000
+"""Ended jobs that are kept. The oldest are deleted first."""
 
-PRUNED_AT_ONCE = 5000
-"""Jobs looked at, and forgotten if they are to be, in one go: more would hold the loop."""
+PRUNE_BATCH = 5000
+"""Jobs that one call of `prune` examines at most: more would block the event loop."""
 
-CHECKPOINT_WAITS = 0.05
-"""Seconds that a checkpoint waits for a reader. Our own writes wait with it."""
+CHECKPOINT_TIMEOUT = 0.05
+"""Seconds that a checkpoint waits for readers of the file. Our own writes wait as long."""
 
 
-def _guarded[**P, R](write: "Callable[Concatenate[Store, P], R]") -> "Callable[Concatenate[Store, P], R]":
-    """A write that fails may be half there, and SQLite may have taken back all of the turn: no commit may hide it."""
+def _write_operation[**P, R](write: "Callable[Concatenate[Store, P], R]") -> "Callable[Concatenate[Store, P], R]":
+    """Raise StoreError for a write that fails, and let the next commit roll back.
+
+    The failed write may have been half done, and SQLite may have rolled back the whole transaction by itself.
+    """
 
     def guarded(store: "Store", /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return write(store, *args, **kwargs)
         except (sqlite3.Error, ValueError, OverflowError) as error:
-            store.spoil()
+            store.fail_transaction()
             raise StoreError(f"the store cannot write: {error}") from error
 
     return guarded
 
 
 class Store(Reader):
-    """One connection, one thread. A key never means another job or webhook.
+    """A store of one process: one connection, used in one thread. A key is never given to another job or webhook.
 
-    With a path it is a file that one process has for itself; what it knows outlives the process.
+    `path` is a file, which outlives the process, or MEMORY. Raises StoreError where the file cannot be opened.
     """
 
     def __init__(self, path: str = MEMORY, redaction: Redaction | None = None) -> None:
         self.path = path
         self.redaction = redaction or Redaction()
-        self._spoilt = False
-        self._pruned = 0  # the job up to which old ones have been looked for
+        self._has_failed = False
+        self._pruned_to = 0  # the key of the last job that `prune` has examined
         try:
-            self._db, self._lock = connected(path)
-            self._defined = self._definitions()
-            self._last_used = dict.fromkeys(self._defined, self.last_key())
+            self._db, self._lock = connect(path)
+            self._definitions = self._definition_hashes()
+            self._last_job = dict.fromkeys(self._definitions, self.last_job_key())  # the last job of each definition
         except sqlite3.Error as error:
-            raise unusable(path, error) from None
+            raise opening_error(path, error) from None
 
-    @_guarded
-    def define(self, hash: str, written: bytes) -> None:
-        """Keep a mock as it was written, for the jobs it starts."""
-        if hash not in self._defined:
-            self._write("INSERT INTO definition VALUES (?, ?)", (hash, written))
-            self._defined.add(hash)
+    # Jobs
 
-    @_guarded
-    def add(self, job: Job) -> list[int]:
-        """Write a job and its webhooks; the webhooks' keys."""
+    @_write_operation
+    def add_job(self, job: Job) -> list[int]:
+        """Write a job and its webhooks. Return the webhooks' keys, in their order."""
         sql = "INSERT INTO job (id, mock, idempotency_key, created_at, ends, value) VALUES (?, ?, ?, ?, ?, ?)"
         mock = self.redaction.hide(job.mock)
         idempotency_key = None if job.idempotency_key is None else digest(job.mock, job.idempotency_key)
-        row = (job.id, mock, idempotency_key, job.created_at, _ends(job), encode(replace(job, webhooks=())))
-        values = list(map(encode, job.webhooks))  # before anything is written: one of them may have no form
+        row = (job.id, mock, idempotency_key, job.created_at, _end_of(job), encode(replace(job, webhooks=())))
+        values = list(map(encode, job.webhooks))  # before the first write: one of them may raise UnkeepableError
         key = self._write(sql, row)
         return self._add_webhooks(key, job.webhooks, values)
 
-    @_guarded
-    def change(self, job: Job, kept: int) -> list[int]:
-        """Write a job whose stages from number `kept` on are others: their webhooks instead of those still owed."""
+    @_write_operation
+    def replace_stages(self, job: Job, kept: int) -> list[int]:
+        """Write a job with other stages from number `kept` on, and their webhooks. Return the webhooks' keys.
+
+        The unfinished webhooks of the stages that were there before are canceled.
+        """
         values = list(map(encode, job.webhooks))
-        self._update(job)
+        self._update_job(job)
         sql = "UPDATE webhook SET state = ?, reason = ? WHERE job = ? AND stage >= ? AND state IN (?, ?)"
-        self._write(sql, (State.CANCELED, "its stage was replaced", job.key, kept, *OWED))
+        self._write(sql, (State.CANCELED, "its stage was replaced", job.key, kept, *STORED_UNFINISHED))
         return self._add_webhooks(job.key, job.webhooks, values)
 
-    @_guarded
-    def update(self, job: Job) -> None:
+    @_write_operation
+    def update_job(self, job: Job) -> None:
         """Write a job whose stages have other times."""
-        self._update(job)
+        self._update_job(job)
 
-    def _update(self, job: Job) -> None:
-        row = (encode(replace(job, webhooks=())), _ends(job), job.key)
+    def _update_job(self, job: Job) -> None:
+        row = (encode(replace(job, webhooks=())), _end_of(job), job.key)
         self._write("UPDATE job SET value = ?, ends = ? WHERE key = ?", row)
 
-    @_guarded
-    def keep(self, key: int, content: Content) -> None:
-        """Write what a webhook says, before it is said for the first time."""
+    def _add_webhooks(self, job: int, webhooks: Sequence[Webhook], values: Sequence[bytes]) -> list[int]:
+        for definition in {webhook.definition for webhook in webhooks}:
+            self._last_job[definition] = max(job, self._last_job.get(definition, 0))
+        sql = """
+            INSERT INTO webhook (job, id, stage, ordered, due, url, state, reason, value)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """
+        redacted = self.redaction.hide([[webhook.to, webhook.reason] for webhook in webhooks])
+        return [
+            self._write(sql, (job, one.id, one.stage, one.ordered, one.due, url, one.state, reason, value))
+            for one, (url, reason), value in zip(webhooks, redacted, values, strict=True)
+        ]
+
+    @_write_operation
+    def delete_jobs(self, jobs: Iterable[int]) -> None:
+        """Delete the jobs with these keys, their webhooks and attempts."""
+        keys = as_list(jobs)
+        of_webhooks = "SELECT key FROM webhook WHERE job IN (SELECT value FROM json_each(?))"
+        self._write(f"DELETE FROM attempt WHERE webhook IN ({of_webhooks})", (keys,))
+        self._write("DELETE FROM webhook WHERE job IN (SELECT value FROM json_each(?))", (keys,))
+        self._write("DELETE FROM job WHERE key IN (SELECT value FROM json_each(?))", (keys,))
+
+    # Webhooks and attempts
+
+    @_write_operation
+    def set_content(self, key: int, content: Content) -> None:
+        """Write what a webhook says, before its first attempt."""
         self._write("UPDATE webhook SET content = ? WHERE key = ?", (encode(content), key))
 
-    @_guarded
-    def finish(self, key: int, number: int, outcome: Outcome, state: State, due: float, content: Content) -> None:
-        """Write an attempt that ended and what follows: the webhook's state, and its next time if it is pending.
+    @_write_operation
+    def add_attempt(self, key: int, number: int, outcome: Outcome, state: State, due: float, content: Content) -> None:
+        """Write an attempt that has ended, the webhook's state after it, and when the webhook is due again.
 
-        A webhook that was held or canceled meanwhile stays so, unless it was delivered after all.
+        A webhook that was held or canceled during the attempt stays so, unless the attempt has delivered it.
         """
         encoded = encode(content)
         sql = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?)"
-        shown = self.redaction.hide([outcome.error, outcome.body])
-        row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, *shown)
+        redacted = self.redaction.hide([outcome.error, outcome.body])
+        row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, *redacted)
         self._write(sql, row)
         sql = """
             UPDATE webhook SET due = ?, attempts = ?, content = ?,
@@ -124,63 +149,62 @@ class Store(Reader):
         pending = State.PENDING
         self._write(sql, (due, number, encoded, pending, delivered, reason, pending, delivered, state, key))
 
-    @_guarded
+    @_write_operation
     def set_state(self, key: int, state: State, reason: str | None = None) -> None:
-        """Write that a webhook can never be sent, is held, or canceled, and why."""
+        """Write a webhook's state, and why it is in it."""
         self._write("UPDATE webhook SET state = ?, reason = ? WHERE key = ?", (state, self.redaction.hide(reason), key))
 
-    @_guarded
-    def set_due(self, key: int, due: float, ordered: bool = True) -> None:
-        """Make a webhook pending at a time; `ordered` only where it was."""
+    @_write_operation
+    def set_pending(self, key: int, due: float, ordered: bool = True) -> None:
+        """Make a webhook pending and due at `due`. Unless `ordered`, it waits for no earlier webhook of its job."""
         sql = "UPDATE webhook SET state = ?, reason = NULL, due = ?, ordered = ordered AND ? WHERE key = ?"
         self._write(sql, (State.PENDING, due, ordered, key))
 
-    @_guarded
-    def shift(self, key: int, due: float) -> None:
-        """Give a webhook another time."""
+    @_write_operation
+    def set_due(self, key: int, due: float) -> None:
+        """Write when a webhook is due. Its state stays as it is."""
         self._write("UPDATE webhook SET due = ? WHERE key = ?", (due, key))
 
-    def _add_webhooks(self, job: int, webhooks: Sequence[Webhook], values: Sequence[bytes]) -> list[int]:
-        for definition in {webhook.definition for webhook in webhooks}:
-            self._last_used[definition] = max(job, self._last_used.get(definition, 0))
-        sql = """
-            INSERT INTO webhook (job, id, stage, ordered, due, url, state, reason, value)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-        """
-        shown = self.redaction.hide([[webhook.to, webhook.reason] for webhook in webhooks])
-        return [
-            self._write(sql, (job, one.id, one.stage, one.ordered, one.due, url, one.state, reason, value))
-            for one, (url, reason), value in zip(webhooks, shown, values, strict=True)
-        ]
+    # Definitions and single values
 
-    @_guarded
-    def remember(self, name: str, value: Any) -> None:
-        """Keep plain data under a name."""
+    @_write_operation
+    def add_definition(self, hash: str, written: bytes) -> None:
+        """Write a mock as its file has it, for the jobs that it starts."""
+        if hash not in self._definitions:
+            self._write("INSERT INTO definition VALUES (?, ?)", (hash, written))
+            self._definitions.add(hash)
+
+    @_write_operation
+    def set_value(self, name: str, value: Any) -> None:
+        """Write plain data under a name."""
         self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, encode(value)))
 
-    @_guarded
+    @_write_operation
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete everything."""
         for table in ("meta", "definition", "attempt", "webhook", "job"):
             self._write(f"DELETE FROM {table}", ())
-        self._defined.clear()
+        self._definitions.clear()
 
-    @_guarded
-    def prune(self, before: float, clock: float, keep: int = KEEP_JOBS) -> None:
-        """Forget ended jobs created before `before` (Unix seconds), or beyond `keep`, with all that belongs to them.
+    # Old jobs
 
-        A job has ended when its last stage is behind (`clock` is Latehook's) and nothing of it is owed. One call looks
-        at some, the next one goes on from there: it takes no longer where a million old jobs have not ended.
+    @_write_operation
+    def prune(self, before: float, clock: float, keep: int = MAX_ENDED_JOBS) -> None:
+        """Delete ended jobs that were created before `before` (Unix seconds) or are not among the newest `keep` jobs.
+
+        A job has ended when its last stage is past (`clock` is the time of Latehook's clock) and no webhook of it is
+        unfinished. One call examines PRUNE_BATCH jobs, and the next call continues behind them: so a call takes no
+        longer where a million old jobs have not ended.
         """
         sql = """
             SELECT key, key <= (SELECT max(key) - ? FROM job) OR created_at < ? AS old, ends <= ? AND NOT EXISTS (
                 SELECT 1 FROM webhook w WHERE w.job = job.key AND w.state IN (?, ?)
             ) FROM job WHERE key > ? ORDER BY key LIMIT ?
         """
-        values = (keep, before, clock, *OWED, self._pruned, PRUNED_AT_ONCE)
+        values = (keep, before, clock, *STORED_UNFINISHED, self._pruned_to, PRUNE_BATCH)
         rows = self._db.execute(sql, values).fetchall()
-        goes_on = len(rows) == PRUNED_AT_ONCE and rows[-1][1]
-        self._pruned = rows[-1][0] if goes_on else 0
+        has_more = len(rows) == PRUNE_BATCH and rows[-1][1]
+        self._pruned_to = rows[-1][0] if has_more else 0
         keys = [(key,) for key, old, ended in rows if old and ended]
         if not keys:
             return
@@ -191,26 +215,19 @@ class Store(Reader):
         self._prune_definitions()
 
     def _prune_definitions(self) -> None:
-        """Forget those that were last used by a job older than all that are kept."""
+        """Delete the definitions whose last job is older than every job that is left."""
         (oldest,) = self._db.execute("SELECT coalesce(min(key), 1e18) FROM job").fetchone()
-        self._last_used = {hash: job for hash, job in self._last_used.items() if job >= oldest}
-        unused = self._defined - self._last_used.keys()
+        self._last_job = {hash: job for hash, job in self._last_job.items() if job >= oldest}
+        unused = self._definitions - self._last_job.keys()
         self._db.executemany("DELETE FROM definition WHERE hash = ?", [(hash,) for hash in unused])
-        self._defined -= unused
+        self._definitions -= unused
 
-    @_guarded
-    def forget(self, jobs: Iterable[int]) -> None:
-        """Forget these jobs, with all that belongs to them."""
-        some = as_list(jobs)
-        of_webhooks = "SELECT key FROM webhook WHERE job IN (SELECT value FROM json_each(?))"
-        self._write(f"DELETE FROM attempt WHERE webhook IN ({of_webhooks})", (some,))
-        self._write("DELETE FROM webhook WHERE job IN (SELECT value FROM json_each(?))", (some,))
-        self._write("DELETE FROM job WHERE key IN (SELECT value FROM json_each(?))", (some,))
+    # Transactions
 
     def commit(self) -> None:
-        """Make all that was written since the last commit count, or none of it: StoreError."""
-        if self._spoilt:
-            self._spoilt = False
+        """Commit everything that was written since the last commit. Raises StoreError: all of it is rolled back."""
+        if self._has_failed:
+            self._has_failed = False
             self._roll_back()
             raise StoreError("the store cannot write: another write of the same moment failed")
         if not self._db.in_transaction:
@@ -221,45 +238,17 @@ class Store(Reader):
             self._roll_back()
             raise StoreError(f"the store cannot write: {error}") from error
 
-    @property
-    def lasts(self) -> bool:
-        """Whether what is written outlives the process."""
-        return self.path != MEMORY
-
-    def log_size(self) -> int:
-        """Bytes of what has been committed and is not in the file yet."""
-        try:
-            return os.stat(f"{self.path}-wal").st_size if self.lasts else 0
-        except OSError:
-            return 0
-
-    def checkpoint(self) -> None:
-        """Bring the log into the file. Safe in another thread, and best made there.
-
-        Nearly all of it while others go on writing. For the little that they have written meanwhile they have to wait:
-        only then can the log begin anew.
-        """
-        with suppress(sqlite3.Error), closing(sqlite3.connect(self.path, timeout=CHECKPOINT_WAITS)) as other:
-            other.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def spoil(self) -> None:
-        """None of what was written since the last commit is to count."""
-        self._spoilt = True
+    def fail_transaction(self) -> None:
+        """Make the next commit roll back and raise StoreError."""
+        self._has_failed = True
 
     def _roll_back(self) -> None:
-        if self._db.in_transaction:  # SQLite may have done it by itself
+        if self._db.in_transaction:  # SQLite may have rolled back by itself
             self._db.execute("ROLLBACK")
-        self._defined = self._definitions()
-
-    def close(self) -> None:
-        with suppress(StoreError):
-            self.commit()
-        self._db.close()
-        if self._lock is not None:
-            self._lock.close()
+        self._definitions = self._definition_hashes()
 
     def _write(self, sql: str, values: tuple[Any, ...]) -> int:
+        """Execute a statement inside the transaction. Return the key of the row that it has inserted."""
         self._begin()
         return self._db.execute(sql, values).lastrowid or 0
 
@@ -267,6 +256,39 @@ class Store(Reader):
         if not self._db.in_transaction:
             self._db.execute("BEGIN")
 
+    # The file
 
-def _ends(job: Job) -> float:
+    @property
+    def is_durable(self) -> bool:
+        """Whether the store outlives the process."""
+        return self.path != MEMORY
+
+    def log_size(self) -> int:
+        """Return the size of the write-ahead log in bytes: of what is committed and not yet in the file itself."""
+        try:
+            return os.stat(f"{self.path}-wal").st_size if self.is_durable else 0
+        except OSError:
+            return 0
+
+    def checkpoint(self) -> None:
+        """Copy the write-ahead log into the file. May run in another thread, and should: it takes long.
+
+        The first step copies nearly all of it while the store is written to. The second one stops the writes for as
+        long as it copies the rest: only then can the log start again from its beginning.
+        """
+        with suppress(sqlite3.Error), closing(sqlite3.connect(self.path, timeout=CHECKPOINT_TIMEOUT)) as other:
+            other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Commit, close the file, and release its lock."""
+        with suppress(StoreError):
+            self.commit()
+        self._db.close()
+        if self._lock is not None:
+            self._lock.close()
+
+
+def _end_of(job: Job) -> float:
+    """Return when a job's last stage is due, in seconds of Latehook's clock."""
     return job.stages[-1].due if job.stages else 0.0

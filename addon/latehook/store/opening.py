@@ -1,4 +1,4 @@
-"""The database of a store: opened, made where there is none, and locked."""
+"""Open a store's database: create its tables where there are none, and lock its file."""
 
 import sqlite3
 
@@ -6,9 +6,10 @@ from latehook.base.errors import StoreError
 from latehook.store.values import read_event
 
 MEMORY = ":memory:"
+"""The path of a store in memory, which ends with the process."""
 
 VERSION = 1
-"""Of the tables, in the file's `user_version`."""
+"""The version of the tables, in the file's `user_version`."""
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -33,17 +34,20 @@ CREATE TABLE attempt (
 """
 
 
-def connected(path: str) -> tuple[sqlite3.Connection, sqlite3.Connection | None]:
-    """A connection to a store, and, where that is a file, what keeps others from it while it is open."""
-    lock = None if path == MEMORY else _locked(path)
+def connect(path: str) -> tuple[sqlite3.Connection, sqlite3.Connection | None]:
+    """Open a store. Return its connection, and for a file the connection that holds its lock.
+
+    Raises StoreError for a database that is not a store of this version, and sqlite3.Error.
+    """
+    lock = None if path == MEMORY else _lock(path)
     db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
     _prepare(db, path)
     return db, lock
 
 
-def unusable(path: str, error: sqlite3.Error) -> StoreError:
-    """Why a store cannot be opened, in words."""
-    return StoreError(f"mock_store={path}: {_why(error)}")
+def opening_error(path: str, error: sqlite3.Error) -> StoreError:
+    """Return the error that says why a store cannot be opened, and the remedy."""
+    return StoreError(f"mock_store={path}: {_reason(error)}")
 
 
 def _prepare(db: sqlite3.Connection, path: str) -> None:
@@ -55,18 +59,21 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
             raise StoreError(f"mock_store={path}: this is another program's database: name another file")
         db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
     db.create_function("event_of", 1, lambda webhook: read_event(webhook).event, deterministic=True)
-    # NORMAL in WAL mode loses nothing when the process dies; checkpoints stop the loop, so they are made elsewhere.
+    # In WAL mode, NORMAL loses nothing when the process dies. Automatic checkpoints are off: they would stop the loop.
     db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;")
 
 
-def _locked(path: str) -> sqlite3.Connection:
-    """Have a store for oneself until the process ends. A file beside it is locked, so that others may look at it."""
+def _lock(path: str) -> sqlite3.Connection:
+    """Keep other processes from using a store until this one ends.
+
+    The lock is on a file beside it, so that other programs can still read the store itself.
+    """
     lock = sqlite3.connect(f"{path}-lock", isolation_level=None, timeout=0)
     lock.execute("BEGIN EXCLUSIVE")
     return lock
 
 
-def _why(error: sqlite3.Error) -> str:
+def _reason(error: sqlite3.Error) -> str:
     match error.sqlite_errorcode if hasattr(error, "sqlite_errorcode") else None:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return "another process has it: end that one, or name another file"

@@ -1,4 +1,4 @@
-"""What is in the store's cells, and what can go wrong with them."""
+"""The values in the store's columns: how they are encoded, and the parts of them that are read alone."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -8,36 +8,30 @@ from typing import Any
 import msgspec
 
 from latehook.base.errors import UnkeepableError
-from latehook.base.model import Content, Job, State, Webhook
-
-OWED = (State.PENDING, State.HELD)
-"""The states that the store has for a webhook that is still to be delivered."""
+from latehook.base.model import Content, Job, Webhook
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is asked of a webhook whose time has come: when that was, where it goes, which it must not overtake, how
-    many attempts it has had, and which stage of which mock describes it.
+    """A pending webhook, as far as is needed to decide whether its attempt may start.
+
+    `due` is in seconds of Latehook's clock. `after` has the keys of the job's earlier webhooks whose first attempt must
+    come first.
     """
 
     due: float
     url: str
-    behind: Sequence[int]
-    attempts: int
-    definition: str
-    plan: int
+    after: Sequence[int]
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Of a webhook only where it goes, and what describes it."""
+    """An encoded webhook, of which only the URL is decoded."""
 
     to: str
-    definition: str
-    plan: int
 
 
 class Event(msgspec.Struct):
-    """A webhook, as far as its event."""
+    """An encoded webhook, of which only the event is decoded."""
 
     event: str | None = None
 
@@ -51,18 +45,19 @@ read_event = msgspec.msgpack.Decoder(Event).decode
 
 
 def encode(value: Any) -> bytes:
+    """Encode a value for a column. Raises UnkeepableError for what MessagePack cannot hold."""
     try:
         return _ENCODER.encode(value)
     except (ValueError, OverflowError, TypeError) as error:
-        reason = f"{error}: whole numbers have at most 64 bits, texts no half of a character"
+        reason = f"{error}: whole numbers have at most 64 bits, and texts no lone surrogates"
         raise UnkeepableError(f"this cannot be kept: {reason}") from error
 
 
 def digest(mock: str, idempotency_key: str) -> str:
-    """What a job is found by for an idempotency key, which may be anything: an API key, too."""
+    """Return what a job is found by for an idempotency key. A digest, because the key may be a secret (an API key)."""
     return hashlib.sha256(f"{mock}\0{idempotency_key}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def as_list(values: Iterable[Any]) -> str:
-    """A list of any length as one value of SQL."""
+    """Return values as one JSON list: `IN (SELECT value FROM json_each(?))` then takes any number of them."""
     return msgspec.json.encode(list(values)).decode()

@@ -70,7 +70,7 @@ IN_HOOKS = (
     *("Guard._passes", "Guard._may_be_mocked", "Guard.client_disconnected", "Guard.server_connect", "Guard._decide"),
     *("Latehook.requestheaders", "Latehook.request", "Latehook.responseheaders", "Latehook.update"),
     *("Latehook._settle", "Latehook._answers_at_once", "Latehook._prepare", "Latehook._answer", "MockedHosts.closed"),
-    *("Engine.accept", "decide.decide", "error_responses.failure", "Store.add", "Store.commit"),
+    *("Engine.accept", "decide.decide", "error_responses.failure", "Store.add_job", "Store.commit"),
 )
 FOR_CONNECTIONS = IN_HOOKS[:6]
 NEVER_CALLED = {

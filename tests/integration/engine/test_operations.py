@@ -1,25 +1,18 @@
-"""What a tester may do while jobs are pending: a real store, a real loop whose time jumps, no HTTP."""
+"""The operations on an engine with a real store, in virtual time. The sender records."""
 
 import asyncio
 import json
-import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from latehook import mocksfile
-from latehook.base.clock import Clock
 from latehook.base.errors import OperationError
-from latehook.base.model import Outcome, Outgoing, Request, State
-from latehook.delivery.advance import LEFT_TOLD
-from latehook.engine.engine import Engine
-from latehook.engine.operations import Operations
-from latehook.mocks.decide import Decision
-from latehook.store import Store
-from support import virtual_time
-from support.virtual_time import NOON, SettableClock
+from latehook.base.model import State
+from latehook.delivery.advance import MAX_LEFT
+from support.engine_setup import EngineSetup, Scenario, run_scenario
+from support.virtual_time import NOON
 
 MOCKS = """
 vars: {verdict: good}
@@ -42,233 +35,193 @@ mocks:
 """
 
 
-class Sender:
-    """Carries attempts out: the results that it is told, then 200. It notes what was sent, at the loop's time."""
-
-    def __init__(self) -> None:
-        self.results: list[int] = []
-        self.takes = 0.0
-        self.sent: list[tuple[float, str, str]] = []
-
-    def get_ready(self) -> None:
-        pass
-
-    async def send(self, outgoing: Outgoing) -> Outcome:
-        now = asyncio.get_running_loop().time()
-        self.sent.append((round(now, 2), outgoing.url.rpartition("/")[2], outgoing.body.decode()))
-        result = self.results.pop(0) if self.results else 200
-        await asyncio.sleep(self.takes)
-        return Outcome(now, now, result)
-
-    async def close(self) -> None:
-        pass
-
-
-class Bench:
-    def __init__(self, file: Path) -> None:
-        self.sender = Sender()
-        self.store = Store()
-        mocks = mocksfile.load([file], {})
-        self.clock = Clock(SettableClock())
-        self.engine = Engine(mocks, self.store, self.sender, self.clock, random.Random(1), lambda _: mocks.all[0])
-        self.operations = Operations(self.engine)
-
-    async def post(self, id: str = "a") -> Decision:
-        body = json.dumps({"id": id}).encode()
-        return await self.engine.accept(request("POST", "/jobs", body))
-
-    async def look(self, id: str = "a") -> Any:
-        answer = await self.engine.accept(request("GET", f"/jobs/{id}"))
-        assert answer.response is not None
-        return json.loads(answer.response.body)
-
-    def id(self, number: int = 0) -> str:
-        """The id of the webhook of this number."""
-        owed = self.store.webhook(number + 1)
-        assert owed is not None
-        return owed.webhook.id
-
-    def state(self, number: int = 0) -> State:
-        owed = self.store.webhook(number + 1)
-        assert owed is not None
-        return owed.webhook.state
-
-    @property
-    def sent(self) -> list[tuple[float, str, str]]:
-        return self.sender.sent
-
-
-def request(method: str, path: str, body: bytes = b"") -> Request:
-    return Request(method, "https", "api.slow.example", 443, path, (), body, len(body))
-
-
-Play = Callable[[Callable[[Bench], Coroutine[Any, Any, None]]], Bench]
+Run = Callable[..., EngineSetup]
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Play:
-    file = tmp_path / "mocks.yaml"
-    file.write_text(MOCKS)
+def run(tmp_path: Path) -> Run:
+    def run(scenario: Scenario, mocks: str = MOCKS) -> EngineSetup:
+        return run_scenario(scenario, mocks, tmp_path, document={"id": "a"})
 
-    def play(act: Callable[[Bench], Coroutine[Any, Any, None]]) -> Bench:
-        bench = Bench(file)
-        virtual_time.run(act(bench))
-        return bench
+    return run
 
-    return play
+
+def sent(setup: EngineSetup) -> list[tuple[float, str, str]]:
+    """The attempts: the loop's time, the job's id, the body."""
+    return [(at, outgoing.url.rpartition("/")[2], outgoing.body.decode()) for at, outgoing in setup.sender.sent]
+
+
+async def job(setup: EngineSetup, id: str = "a") -> Any:
+    """What a request for this job is answered."""
+    decision = await setup.request("GET", f"/jobs/{id}")
+    assert decision.response is not None
+    return json.loads(decision.response.body)
+
+
+def webhook_id(setup: EngineSetup, number: int = 0) -> str:
+    """The id of the webhook of this number."""
+    stored = setup.store.webhook(number + 1)
+    assert stored is not None
+    return stored.webhook.id
+
+
+def state(setup: EngineSetup, number: int = 0) -> State:
+    stored = setup.store.webhook(number + 1)
+    assert stored is not None
+    return stored.webhook.state
 
 
 # Advance
 
 
-def test_an_advance_makes_happen_what_falls_into_it_and_takes_no_time(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        await bench.post()
-        left = await bench.operations.advance("65s")
+def test_an_advance_makes_happen_what_falls_into_it_and_takes_no_time(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post()
+        left = await setup.operations.advance("65s")
 
         assert left == []
-        assert bench.sent == [(0, "a", "processing good"), (0, "a", "done good")]
-        assert (await bench.look())["status"] == "done"
+        assert sent(setup) == [(0, "a", "processing good"), (0, "a", "done good")]
+        assert (await job(setup))["status"] == "done"
 
-    play(act)
+    run(scenario)
 
 
-def test_what_is_shown_stays_real_and_a_stage_was_reached_when_it_was_advanced_to(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        await bench.post()
+def test_what_is_shown_stays_real_and_a_stage_was_reached_when_it_was_advanced_to(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post()
         await asyncio.sleep(5)
-        await bench.operations.advance("1h")
+        await setup.operations.advance("1h")
 
-        assert (await bench.look())["done"] == pytest.approx(NOON + 5, abs=0.1)
+        assert (await job(setup))["done"] == pytest.approx(NOON + 5, abs=0.1)
 
-    play(act)
+    run(scenario)
 
 
-def test_an_advance_short_of_a_stage_brings_it_nearer(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        await bench.post()
-        await bench.operations.advance(20)
-        assert bench.sent == []
+def test_an_advance_short_of_a_stage_brings_it_nearer(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post()
+        await setup.operations.advance(20)
+        assert sent(setup) == []
         await asyncio.sleep(100)
 
-    assert [at for at, _, _ in play(act).sent] == [10, 40]
+    assert [at for at, _, _ in sent(run(scenario))] == [10, 40]
 
 
-def test_retries_that_fall_inside_happen_too_in_order_with_what_others_are_due(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        bench.sender.results = [500, 500, 500]
-        await bench.post("a")
-        await bench.operations.advance("5s")
-        await bench.post("b")
-        left = await bench.operations.advance("40s")
+def test_retries_that_fall_inside_happen_too_in_order_with_what_others_are_due(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.results = [500, 500, 500, 200]
+        await setup.post(id="a")
+        await setup.operations.advance("5s")
+        await setup.post(id="b")
+        left = await setup.operations.advance("40s")
 
         # a at 30 and again at 40, b at 35 and again at 45; a's third is due at 60
-        assert [(id, text) for _, id, text in bench.sent] == [(id, "processing good") for id in "abab"]
+        assert [(id, text) for _, id, text in sent(setup)] == [(id, "processing good") for id in "abab"]
         assert left == []
-        assert [owed.webhook.due - NOON for owed in bench.operations.pending()][:2] == [60, 60]
+        assert [owed.webhook.due - NOON for owed in setup.operations.queries.unfinished()][:2] == [60, 60]
 
-    play(act)
+    run(scenario)
 
 
-def test_what_is_due_after_a_retry_does_not_overtake_it(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        bench.sender.results = [500]
+def test_what_is_due_after_a_retry_does_not_overtake_it(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.results = [500, 200]
         for id in ("a", "b", "c"):
-            await bench.post(id)
-            await bench.operations.advance("6s")
-        await bench.operations.advance("30s")
+            await setup.post(id=id)
+            await setup.operations.advance("6s")
+        await setup.operations.advance("30s")
 
         # a at 30 and again at 40, b at 36, c at 42
-        assert [id for _, id, text in bench.sent if text == "processing good"] == ["a", "b", "a", "c"]
+        assert [id for _, id, text in sent(setup) if text == "processing good"] == ["a", "b", "a", "c"]
 
-    play(act)
+    run(scenario)
 
 
-def test_an_advance_waits_for_the_attempts(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        bench.sender.takes = 3
-        await bench.post()
-        left = await bench.operations.advance("30s")
+def test_an_advance_waits_for_the_attempts(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.takes = 3
+        await setup.post()
+        left = await setup.operations.advance("30s")
 
         assert (left, asyncio.get_running_loop().time()) == ([], 3)
-        assert bench.state(0) is State.DELIVERED
+        assert state(setup, 0) is State.DELIVERED
 
-    play(act)
-
-
-def test_an_advance_gives_up_after_ten_seconds_and_says_what_has_not_happened(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        bench.sender.takes = 60
-        await bench.post()
-        left = await bench.operations.advance("30s")
-
-        assert asyncio.get_running_loop().time() == 10
-        assert [owed.webhook.id for owed in left] == [bench.id(0)]
-
-    play(act)
+    run(scenario)
 
 
-def test_an_advance_names_no_more_than_the_first_of_very_many_that_have_not_happened(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        bench.sender.takes = 60
-        for number in range(LEFT_TOLD + 100):
-            await bench.post(str(number))
-        left = await bench.operations.advance("30s")
+def test_an_advance_gives_up_after_ten_seconds_and_says_what_has_not_happened(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.takes = 60
+        await setup.post()
+        left = await setup.operations.advance("30s")
 
         assert asyncio.get_running_loop().time() == 10
-        assert [owed.job.id for owed in left] == [str(number) for number in range(LEFT_TOLD)]
-        await bench.operations.reset()
+        assert [owed.webhook.id for owed in left] == [webhook_id(setup, 0)]
 
-    play(act)
+    run(scenario)
 
 
-def test_an_advance_names_what_was_due_before_it_and_has_not_happened(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        bench.sender.takes = 60
-        await bench.post()
+def test_an_advance_names_no_more_than_the_first_of_very_many_that_have_not_happened(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.takes = 60
+        for number in range(MAX_LEFT + 100):
+            await setup.post(id=str(number))
+        left = await setup.operations.advance("30s")
+
+        assert asyncio.get_running_loop().time() == 10
+        assert [owed.job.id for owed in left] == [str(number) for number in range(MAX_LEFT)]
+        await setup.operations.reset()
+
+    run(scenario)
+
+
+def test_an_advance_names_what_was_due_before_it_and_has_not_happened(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.takes = 60
+        await setup.post()
         await asyncio.sleep(31)
-        left = await bench.operations.advance("1s")
+        left = await setup.operations.advance("1s")
 
-        assert [owed.webhook.id for owed in left] == [bench.id(0)]
+        assert [owed.webhook.id for owed in left] == [webhook_id(setup, 0)]
 
-    play(act)
+    run(scenario)
 
 
-def test_an_advance_of_one_job_leaves_the_others_as_they_are(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        await bench.post("a")
-        await bench.post("b")
-        await bench.operations.advance("65s", job="a")
+def test_an_advance_of_one_job_leaves_the_others_as_they_are(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post(id="a")
+        await setup.post(id="b")
+        await setup.operations.advance("65s", job="a")
 
-        assert [id for _, id, _ in bench.sent] == ["a", "a"]
-        assert ((await bench.look("a"))["status"], (await bench.look("b"))["status"]) == ("done", "queued")
-        assert (await bench.look("a"))["done"] == pytest.approx(NOON, abs=0.1)
+        assert [id for _, id, _ in sent(setup)] == ["a", "a"]
+        assert ((await job(setup, "a"))["status"], (await job(setup, "b"))["status"]) == ("done", "queued")
+        assert (await job(setup, "a"))["done"] == pytest.approx(NOON, abs=0.1)
         await asyncio.sleep(100)
-        assert [at for at, id, _ in bench.sent if id == "b"] == [30, 60]
+        assert [at for at, id, _ in sent(setup) if id == "b"] == [30, 60]
 
-    play(act)
+    run(scenario)
 
 
-def test_an_advance_of_one_job_has_its_retries_inside_too(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        bench.sender.results = [500]
-        await bench.post("a")
-        await bench.operations.advance("45s", job="a")
-        assert [text for _, _, text in bench.sent] == ["processing good"] * 2
+def test_an_advance_of_one_job_has_its_retries_inside_too(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.results = [500, 200]
+        await setup.post(id="a")
+        await setup.operations.advance("45s", job="a")
+        assert [text for _, _, text in sent(setup)] == ["processing good"] * 2
         await asyncio.sleep(100)
 
-    assert [at for at, _, _ in play(act).sent] == [0, 0, 15]
+    assert [at for at, _, _ in sent(run(scenario))] == [0, 0, 15]
 
 
-def test_a_thousand_jobs_are_advanced_past(play: Play) -> None:
-    async def act(bench: Bench) -> None:
+def test_a_thousand_jobs_are_advanced_past(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
         for number in range(1000):
-            await bench.post(str(number))
-        left = await bench.operations.advance("2m")
+            await setup.post(id=str(number))
+        left = await setup.operations.advance("2m")
 
-        assert (len(bench.sent), left, bench.store.count_owed()) == (2000, [], 0)
+        assert (len(sent(setup)), left, setup.store.count_unfinished()) == (2000, [], 0)
 
-    play(act)
+    run(scenario)
 
 
 @pytest.mark.parametrize(
@@ -279,125 +232,125 @@ def test_a_thousand_jobs_are_advanced_past(play: Play) -> None:
         (("1s", "nobody"), "there is no job 'nobody'"),
     ],
 )
-def test_an_advance_that_cannot_be_says_why(play: Play, arguments: Any, says: str) -> None:
-    async def act(bench: Bench) -> None:
+def test_an_advance_that_cannot_be_says_why(run: Run, arguments: Any, says: str) -> None:
+    async def scenario(setup: EngineSetup) -> None:
         with pytest.raises(OperationError, match=says):
-            await bench.operations.advance(*arguments)
+            await setup.operations.advance(*arguments)
 
-    play(act)
+    run(scenario)
 
 
 # Hold and release
 
 
-def test_nothing_starts_while_all_is_held_and_the_clock_goes_on(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        await bench.post()
-        await bench.operations.hold()
+def test_nothing_starts_while_all_is_held_and_the_clock_goes_on(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post()
+        await setup.operations.hold()
         await asyncio.sleep(65)
-        assert (bench.sent, (await bench.look())["status"]) == ([], "done")
-        assert [owed.webhook.state for owed in bench.operations.pending()] == [State.HELD, State.HELD]
-        await bench.post("b")
-        await bench.operations.release()
+        assert (sent(setup), (await job(setup))["status"]) == ([], "done")
+        assert [owed.webhook.state for owed in setup.operations.queries.unfinished()] == [State.HELD, State.HELD]
+        await setup.post(id="b")
+        await setup.operations.release()
         await asyncio.sleep(100)
 
-    assert [(at, id) for at, id, _ in play(act).sent] == [(65, "a"), (65, "a"), (95, "b"), (125, "b")]
+    assert [(at, id) for at, id, _ in sent(run(scenario))] == [(65, "a"), (65, "a"), (95, "b"), (125, "b")]
 
 
-def test_one_that_is_held_blocks_nobody_and_goes_out_when_it_is_released(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        await bench.post()
-        await bench.operations.hold(bench.id(0))
+def test_one_that_is_held_blocks_nobody_and_goes_out_when_it_is_released(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post()
+        await setup.operations.hold(webhook_id(setup, 0))
         await asyncio.sleep(70)
-        assert bench.sent == [(60, "a", "done good")]
-        await bench.operations.release(bench.id(0))
+        assert sent(setup) == [(60, "a", "done good")]
+        await setup.operations.release(webhook_id(setup, 0))
         await asyncio.sleep(1)
 
-    assert play(act).sent[1:] == [(70, "a", "processing good")]
+    assert sent(run(scenario))[1:] == [(70, "a", "processing good")]
 
 
-def test_one_that_is_released_before_its_time_waits_for_it(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        await bench.post()
-        await bench.operations.hold(bench.id(0))
-        await bench.operations.release(bench.id(0))
+def test_one_that_is_released_before_its_time_waits_for_it(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post()
+        await setup.operations.hold(webhook_id(setup, 0))
+        await setup.operations.release(webhook_id(setup, 0))
         await asyncio.sleep(31)
 
-    assert play(act).sent == [(30, "a", "processing good")]
+    assert sent(run(scenario)) == [(30, "a", "processing good")]
 
 
 # Fire, cancel, resend
 
 
-def test_fire_sends_at_once_and_moves_the_job_to_that_stage(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        await bench.post()
+def test_fire_sends_at_once_and_moves_the_job_to_that_stage(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post()
         await asyncio.sleep(5)
-        await bench.operations.fire(bench.id(1))
+        await setup.operations.fire(webhook_id(setup, 1))
         await asyncio.sleep(0.1)
-        assert bench.sent == [(5, "a", "done good")]
-        assert (await bench.look())["status"] == "done"
+        assert sent(setup) == [(5, "a", "done good")]
+        assert (await job(setup))["status"] == "done"
         await asyncio.sleep(100)
 
-    assert play(act).sent[1:] == [(30, "a", "processing good")]
+    assert sent(run(scenario))[1:] == [(30, "a", "processing good")]
 
 
-def test_fire_does_not_mind_a_hold(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        await bench.post()
-        await bench.operations.hold()
-        await bench.operations.fire(bench.id(0))
+def test_fire_does_not_mind_a_hold(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post()
+        await setup.operations.hold()
+        await setup.operations.fire(webhook_id(setup, 0))
         await asyncio.sleep(100)
 
-    assert play(act).sent == [(0, "a", "processing good")]
+    assert sent(run(scenario)) == [(0, "a", "processing good")]
 
 
-def test_what_was_canceled_is_not_sent(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        await bench.post("a")
-        await bench.post("b")
-        await bench.operations.cancel(bench.id(0))
+def test_what_was_canceled_is_not_sent(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post(id="a")
+        await setup.post(id="b")
+        await setup.operations.cancel(webhook_id(setup, 0))
         await asyncio.sleep(45)
-        assert [(at, id) for at, id, _ in bench.sent] == [(30, "b")]
-        await bench.operations.cancel()
+        assert [(at, id) for at, id, _ in sent(setup)] == [(30, "b")]
+        await setup.operations.cancel()
         await asyncio.sleep(100)
-        assert len(bench.sent) == 1
-        assert bench.store.count_owed() == 0
+        assert len(sent(setup)) == 1
+        assert setup.store.count_unfinished() == 0
 
-    play(act)
+    run(scenario)
 
 
-def test_an_attempt_under_way_ends_though_its_webhook_is_canceled(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        bench.sender.takes = 5
-        bench.sender.results = [500]
-        await bench.post()
+def test_an_attempt_under_way_ends_though_its_webhook_is_canceled(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.takes = 5
+        setup.sender.results = [500, 200]
+        await setup.post()
         await asyncio.sleep(31)
-        await bench.operations.cancel(bench.id(0))
+        await setup.operations.cancel(webhook_id(setup, 0))
         await asyncio.sleep(60)
 
-        assert bench.state(0) is State.CANCELED
-        assert [text for _, _, text in bench.sent] == ["processing good", "done good"]
+        assert state(setup, 0) is State.CANCELED
+        assert [text for _, _, text in sent(setup)] == ["processing good", "done good"]
 
-    play(act)
+    run(scenario)
 
 
 @pytest.mark.parametrize("result", [200, 410])
-def test_an_ended_webhook_is_sent_again_with_the_same_content_and_the_next_number(play: Play, result: int) -> None:
-    async def act(bench: Bench) -> None:
-        bench.sender.results = [result]
-        await bench.post()
+def test_an_ended_webhook_is_sent_again_with_the_same_content_and_the_next_number(run: Run, result: int) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.results = [result, 200]
+        await setup.post()
         await asyncio.sleep(40)
-        await bench.operations.set_vars({"verdict": "bad"})
-        await bench.operations.resend(bench.id(0))
+        await setup.operations.set_vars({"verdict": "bad"})
+        await setup.operations.resend(webhook_id(setup, 0))
         await asyncio.sleep(1)
 
-        assert bench.sent == [(30, "a", "processing good"), (40, "a", "processing good")]
-        owed = bench.store.webhook(1)
+        assert sent(setup) == [(30, "a", "processing good"), (40, "a", "processing good")]
+        owed = setup.store.webhook(1)
         assert owed is not None
         assert (owed.attempts, owed.webhook.state) == (2, State.DELIVERED)
 
-    play(act)
+    run(scenario)
 
 
 @pytest.mark.parametrize(
@@ -407,95 +360,96 @@ def test_an_ended_webhook_is_sent_again_with_the_same_content_and_the_next_numbe
         ("fire x", "there is no webhook 'x': mock.pending lists those still owed"),
     ],
 )
-def test_an_operation_that_does_not_fit_says_what_would(play: Play, operation: str, says: str) -> None:
-    async def act(bench: Bench) -> None:
-        await bench.post()
+def test_an_operation_that_does_not_fit_says_what_would(run: Run, operation: str, says: str) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post()
         name, _, id = operation.partition(" ")
         with pytest.raises(OperationError) as raised:
-            await getattr(bench.operations, name)(id or bench.id(0))
-        assert str(raised.value) == says.format(id=bench.id(0))
+            await getattr(setup.operations, name)(id or webhook_id(setup, 0))
+        assert str(raised.value) == says.format(id=webhook_id(setup, 0))
 
-    play(act)
+    run(scenario)
 
 
 # Speed, vars, reset
 
 
-def test_the_clock_may_run_faster(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        await bench.post()
+def test_the_clock_may_run_faster(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post()
         await asyncio.sleep(10)
-        await bench.operations.set_speed(10)
+        await setup.operations.set_speed(10)
         await asyncio.sleep(100)
 
-    assert [at for at, _, _ in play(act).sent] == [12, 15]
+    assert [at for at, _, _ in sent(run(scenario))] == [12, 15]
 
 
-def test_a_dial_that_signs_is_hidden_as_it_was_and_as_it_is_set(tmp_path: Path) -> None:
-    file = tmp_path / "mocks.yaml"
-    file.write_text("""
+SIGNED = """
 vars: {signing: first-secret, verdict: harmless}
 mocks:
   - match: POST api.slow.example/jobs
     webhook: {to: null, sign: {scheme: github, secret: "{{ vars.signing }}"}}
-""")
-
-    async def act() -> None:
-        bench = Bench(file)
-        await bench.operations.set_vars({"signing": ["second-secret", "a-rotation"]})
-        hidden = bench.operations.hide({"signing": ["first-secret", "second-secret"], "url": "/a-rotation/harmless"})
-        assert hidden == {"signing": ["***", "***"], "url": "/***/harmless"}
-
-    virtual_time.run(act())
+"""
 
 
-def test_dials_are_for_what_comes_after_and_must_be_known(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        await bench.post()
-        await bench.operations.set_vars({"verdict": "bad"})
+def test_a_variable_that_signs_is_redacted_as_it_was_and_as_it_is_set(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.operations.set_vars({"signing": ["second-secret", "a-rotation"]})
+        redacted = setup.operations.redact(
+            {"signing": ["first-secret", "second-secret"], "url": "/a-rotation/harmless"}
+        )
+        assert redacted == {"signing": ["***", "***"], "url": "/***/harmless"}
+
+    run(scenario, SIGNED)
+
+
+def test_variables_count_for_what_comes_after_and_must_be_known(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post()
+        await setup.operations.set_vars({"verdict": "bad"})
         with pytest.raises(OperationError, match="there is no variable 'verdct'; did you mean 'verdict'"):
-            await bench.operations.set_vars({"verdct": 1})
+            await setup.operations.set_vars({"verdct": 1})
         await asyncio.sleep(31)
 
-    assert play(act).sent == [(30, "a", "processing bad")]
+    assert sent(run(scenario)) == [(30, "a", "processing bad")]
 
 
-def test_reset_forgets_everything(play: Play) -> None:
-    async def act(bench: Bench) -> None:
-        bench.sender.takes = 5
-        await bench.post("a")
-        await bench.engine.accept(request("GET", "/nothing"))
-        await bench.engine.accept(request("GET", "/twice"))
-        await bench.operations.set_vars({"verdict": "bad"})
-        await bench.operations.hold()
-        await bench.operations.set_speed(3)
+def test_reset_forgets_everything(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.takes = 5
+        await setup.post(id="a")
+        await setup.request("GET", "/nothing")
+        await setup.request("GET", "/twice")
+        await setup.operations.set_vars({"verdict": "bad"})
+        await setup.operations.hold()
+        await setup.operations.set_speed(3)
         await asyncio.sleep(30)
-        await bench.operations.fire(bench.id(0))
+        await setup.operations.fire(webhook_id(setup, 0))
         await asyncio.sleep(1)
-        await bench.operations.reset()
+        await setup.operations.reset()
         await asyncio.sleep(1000)
 
-        assert bench.sent == [(30, "a", "processing bad")]
-        assert bench.store.count_owed() == 0
-        assert (bench.engine.vars, bench.engine.outbox.holding, bench.clock.speed) == ({"verdict": "good"}, False, 1)
-        assert (list(reversed(bench.engine.journal)), list(bench.engine.jobs())) == ([], [])
-        assert bench.clock.now() == pytest.approx(bench.clock.real(), abs=0.1)
-        bench.sender.takes = 0
-        await bench.post("b")
+        assert sent(setup) == [(30, "a", "processing bad")]
+        assert setup.store.count_unfinished() == 0
+        assert (setup.operations.vars, setup.operations.holding, setup.clock.speed) == ({"verdict": "good"}, False, 1)
+        assert (list(reversed(setup.engine.journal)), list(setup.store.jobs())) == ([], [])
+        assert setup.clock.now() == pytest.approx(setup.clock.real(), abs=0.1)
+        setup.sender.takes = 0
+        await setup.post(id="b")
         await asyncio.sleep(31)
-        assert bench.sent[1:] == [(1061, "b", "processing good")]
+        assert sent(setup)[1:] == [(1061, "b", "processing good")]
 
-    play(act)
+    run(scenario)
 
 
-def test_the_last_thousand_requests_are_kept(play: Play) -> None:
-    async def act(bench: Bench) -> None:
+def test_the_last_thousand_requests_are_kept(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
         for number in range(1100):
-            await bench.engine.accept(request("GET", f"/nothing/{number}"))
+            await setup.request("GET", f"/nothing/{number}")
 
-        received = list(reversed(bench.engine.journal))
+        received = list(reversed(setup.engine.journal))
         assert len(received) == 1000
         assert (received[0].number, received[0].request.path, received[0].matched) == (1100, "/nothing/1099", False)
-        assert (bench.engine.journal.count, bench.engine.journal.unmatched) == (1100, 1100)
+        assert (setup.engine.journal.count, setup.engine.journal.unmatched) == (1100, 1100)
 
-    play(act)
+    run(scenario)

@@ -1,9 +1,11 @@
-"""Jobs, webhooks and attempts in a real SQLite."""
+"""Jobs, webhooks and attempts in SQLite files."""
 
 import sqlite3
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +13,7 @@ from msgspec.structs import replace
 from latehook.base.errors import StoreError, UnkeepableError
 from latehook.base.model import Content, Criteria, Job, Outcome, Request, State, Webhook
 from latehook.base.redaction import Redaction
-from latehook.store import PRUNED_AT_ONCE, Due, Store
+from latehook.store import PRUNE_BATCH, Due, Store
 
 HEADERS = ((b"X-Bytes", b"\xff"), (b"a", b"1"), (b"a", b"2"))
 CONTENT = Content("http://app.test/hook?id=1", b'{"id":1}', "application/json")
@@ -29,15 +31,17 @@ def webhook(id: str = "w", state: State = State.PENDING) -> Webhook:
 
 
 @pytest.fixture
-def store() -> Store:
-    return Store()
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(str(tmp_path / "store.sqlite"))
+    yield store
+    store.close()
 
 
 def test_a_webhook_comes_back_as_it_was_written_with_its_job(store: Store) -> None:
-    [key] = store.add(job("j", webhook("w")))
+    [key] = store.add_job(job("j", webhook("w")))
     store.commit()
 
-    owed = store.owed(key)
+    owed = store.pending_webhook(key)
 
     assert owed is not None
     assert (owed.key, owed.attempts, owed.content) == (key, 0, None)
@@ -47,90 +51,90 @@ def test_a_webhook_comes_back_as_it_was_written_with_its_job(store: Store) -> No
 
 @pytest.mark.parametrize("body", [None, b"", bytes(range(256))])
 def test_a_request_without_its_body_is_not_one_with_an_empty_body(store: Store, body: bytes | None) -> None:
-    [key] = store.add(job("j", webhook(), body=body))
+    [key] = store.add_job(job("j", webhook(), body=body))
 
-    owed = store.owed(key)
+    owed = store.pending_webhook(key)
 
     assert owed is not None
     assert owed.job.request.body == body
 
 
 def test_a_jobs_webhooks_have_keys_of_their_own_in_order(store: Store) -> None:
-    first = store.add(job("j", webhook("a"), webhook("b"), webhook("c")))
-    second = store.add(job("j", webhook("d")))  # ids need not be unique: keys are
+    first = store.add_job(job("j", webhook("a"), webhook("b"), webhook("c")))
+    second = store.add_job(job("j", webhook("d")))  # ids need not be unique: keys are
 
     assert first == [first[0], first[0] + 1, first[0] + 2]
     assert second[0] not in first
 
 
 def test_what_is_added_after_a_commit_does_not_take_back_the_commit(store: Store) -> None:
-    store.add(job("j", webhook()))
+    store.add_job(job("j", webhook()))
     store.commit()
-    store.add(job("k", webhook()))
+    store.add_job(job("k", webhook()))
 
     store.commit()
     store.commit()  # nothing to do
 
-    assert store.count_owed() == 2
+    assert store.count_unfinished() == 2
 
 
 def test_a_retry_keeps_the_webhook_owed_with_its_content_and_its_number(store: Store) -> None:
-    [key] = store.add(job("j", webhook()))
+    [key] = store.add_job(job("j", webhook()))
 
-    store.finish(key, 1, REFUSED, State.PENDING, 1_800_000_006.0, CONTENT)
+    store.add_attempt(key, 1, REFUSED, State.PENDING, 1_800_000_006.0, CONTENT)
     store.commit()
 
-    owed = store.owed(key)
+    owed = store.pending_webhook(key)
     assert owed is not None
     assert (owed.attempts, owed.content, owed.webhook.due) == (1, CONTENT, 1_800_000_006.0)
-    assert store.due(key) == Due(1_800_000_006.0, "http://app.test/hook", (), 1, "a definition", 0)
+    assert store.due(key) == Due(1_800_000_006.0, "http://app.test/hook", ())
 
 
 @pytest.mark.parametrize(("outcome", "state"), [(OK, State.DELIVERED), (REFUSED, State.FAILED)])
 def test_a_webhook_that_has_ended_is_owed_no_more(store: Store, outcome: Outcome, state: State) -> None:
-    [key] = store.add(job("j", webhook()))
+    [key] = store.add_job(job("j", webhook()))
 
-    store.finish(key, 1, outcome, state, 0.0, CONTENT)
+    store.add_attempt(key, 1, outcome, state, 0.0, CONTENT)
 
-    assert (store.owed(key), store.due(key), store.count_owed()) == (None, None, 0)
+    assert (store.pending_webhook(key), store.due(key), store.count_unfinished()) == (None, None, 0)
 
 
 def test_a_webhook_that_can_never_be_sent_is_owed_no_more(store: Store) -> None:
-    [key] = store.add(job("j", webhook()))
+    [key] = store.add_job(job("j", webhook()))
 
     store.set_state(key, State.FAILED, "the expression failed")
 
-    assert (store.owed(key), store.due(key), store.count_owed()) == (None, None, 0)
+    assert (store.pending_webhook(key), store.due(key), store.count_unfinished()) == (None, None, 0)
 
 
 def test_what_was_skipped_from_the_start_is_not_owed(store: Store) -> None:
-    [key] = store.add(job("j", webhook(state=State.SKIPPED)))
+    [key] = store.add_job(job("j", webhook(state=State.SKIPPED)))
 
-    assert (store.owed(key), store.count_owed()) == (None, 0)
+    assert (store.pending_webhook(key), store.count_unfinished()) == (None, 0)
 
 
 def test_pruning_forgets_the_oldest_ended_jobs_and_keeps_what_is_owed(store: Store) -> None:
-    [owed] = store.add(job("old, owed", webhook()))
-    half, other_half = store.add(job("old, half ended", webhook("a"), webhook("b")))
-    store.finish(half, 1, OK, State.DELIVERED, 0.0, CONTENT)
-    ended = [store.add(job(f"ended {number}", webhook()))[0] for number in range(10)]
+    [owed] = store.add_job(job("old, owed", webhook()))
+    half, other_half = store.add_job(job("old, half ended", webhook("a"), webhook("b")))
+    store.add_attempt(half, 1, OK, State.DELIVERED, 0.0, CONTENT)
+    ended = [store.add_job(job(f"ended {number}", webhook()))[0] for number in range(10)]
     for key in ended:
-        store.finish(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+        store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
 
     store.prune(0.0, 2e9, keep=3)
     store.commit()
 
-    assert store.count_owed() == 2
-    assert store.owed(owed) is not None
-    assert store.owed(other_half) is not None
+    assert store.count_unfinished() == 2
+    assert store.pending_webhook(owed) is not None
+    assert store.pending_webhook(other_half) is not None
     assert count(store, "job") == 2 + 3
     assert count(store, "webhook") == 3 + 3
     assert count(store, "attempt") == 1 + 3
 
 
 def test_pruning_a_store_that_is_small_enough_changes_nothing(store: Store) -> None:
-    [key] = store.add(job("j", webhook()))
-    store.finish(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+    [key] = store.add_job(job("j", webhook()))
+    store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
 
     store.prune(0.0, 2e9, keep=1)
 
@@ -138,14 +142,14 @@ def test_pruning_a_store_that_is_small_enough_changes_nothing(store: Store) -> N
 
 
 def test_a_definition_that_was_taken_back_or_forgotten_is_written_with_the_next_job(store: Store) -> None:
-    store.define("new", b"written")
-    store.spoil()
+    store.add_definition("new", b"written")
+    store.fail_transaction()
     with pytest.raises(StoreError):
         store.commit()
     assert store.definition("new") is None
 
     for _ in range(2):
-        store.define("new", b"written")
+        store.add_definition("new", b"written")
         store.commit()
         assert store.definition("new") == b"written"
         store.clear()
@@ -155,18 +159,18 @@ def test_a_definition_that_was_taken_back_or_forgotten_is_written_with_the_next_
 
 def test_pruning_goes_on_behind_old_jobs_that_are_still_owed(store: Store) -> None:
     """A million of them are not looked at every time."""
-    for number in range(PRUNED_AT_ONCE):
-        store.add(job(f"owed {number}", webhook()))
-    [key] = store.add(job("ended", webhook()))
-    store.finish(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
-    store.add(job("new", webhook()))
+    for number in range(PRUNE_BATCH):
+        store.add_job(job(f"owed {number}", webhook()))
+    [key] = store.add_job(job("ended", webhook()))
+    store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+    store.add_job(job("new", webhook()))
 
     store.prune(0.0, 2e9, keep=1)
-    assert count(store, "job") == PRUNED_AT_ONCE + 2
+    assert count(store, "job") == PRUNE_BATCH + 2
 
     store.prune(0.0, 2e9, keep=1)
     assert store.find("ended") is None
-    assert count(store, "job") == PRUNED_AT_ONCE + 1
+    assert count(store, "job") == PRUNE_BATCH + 1
 
     store.set_state(1, State.CANCELED)
     store.prune(0.0, 2e9, keep=1)
@@ -175,63 +179,74 @@ def test_pruning_goes_on_behind_old_jobs_that_are_still_owed(store: Store) -> No
 
 def test_pruning_does_not_look_at_every_webhook_for_each_job(store: Store) -> None:
     """With a hundred thousand jobs that took half a minute, and the loop stood still."""
-    plan = store._db.execute(
-        "EXPLAIN QUERY PLAN SELECT key FROM job WHERE NOT EXISTS (SELECT 1 FROM webhook w WHERE w.job = job.key)"
-    ).fetchall()
+    plan = query(
+        store,
+        "EXPLAIN QUERY PLAN SELECT key FROM job WHERE NOT EXISTS (SELECT 1 FROM webhook w WHERE w.job = job.key)",
+    )
 
     assert any("SEARCH w USING" in step[-1] and "INDEX webhook_of_job" in step[-1] for step in plan), plan
 
 
+def query(store: Store, sql: str) -> list[tuple[Any, ...]]:
+    """Read a store's file as another program does: what is committed."""
+    with closing(sqlite3.connect(store.path)) as db:
+        return db.execute(sql).fetchall()
+
+
 def count(store: Store, table: str) -> int:
-    """Nothing public shows what was forgotten."""
-    return int(store._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    store.commit()
+    return int(query(store, f"SELECT count(*) FROM {table}")[0][0])
 
 
 def test_a_write_that_fails_takes_all_that_was_not_committed_with_it(store: Store) -> None:
-    store._db.execute("PRAGMA max_page_count=40")
+    with closing(sqlite3.connect(store.path)) as db:  # as SQLite does it when the disk is full
+        condition = "length(NEW.value) > 100000"
+        db.execute(
+            f"CREATE TRIGGER full BEFORE INSERT ON job WHEN {condition} BEGIN SELECT RAISE(ROLLBACK, 'full'); END"
+        )
 
-    store.add(job("small", webhook()))
+    store.add_job(job("small", webhook()))
     with pytest.raises(StoreError):
-        store.add(job("too large", webhook(), body=b"x" * 300_000))
+        store.add_job(job("too large", webhook(), body=b"x" * 300_000))
     with pytest.raises(StoreError):  # SQLite has already rolled back: it must not look like a success
         store.commit()
     assert store.find("small") is None
 
-    store.add(job("next", webhook()))
+    store.add_job(job("next", webhook()))
     store.commit()
     assert store.find("next") is not None
 
 
 def test_of_a_job_that_cannot_be_encoded_nothing_stays_and_of_others_all(store: Store) -> None:
-    store.add(job("before", webhook()))
+    store.add_job(job("before", webhook()))
     with pytest.raises(UnkeepableError, match="whole numbers have at most 64 bits"):
-        store.add(replace(job("large"), vars={"n": 10**30}))
-    with pytest.raises(UnkeepableError, match="no half of a character"):
-        store.add(job("half", webhook(), replace(webhook("w2"), to="http://\ud800/")))
-    [key] = store.add(job("after", webhook()))
+        store.add_job(replace(job("large"), vars={"n": 10**30}))
+    with pytest.raises(UnkeepableError, match="no lone surrogates"):
+        store.add_job(job("half", webhook(), replace(webhook("w2"), to="http://\ud800/")))
+    [key] = store.add_job(job("after", webhook()))
     store.commit()
 
     assert [found.id for found in store.jobs()] == ["after", "before"]
     assert len(store.webhooks()) == 2
     with pytest.raises(UnkeepableError):
-        store.finish(key, 1, Outcome(1.0, 2.0, 200), State.DELIVERED, 0.0, Content("http://\ud800/"))
-    assert count(store, "attempt") == 0
+        store.add_attempt(key, 1, Outcome(1.0, 2.0, 200), State.DELIVERED, 0.0, Content("http://\ud800/"))
+    assert store.attempts([key]) == []
 
 
 def test_definitions_that_no_job_refers_to_any_more_are_forgotten_with_it(tmp_path: Path) -> None:
     path = str(tmp_path / "store.sqlite")
     store = Store(path)
     for number in range(4):
-        store.define(f"old {number}", b"written")
-        [key] = store.add(job(f"old {number}", replace(webhook(), definition=f"old {number}")))
-        store.finish(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+        store.add_definition(f"old {number}", b"written")
+        [key] = store.add_job(job(f"old {number}", replace(webhook(), definition=f"old {number}")))
+        store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
     store.close()
     store = Store(path)  # whose jobs use them it does not ask, as long as there are jobs from before
-    store.define("new", b"written")
+    store.add_definition("new", b"written")
     ended, owed = (replace(webhook(), definition="new") for _ in range(2))
-    [key] = store.add(job("ended", ended))
-    store.finish(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
-    store.add(job("owed", owed))
+    [key] = store.add_job(job("ended", ended))
+    store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+    store.add_job(job("owed", owed))
 
     store.prune(0.0, 2e9, keep=3)
     assert [store.definition(f"old {number}") for number in range(4)] == [b"written"] * 4
@@ -246,10 +261,10 @@ def test_definitions_that_no_job_refers_to_any_more_are_forgotten_with_it(tmp_pa
 def test_the_log_begins_anew_while_the_store_is_written_to(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store.sqlite"))
     for _ in range(20):
-        store.add(job("j", webhook(), body=bytes(100_000)))
+        store.add_job(job("j", webhook(), body=bytes(100_000)))
         store.commit()
     assert store.log_size() > 2_000_000
-    store.add(job("k", webhook()))
+    store.add_job(job("k", webhook()))
 
     thread = threading.Thread(target=store.checkpoint)
     thread.start()
@@ -257,34 +272,34 @@ def test_the_log_begins_anew_while_the_store_is_written_to(tmp_path: Path) -> No
     thread.join()
 
     assert store.log_size() == 0
-    assert store.count_owed() == 21
+    assert store.count_unfinished() == 21
     store.close()
 
 
 def test_a_reader_that_stays_keeps_the_log_and_stops_nobody(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store.sqlite"))
-    store.add(job("j", webhook()))
+    store.add_job(job("j", webhook()))
     store.commit()
     with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM job").fetchall()
-        store.add(job("k", webhook()))
+        store.add_job(job("k", webhook()))
         store.commit()
         store.checkpoint()
         size = store.log_size()
-        store.add(job("l", webhook()))
+        store.add_job(job("l", webhook()))
         store.commit()
     store.checkpoint()
 
-    assert (size > 0, store.log_size(), store.count_owed()) == (True, 0, 3)
+    assert (size > 0, store.log_size(), store.count_unfinished()) == (True, 0, 3)
     store.close()
 
 
 def test_a_mock_whose_name_holds_a_secret_is_found_by_it() -> None:
     store = Store(redaction=Redaction(["s3cret-name"]))
-    store.add(replace(job("j", webhook()), mock="the s3cret-name mock"))
+    store.add_job(replace(job("j", webhook()), mock="the s3cret-name mock"))
     criteria = Criteria(mock="the s3cret-name mock")
 
-    assert [found.id for found in store.choose_jobs(criteria, None, 10)] == ["j"]
-    assert [owed.job.id for owed in store.choose(criteria, None, 10)] == ["j"]
-    assert store.choose(Criteria(mock="another"), None, 10) == []
+    assert [found.id for found in store.find_jobs(criteria, None, 10)] == ["j"]
+    assert [owed.job.id for owed in store.find_webhooks(criteria, None, 10)] == ["j"]
+    assert store.find_webhooks(Criteria(mock="another"), None, 10) == []

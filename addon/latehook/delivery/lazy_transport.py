@@ -1,4 +1,4 @@
-"""The transport of attempts, imported once a webhook is owed: neither the start nor the first response waits for it."""
+"""The transport of attempts, imported for the first webhook: neither the start nor the first response waits for it."""
 
 import asyncio
 from importlib import import_module
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from latehook.delivery.transport import Route, Transport
 
 
-class Sender:
-    """Sends attempts, as Transport does."""
+class LazyTransport:
+    """Sends attempts by a Transport that is made at the first one."""
 
     def __init__(self, refusal: "Refusal", route: "Route") -> None:
         self._refusal = refusal
         self._route = route
         self._transport: asyncio.Task[Transport] | None = None
 
-    def get_ready(self) -> "asyncio.Task[Transport]":
-        """Begin to import, if nothing has yet: in a thread, for it takes a fifth of a second."""
+    def preload(self) -> "asyncio.Task[Transport]":
+        """Start the import, unless it has started before. It takes a fifth of a second, in a thread of its own."""
         if self._transport is None:
             self._transport = asyncio.get_running_loop().create_task(self._import(), name="latehook: transport")
         return self._transport
 
     async def send(self, outgoing: Outgoing) -> Outcome:
-        transport = await asyncio.shield(self.get_ready())  # one attempt that is broken off must not end the import
+        transport = await asyncio.shield(self.preload())  # an attempt that is canceled must not cancel the import
         return await transport.send(outgoing)
 
     async def close(self) -> None:

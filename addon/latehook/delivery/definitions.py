@@ -1,0 +1,52 @@
+"""The mocks that describe webhooks, compiled, by the hash of their definition: a job keeps the mock that started it."""
+
+from collections.abc import Callable, Iterable
+
+from latehook.mocks.definitions import Mock, WebhookPlan
+from latehook.store import Store
+
+MAX_OLD = 100
+"""Compiled mocks kept that are in no mocks file any more. The others are compiled again from the store when needed."""
+
+Revive = Callable[[bytes], Mock]
+"""Compiles a mock as it was written. Raises MocksError where the environment has changed since."""
+
+
+class Definitions:
+    """Compiled mocks. All of them are also in the store, as they were written."""
+
+    def __init__(self, store: Store, revive: Revive) -> None:
+        self._store = store
+        self._revive = revive
+        self._compiled: dict[str, Mock] = {}
+
+    def add(self, mock: Mock) -> None:
+        """Keep a mock for the job that it starts, and write it to the store."""
+        self._compiled[mock.definition] = mock
+        self._store.add_definition(mock.definition, mock.written)
+
+    def plan(self, definition: str, stage: int) -> tuple[Mock, WebhookPlan]:
+        """Return the mock with this hash, and the plan of the webhook of its stage with this number.
+
+        Raises MocksError if the mock has to be compiled again and cannot be.
+        """
+        mock = self._compiled.get(definition)
+        if mock is None:
+            mock = self._compiled[definition] = self._revive(self._store.definition(definition) or b"")
+        plan = mock.stages[stage].webhook
+        assert plan is not None
+        return mock, plan
+
+    def drop_old(self, current: Iterable[Mock]) -> None:
+        """Drop the compiled mocks that are not in `current`, except the newest MAX_OLD."""
+        hashes = {mock.definition for mock in current}
+        old = [hash for hash in self._compiled if hash not in hashes]
+        for hash in old[:-MAX_OLD]:
+            del self._compiled[hash]
+
+    def clear(self) -> None:
+        self._compiled.clear()
+
+    def __len__(self) -> int:
+        """Return how many compiled mocks are kept."""
+        return len(self._compiled)

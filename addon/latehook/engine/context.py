@@ -1,0 +1,111 @@
+"""The context of decisions and attempts: the mocks in use, the variables, the jobs so far, and counts."""
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from latehook.base.model import Job, Moment
+from latehook.base.notifier import Notifier
+from latehook.base.redaction import texts_in
+from latehook.mocks.definitions import Mocks
+from latehook.store import Store
+from latehook.store.shared_state import SharedState
+
+
+class LiveContext:
+    """The context of one process: a `Context` of mocks/context.py, and what an attempt needs besides.
+
+    `before_use` is called with all mocks before they answer their first request.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        state: SharedState,
+        notifier: Notifier,
+        source: random.Random,
+        mocks: Mocks,
+        before_use: Callable[[Mocks], None],
+    ) -> None:
+        self.mocks: Mocks
+        """The mocks in use, those that were added first."""
+        self.vars: Mapping[str, Any]
+        """The variables: as the mocks files have them, or as they were set since."""
+        self.redaction = store.redaction  # one for everything that people read
+        self._store = store
+        self._state = state
+        self._clock = state.clock
+        self._notifier = notifier
+        self._random = source
+        self._before_use = before_use
+        self._answered: defaultdict[str, int] = defaultdict(int)
+        self._faults: defaultdict[tuple[str, int | None], int] = defaultdict(int)
+        self._apply(mocks, ())
+
+    def moment(self) -> Moment:
+        now = self._clock.real()  # read once: else a stage that is due now would be due a little later
+        return Moment(now, self._clock.at(now), self._random, self._clock.real_at)
+
+    # Jobs
+
+    def jobs(self) -> Sequence[Job]:
+        return self._store.jobs()
+
+    def find(self, id: str) -> Job | None:
+        return self._store.find(id)
+
+    def repeated(self, mock: str, key: str) -> Job | None:
+        return self._store.repeated(mock, key)
+
+    # Counts
+
+    def answered(self, definition: str) -> int:
+        return self._answered[definition]
+
+    def faulted(self, definition: str, stage: int | None = None) -> int:
+        return self._faults[definition, stage]
+
+    def count_answer(self, definition: str) -> None:
+        """Count a request that this mock has answered."""
+        self._answered[definition] += 1
+
+    def count_fault(self, definition: str, stage: int | None = None) -> None:
+        """Count a fault of this mock's response, or of the webhook of one of its stages."""
+        self._faults[definition, stage] += 1
+
+    # Mocks and variables
+
+    def use(self, mocks: Mocks) -> None:
+        """Put these mocks in the place of the mocks files' last ones. Added mocks stay in front of them."""
+        self._apply(mocks, self._added)
+
+    def add(self, mocks: Mocks) -> None:
+        """Put mocks in front of all others, until `reset`."""
+        self._apply(self._from_files, (mocks, *self._added))
+
+    def set_vars(self, values: Mapping[str, Any]) -> None:
+        """Set variables and write that to the store. The others stay as they are. Raises StoreError."""
+        self._state.set_vars({**self.vars, **values})
+        self.update_vars()
+
+    def update_vars(self) -> None:
+        """Take over the variables that were set from the shared state."""
+        self._state.drop_vars(self.mocks.vars)
+        self.vars = {**self.mocks.vars, **self._state.vars}
+        secrets = [self.vars[name] for name in self.mocks.secret_vars & self.vars.keys()]
+        self.redaction.add(texts_in(secrets))
+        self._notifier.notify()
+
+    def reset(self) -> None:
+        """Forget counts and added mocks. The shared state has been reset before."""
+        self._answered.clear()
+        self._faults.clear()
+        self._apply(self._from_files, ())
+
+    def _apply(self, from_files: Mocks, added: tuple[Mocks, ...]) -> None:
+        mocks = Mocks.together(*added, from_files)
+        self._before_use(mocks)
+        self._from_files, self._added, self.mocks = from_files, added, mocks
+        self.redaction.add(mocks.secrets)
+        self.update_vars()

@@ -1,0 +1,69 @@
+"""The values that all jobs share and that operations change. The store keeps them for the next process."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from latehook.base.clock import Clock, Segments
+from latehook.store import Store
+from latehook.store.group_commit import GroupCommit
+
+CLOCK, HOLDING, VARS = "clock", "holding", "vars"
+"""The names under which the store has the values."""
+
+
+class SharedState:
+    """Latehook's clock, the hold, and the variables that operations have set.
+
+    `holding` is whether no webhook starts, unless an operation sends it. `vars` has only the variables that were set.
+    They change by the methods below, each of which writes the new value, commits it, and applies it then. Raises
+    StoreError: the old value stays.
+    """
+
+    def __init__(self, store: Store, commits: GroupCommit, clock: Clock) -> None:
+        self.clock = clock
+        self.holding = False
+        self.vars: Mapping[str, Any] = {}
+        self._store = store
+        self._commits = commits
+
+    def load(self, speed: float) -> None:
+        """Apply what the store's last process has written, and run the clock at `speed`."""
+        if segments := self._store.get_value(CLOCK):
+            self.clock.segments = [(start, real_start, speed) for start, real_start, speed in segments]
+        if speed != self.clock.speed:
+            self.clock.run(speed)
+            self.write_clock(self.clock.segments)
+        self.holding = bool(self._store.get_value(HOLDING))
+        self.vars = self._store.get_value(VARS) or {}
+
+    def set_holding(self, holding: bool) -> None:
+        self._write(HOLDING, holding)
+        self.holding = holding
+
+    def set_vars(self, values: Mapping[str, Any]) -> None:
+        """Set these variables, and no others."""
+        self._write(VARS, values)
+        self.vars = values
+
+    def set_speed(self, speed: float) -> None:
+        segments = self.clock.changed(self.clock.now(), speed)
+        self.write_clock(segments)
+        self.clock.segments = segments
+
+    def write_clock(self, segments: Segments) -> None:
+        """Write the clock as it will be, without changing it: an advance moves it step by step."""
+        self._write(CLOCK, segments)
+
+    def drop_vars(self, known: Collection[str]) -> None:
+        """Forget the values of variables that are not `known`: no mocks file has them any more."""
+        self.vars = {name: value for name, value in self.vars.items() if name in known}
+
+    def reset(self, speed: float) -> None:
+        """Go back to the values of a new process, with the clock at `speed`. The store has been cleared before."""
+        self.clock.reset(speed)
+        self.holding = False
+        self.vars = {}
+
+    def _write(self, name: str, value: Any) -> None:
+        with self._commits.transaction():
+            self._store.set_value(name, value)

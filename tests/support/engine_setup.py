@@ -1,0 +1,130 @@
+"""An engine on an event loop with virtual time: a real store, a clock that follows the loop, and a sender that records."""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from latehook import mocksfile
+from latehook.base.clock import Clock
+from latehook.base.errors import StoreError
+from latehook.base.model import Outcome, Outgoing, Request
+from latehook.base.redaction import Redaction
+from latehook.engine.engine import Engine
+from latehook.engine.operations import Operations
+from latehook.mocks.decide import Decision
+from latehook.mocks.definitions import Mock, Mocks
+from latehook.store import MEMORY, Store
+from support import virtual_time
+from support.virtual_time import SettableClock
+
+Result = int | str | Outcome
+"""How an attempt ends: a status, an error, or the whole outcome."""
+
+
+class RecordingSender:
+    """Sends nothing. It records each attempt, and gives each one of `results`; the last one again and again."""
+
+    def __init__(self, *results: Result) -> None:
+        self.results = list(results) or [200]
+        self.sent: list[tuple[float, Outgoing]] = []
+        """The attempts with the loop's time at which each started, in seconds."""
+        self.takes = 0.0
+        """Seconds that an attempt takes."""
+        self.retry_after: str | None = None
+
+    def preload(self) -> None:
+        pass
+
+    async def send(self, outgoing: Outgoing) -> Outcome:
+        loop = asyncio.get_running_loop()
+        self.sent.append((round(loop.time(), 3), outgoing))
+        result = self.results.pop(0) if len(self.results) > 1 else self.results[0]
+        await asyncio.sleep(self.takes)
+        if isinstance(result, Outcome):
+            return result
+        if isinstance(result, int):
+            return Outcome(loop.time(), loop.time(), result, retry_after=self.retry_after)
+        return Outcome(loop.time(), loop.time(), None, result)
+
+    async def close(self) -> None:
+        pass
+
+    @property
+    def times(self) -> list[float]:
+        return [at for at, _ in self.sent]
+
+
+class ObservedStore(Store):
+    """A real store that counts commits and prunings, and whose disk may be full."""
+
+    def __init__(self, path: str = MEMORY) -> None:
+        super().__init__(path)
+        self.commits = 0
+        self.prunes = 0
+        self.full = False
+
+    def prune(self, *keep: float) -> None:
+        self.prunes += 1
+        super().prune(*keep)
+
+    def commit(self) -> None:
+        self.commits += 1
+        if self.full:
+            self.fail_transaction()
+            with suppress(StoreError):
+                super().commit()  # it rolls back
+            raise StoreError("the store cannot write: disk full")
+        super().commit()
+
+
+class EngineSetup:
+    """An engine with these mocks, and its operations. `document` is what `post` sends, unless a test changes it."""
+
+    def __init__(self, mocks: Mocks, *results: Result, path: str = MEMORY, document: Mapping[str, Any]) -> None:
+        self.sender = RecordingSender(*results)
+        self.store = ObservedStore(path)
+        self.clock = Clock(SettableClock())
+        self.engine = Engine(mocks, self.store, self.sender, self.clock, random.Random(1), _revive)
+        self.operations = Operations(self.engine, _load_mocks)
+        self._document = document
+
+    async def post(self, **document: Any) -> Decision:
+        """Post a JSON document to /jobs."""
+        return await self.request("POST", "/jobs", json.dumps({**self._document, **document}).encode())
+
+    async def request(
+        self, method: str, path: str, body: bytes = b"", headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> Decision:
+        request = Request(method, "https", "api.slow.example", 443, path, headers, body, len(body))
+        return await self.engine.accept(request)
+
+
+Scenario = Callable[[EngineSetup], Coroutine[Any, Any, None]]
+
+
+def run_scenario(
+    scenario: Scenario, mocks: str, folder: Path, *results: Result, path: str = MEMORY, document: Mapping[str, Any]
+) -> EngineSetup:
+    """Run a test's scenario with the mocks of a text, until it ends. The sender gives `results`."""
+    setup = EngineSetup(load(mocks, folder), *results, path=path, document=document)
+    virtual_time.run(scenario(setup))
+    return setup
+
+
+def load(mocks: str, folder: Path) -> Mocks:
+    """Write a text to mocks.yaml in this folder, and load that."""
+    file = folder / "mocks.yaml"
+    file.write_text(mocks)
+    return mocksfile.load([file], {})
+
+
+def _revive(written: bytes) -> Mock:
+    return mocksfile.revive(written, {}, Redaction())
+
+
+def _load_mocks(text: str, file: str | None, variables: Mapping[str, Any]) -> Mocks:
+    return mocksfile.load_text(text, file, {}, variables)
