@@ -25,7 +25,7 @@ ELSEWHERE = "by-address.slow.example"
 OTHER = "other.example"
 FORWARDED = "forwarded.example"
 GREETING = b"220 mail.example ready\r\n"
-SOON = 5.0
+PROMPT = 5.0
 """Seconds in which every request of these tests must end: one that hangs fails."""
 
 PATH = "/api/endpoint?some_parameter="
@@ -104,7 +104,7 @@ class Doors:
     def ask(self, url: str, *arguments: str) -> None:
         """A request to a mocked host: it is answered, and its webhook comes."""
         value = uuid4().hex
-        done = curl("--fail-with-body", *arguments, url + value, limit=SOON)
+        done = curl("--fail-with-body", *arguments, url + value, limit=PROMPT)
         assert done.stdout, f"{done.stderr}\n{self.output}"
         assert json.loads(done.stdout) == {"mocked": value}
         wait_until(lambda: value in {hook.query["some_parameter"] for hook in self.world.sut.requests}, "the webhook")
@@ -171,7 +171,7 @@ def test_a_client_that_knows_of_no_proxy_is_served_by_a_reverse_one(doors: Doors
 
 
 def test_a_path_without_a_mock_is_not_passed_on_by_a_reverse_proxy(doors: Doors) -> None:
-    done = curl(f"http://127.0.0.1:{doors.ports['reverse http, a name']}/other", "-w", "%{http_code}", limit=SOON)
+    done = curl(f"http://127.0.0.1:{doors.ports['reverse http, a name']}/other", "-w", "%{http_code}", limit=PROMPT)
 
     assert done.stdout.endswith("501")
     assert "no mock matches" in done.stdout
@@ -185,7 +185,7 @@ def test_a_host_header_of_its_own_changes_nothing_of_a_reverse_proxys_host(doors
 def test_a_reverse_proxy_for_another_host_works(doors: Doors, world: World, scheme: str) -> None:
     before = len(world.other.requests)
 
-    done = curl(f"{scheme}://localhost:{doors.ports['reverse other']}/path", "-4", "--cacert", doors.ca, limit=SOON)
+    done = curl(f"{scheme}://localhost:{doors.ports['reverse other']}/path", "-4", "--cacert", doors.ca, limit=PROMPT)
 
     assert done.stdout == "ok"
     assert [got.path for got in world.other.requests[before:]] == ["/path"]
@@ -194,14 +194,14 @@ def test_a_reverse_proxy_for_another_host_works(doors: Doors, world: World, sche
 def test_a_reverse_proxy_for_another_host_speaks_tls_to_it(doors: Doors, world: World) -> None:
     before = len(world.other_tls.requests)
 
-    done = curl(f"http://localhost:{doors.ports['reverse other tls']}/path", "-4", limit=SOON)
+    done = curl(f"http://localhost:{doors.ports['reverse other tls']}/path", "-4", limit=PROMPT)
 
     assert done.stdout == "ok"
     assert [got.path for got in world.other_tls.requests[before:]] == ["/path"]
 
 
 def test_a_reverse_proxy_for_a_dead_host_closes_at_once_as_mitmproxy_does(doors: Doors) -> None:
-    done = curl(f"http://127.0.0.1:{doors.ports['reverse dead']}/", limit=SOON)
+    done = curl(f"http://127.0.0.1:{doors.ports['reverse dead']}/", limit=PROMPT)
 
     assert done.returncode in (52, 56), done.stderr  # an empty reply, or reset while the client still writes
 
@@ -252,7 +252,7 @@ def test_another_name_at_the_same_address_and_port_passes(doors: Doors, world: W
         f"{scheme}://{OTHER}:{server.port}/path",
         *("-x", doors.proxy("socks5"), "--resolve", f"{OTHER}:{server.port}:127.0.0.1"),
         *("--cacert", world.certificate.ca),  # so it is the server's own certificate that came
-        limit=SOON,
+        limit=PROMPT,
     )
 
     assert done.stdout == "ok", done.stderr
@@ -265,7 +265,7 @@ def test_another_host_passes_through_the_socks_proxy(doors: Doors, world: World,
     before = len(server.requests)
     url = f"{scheme}://localhost:{server.port}/path"
 
-    done = curl("-x", doors.proxy("socks5h"), "--cacert", world.certificate.ca, url, limit=SOON)
+    done = curl("-x", doors.proxy("socks5h"), "--cacert", world.certificate.ca, url, limit=PROMPT)
 
     assert done.stdout == "ok", done.stderr
     assert [got.path for got in server.requests[before:]] == ["/path"]
@@ -293,7 +293,7 @@ def test_what_is_not_http_to_a_mocked_host_is_closed_and_not_passed_on(doors: Do
 
 def _through_socks(doors: Doors, host: str, port: int) -> Any:
     to = {"proxy_type": socks.SOCKS5, "proxy_addr": "127.0.0.1", "proxy_port": doors.ports["socks5"]}
-    return socks.create_connection((host, port), timeout=SOON, **to)
+    return socks.create_connection((host, port), timeout=PROMPT, **to)
 
 
 # Upstream
@@ -315,7 +315,7 @@ def test_a_mocked_request_after_another_on_the_same_connection_is_not_asked_of_t
 ) -> None:
     mocked = f"http://localhost:{world.third_party.port}{PATH}x"
 
-    done = curl("-x", doors.proxy("http"), f"{world.other.url}/path", mocked, "-w", "%{num_connects}", limit=SOON)
+    done = curl("-x", doors.proxy("http"), f"{world.other.url}/path", mocked, "-w", "%{num_connects}", limit=PROMPT)
 
     assert done.stdout == 'ok1{"mocked":"x"}0'
 
@@ -326,7 +326,9 @@ def test_another_host_is_asked_of_the_upstream_proxy(doors: Doors, world: World,
     before = len(world.company.asked)
     authority = f"{OTHER}:{server.port}"
 
-    done = curl("-x", doors.proxy("http"), "--cacert", world.certificate.ca, f"{scheme}://{authority}/path", limit=SOON)
+    done = curl(
+        "-x", doors.proxy("http"), "--cacert", world.certificate.ca, f"{scheme}://{authority}/path", limit=PROMPT
+    )
 
     assert done.stdout == "ok", done.stderr
     asked = f"GET http://{authority}/path" if scheme == "http" else f"CONNECT {authority}"
@@ -338,8 +340,8 @@ def test_only_what_is_forwarded_of_a_mocked_host_is_asked_of_the_upstream_proxy(
     host = f"https://{FORWARDED}:{world.other_tls.port}"
     arguments = "-x", doors.proxy("http"), "--cacert", doors.ca
 
-    forwarded = curl(*arguments, f"{host}/path", limit=SOON)
-    stays = curl(*arguments, f"{host}/other", limit=SOON)
+    forwarded = curl(*arguments, f"{host}/path", limit=PROMPT)
+    stays = curl(*arguments, f"{host}/other", limit=PROMPT)
 
     assert forwarded.stdout == "ok", forwarded.stderr
     assert "no mock matches" in stays.stdout
@@ -348,7 +350,7 @@ def test_only_what_is_forwarded_of_a_mocked_host_is_asked_of_the_upstream_proxy(
 
 def test_what_is_not_http_to_a_mocked_host_is_not_asked_of_the_upstream_proxy(doors: Doors) -> None:
     to = {"proxy_type": socks.HTTP, "proxy_addr": "127.0.0.1", "proxy_port": doors.ports["upstream"]}
-    with socks.create_connection((HOST, 2525), timeout=SOON, **to) as connection:
+    with socks.create_connection((HOST, 2525), timeout=PROMPT, **to) as connection:
         connection.sendall(b"\0\1\2\3 not HTTP\r\n")
 
         assert connection.recv(100) == b""
@@ -363,6 +365,6 @@ def test_regular_works_beside_the_others(doors: Doors, world: World, scheme: str
     other = world.other if scheme == "http" else world.other_tls
 
     doors.ask(f"{scheme}://{HOST}{PATH}", "-x", proxy, "--cacert", doors.ca)
-    done = curl("-x", proxy, "--cacert", world.certificate.ca, f"{scheme}://localhost:{other.port}/path", limit=SOON)
+    done = curl("-x", proxy, "--cacert", world.certificate.ca, f"{scheme}://localhost:{other.port}/path", limit=PROMPT)
 
     assert done.stdout == "ok", done.stderr
