@@ -16,9 +16,11 @@ from latehook.mocksfile.describing import FAULTS
 from latehook.mocksfile.values import BODY_KINDS
 from latehook.webhooks import retries, schemes, signing
 from support.paths import ROOT
+from unit.test_layout import ORDER
 
 README, REFERENCE = ROOT / "README.md", ROOT / "addon" / "REFERENCE.md"
-DOCUMENTS = [README, REFERENCE, ROOT / "addon" / "RECIPES.md", ROOT / "scripts" / "README.md"]
+ARCHITECTURE = ROOT / "addon" / "ARCHITECTURE.md"
+DOCUMENTS = [README, REFERENCE, ARCHITECTURE, ROOT / "addon" / "RECIPES.md", ROOT / "scripts" / "README.md"]
 EXAMPLES = [
     pytest.param(text, id=f"{document.stem}-{number}")
     for document in (README, REFERENCE)
@@ -88,6 +90,11 @@ def test_the_reference_names_no_filter_that_is_not_there() -> None:
     assert {"tojson", "from_json", "unix", "all"} <= Sandbox().filters.keys()
 
 
-@pytest.mark.xfail(reason="the README is being rewritten", strict=False)
 def test_the_readme_is_short() -> None:
     assert len(README.read_text().splitlines()) <= 130
+
+
+def test_the_architecture_lists_the_packages_in_the_order_of_their_imports() -> None:
+    picture = ARCHITECTURE.read_text().partition("```\n")[2].partition("```")[0]
+
+    assert re.findall(r"^(\w+)", picture, re.MULTILINE) == [*ORDER]
