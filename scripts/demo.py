@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 
 from ca_bundle import ca_bundle
-from latehook.base.durations import seconds
+from latehook.base.durations import parse_duration
 
 MITMDUMP = Path(sys.executable).with_name("mitmdump")
 ADDON = Path(__file__).absolute().parents[1] / "addon" / "mock.py"
@@ -74,7 +74,7 @@ async def demo(folder: Path) -> None:
 
         identifier = identifier_in(answer)
 
-        due = answer.at + seconds(DELAY)
+        due = answer.at + parse_duration(DELAY)
         webhook = await count_down(arrival, due)
         show("webhook", f"{webhook.method} {webhook.target}")
         waited = f"{webhook.at - answer.at:.3f} s after the answer came, DELAY is {DELAY}"

@@ -79,7 +79,7 @@ class Door:
 def _end(reason: str) -> NoReturn:
     """AttemptResult the start. While mitmproxy winds down it still serves for a moment: nothing may leave in it."""
     ctx.master.addons.chain = [Shut(), *ctx.master.addons.chain]
-    hidden = Redaction(of_environment(os.environ).values).hide(reason)
+    hidden = Redaction(of_environment(os.environ).values).redact(reason)
     sys.exit(f"latehook: {hidden}")
 
 
@@ -119,7 +119,7 @@ class Latehook:
             try:
                 self._configure()
             except LatehookError as error:
-                reason = self._redaction.hide(str(error))
+                reason = self._redaction.redact(str(error))
                 if not self._started.is_set():
                     raise LatehookError(reason) from None
                 raise exceptions.OptionsError(f"latehook: {reason}") from None
@@ -189,7 +189,7 @@ class Latehook:
         self.engine.observe_attempts(self._show if self._attention.looks else None)
 
     def _show(self, ended: RunningAttempt, outcome: Outcome) -> None:
-        flows.show(ctx.master, flows.of_attempt(ended, outcome, self._redaction.hide))
+        flows.show(ctx.master, flows.of_attempt(ended, outcome, self._redaction.redact))
 
     def _named_hosts(self) -> str:
         hosts = dict.fromkeys(mock.matcher.host for mock in self.engine.mocks.all)
@@ -275,8 +275,8 @@ class Latehook:
         mocks = self.engine.mocks
         if mocks.forwards and self.engine.forwards_at_once(request_of(flow, exchange)):
             exchange.forward = flow.request.stream = True
-        elif mocks.reads:
-            read_on_the_way(exchange.upload, mocks.reads, flow.request)
+        elif mocks.body_members:
+            read_on_the_way(exchange.upload, mocks.body_members, flow.request)
 
     async def _control(self) -> asgi.App:
         """The control API. It is imported when it is first asked for, in a thread: nobody else waits for it."""
@@ -297,8 +297,8 @@ class Latehook:
             problem = f"an error of its own: {type(error).__name__}"
             return self._failure(500, problem, request)
         exchange.fault = answer.fault
-        if self._attention.looks and answer.job is not None:
-            flow.comment = self._redaction.hide(flows.comment(answer.job))
+        if self._attention.looks and answer.job_id is not None:
+            flow.comment = self._redaction.redact(flows.comment(answer.job_id))
         if answer.response is None and request.body is None:
             problem = "a forwarded request of this size needs a mock without `when` or `times`"
             return self._failure(502, problem, request)

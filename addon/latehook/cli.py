@@ -50,7 +50,7 @@ def _check(files: Sequence[Path]) -> int:
         print(file)
         for mock in mocks.all:
             if mock.place.file == str(file):
-                print("\n".join(f"  {line}" for line in redaction.hide(describe(mock))))
+                print("\n".join(f"  {line}" for line in redaction.redact(describe(mock))))
     if missing:
         print(f"needs the environment variable{'s'[: len(missing) - 1]} {', '.join(sorted(missing))}")
     return 0

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from latehook.base.durations import seconds
+from latehook.base.durations import parse_duration
 from latehook.base.errors import OptionError
 from latehook.base.text import did_you_mean
 from latehook.delivery.dispatcher import DEFAULT_WORKERS
 from latehook.store import MEMORY
-from latehook.webhooks.targets import Targets
-from latehook.webhooks.targets import parse as parse_targets
+from latehook.webhooks.targets import Targets, parse_targets
 
 PREFIX = "mock_"
 HELP = {
@@ -74,7 +73,7 @@ def parse(given: Mapping[str, Sequence[str]], beside: Path) -> Options:
 
 def _keep(duration: str) -> float:
     try:
-        return seconds(duration)
+        return parse_duration(duration)
     except ValueError as error:
         raise OptionError(f"mock_keep={duration}: {error}") from None
 

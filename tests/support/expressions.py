@@ -24,13 +24,13 @@ class NoJobs:
     def jobs(self) -> list[Job]:
         return []
 
-    def find(self, id: str) -> None:
+    def find_job(self, id: str) -> None:
         return None
 
-    def repeated(self, mock: str, key: str) -> None:
+    def job_for_idempotency_key(self, mock: str, key: str) -> None:
         return None
 
-    def answered(self, definition: str) -> int:
+    def answer_count(self, definition: str) -> int:
         return 0
 
 

@@ -42,16 +42,16 @@ class Scenario:
     def jobs(self) -> list[Job]:
         return self.stored[::-1]
 
-    def find(self, id: str) -> Job | None:
+    def find_job(self, id: str) -> Job | None:
         return next((job for job in self.jobs() if job.id == id), None)
 
-    def repeated(self, mock: str, key: str) -> Job | None:
+    def job_for_idempotency_key(self, mock: str, key: str) -> Job | None:
         return next((job for job in self.jobs() if (job.mock, job.idempotency_key) == (mock, key)), None)
 
-    def answered(self, definition: str) -> int:
+    def answer_count(self, definition: str) -> int:
         return self.counts[definition]
 
-    def faulted(self, definition: str, stage: int | None = None) -> int:
+    def fault_count(self, definition: str, stage: int | None = None) -> int:
         return self.faults[definition, stage]
 
     # For tests
@@ -76,21 +76,21 @@ class Scenario:
     def content(self, answer: Decision, at: int = 0) -> Content:
         """Return the content of the webhook number `at` of the job that `answer` started or changed."""
         plan, owed = self._owed(answer, at)
-        return rendering.prepare(plan, answer.mock.constants, owed, self.moment, self)[0]
+        return rendering.prepare_attempt(plan, answer.mock.constants, owed, self.moment, self)[0]
 
     def attempt(self, answer: Decision, at: int = 0, number: int = 1, content: Content | None = None) -> Outgoing:
         """Return attempt `number` at that webhook; `content` is what an earlier attempt sent."""
         plan, owed = self._owed(answer, at)
         owed = replace(owed, attempts=number - 1, content=content)
-        outgoing = rendering.prepare(plan, answer.mock.constants, owed, self.moment, self)[1]
-        self.faults[owed.webhook.definition, owed.webhook.plan] += outgoing.fault is not None
+        outgoing = rendering.prepare_attempt(plan, answer.mock.constants, owed, self.moment, self)[1]
+        self.faults[owed.webhook.definition, owed.webhook.mock_stage] += outgoing.fault is not None
         return outgoing
 
     def _owed(self, answer: Decision, at: int) -> Any:
         job = answer.started or answer.changed
         assert job is not None
         webhook: Webhook = job.webhooks[at]
-        return answer.mock.stages[webhook.plan].webhook, StoredWebhook(1, webhook, job)
+        return answer.mock.stages[webhook.mock_stage].webhook, StoredWebhook(1, webhook, job)
 
 
 def new_scenario(tmp_path: Path, mocks: str, **env: str) -> Scenario:

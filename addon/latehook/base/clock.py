@@ -35,19 +35,19 @@ class Clock:
         start, real_start, speed = self.segments[-1]
         return start + (real - real_start) * speed
 
-    def run(self, speed: float) -> None:
+    def set_speed(self, speed: float) -> None:
         """Go on from here at this speed."""
-        self.segments = self.changed(self.now(), speed)
+        self.segments = self.segments_after(self.now(), speed)
 
-    def jump(self, moment: float) -> None:
+    def advance_to(self, moment: float) -> None:
         """Go on from a later moment; not back."""
         if moment > self.now():
-            self.segments = self.changed(moment, self.speed)
+            self.segments = self.segments_after(moment, self.speed)
 
     def reset(self, speed: float) -> None:
         """Show real time again, and run at this speed."""
         self.segments = [(0.0, 0.0, 1.0)]
-        self.run(speed)
+        self.set_speed(speed)
 
     def real_at(self, moment: float) -> float:
         """The Unix seconds at which this clock shows, or showed, a moment; of one that was jumped over, the jump's."""
@@ -56,7 +56,7 @@ class Clock:
         real = real_start + (moment - start) / speed
         return min(real, self.segments[at + 1][1]) if at + 1 < len(self.segments) else real
 
-    def changed(self, moment: float, speed: float) -> Segments:
+    def segments_after(self, moment: float, speed: float) -> Segments:
         """The segments of a clock that goes on from this moment, at this speed."""
         segments = [*self.segments, (moment, self.real(), speed)]
         del segments[1:-KEPT_SEGMENTS]

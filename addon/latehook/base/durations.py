@@ -11,7 +11,7 @@ _DURATION = re.compile(
 )
 
 
-def seconds(duration: object) -> float:
+def parse_duration(duration: object) -> float:
     """`250ms`, `65s`, `1m30s`, `2h`, `5d`, or a number of seconds. ValueError says what to write."""
     if isinstance(duration, (int, float)) and not isinstance(duration, bool):
         if 0 <= duration < float("inf"):

@@ -75,7 +75,7 @@ class StoreError(LatehookError):
     """The store cannot be opened, or could not write: nothing that was to be written with it counts."""
 
 
-class UnkeepableError(StoreError):
+class UnstorableError(StoreError):
     """What is to be written has no form in the store. Nothing of it was written: what others write counts."""
 
 

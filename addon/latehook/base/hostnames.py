@@ -16,7 +16,7 @@ def address_of(host: str) -> Address | None:
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
-PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 LONGEST_HOST = 253
@@ -39,6 +39,6 @@ def _canonical(host: str) -> str:
         return host
 
 
-def covers(pattern: str, host: str) -> bool:
+def host_matches(pattern: str, host: str) -> bool:
     """Whether a canonical host is the pattern's, or below it for `*.suffix`."""
     return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern

@@ -8,7 +8,7 @@ import msgspec
 
 from latehook.base.errors import BodyError
 
-VALUES = 1_000_000
+MAX_JSON_VALUES = 1_000_000
 """Values in a JSON body: one takes ten times as much memory as the shortest text for it."""
 
 
@@ -23,11 +23,13 @@ def encode_json(value: Any) -> bytes:
 _COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def read_json(source: bytes | str) -> Any:
+def decode_json(source: bytes | str) -> Any:
     """A text's JSON. ValueError where it is none, BodyError where it has too many values."""
     raw = source.encode("utf-8", "surrogatepass") if isinstance(source, str) else source
-    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > VALUES:  # those in texts count too: for these it is many
-        raise BodyError(f"the JSON has more than {VALUES:,} values")
+    if (
+        raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MAX_JSON_VALUES
+    ):  # those in texts count too: for these it is many
+        raise BodyError(f"the JSON has more than {MAX_JSON_VALUES:,} values")
     try:
         return msgspec.json.decode(raw)
     except (ValueError, RecursionError):

@@ -20,7 +20,7 @@ class RedactingFilter(logging.Filter):
         if record.exc_info:
             line += "\n" + _FORMATTER.formatException(record.exc_info)
         record.exc_info = record.exc_text = None  # mitmproxy would write it from the exception
-        record.msg, record.args = self._redaction.hide(line), ()
+        record.msg, record.args = self._redaction.redact(line), ()
         return True
 
 

@@ -1,4 +1,4 @@
-"""The words of Latehook as values, frozen but for `Wire`; structs for their speed. Nothing is decided here."""
+"""The words of Latehook as values, frozen but for `WireTrace`; structs for their speed. Nothing is decided here."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ class FilePart(Struct, frozen=True):
     sha256: str
 
 
-class Parts(Struct, frozen=True):
+class FormParts(Struct, frozen=True):
     """A request's form, taken apart while it came."""
 
     fields: tuple[tuple[str, str], ...] = ()
@@ -84,8 +84,9 @@ class Parts(Struct, frozen=True):
 class Request(Struct, frozen=True):
     """A request of the system under test, as it came.
 
-    `target` is path and query as sent; `body` is None where it was not kept (`bodies.KEPT`), `size` counts all of it.
-    `parts` and `sha256` are there where they were made as the body came; `captures` are the path's, by the match.
+    `target` is path and query as sent. `size` counts all bytes of the body; `body` is None where it was not kept
+    (`bodies.decoding.MAX_BODY_SIZE`). `parts` and `sha256` are set where they were computed while the body arrived.
+    `captures` are the name and value of each part of the path that the match captures.
     """
 
     method: str
@@ -96,7 +97,7 @@ class Request(Struct, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes | None = b""
     size: int = 0
-    parts: Parts | None = None
+    parts: FormParts | None = None
     sha256: str | None = None
     captures: tuple[tuple[str, str], ...] = ()
 
@@ -134,14 +135,15 @@ class Stage(Struct, frozen=True):
 class Webhook(Struct, frozen=True):
     """A request owed to the system under test at a stage of its job.
 
-    `stage` counts within the job. `definition` and `plan` say which stage of which mock describes it; `request` is the
-    one that mock answered, where that is not the job's own. `due` is in seconds of Latehook's clock.
+    `stage` is its stage's index in the job. `definition` identifies the mock that describes it, `mock_stage` is the
+    stage's index there. `request` is the request which that mock answered, where it is not the job's own. `due` is in
+    seconds of Latehook's clock.
     """
 
     id: str
     stage: int
     definition: str
-    plan: int
+    mock_stage: int
     due: float
     to: str | None
     event: str | None = None
@@ -179,7 +181,7 @@ class Content(Struct, frozen=True):
     method: str | None = None
 
 
-class Head(Struct, frozen=True):
+class ResponseHead(Struct, frozen=True):
     """An answer but for its body, `at` when it had come (Unix seconds)."""
 
     at: float
@@ -189,7 +191,7 @@ class Head(Struct, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...]
 
 
-class Wire(Struct):
+class WireTrace(Struct):
     """What is noted of an attempt on its way, where somebody looks at it. What has not happened is None.
 
     `server` is what is connected to, `target` and `headers` are what was sent to it, until `sent_at` (Unix seconds).
@@ -199,7 +201,7 @@ class Wire(Struct):
     target: str | None = None
     headers: Headers | None = None
     sent_at: float | None = None
-    answer: Head | None = None
+    answer: ResponseHead | None = None
 
 
 class Outgoing(Struct, frozen=True):
@@ -216,7 +218,7 @@ class Outgoing(Struct, frozen=True):
     timeout: float
     verify: bool | str = True
     fault: WebhookFault | None = None
-    wire: Wire | None = None
+    wire: WireTrace | None = None
 
 
 class Outcome(Struct, frozen=True):
@@ -270,7 +272,7 @@ PENDING = "pending"  # a job's status before its first stage
 COMPLETED = "completed"  # the status of a job whose only stage is its webhook
 
 
-def reached(stages: Sequence[Stage], clock: float) -> Sequence[Stage]:
+def reached_stages(stages: Sequence[Stage], clock: float) -> Sequence[Stage]:
     """The stages that are behind, at a time of Latehook's clock."""
     return [stage for stage in stages if stage.due <= clock]
 

@@ -18,7 +18,7 @@ class Notifier:
             self._happened.set()  # wakes those who wait now
             self._happened.clear()
 
-    async def after(self, revision: int, limit: float) -> bool:
+    async def wait_for_change(self, revision: int, limit: float) -> bool:
         """Wait until the revision is another than this; False when so many seconds are over."""
         self.waiting += 1
         try:

@@ -30,7 +30,7 @@ class Redaction:
             self._pattern = re.compile(_any_of({form for secret in known for form in _forms(secret)}))
             self._secrets = known
 
-    def hide[Plain](self, value: Plain) -> Plain:
+    def redact[Plain](self, value: Plain) -> Plain:
         """Text or bytes without the secrets; a map or list with the texts in it so, its keys as they are."""
         return value if self._pattern is None else _replaced(self._pattern, value)
 

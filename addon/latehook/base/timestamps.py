@@ -6,7 +6,7 @@ from functools import lru_cache
 FORMATS = ("seconds", "milliseconds", "iso8601")
 
 
-def stamp(moment: float, form: str) -> str:
+def format_timestamp(moment: float, form: str) -> str:
     """A moment in one of the FORMATS."""
     if form == "milliseconds":
         return str(int(moment * 1000))
@@ -22,9 +22,9 @@ def iso8601(moment: float) -> str:
 
 @lru_cache(maxsize=64)  # a second is written many times: each time anew it is a thirtieth of a rich mock's request
 def _second(moment: float) -> str:
-    return utc(moment).isoformat().removesuffix("+00:00")
+    return utc_datetime(moment).isoformat().removesuffix("+00:00")
 
 
-def utc(moment: float) -> datetime:
+def utc_datetime(moment: float) -> datetime:
     """ValueError, OverflowError: it is in no year from 1 to 9999."""
     return datetime.fromtimestamp(moment, UTC)

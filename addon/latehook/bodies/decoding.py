@@ -10,22 +10,22 @@ import brotli
 import zstandard
 
 from latehook.base.errors import BodyError
-from latehook.base.json_text import read_json
+from latehook.base.json_text import decode_json
 
-KEPT = 16 * 1024 * 1024
+MAX_BODY_SIZE = 16 * 1024 * 1024
 """Bytes kept of a body, coded or decoded. Of a larger one only the size is known."""
 
-SMALL = 4096
+SMALL_BODY_SIZE = 4096
 """Bytes up to which a request's body is kept with it in any case: testers ask by it."""
 
-CODINGS = 4
+MAX_CODINGS = 4
 """Content codings of one body, one in the other."""
 
-MEMBERS = 10_000
+MAX_GZIP_MEMBERS = 10_000
 """Members of a gzip body, one behind the other."""
 
 
-def text(body: bytes | None, size: int, coding: str, content_type: str) -> str:
+def decode_text(body: bytes | None, size: int, coding: str, content_type: str) -> str:
     """The body as text, by the content type's charset (UTF-8 unless given). BodyError says why it cannot be."""
     charset = _parameter(content_type, "charset") or "utf-8"
     try:
@@ -45,7 +45,7 @@ can say what is no character.
 def parse_json(body: bytes | None, size: int, coding: str) -> Any:
     """The body as JSON; None where there is none or it is not JSON. BodyError where it was not kept or is too large."""
     try:
-        return read_json(decode(body, size, coding))
+        return decode_json(decode(body, size, coding))
     except BodyError:
         raise
     except (ValueError, RecursionError):
@@ -55,10 +55,10 @@ def parse_json(body: bytes | None, size: int, coding: str) -> Any:
 def decode(body: bytes | None, size: int, coding: str) -> bytes:
     """The body without its content codings (gzip, deflate, br, zstd). BodyError says what is wrong with it."""
     if body is None:
-        raise BodyError(f"the body has {size:,} bytes and only {KEPT:,} are kept")
+        raise BodyError(f"the body has {size:,} bytes and only {MAX_BODY_SIZE:,} are kept")
     names = [name.strip().lower() for name in coding.split(",") if name.strip()]
-    if len(names) > CODINGS:
-        raise BodyError(f"the body has {len(names)} content codings, one in the other, and may have {CODINGS}")
+    if len(names) > MAX_CODINGS:
+        raise BodyError(f"the body has {len(names)} content codings, one in the other, and may have {MAX_CODINGS}")
     for name in reversed(names):
         if name == "identity":
             continue
@@ -74,8 +74,8 @@ def _bounded(decoder: Callable[[bytes], Iterator[bytes]], body: bytes, name: str
     try:
         for piece in decoder(body):
             decoded += piece
-            if len(decoded) > KEPT:
-                raise BodyError(f"the {name} body has more than {KEPT:,} bytes when it is unpacked")
+            if len(decoded) > MAX_BODY_SIZE:
+                raise BodyError(f"the {name} body has more than {MAX_BODY_SIZE:,} bytes when it is unpacked")
     except (zlib.error, brotli.error, zstandard.ZstdError) as error:
         raise BodyError(f"the body is not {name}: {error}") from None
     return bytes(decoded)
@@ -96,8 +96,8 @@ def _zlib(window: int) -> Callable[[bytes], Iterator[bytes]]:
                 if inflate.eof:  # gzip may have several members, one behind the other
                     members += 1
                     inflate = zlib.decompressobj(window)
-                if members > MEMBERS:
-                    raise BodyError(f"the gzip body has more than {MEMBERS:,} members")
+                if members > MAX_GZIP_MEMBERS:
+                    raise BodyError(f"the gzip body has more than {MAX_GZIP_MEMBERS:,} members")
                 yield inflate.decompress(bit, _PIECE)
                 bit = inflate.unconsumed_tail or inflate.unused_data
         yield inflate.flush()
@@ -119,7 +119,7 @@ def _brotli(body: bytes) -> Iterator[bytes]:
 
 
 def _zstd(body: bytes) -> Iterator[bytes]:
-    yield from zstandard.ZstdDecompressor(max_window_size=KEPT).read_to_iter(body, write_size=_PIECE)
+    yield from zstandard.ZstdDecompressor(max_window_size=MAX_BODY_SIZE).read_to_iter(body, write_size=_PIECE)
 
 
 _DECODERS: dict[str, Callable[[bytes], Iterator[bytes]]] = {

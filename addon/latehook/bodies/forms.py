@@ -9,15 +9,15 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from latehook.base.errors import BodyError
-from latehook.base.model import FilePart, Parts
+from latehook.base.model import FilePart, FormParts
 
-URLENCODED = 4 * 1024 * 1024
+MAX_URLENCODED_SIZE = 4 * 1024 * 1024
 """Bytes of a form that is written like a query: a larger one would hold everybody up while it is read."""
 
-FIELD_KEPT = 1024 * 1024
+MAX_FIELDS_SIZE = 1024 * 1024
 """Bytes kept of all of a form's fields together; what is beyond is cut off."""
 
-PARTS_KEPT = 1000
+MAX_PARTS = 1000
 """Fields and files of one form, or parameters of one query, that are kept: the first ones."""
 
 
@@ -27,7 +27,7 @@ class MultipartReader:
     def __init__(self, content_type: str) -> None:
         self._fields: list[tuple[str, str]] = []
         self._files: list[FilePart] = []
-        self._left = FIELD_KEPT
+        self._left = MAX_FIELDS_SIZE
         self._parser: MultipartParser | None = None
         callbacks: Any = {
             "on_part_begin": self._begin,
@@ -51,11 +51,11 @@ class MultipartReader:
         except FormParserError:  # malformed, or more than is kept: what came before it stays
             self._parser = None
 
-    def parts(self) -> Parts:
-        return Parts(tuple(self._fields), tuple(self._files))
+    def parts(self) -> FormParts:
+        return FormParts(tuple(self._fields), tuple(self._files))
 
     def _begin(self) -> None:
-        if len(self._fields) + len(self._files) >= PARTS_KEPT:
+        if len(self._fields) + len(self._files) >= MAX_PARTS:
             raise FormParserError("what follows is not kept: reading it would only take time")
         self._headers: dict[bytes, bytes] = {}
         self._name = self._value = b""
@@ -96,7 +96,7 @@ class MultipartReader:
         self._files.append(FilePart(self._field, filename, kind, self._size, self._hash.hexdigest()))
 
 
-def parse(body: bytes, content_type: str) -> Parts:
+def parse_form(body: bytes, content_type: str) -> FormParts:
     """The fields and files of a form's body; none where it is no form. BodyError where it is too large."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
@@ -104,13 +104,15 @@ def parse(body: bytes, content_type: str) -> Parts:
         reader.feed(body)
         return reader.parts()
     if kind == "application/x-www-form-urlencoded":
-        if len(body) > URLENCODED:
-            raise BodyError(f"the urlencoded form has {len(body):,} bytes, and may have {URLENCODED:,}: use multipart")
-        return Parts(tuple(urlencoded(body.decode("utf-8", "replace"))))
-    return Parts()
+        if len(body) > MAX_URLENCODED_SIZE:
+            raise BodyError(
+                f"the urlencoded form has {len(body):,} bytes, and may have {MAX_URLENCODED_SIZE:,}: use multipart"
+            )
+        return FormParts(tuple(parse_urlencoded(body.decode("utf-8", "replace"))))
+    return FormParts()
 
 
-def urlencoded(text: str) -> list[tuple[str, str]]:
+def parse_urlencoded(text: str) -> list[tuple[str, str]]:
     """Names and values of a query, or of a form that is written as one."""
-    first = text.split("&", PARTS_KEPT)[:PARTS_KEPT]
+    first = text.split("&", MAX_PARTS)[:MAX_PARTS]
     return parse_qsl("&".join(first), keep_blank_values=True)

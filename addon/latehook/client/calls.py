@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import msgspec
 from msgspec import Struct
 
-from latehook.base.durations import seconds
+from latehook.base.durations import parse_duration
 from latehook.base.errors import ControlError
 from latehook.client import failures, models
 from latehook.client.mocks import Written
@@ -179,7 +179,7 @@ def _text(value: Any) -> str:
 
 def _seconds(timeout: str | float) -> float:
     try:
-        return seconds(timeout)
+        return parse_duration(timeout)
     except ValueError as error:
         raise ControlError(f"timeout: {error}") from None
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from latehook.base.durations import seconds
+from latehook.base.durations import parse_duration
 from latehook.base.text import did_you_mean
 from latehook.control.responses import Refusal
 from latehook.engine.filters import FILTERS
@@ -103,7 +103,7 @@ def filters(asked: Any) -> dict[str, Any]:
 
 def wait_seconds(timeout: str | float) -> float:
     try:
-        wanted = seconds(timeout)
+        wanted = parse_duration(timeout)
     except ValueError as error:
         raise Refusal(400, f"timeout: {error}") from None
     if wanted > LONGEST_WAIT:

@@ -27,7 +27,7 @@ async def openapi(here: Here, asked: Nothing, id: str) -> dict[str, object]:
 async def status(here: Here, asked: StatusAfter, id: str) -> schemas.Status:
     operations = here.operations
     if asked.after is not None:
-        await operations.notifier.after(asked.after, params.wait_seconds(asked.timeout))
+        await operations.notifier.wait_for_change(asked.after, params.wait_seconds(asked.timeout))
     return schemas.Status(
         version=version(),
         ready=True,

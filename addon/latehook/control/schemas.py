@@ -217,7 +217,7 @@ def job(details: JobDetails, clock: LatehookClock) -> Job:
     return Job(
         id=one.id,
         mock=one.mock,
-        status=model.status_of(model.reached(one.stages, now)),
+        status=model.status_of(model.reached_stages(one.stages, now)),
         created_at=one.created_at,
         ended=not owed and all(stage.due <= now for stage in one.stages),
         vars=one.vars,

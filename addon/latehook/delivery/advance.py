@@ -47,11 +47,11 @@ class Advance:
         """
         async with self._barrier() as barrier:
             target = self._clock.now() + seconds
-            self._state.write_clock(self._clock.changed(target, self._clock.speed))
+            self._state.write_clock(self._clock.segments_after(target, self._clock.speed))
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
                     await self._move_to(target, barrier)
-        self._clock.jump(target)
+        self._clock.advance_to(target)
         with suppress(StoreError):  # the store then has the clock a little ahead
             self._state.write_clock(self._clock.segments)
         left = barrier.keys(MAX_LEFT)
@@ -94,7 +94,7 @@ class Advance:
         while True:
             due = self._outbox.next_due()
             if due <= min(target, barrier.limit):
-                self._clock.jump(due)
+                self._clock.advance_to(due)
                 self._outbox.wake_due()
                 moments += 1
                 if moments % MOMENTS_PER_TURN == 0:

@@ -16,7 +16,7 @@ import httpx
 import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from latehook.base.model import Head, Wire
+from latehook.base.model import ResponseHead, WireTrace
 
 IDLE_KEPT = 1.0
 """Seconds an idle connection is kept: less than any common server keeps it, so that none is lost in a race."""
@@ -77,7 +77,7 @@ class Bridge(httpx.AsyncBaseTransport):
         for session in filter(None, (self._session, self._told)):
             await session.close()
 
-    def _session_for(self, wire: Wire | None) -> aiohttp.ClientSession:
+    def _session_for(self, wire: WireTrace | None) -> aiohttp.ClientSession:
         if wire is not None:
             self._told = self._told or self._open([_telling(self._now)])
             return self._told
@@ -116,7 +116,7 @@ class Bridge(httpx.AsyncBaseTransport):
 
 
 def _telling(now: Callable[[], float]) -> aiohttp.TraceConfig:
-    """Has aiohttp tell an attempt's `Wire` what becomes of it."""
+    """Has aiohttp tell an attempt's `WireTrace` what becomes of it."""
 
     async def begun(_: Any, context: Any, params: aiohttp.TraceRequestStartParams) -> None:
         context.trace_request_ctx.server = (params.url.raw_host, params.url.port)
@@ -132,7 +132,7 @@ def _telling(now: Callable[[], float]) -> aiohttp.TraceConfig:
         answer = params.response
         version = answer.version or aiohttp.HttpVersion11
         protocol = f"HTTP/{version.major}.{version.minor}"
-        head = Head(now(), protocol, answer.status, answer.reason or "", answer.raw_headers)
+        head = ResponseHead(now(), protocol, answer.status, answer.reason or "", answer.raw_headers)
         context.trace_request_ctx.answer = head
 
     config = aiohttp.TraceConfig()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from latehook.mocks.definitions import Mock, WebhookPlan
+from latehook.mocks.definitions import Mock, WebhookSpec
 from latehook.store import Store
 
 MAX_OLD = 100
@@ -25,17 +25,17 @@ class Definitions:
         self._compiled[mock.definition] = mock
         self._store.add_definition(mock.definition, mock.written)
 
-    def plan(self, definition: str, stage: int) -> tuple[Mock, WebhookPlan]:
-        """Return the mock with this hash, and the plan of the webhook of its stage with this number.
+    def webhook_spec(self, definition: str, stage: int) -> tuple[Mock, WebhookSpec]:
+        """Return the mock with this hash, and the spec of the webhook of its stage with this number.
 
         Raises MocksError if the mock has to be compiled again and cannot be.
         """
         mock = self._compiled.get(definition)
         if mock is None:
             mock = self._compiled[definition] = self._revive(self._store.definition(definition) or b"")
-        plan = mock.stages[stage].webhook
-        assert plan is not None
-        return mock, plan
+        spec = mock.stages[stage].webhook
+        assert spec is not None
+        return mock, spec
 
     def drop_old(self, current: Iterable[Mock]) -> None:
         """Drop the compiled mocks that are not in `current`, except the newest MAX_OLD."""

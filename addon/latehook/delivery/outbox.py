@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from latehook.base import logs
 from latehook.base.errors import LatehookError
-from latehook.base.model import Job, Outcome, Outgoing, State, StoredWebhook, Wire
+from latehook.base.model import Job, Outcome, Outgoing, State, StoredWebhook, WireTrace
 from latehook.base.notifier import Notifier
 from latehook.delivery.attempts import AttemptObserver, DeliveryContext, RunningAttempt, Sender
 from latehook.delivery.barrier import AdvanceBarrier
@@ -202,7 +202,7 @@ class Outbox:
         if self._barrier is not None:
             self._barrier.set_least_wait(key, retries.least_wait(attempt.retry, attempt.number))
         if attempt.outgoing.fault is not None:
-            self._context.count_fault(stored.webhook.definition, stored.webhook.plan)
+            self._context.count_fault(stored.webhook.definition, stored.webhook.mock_stage)
             log.info("latehook: job %s: the webhook's fault: %s", stored.job.id, attempt.outgoing.fault)
         if stored.content is None and self._store.is_durable:
             await self._results.write_content(key, attempt.content)
@@ -233,12 +233,12 @@ class Outbox:
 
     def _make(self, stored: StoredWebhook) -> RunningAttempt:
         """Make the next attempt at a webhook. Raises LatehookError."""
-        mock, plan = self._definitions.plan(stored.webhook.definition, stored.webhook.plan)
+        mock, spec = self._definitions.webhook_spec(stored.webhook.definition, stored.webhook.mock_stage)
         moment = self._context.moment()
-        content, outgoing = rendering.prepare(plan, mock.constants, stored, moment, self._context)
+        content, outgoing = rendering.prepare_attempt(spec, mock.constants, stored, moment, self._context)
         if self._observer is not None:
-            outgoing = replace(outgoing, wire=Wire())
-        return RunningAttempt(stored, content, plan.retry, self._clock.real(), outgoing)
+            outgoing = replace(outgoing, wire=WireTrace())
+        return RunningAttempt(stored, content, spec.retry, self._clock.real(), outgoing)
 
     async def _fail(self, stored: StoredWebhook, reason: str) -> None:
         await self._results.write(stored.key, NoAttempt(reason))

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 from msgspec.structs import replace
 
-from latehook.base.hostnames import PORTS
+from latehook.base.hostnames import DEFAULT_PORTS
 from latehook.base.model import Outcome, Outgoing, WebhookFault
 from latehook.delivery.connections import HOST, SYSTEM, Answer, Bridge, Lookup, Refusal, Refused
 from latehook.webhooks.targets import Origin
@@ -127,7 +127,7 @@ def _read(where: str) -> tuple[httpx.URL, Origin]:
     url = httpx.URL(where)
     if url.scheme not in ("http", "https") or not url.host:
         raise Refused("not a URL that starts with http:// or https:// and a host")
-    return url, Origin(url.scheme, url.raw_host.decode(), url.port or PORTS[url.scheme])
+    return url, Origin(url.scheme, url.raw_host.decode(), url.port or DEFAULT_PORTS[url.scheme])
 
 
 async def _beginning(response: httpx.Response) -> bytes:

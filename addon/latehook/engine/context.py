@@ -52,18 +52,18 @@ class LiveContext:
     def jobs(self) -> Sequence[Job]:
         return self._store.jobs()
 
-    def find(self, id: str) -> Job | None:
+    def find_job(self, id: str) -> Job | None:
         return self._store.find(id)
 
-    def repeated(self, mock: str, key: str) -> Job | None:
+    def job_for_idempotency_key(self, mock: str, key: str) -> Job | None:
         return self._store.repeated(mock, key)
 
     # Counts
 
-    def answered(self, definition: str) -> int:
+    def answer_count(self, definition: str) -> int:
         return self._answered[definition]
 
-    def faulted(self, definition: str, stage: int | None = None) -> int:
+    def fault_count(self, definition: str, stage: int | None = None) -> int:
         return self._faults[definition, stage]
 
     def count_answer(self, definition: str) -> None:
@@ -104,7 +104,7 @@ class LiveContext:
         self._apply(self._from_files, ())
 
     def _apply(self, from_files: Mocks, added: tuple[Mocks, ...]) -> None:
-        mocks = Mocks.together(*added, from_files)
+        mocks = Mocks.combine(*added, from_files)
         self._before_use(mocks)
         self._from_files, self._added, self.mocks = from_files, added, mocks
         self.redaction.add(mocks.secrets)

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from latehook.base import logs
 from latehook.base.clock import Clock
-from latehook.base.errors import StoreError, UnkeepableError
+from latehook.base.errors import StoreError, UnstorableError
 from latehook.base.model import Request
 from latehook.base.notifier import Notifier
 from latehook.delivery.attempts import AttemptObserver, Sender
@@ -135,7 +135,7 @@ class Engine:
         mock = decision.mock
         try:
             await self._start(decision)
-        except UnkeepableError as error:
+        except UnstorableError as error:
             place = mock.place if mock is not None else "a mock"
             entry.status, entry.job = 500, None
             return Decision(error_responses.failure(500, f"{place}: {error}", request, context.redaction), mock)
@@ -159,7 +159,7 @@ class Engine:
         status = None if decision.response is None else decision.response.status
         mock = None if decision.mock is None else decision.mock.name
         self.notifier.notify()
-        return self.journal.add(self.clock.real(), request, status, mock, decision.job, decision.near)
+        return self.journal.add(self.clock.real(), request, status, mock, decision.job_id, decision.near_misses)
 
     def _count(self, decision: Decision) -> None:
         """Count an answer of a mock with `times`, and a fault."""
@@ -173,7 +173,7 @@ class Engine:
     async def _start(self, decision: Decision) -> None:
         """Write and schedule the job that a decision starts or changes, and wait for attempts before the response.
 
-        Raises StoreError, UnkeepableError: the job is not written, and nothing is scheduled.
+        Raises StoreError, UnstorableError: the job is not written, and nothing is scheduled.
         """
         job = decision.started or decision.changed
         if job is None or decision.mock is None:
@@ -182,7 +182,7 @@ class Engine:
             return
         self.commits.schedule()
         self.definitions.add(decision.mock)
-        keys = self.store.add_job(job) if decision.started else self.store.replace_stages(job, decision.kept)
+        keys = self.store.add_job(job) if decision.started else self.store.replace_stages(job, decision.kept_stages)
         await self.commits.committed()
         if first_attempts := self.outbox.schedule_job(job, keys):
             await asyncio.wait(first_attempts)

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from latehook.base.durations import seconds as read_duration
+from latehook.base.durations import parse_duration
 from latehook.base.errors import OperationError, WrongState
 from latehook.base.model import FINISHED, UNFINISHED, State, StoredWebhook
 from latehook.base.text import did_you_mean
@@ -81,7 +81,7 @@ class Operations:
 
     def redact[Plain](self, value: Plain) -> Plain:
         """Return text, or data that contains text, without the secrets of the environment and of mocks files."""
-        return self._engine.context.redaction.hide(value)
+        return self._engine.context.redaction.redact(value)
 
     # Webhooks
 
@@ -92,7 +92,7 @@ class Operations:
         while True:
             revision = self.notifier.revision
             page = await self.queries.webhooks(filter, MAX_WAITED_FOR)
-            if len(page.items) >= count or not await self.notifier.after(revision, end - loop.time()):
+            if len(page.items) >= count or not await self.notifier.wait_for_change(revision, end - loop.time()):
                 return page.items[::-1]
             await asyncio.sleep(RECHECK_AFTER)
 
@@ -175,7 +175,7 @@ class Operations:
         seconds: the webhooks whose attempts have not ended. Raises OperationError, NotFound, StoreError.
         """
         try:
-            seconds = read_duration(duration)
+            seconds = parse_duration(duration)
         except ValueError as error:
             raise OperationError(str(error)) from None
         if seconds > LONGEST_ADVANCE:

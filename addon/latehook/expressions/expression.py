@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from latehook.base.errors import ExpressionError, Place
-from latehook.expressions.values import plain
+from latehook.expressions.values import to_plain
 
 Names = Mapping[str, Any]
 """The names an expression may use: name → the members it has, as Names, or None where any will do."""
@@ -29,7 +29,7 @@ class Expression:
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         """The value: of its own type where the text is one expression, else text. ExpressionError has the place."""
         try:
-            return plain(self._evaluate(scope))
+            return to_plain(self._evaluate(scope))
         except RecursionError:
             raise ExpressionError(self.place, "the expression failed: its data is nested too deeply") from None
         except Exception as error:  # whatever Jinja's filters raise on data they were not made for
@@ -60,7 +60,7 @@ class Bundle:
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         """The map or list as plain data. ExpressionError has the place."""
         try:
-            return _filled(self._shape, list(map(plain, self._evaluate(scope))), scope)
+            return _filled(self._shape, list(map(to_plain, self._evaluate(scope))), scope)
         except Exception:  # slower, and with the place
             return render(self.tree, scope)
 

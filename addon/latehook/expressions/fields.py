@@ -4,18 +4,18 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from latehook.expressions.values import TextView
+from latehook.expressions.values import AnnotatedText
 
 DEPTH = 32
 """Brackets in a field's name that are read: `a[b][c]` has two."""
 
 
-def first_of(pairs: Iterable[tuple[str, str]]) -> dict[str, TextView]:
+def first_of(pairs: Iterable[tuple[str, str]]) -> dict[str, AnnotatedText]:
     """Name → its first value, which also knows all of them (the filter `all`)."""
     values: dict[str, list[str]] = {}
     for name, value in pairs:
         values.setdefault(name, []).append(value)
-    return {name: TextView(found[0], every=tuple(found)) for name, found in values.items()}
+    return {name: AnnotatedText(found[0], all_values=tuple(found)) for name, found in values.items()}
 
 
 def nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 _PATH = re.compile(r"\[([^\[\]]*)\]")
 
 
-def _place(form: dict[str, Any], path: list[str], value: TextView) -> bool:
+def _place(form: dict[str, Any], path: list[str], value: AnnotatedText) -> bool:
     *parts, last = path
     listed = last == ""
     if listed:
@@ -43,5 +43,5 @@ def _place(form: dict[str, Any], path: list[str], value: TextView) -> bool:
             return False
     if last == "" or last in holder:
         return False
-    holder[last] = [TextView(one) for one in value.every] if listed else value
+    holder[last] = [AnnotatedText(one) for one in value.all_values] if listed else value
     return True

@@ -9,9 +9,9 @@ from typing import Any
 from jinja2 import pass_context
 
 from latehook.base import timestamps
-from latehook.base.json_text import encode_json, read_json
-from latehook.expressions.limits import ITEM, Room, TooMuch, fit, size_of
-from latehook.expressions.values import TextView, is_null, plain, to_text
+from latehook.base.json_text import decode_json, encode_json
+from latehook.expressions.limits import ITEM_SIZE, LimitExceeded, SizeBudget, check_size, size_of
+from latehook.expressions.values import AnnotatedText, is_null, to_plain, to_text
 
 
 def bounded(filters: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
@@ -25,11 +25,11 @@ def _join(context: Any, value: Any, d: Any = "", attribute: Any = None) -> str:
     """Jinja's, but what is joined is written as in any text."""
     if attribute is not None:
         value = context.environment.call_filter("map", value, kwargs={"attribute": attribute}, context=context)
-    room, joint, texts = Room(), to_text(d), []
+    budget, joint, texts = SizeBudget(), to_text(d), []
     for item in value:
         text = to_text(item)
-        room.take(len(text) + len(joint))
-        context.step(len(text) + len(joint))
+        budget.charge(len(text) + len(joint))
+        context.count_step(len(text) + len(joint))
         texts.append(text)
     return joint.join(texts)
 
@@ -38,7 +38,7 @@ def _join(context: Any, value: Any, d: Any = "", attribute: Any = None) -> str:
 def _format(context: Any, form: Any, /, *args: Any, **kwargs: Any) -> str:
     if args and kwargs:
         raise ValueError("format takes values by place or by name, not both")
-    context.step()
+    context.count_step()
     return formatted(to_text(form), kwargs or args)
 
 
@@ -57,8 +57,8 @@ def formatted(form: str, values: Any) -> str:
     for width, precision in _SPECIFIER.findall(form):
         if "*" in (width, precision):
             raise ValueError("a width of * is not known before")
-        size += fit(longest + int(width or 0) + int(precision or 0))
-    fit(size)
+        size += check_size(longest + int(width or 0) + int(precision or 0))
+    check_size(size)
     made: str = str(form) % values
     return made
 
@@ -79,9 +79,9 @@ def _bounded(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
         if of_text and not isinstance(value, str):
             value = to_text(value)
         if grows is not None:
-            context.step(fit(grows(value, *args, **kwargs)))
+            context.count_step(check_size(grows(value, *args, **kwargs)))
         made = filter_(value, *args, **kwargs) if first is None else filter_(first(context), value, *args, **kwargs)
-        context.step(times * (size_of(value) + size_of(made)))
+        context.count_step(times * (size_of(value) + size_of(made)))
         return made
 
     return bounded
@@ -107,7 +107,7 @@ def _replaced(value: str, old: Any, new: Any, count: int | None = None) -> int:
 
 def _rounded(value: Any, precision: int = 0, method: str = "common") -> int:
     if abs(precision) > 300:
-        raise TooMuch(f"no number has {precision} digits behind the point")
+        raise LimitExceeded(f"no number has {precision} digits behind the point")
     return 0
 
 
@@ -124,12 +124,12 @@ def _wrapped(
 
 
 _GROWS: dict[str, Callable[..., int]] = {
-    "batch": lambda value, linecount, fill_with=None: linecount * ITEM,
+    "batch": lambda value, linecount, fill_with=None: linecount * ITEM_SIZE,
     "center": lambda value, width=80: width,
     "indent": _indented,
     "replace": _replaced,
     "round": _rounded,
-    "slice": lambda value, slices, fill_with=None: slices * ITEM,
+    "slice": lambda value, slices, fill_with=None: slices * ITEM_SIZE,
     "sum": _summed,
     "urlencode": lambda value: len(to_text(value)),
     "wordwrap": _wrapped,
@@ -167,8 +167,8 @@ def _every(value: Any) -> list[Any]:
     """All values of a name that came several times; of anything else a list of it, of null an empty one."""
     if is_null(value):
         return []
-    if isinstance(value, TextView):
-        return list(value.every)
+    if isinstance(value, AnnotatedText):
+        return list(value.all_values)
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
@@ -179,13 +179,13 @@ def _bytes(value: Any) -> bytes:
 OURS: dict[str, Callable[..., Any]] = {
     "default": _default,
     "d": _default,
-    "tojson": lambda value: encode_json(plain(value)).decode(),
-    "from_json": _or_null(lambda value: read_json(to_text(value))),
+    "tojson": lambda value: encode_json(to_plain(value)).decode(),
+    "from_json": _or_null(lambda value: decode_json(to_text(value))),
     "b64encode": _or_null(lambda value: base64.b64encode(_bytes(value)).decode()),
     "b64decode": _or_null(lambda value: base64.b64decode(_bytes(value)).decode()),
     "sha256": _or_null(lambda value: hashlib.sha256(_bytes(value)).hexdigest()),
     "iso8601": _or_null(lambda moment: timestamps.iso8601(float(moment))),
     "unix": _or_null(lambda moment: int(float(moment))),
     "all": _every,
-    "strftime": _or_null(lambda moment, form: timestamps.utc(float(moment)).strftime(form)),
+    "strftime": _or_null(lambda moment, form: timestamps.utc_datetime(float(moment)).strftime(form)),
 }

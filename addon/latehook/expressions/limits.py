@@ -8,23 +8,23 @@ from jinja2 import Template
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
 
-LARGEST = 16 * 1024 * 1024
+MAX_VALUE_SIZE = 16 * 1024 * 1024
 """Characters in one value, and all that is in it."""
 
-ITEM = 32
+ITEM_SIZE = 32
 """Characters that an item of a list or map counts for."""
 
-STEPS = 250_000
+MAX_STEPS = 250_000
 """Turns of loops, calls, uses of filters and operators: some tenths of a second."""
 
-A_STEP = 512
+CHARACTERS_PER_STEP = 512
 """Characters that are made in about the time of a step."""
 
-BITS = 14_000
+MAX_INTEGER_BITS = 14_000
 """Of a whole number: about as many digits as Python writes out."""
 
 
-class TooMuch(ValueError):
+class LimitExceeded(ValueError):
     """An expression that would take more of the machine than it may."""
 
 
@@ -46,31 +46,31 @@ class Evaluation(Context):
     def eval_ctx(self) -> EvalContext:  # type: ignore[override]
         return EvalContext(self.environment, self.name)
 
-    def step(self, made: int = 0) -> None:
+    def count_step(self, made: int = 0) -> None:
         """A step, in which so many characters are made."""
-        self.steps += 1 + made // A_STEP
-        if self.steps > STEPS:
-            raise TooMuch(f"it takes more than {STEPS:,} steps")
+        self.steps += 1 + made // CHARACTERS_PER_STEP
+        if self.steps > MAX_STEPS:
+            raise LimitExceeded(f"it takes more than {MAX_STEPS:,} steps")
 
 
-class Room:
-    """The room for one value: what is put into it may not be more than LARGEST."""
+class SizeBudget:
+    """The budget for one value: what is put into it may not be more than MAX_VALUE_SIZE."""
 
     __slots__ = ("left",)
 
     def __init__(self) -> None:
-        self.left = LARGEST
+        self.left = MAX_VALUE_SIZE
 
-    def take(self, size: int) -> None:
+    def charge(self, size: int) -> None:
         self.left -= size
         if self.left < 0:
-            fit(LARGEST - self.left)
+            check_size(MAX_VALUE_SIZE - self.left)
 
 
-def fit(size: int) -> int:
-    """The size of a value that is to be made. TooMuch if it is more than LARGEST."""
-    if size > LARGEST:
-        raise TooMuch(f"it makes a value of more than {LARGEST:,} characters")
+def check_size(size: int) -> int:
+    """The size of a value that is to be made. LimitExceeded if it is more than MAX_VALUE_SIZE."""
+    if size > MAX_VALUE_SIZE:
+        raise LimitExceeded(f"it makes a value of more than {MAX_VALUE_SIZE:,} characters")
     return size
 
 
@@ -78,31 +78,34 @@ def size_of(value: Any) -> int:
     """About how long it takes to go through a value once, in characters."""
     if isinstance(value, str):
         return len(value)
-    return len(value) * ITEM if isinstance(value, (list, tuple, dict, range)) else 0
+    return len(value) * ITEM_SIZE if isinstance(value, (list, tuple, dict, range)) else 0
 
 
 def _power(base: Any, exponent: Any) -> int:
-    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * exponent > BITS:
-        raise TooMuch(f"a power has more than {BITS:,} bits")
+    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * exponent > MAX_INTEGER_BITS:
+        raise LimitExceeded(f"a power has more than {MAX_INTEGER_BITS:,} bits")
     return 0
 
 
 def _product(left: Any, right: Any) -> int:
     for one, times in ((left, right), (right, left)):
         if isinstance(times, int) and isinstance(one, (str, list, tuple)):
-            return fit(len(one) * max(times, 0) * (1 if isinstance(one, str) else ITEM))
-    if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > BITS:
-        raise TooMuch(f"a product has more than {BITS:,} bits")
+            return check_size(len(one) * max(times, 0) * (1 if isinstance(one, str) else ITEM_SIZE))
+    if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > MAX_INTEGER_BITS:
+        raise LimitExceeded(f"a product has more than {MAX_INTEGER_BITS:,} bits")
     return 0
 
 
 def _sum(left: Any, right: Any) -> int:
     if isinstance(left, (str, list, tuple)) and isinstance(right, (str, list, tuple)):
         size = len(left) + len(right)
-        fit(size if isinstance(left, str) else size * ITEM)
+        check_size(size if isinstance(left, str) else size * ITEM_SIZE)
         return size  # copied, not gone through
     return 0
 
 
-SIZES: dict[str, Callable[[Any, Any], int]] = {"**": _power, "*": _product, "+": _sum}
-"""The operators that can make more than they are given: how much, in characters. TooMuch if it may not be made."""
+OPERATOR_SIZES: dict[str, Callable[[Any, Any], int]] = {"**": _power, "*": _product, "+": _sum}
+"""Operators whose result can be larger than their operands → the result's size in characters.
+
+Each raises LimitExceeded where the result would be too large.
+"""

@@ -9,8 +9,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
 from latehook.expressions.filters import OURS, bounded, formatted
-from latehook.expressions.limits import SIZES, fit
-from latehook.expressions.values import Null, TextView, View, is_null, null, to_text
+from latehook.expressions.limits import OPERATOR_SIZES, check_size
+from latehook.expressions.values import AnnotatedText, Null, View, is_null, null, to_text
 
 _JINJA_OWN = (LoopContext, Namespace)
 
@@ -18,7 +18,7 @@ _JINJA_OWN = (LoopContext, Namespace)
 class Sandbox(ImmutableSandboxedEnvironment):
     """`.x` on data is the key x and never a method; what is null or missing is the one null."""
 
-    intercepted_binops = frozenset({*SIZES, "%"})
+    intercepted_binops = frozenset({*OPERATOR_SIZES, "%"})
 
     def __init__(self) -> None:
         super().__init__(undefined=Null, finalize=_written, keep_trailing_newline=True, cache_size=0)
@@ -36,7 +36,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             value = getattr(obj, attribute) if attribute in obj.members else None
         elif isinstance(obj, _JINJA_OWN):
             return super().getattr(obj, attribute)
-        elif isinstance(obj, TextView):
+        elif isinstance(obj, AnnotatedText):
             value = obj.parts.get(attribute)
         else:
             value = obj.get(attribute) if isinstance(obj, Mapping) else None
@@ -54,13 +54,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "%":
-            context.step()
+            context.count_step()
             return formatted(left, right) if isinstance(left, str) else left % right
-        context.step(SIZES[operator](left, right))
+        context.count_step(OPERATOR_SIZES[operator](left, right))
         return self.binop_table[operator](left, right)
 
     def call(self, context: Any, called: Any, /, *args: Any, **kwargs: Any) -> Any:
-        context.step()
+        context.count_step()
         if isinstance(called, LoopContext) and args:  # `loop(children)` of a recursive loop
             args = (_turns(context, args[0]), *args[1:])
         if kwargs or isinstance(called, Macro):  # what Jinja hands over besides, in loops and to macros
@@ -79,7 +79,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 def _written(context: Any, value: Any) -> str:
     """What an expression writes into a text."""
     text = to_text(value)
-    context.step(len(text))
+    context.count_step(len(text))
     return text
 
 
@@ -114,7 +114,7 @@ def _filter(name: str, node: Any, *args: Any) -> nodes.Filter:
 def _turns(context: Any, items: Any, cost: int = 0) -> Iterable[Any]:
     """What a loop goes through, each turn counted; `cost` are the characters it writes besides."""
     for item in items:
-        context.step(cost)
+        context.count_step(cost)
         yield item
 
 
@@ -122,5 +122,5 @@ def _turns(context: Any, items: Any, cost: int = 0) -> Iterable[Any]:
 def _joined(context: Any, pieces: list[Any]) -> str:
     """The text of these together."""
     texts = list(map(to_text, pieces))
-    context.step(fit(sum(map(len, texts))))
+    context.count_step(check_size(sum(map(len, texts))))
     return "".join(texts)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, overload
 
-from latehook.base.model import Job, Moment, Parts, Request, Response, Stage, reached, status_of
+from latehook.base.model import FormParts, Job, Moment, Request, Response, Stage, reached_stages, status_of
 from latehook.bodies import decoding, forms
 from latehook.expressions.fields import first_of, nested
-from latehook.expressions.values import TextView, View
+from latehook.expressions.values import AnnotatedText, View
 
 _ALPHABETS = {
     "hex": "0123456789abcdef",
@@ -17,14 +17,14 @@ _ALPHABETS = {
 }
 
 
-class HeadersView(Mapping[str, TextView]):
+class HeadersView(Mapping[str, AnnotatedText]):
     """Headers without case; `headers.x_foo` is `x-foo`. Of one that came several times, the first; the filter `all`."""
 
     def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
         pairs = ((name.decode("latin-1").lower(), value.decode("utf-8", "replace")) for name, value in fields)
         self._values = first_of(pairs)
 
-    def __getitem__(self, name: str) -> TextView:
+    def __getitem__(self, name: str) -> AnnotatedText:
         name = name.lower()
         return self._values[name] if name in self._values else self._values[name.replace("_", "-")]
 
@@ -53,12 +53,12 @@ class RequestView(View):
         return self._request.url
 
     @cached_property
-    def path(self) -> TextView:
-        return TextView(self._request.path, dict(self._request.captures))
+    def path(self) -> AnnotatedText:
+        return AnnotatedText(self._request.path, dict(self._request.captures))
 
     @cached_property
     def query(self) -> Mapping[str, str]:
-        return first_of(forms.urlencoded(self._request.query))
+        return first_of(forms.parse_urlencoded(self._request.query))
 
     @cached_property
     def headers(self) -> HeadersView:
@@ -70,7 +70,7 @@ class RequestView(View):
 
     @cached_property
     def text(self) -> str:
-        return decoding.text(self._request.body, self.size, self._coding, self._content_type)
+        return decoding.decode_text(self._request.body, self.size, self._coding, self._content_type)
 
     @cached_property
     def form(self) -> Mapping[str, Any]:
@@ -89,10 +89,10 @@ class RequestView(View):
         return self._request.sha256 or hashlib.sha256(decoding.decode(self._request.body, self.size, "")).hexdigest()
 
     @cached_property
-    def _parts(self) -> Parts:
+    def _parts(self) -> FormParts:
         if self._request.parts is not None:
             return self._request.parts
-        return forms.parse(decoding.decode(self._request.body, self.size, self._coding), self._content_type)
+        return forms.parse_form(decoding.decode(self._request.body, self.size, self._coding), self._content_type)
 
     @property
     def _coding(self) -> str:
@@ -173,7 +173,7 @@ class JobView(View):
     def _reached(self) -> Sequence[Stage]:
         if self._stage is not None:
             return self._job.stages[: self._stage + 1]
-        return reached(self._job.stages, self._moment.clock)
+        return reached_stages(self._job.stages, self._moment.clock)
 
 
 class JobsView(Sequence[JobView]):

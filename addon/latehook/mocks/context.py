@@ -19,26 +19,26 @@ class Context(Protocol):
     def jobs(self) -> Sequence[Job]:
         """All jobs, the newest first."""
 
-    def find(self, id: str) -> Job | None:
+    def find_job(self, id: str) -> Job | None:
         """The newest job with this id."""
 
-    def repeated(self, mock: str, key: str) -> Job | None:
+    def job_for_idempotency_key(self, mock: str, key: str) -> Job | None:
         """The job that a mock of this name has started for an idempotency key."""
 
-    def answered(self, definition: str) -> int:
+    def answer_count(self, definition: str) -> int:
         """How many requests this mock has answered."""
 
-    def faulted(self, definition: str, stage: int | None = None) -> int:
+    def fault_count(self, definition: str, stage: int | None = None) -> int:
         """How often the fault of this mock's response has happened, or that of the webhook of one of its stages."""
 
 
-def scope_of(constants: Mapping[str, Any], request: Request, moment: Moment, world: Context) -> dict[str, Any]:
+def scope_of(constants: Mapping[str, Any], request: Request, moment: Moment, context: Context) -> dict[str, Any]:
     """What every expression sees that has a request: `constants` are the mocks file's own."""
     return {
         **constants,
         "request": RequestView(request),
-        "vars": world.vars,
-        "jobs": JobsView(world.jobs, moment),
+        "vars": context.vars,
+        "jobs": JobsView(context.jobs, moment),
         "now": moment.now,
         "uuid": lambda: new_uuid(moment.random),
         "random": RandomView(moment.random),

@@ -18,7 +18,7 @@ from latehook.webhooks.schemes import Scheme
 
 
 @dataclass(frozen=True, slots=True)
-class FilePlan:
+class FileSpec:
     """A file, read at load."""
 
     content: bytes
@@ -27,7 +27,7 @@ class FilePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class BodyPlan:
+class BodySpec:
     """A body as a mock describes it: its kind (`json`, `form`, `text`, `file`, `multipart`) and its compiled value."""
 
     kind: str
@@ -36,7 +36,7 @@ class BodyPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class FaultPlan[Kind: StrEnum]:
+class FaultSpec[Kind: StrEnum]:
     """What goes wrong on purpose: with this chance each time, and at most `count` times."""
 
     kind: Kind
@@ -51,19 +51,19 @@ class FaultPlan[Kind: StrEnum]:
 
 
 @dataclass(frozen=True, slots=True)
-class ResponsePlan:
+class ResponseSpec:
     """The response a mock gives."""
 
     status: Any
     headers: Any
-    body: BodyPlan | None
+    body: BodySpec | None
     delay: Delay | None
-    fault: FaultPlan[ResponseFault] | None
+    fault: FaultSpec[ResponseFault] | None
     place: Place
 
 
 @dataclass(frozen=True, slots=True)
-class SignPlan:
+class SignSpec:
     """How a webhook is signed. `secret` is one or a list; `skew` is the sender's clock error in seconds."""
 
     scheme: Scheme
@@ -73,28 +73,28 @@ class SignPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookPlan:
+class WebhookSpec:
     """A webhook as a mock describes it. Times are seconds; `reads` are the members of `request` that need its body."""
 
     to: Any
     method: Any
     headers: Any
     query: Any
-    body: BodyPlan | None
+    body: BodySpec | None
     when: Any
     event: Any
     retry: RetrySchedule
     timeout: float
-    sign: SignPlan | None
+    sign: SignSpec | None
     ordered: bool
     verify: bool | str
-    fault: FaultPlan[WebhookFault] | None
+    fault: FaultSpec[WebhookFault] | None
     place: Place
     reads: frozenset[str] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True)
-class JobPlan:
+class JobSpec:
     """What a mock says of its jobs; None is the default."""
 
     id: Any
@@ -104,12 +104,12 @@ class JobPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class StagePlan:
+class StageSpec:
     """A stage as a mock describes it; `after` is None for `before-response`."""
 
     after: Delay | None
     status: Any
-    webhook: WebhookPlan | None
+    webhook: WebhookSpec | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Mock:
     """One entry of a mocks file, compiled. `response` is None where the request is forwarded.
 
     `definition` identifies it as it was `written`; `constants` are what its expressions see besides request and job;
-    `keeps` are the members of `request` that its jobs are asked for later and that need the body.
+    `kept_members` are the members of `request` that its jobs are asked for later and that need the body.
     """
 
     matcher: Matcher
@@ -126,14 +126,14 @@ class Mock:
     definition: str
     written: bytes
     constants: Mapping[str, Any]
-    response: ResponsePlan | None
+    response: ResponseSpec | None
     when: Any = None
     when_text: str = ""
     times: int | None = None
     lookup: Any = None
-    job: JobPlan | None = None
-    stages: tuple[StagePlan, ...] = ()
-    keeps: frozenset[str] = frozenset()
+    job: JobSpec | None = None
+    stages: tuple[StageSpec, ...] = ()
+    kept_members: frozenset[str] = frozenset()
 
     @property
     def starts_job(self) -> bool:
@@ -143,23 +143,23 @@ class Mock:
 class Mocks:
     """All mocks in file order, found by host and method.
 
-    `vars` are the variables as the files set them; `reads` are the members of `request` that need its body and are read,
-    `later` those of a request that has started a job, read when the job is asked for again. `secrets` are not to be
-    shown, nor what the `secret_vars` are set to.
+    `vars` are the variables as the files set them. `body_members` are the members of `request` that need its body and
+    that some expression reads; `kept_members` are those that a later request reads of a job's request. `secrets` are
+    redacted wherever they would be shown, and so are the values of the variables named in `secret_vars`.
     """
 
     def __init__(
         self,
         mocks: Iterable[Mock] = (),
         vars: Mapping[str, Any] | None = None,
-        reads: frozenset[str] = frozenset(),
-        later: frozenset[str] = frozenset(),
+        body_members: frozenset[str] = frozenset(),
+        kept_members: frozenset[str] = frozenset(),
         secrets: frozenset[str] = frozenset(),
         secret_vars: frozenset[str] = frozenset(),
     ) -> None:
-        self.all = tuple(dataclasses.replace(mock, keeps=mock.keeps | later) for mock in mocks)
-        self.reads = reads
-        self.later = later
+        self.all = tuple(dataclasses.replace(mock, kept_members=mock.kept_members | kept_members) for mock in mocks)
+        self.body_members = body_members
+        self.kept_members = kept_members
         self.secrets = secrets
         self.secret_vars = secret_vars
         self.vars = dict(vars or {})
@@ -167,21 +167,21 @@ class Mocks:
         self._by_host = Router((mock.matcher, mock) for mock in self.all)
 
     @classmethod
-    def together(cls, *several: "Mocks") -> "Mocks":
+    def combine(cls, *several: "Mocks") -> "Mocks":
         """All of several as one, the first in front; its variables win."""
         if len(several) == 1:
             return several[0]
         return cls(
             (mock for mocks in several for mock in mocks.all),
             {name: value for mocks in reversed(several) for name, value in mocks.vars.items()},
-            frozenset().union(*(mocks.reads for mocks in several)),
-            frozenset().union(*(mocks.later for mocks in several)),
+            frozenset().union(*(mocks.body_members for mocks in several)),
+            frozenset().union(*(mocks.kept_members for mocks in several)),
             frozenset().union(*(mocks.secrets for mocks in several)),
             frozenset().union(*(mocks.secret_vars for mocks in several)),
         )
 
-    def matching(self, request: Request) -> Iterator[tuple[Mock, dict[str, str]]]:
+    def candidates(self, request: Request) -> Iterator[tuple[Mock, dict[str, str]]]:
         """The mocks whose match a request fits, in file order, each with what it captures of the path."""
         for mock, captures in self._by_host.find(canonical_host(request.host), request.method, request.path):
-            if mock.matcher.takes_origin(request.scheme, request.port):
+            if mock.matcher.matches_origin(request.scheme, request.port):
                 yield mock, captures

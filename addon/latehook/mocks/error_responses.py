@@ -14,7 +14,7 @@ from latehook.mocks.rendering import JSON
 def failure(status: int, error: str, request: Request, redaction: Redaction, **details: Any) -> Response:
     """Latehook's own answer where no mock gives one: JSON that says what is wrong and names the request."""
     asked = {"method": shorten(request.method), "url": shorten(request.url)}
-    body = encode_json(redaction.hide({"error": f"latehook: {shorten(error)}", "request": asked, **details}))
+    body = encode_json(redaction.redact({"error": f"latehook: {shorten(error)}", "request": asked, **details}))
     return Response(status, (("content-type", JSON), ("content-length", str(len(body)))), body)
 
 

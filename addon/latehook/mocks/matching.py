@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from latehook.base.hostnames import PORTS, canonical_host, covers
+from latehook.base.hostnames import DEFAULT_PORTS, canonical_host, host_matches
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "ANY")
 _MATCH = re.compile(
@@ -42,7 +42,7 @@ class Matcher:
     host: str
     port: int | None
     segments: tuple[Segment, ...]
-    rest: bool
+    matches_rest: bool
 
     @property
     def path(self) -> str:
@@ -55,18 +55,18 @@ class Matcher:
         return frozenset(name for pattern in patterns for name in pattern.groupindex)
 
     @property
-    def start(self) -> str | None:
+    def first_literal(self) -> str | None:
         """The first segment, where it is a literal: only a match with the same one, or with none, can take the same."""
         return self.segments[0].literal if self.segments else None
 
-    def takes_origin(self, scheme: str, port: int) -> bool:
+    def matches_origin(self, scheme: str, port: int) -> bool:
         return self.scheme in (None, scheme) and self.port in (None, port)
 
-    def takes(self, method: str) -> bool:
+    def matches_method(self, method: str) -> bool:
         """HEAD is taken by what takes GET."""
         return self.methods is None or method in self.methods or (method == "HEAD" and "GET" in self.methods)
 
-    def only_peeks(self, method: str) -> bool:
+    def is_implicit_head(self, method: str) -> bool:
         """Whether the method is a HEAD that the mock takes but does not name: it gets no body and starts no job."""
         return method == "HEAD" and (self.methods is None or "HEAD" not in self.methods)
 
@@ -84,7 +84,7 @@ def parse(text: str) -> Matcher:
     if "?" in path or "#" in path:
         raise ValueError(f"{text!r} has a query or fragment: leave it out and use `when`")
     methods = _methods(text, found["methods"].upper().split("|"))
-    segments, rest = _segments(text, path)
+    segments, matches_rest = _segments(text, path)
     return Matcher(
         text=text.strip(),
         methods=methods,
@@ -92,7 +92,7 @@ def parse(text: str) -> Matcher:
         host=_host(text, found["host"]),
         port=_port(text, found["port"]),
         segments=segments,
-        rest=rest,
+        matches_rest=matches_rest,
     )
 
 
@@ -105,7 +105,7 @@ def _methods(text: str, methods: list[str]) -> frozenset[str] | None:
 
 
 def _scheme(text: str, scheme: str | None) -> str | None:
-    if scheme is not None and scheme.lower() not in PORTS:
+    if scheme is not None and scheme.lower() not in DEFAULT_PORTS:
         raise ValueError(f"{text!r} has the scheme {scheme!r}: write http or https, or leave it out for both")
     return scheme and scheme.lower()
 
@@ -128,8 +128,8 @@ def _port(text: str, port: str | None) -> int | None:
 
 def _segments(text: str, path: str) -> tuple[tuple[Segment, ...], bool]:
     parts = path.split("/")[1:]
-    rest = parts[-1] == "**"
-    if rest:
+    matches_rest = parts[-1] == "**"
+    if matches_rest:
         parts.pop()
     if any("**" in part for part in parts):
         raise ValueError(f"{text!r}: ** takes the rest of a path, so it can only be its last segment")
@@ -142,7 +142,7 @@ def _segments(text: str, path: str) -> tuple[tuple[Segment, ...], bool]:
             raise ValueError(f"{text!r}: {{{name}}} is not a name: use letters, digits and _")
         if names.count(name) > 1:
             raise ValueError(f"{text!r}: {{{name}}} stands twice: give each part of the path its own name")
-    return tuple(_segment(text, part) for part in parts), rest
+    return tuple(_segment(text, part) for part in parts), matches_rest
 
 
 def _segment(text: str, part: str) -> Segment:
@@ -172,13 +172,13 @@ def shadows(first: Matcher, second: Matcher) -> bool:
     if first.scheme not in (None, second.scheme) or first.port not in (None, second.port):
         return False
     host = second.host.removeprefix("*")
-    if not (covers(first.host, host) if first.host.startswith("*.") else first.host == second.host):
+    if not (host_matches(first.host, host) if first.host.startswith("*.") else first.host == second.host):
         return False
     ours, theirs = first.segments, second.segments
-    if first.rest:
-        if len(theirs) < len(ours) or (len(theirs) == len(ours) and not second.rest):
+    if first.matches_rest:
+        if len(theirs) < len(ours) or (len(theirs) == len(ours) and not second.matches_rest):
             return False
-    elif second.rest or len(ours) != len(theirs):
+    elif second.matches_rest or len(ours) != len(theirs):
         return False
     return all(_wider(a, b) for a, b in zip(ours, theirs, strict=False))
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from latehook.base.errors import shorten
-from latehook.base.hostnames import canonical_host, covers
+from latehook.base.hostnames import canonical_host, host_matches
 from latehook.base.model import Request
 from latehook.mocks.matching import Matcher
 from latehook.mocks.router import PathTree
@@ -51,13 +51,13 @@ def closest(request: Request, mocks: Sequence[NearMiss]) -> list[NearMiss]:
 
 def difference(matcher: Matcher, request: Request) -> str | None:
     """The first thing in which the request differs from this match, in words; None where it matches."""
-    if not covers(matcher.host, canonical_host(request.host)):
+    if not host_matches(matcher.host, canonical_host(request.host)):
         return f"host is {request.host}, not {matcher.host}"
     if matcher.port is not None and matcher.port != request.port:
         return f"port is {request.port}, not {matcher.port}"
     if matcher.scheme is not None and matcher.scheme != request.scheme:
         return f"scheme is {request.scheme}, not {matcher.scheme}"
-    if not matcher.takes(request.method):
+    if not matcher.matches_method(request.method):
         return f"method is {request.method}, not {'|'.join(sorted(matcher.methods or ()))}"
     if not PathTree([(matcher, matcher)]).find(request.path):
         return f"path is {request.path}"

@@ -14,7 +14,7 @@ from latehook.expressions.expression import render
 from latehook.expressions.values import to_text
 from latehook.expressions.views import JobView, WebhookView
 from latehook.mocks.context import Context, scope_of
-from latehook.mocks.definitions import BodyPlan, FilePlan, ResponsePlan, SignPlan, WebhookPlan
+from latehook.mocks.definitions import BodySpec, FileSpec, ResponseSpec, SignSpec, WebhookSpec
 from latehook.webhooks import signing
 
 JSON = "application/json"
@@ -26,54 +26,54 @@ SHOWN = 80
 """Characters of a value that an error shows."""
 
 
-def respond(plan: ResponsePlan, scope: Mapping[str, Any], moment: Moment) -> Response:
+def render_response(spec: ResponseSpec, scope: Mapping[str, Any], moment: Moment) -> Response:
     """The response. ExpressionError names the place of what cannot be made out."""
-    status = _status(plan, scope)
-    body, content_type = (b"", None) if status in WITHOUT_BODY else _body(plan.body, scope, moment)
-    headers = _headers(plan.headers, plan.place, scope, content_type)
+    status = _status(spec, scope)
+    body, content_type = (b"", None) if status in WITHOUT_BODY else _body(spec.body, scope, moment)
+    headers = _headers(spec.headers, spec.place, scope, content_type)
     if status not in WITHOUT_BODY:
         headers = (*headers, ("content-length", str(len(body))))
     return Response(status, headers, body)
 
 
-def prepare(
-    plan: WebhookPlan, constants: Mapping[str, Any], owed: StoredWebhook, moment: Moment, world: Context
+def prepare_attempt(
+    spec: WebhookSpec, constants: Mapping[str, Any], owed: StoredWebhook, moment: Moment, context: Context
 ) -> tuple[Content, Outgoing]:
     """The next attempt at a webhook. Its content is decided at the first one and the same at every later one; headers,
     time and signature are of this moment. ExpressionError: it can never be sent.
     """
-    scope = _webhook_scope(constants, owed, moment, world)
-    content = owed.content or _content(plan, owed, scope, moment)
-    headers = _headers(plan.headers, plan.place, scope, content.content_type)
-    method = content.method or _method(plan, scope)
-    fault = _fault(plan, owed, world)
+    scope = _webhook_scope(constants, owed, moment, context)
+    content = owed.content or _content(spec, owed, scope, moment)
+    headers = _headers(spec.headers, spec.place, scope, content.content_type)
+    method = content.method or _method(spec, scope)
+    fault = _fault(spec, owed, context)
     url, body = content.url, content.body
-    if plan.sign is not None:
-        signed = _sign(plan.sign, method, owed, content, headers, scope, moment, fault)
+    if spec.sign is not None:
+        signed = _sign(spec.sign, method, owed, content, headers, scope, moment, fault)
         given = {name.lower() for name, _ in headers}
         headers = (*headers, *(pair for pair in signed.headers if pair[0].lower() not in given))
         url, body = signed.url, signed.body
     if fault is WebhookFault.CORRUPT_BODY:
         body = _corrupt(body)
-    return content, Outgoing(method, url, headers, body, plan.timeout, plan.verify, fault)
+    return content, Outgoing(method, url, headers, body, spec.timeout, spec.verify, fault)
 
 
-def _content(plan: WebhookPlan, owed: StoredWebhook, scope: Mapping[str, Any], moment: Moment) -> Content:
-    body, content_type = _body(plan.body, scope, moment)
-    query = map_of(render(plan.query, scope), plan.place, "query")
-    return Content(_with_query(owed.webhook.to or "", query), body, content_type, _method(plan, scope))
+def _content(spec: WebhookSpec, owed: StoredWebhook, scope: Mapping[str, Any], moment: Moment) -> Content:
+    body, content_type = _body(spec.body, scope, moment)
+    query = require_map(render(spec.query, scope), spec.place, "query")
+    return Content(_with_query(owed.webhook.to or "", query), body, content_type, _method(spec, scope))
 
 
-def _fault(plan: WebhookPlan, owed: StoredWebhook, world: Context) -> WebhookFault | None:
+def _fault(spec: WebhookSpec, owed: StoredWebhook, context: Context) -> WebhookFault | None:
     """Whether the fault happens to this attempt.
 
     Drawn from the webhook's id, which is of the seed's making, and the attempt's number: so it is the same whichever
     other attempts and requests come between, and again for an attempt that a crash cut.
     """
-    if plan.fault is None:
+    if spec.fault is None:
         return None
     source = random.Random(f"{owed.webhook.id} {owed.attempts + 1}")
-    return plan.fault.draw(source, world.faulted(owed.webhook.definition, owed.webhook.plan))
+    return spec.fault.draw(source, context.fault_count(owed.webhook.definition, owed.webhook.mock_stage))
 
 
 def _corrupt(body: bytes) -> bytes:
@@ -81,7 +81,7 @@ def _corrupt(body: bytes) -> bytes:
     return (b"!" if body.startswith(b"~") else b"~") + body[1:]
 
 
-def problem_of_header(name: str) -> str | None:
+def header_name_problem(name: str) -> str | None:
     """Why a message may not have a header of this name, if it may not."""
     if not _HEADER_NAME.fullmatch(name):
         return f"{name!r} is not a header's name"
@@ -93,7 +93,7 @@ def problem_of_header(name: str) -> str | None:
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-def map_of(value: Any, place: Place, key: str) -> Mapping[str, Any]:
+def require_map(value: Any, place: Place, key: str) -> Mapping[str, Any]:
     """A rendered value that must be a map; null is an empty one."""
     if value is None:
         return {}
@@ -106,47 +106,49 @@ def map_of(value: Any, place: Place, key: str) -> Mapping[str, Any]:
     return value
 
 
-def _webhook_scope(constants: Mapping[str, Any], owed: StoredWebhook, moment: Moment, world: Context) -> dict[str, Any]:
+def _webhook_scope(
+    constants: Mapping[str, Any], owed: StoredWebhook, moment: Moment, context: Context
+) -> dict[str, Any]:
     webhook, job = owed.webhook, owed.job
-    scope = scope_of(constants, webhook.request or job.request, moment, world)
+    scope = scope_of(constants, webhook.request or job.request, moment, context)
     scope["job"] = JobView(job, moment, webhook.stage)
     scope["webhook"] = WebhookView(webhook.id, owed.attempts + 1, webhook.event)
     return scope
 
 
-def _method(plan: WebhookPlan, scope: Mapping[str, Any]) -> str:
-    method = to_text(render(plan.method, scope))
+def _method(spec: WebhookSpec, scope: Mapping[str, Any]) -> str:
+    method = to_text(render(spec.method, scope))
     if not METHOD.fullmatch(method):
-        raise ExpressionError(plan.place, f"method is {method!r}: it must be GET, POST, PUT, PATCH or DELETE")
+        raise ExpressionError(spec.place, f"method is {method!r}: it must be GET, POST, PUT, PATCH or DELETE")
     return method.upper()
 
 
-def _status(plan: ResponsePlan, scope: Mapping[str, Any]) -> int:
-    status = render(plan.status, scope)
+def _status(spec: ResponseSpec, scope: Mapping[str, Any]) -> int:
+    status = render(spec.status, scope)
     if type(status) is int and 200 <= status <= 599:
         return status
     text = to_text(status)
     if not (text.isascii() and text.isdigit() and 200 <= int(text) <= 599):
-        raise ExpressionError(plan.place, f"status is {text!r}: it must be a number from 200 to 599")
+        raise ExpressionError(spec.place, f"status is {text!r}: it must be a number from 200 to 599")
     return int(text)
 
 
-def _body(plan: BodyPlan | None, scope: Mapping[str, Any], moment: Moment) -> tuple[bytes, str | None]:
+def _body(spec: BodySpec | None, scope: Mapping[str, Any], moment: Moment) -> tuple[bytes, str | None]:
     """A body and the content type that follows from its kind."""
-    if plan is None:
+    if spec is None:
         return b"", None
-    if plan.kind == "file":
-        return plan.value.content, plan.value.type
-    value = render(plan.value, scope)
-    if plan.kind == "json":
+    if spec.kind == "file":
+        return spec.value.content, spec.value.type
+    value = render(spec.value, scope)
+    if spec.kind == "json":
         try:
             return encode_json(value), JSON
         except (ValueError, RecursionError) as error:
-            raise ExpressionError(plan.place, f"this is not JSON: {error}") from None
-    if plan.kind == "form":
-        return urlencode(_pairs(map_of(value, plan.place, "form"))).encode("utf-8", "surrogatepass"), FORM
-    if plan.kind == "multipart":
-        return _multipart(map_of(value, plan.place, "multipart"), f"latehook-{moment.random.getrandbits(96):024x}")
+            raise ExpressionError(spec.place, f"this is not JSON: {error}") from None
+    if spec.kind == "form":
+        return urlencode(_pairs(require_map(value, spec.place, "form"))).encode("utf-8", "surrogatepass"), FORM
+    if spec.kind == "multipart":
+        return _multipart(require_map(value, spec.place, "multipart"), f"latehook-{moment.random.getrandbits(96):024x}")
     return to_text(value).encode("utf-8", "surrogatepass"), TEXT
 
 
@@ -155,9 +157,9 @@ def _multipart(fields: Mapping[str, Any], boundary: str) -> tuple[bytes, str]:
     body = bytearray()
     for name, item in ((name, item) for name, value in fields.items() for item in _items(value)):
         disposition = f'form-data; name="{_quoted(name)}"'
-        if isinstance(item, FilePlan):
+        if isinstance(item, FileSpec):
             disposition += f'; filename="{_quoted(item.filename)}"\r\nContent-Type: {item.type}'
-        content = item.content if isinstance(item, FilePlan) else to_text(item).encode("utf-8", "surrogatepass")
+        content = item.content if isinstance(item, FileSpec) else to_text(item).encode("utf-8", "surrogatepass")
         body += f"--{boundary}\r\nContent-Disposition: {disposition}\r\n\r\n".encode() + content + b"\r\n"
     body += f"--{boundary}--\r\n".encode()
     return bytes(body), f"multipart/form-data; boundary={boundary}"
@@ -168,11 +170,11 @@ def _quoted(name: str) -> str:
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _headers(plan: Any, place: Place, scope: Mapping[str, Any], content_type: str | None) -> Headers:
+def _headers(spec: Any, place: Place, scope: Mapping[str, Any], content_type: str | None) -> Headers:
     """The headers as written, and the body's content type unless they name one. A null header is left out."""
     headers = []
-    for name, value in map_of(render(plan, scope), place, "headers").items():
-        if problem := problem_of_header(name):
+    for name, value in require_map(render(spec, scope), place, "headers").items():
+        if problem := header_name_problem(name):
             raise ExpressionError(place, f"headers: {problem}")
         for item in [] if value is None else _items(value):
             text = to_text(item)
@@ -203,7 +205,7 @@ def _with_query(url: str, fields: Mapping[str, Any]) -> str:
 
 
 def _sign(
-    plan: SignPlan,
+    spec: SignSpec,
     method: str,
     owed: StoredWebhook,
     content: Content,
@@ -212,12 +214,12 @@ def _sign(
     moment: Moment,
     fault: WebhookFault | None,
 ) -> signing.Signed:
-    secrets = [to_text(secret) for secret in _items(render(plan.secret, scope)) if secret is not None]
+    secrets = [to_text(secret) for secret in _items(render(spec.secret, scope)) if secret is not None]
     if not secrets:
-        raise ExpressionError(plan.place, "sign.secret is null")
+        raise ExpressionError(spec.place, "sign.secret is null")
     content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
-    message = signing.Message(owed.webhook.id, moment.now + plan.skew, method, content.url, content.body, content_type)
+    message = signing.Message(owed.webhook.id, moment.now + spec.skew, method, content.url, content.body, content_type)
     try:
-        return signing.sign(plan.scheme, secrets, message, wrong=fault is WebhookFault.CORRUPT_SIGNATURE)
+        return signing.sign(spec.scheme, secrets, message, wrong=fault is WebhookFault.CORRUPT_SIGNATURE)
     except errors.SigningError as error:
-        raise ExpressionError(plan.place, str(error)) from None
+        raise ExpressionError(spec.place, str(error)) from None

@@ -7,7 +7,7 @@ from functools import lru_cache
 from operator import itemgetter
 from urllib.parse import unquote
 
-from latehook.base.hostnames import covers
+from latehook.base.hostnames import host_matches
 from latehook.mocks.matching import Matcher, Segment
 
 
@@ -28,7 +28,7 @@ class PathTree[Item]:
             node = self._root
             for segment in matcher.segments:
                 node = self._child(node, segment)
-            (node.below if matcher.rest else node.here).append((at, item))
+            (node.below if matcher.matches_rest else node.here).append((at, item))
 
     def find(self, path: str) -> list[tuple[Item, dict[str, str]]]:
         """The items whose path this is, in the order in which they came, each with what it captures."""
@@ -74,9 +74,9 @@ class Router[Item]:
         self._tree = lru_cache(1024)(self._make_tree)
 
     def find(self, host: str, method: str, path: str) -> list[tuple[Item, dict[str, str]]]:
-        patterns = frozenset(pattern for pattern in self._suffixes if covers(pattern, host))
+        patterns = frozenset(pattern for pattern in self._suffixes if host_matches(pattern, host))
         method = method if method in self._methods else ""  # any other is taken by what takes ANY
         return self._tree(patterns | {host} if host in self._exact else patterns, method).find(path)
 
     def _make_tree(self, patterns: frozenset[str], method: str) -> PathTree[Item]:
-        return PathTree(item for item in self._items if item[0].host in patterns and item[0].takes(method))
+        return PathTree(item for item in self._items if item[0].host in patterns and item[0].matches_method(method))

@@ -50,7 +50,7 @@ def _safely(
         secrets = of_files(sources, env)
         return _compiled(sources, Compiler(env, missing), secrets, others)
     except MocksError as error:
-        raise MocksError(error.place, Redaction(secrets.values).hide(error.problem)) from None
+        raise MocksError(error.place, Redaction(secrets.values).redact(error.problem)) from None
 
 
 def _compiled(
@@ -133,7 +133,7 @@ def _check_shadows(mocks: Sequence[Mock]) -> None:
     """A mock behind one that takes all its requests can never match."""
     always: defaultdict[str | None, list[Mock]] = defaultdict(list)
     for mock in mocks:
-        start = mock.matcher.start
+        start = mock.matcher.first_literal
         for before in always[start] + (always[None] if start is not None else []):
             if shadows(before.matcher, mock.matcher):
                 where = f"{before.place.file}:{before.place.line}"

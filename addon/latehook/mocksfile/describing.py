@@ -6,7 +6,7 @@ from typing import Any
 
 from latehook.base.model import ResponseFault, WebhookFault
 from latehook.expressions.expression import Bundle, Expression
-from latehook.mocks.definitions import BodyPlan, FaultPlan, Mock, ResponsePlan, StagePlan, WebhookPlan
+from latehook.mocks.definitions import BodySpec, FaultSpec, Mock, ResponseSpec, StageSpec, WebhookSpec
 from latehook.webhooks.retries import RETRY_SCHEDULES, RetrySchedule
 from latehook.webhooks.schemes import SCHEMES, Scheme
 
@@ -37,12 +37,12 @@ def _conditions(mock: Mock) -> Iterator[str]:
         yield f"{mock.times} times"
 
 
-def _response(plan: ResponsePlan) -> str:
-    words = f"{_value(plan.status)}{_body(plan.body)}"
-    return f"{words} after {plan.delay}" if plan.delay is not None else words
+def _response(spec: ResponseSpec) -> str:
+    words = f"{_value(spec.status)}{_body(spec.body)}"
+    return f"{words} after {spec.delay}" if spec.delay is not None else words
 
 
-def _stage(stage: StagePlan) -> Iterator[str]:
+def _stage(stage: StageSpec) -> Iterator[str]:
     when = "before the response" if stage.after is None else f"after {stage.after}"
     if stage.status is not None:
         when += f" is {_value(stage.status)}"
@@ -54,23 +54,23 @@ def _stage(stage: StagePlan) -> Iterator[str]:
         yield f"  {line}"
 
 
-def _webhook(plan: WebhookPlan) -> str:
-    to = plan.to if isinstance(plan.to, list) else [plan.to]
-    return f"{_value(plan.method)} {', '.join(map(_value, to))}{_body(plan.body)}"
+def _webhook(spec: WebhookSpec) -> str:
+    to = spec.to if isinstance(spec.to, list) else [spec.to]
+    return f"{_value(spec.method)} {', '.join(map(_value, to))}{_body(spec.body)}"
 
 
-def _details(plan: WebhookPlan) -> Iterator[str]:
-    if plan.query:
-        yield f"with the query {_names(plan.query)}"
-    if plan.headers:
-        yield f"with the headers {_names(plan.headers)}"
-    if plan.when is not None:
-        yield f"when {_value(plan.when)}"
-    if plan.sign is not None:
-        yield f"signed {_scheme(plan.sign.scheme)}"
-    if plan.fault is not None:
-        yield _fault(plan.fault)
-    yield f"given {plan.timeout:g} s an attempt, {_schedule(plan.retry)}"
+def _details(spec: WebhookSpec) -> Iterator[str]:
+    if spec.query:
+        yield f"with the query {_names(spec.query)}"
+    if spec.headers:
+        yield f"with the headers {_names(spec.headers)}"
+    if spec.when is not None:
+        yield f"when {_value(spec.when)}"
+    if spec.sign is not None:
+        yield f"signed {_scheme(spec.sign.scheme)}"
+    if spec.fault is not None:
+        yield _fault(spec.fault)
+    yield f"given {spec.timeout:g} s an attempt, {_schedule(spec.retry)}"
 
 
 FAULTS: dict[StrEnum, str] = {
@@ -86,10 +86,10 @@ FAULTS: dict[StrEnum, str] = {
 }
 
 
-def _fault(plan: FaultPlan[Any]) -> str:
-    limits = [f"with a chance of {plan.chance:g}"] if plan.chance < 1 else []
-    limits += [f"at most {plan.count} times"] if plan.count is not None else []
-    return ", ".join([f"fault {plan.kind}: {FAULTS[plan.kind]}", *limits])
+def _fault(spec: FaultSpec[Any]) -> str:
+    limits = [f"with a chance of {spec.chance:g}"] if spec.chance < 1 else []
+    limits += [f"at most {spec.count} times"] if spec.count is not None else []
+    return ", ".join([f"fault {spec.kind}: {FAULTS[spec.kind]}", *limits])
 
 
 def _scheme(scheme: Scheme) -> str:
@@ -109,13 +109,13 @@ def _schedule(retry: RetrySchedule) -> str:
     return f"tried again after {waits} s{f' ({name})' if name is not None else ''}"
 
 
-def _body(plan: BodyPlan | None) -> str:
-    if plan is None:
+def _body(spec: BodySpec | None) -> str:
+    if spec is None:
         return ""
-    if plan.kind == "file":
-        return f" with the file {plan.value.filename}"
-    value = plan.value.tree if isinstance(plan.value, Bundle) else plan.value
-    kind = "JSON" if plan.kind == "json" else f"a {plan.kind}"
+    if spec.kind == "file":
+        return f" with the file {spec.value.filename}"
+    value = spec.value.tree if isinstance(spec.value, Bundle) else spec.value
+    kind = "JSON" if spec.kind == "json" else f"a {spec.kind}"
     return f" with {kind} {_names(value)}" if isinstance(value, dict) else f" with {kind} {_value(value)}"
 
 

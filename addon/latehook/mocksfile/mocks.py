@@ -13,7 +13,7 @@ from latehook.expressions.compiler import Compiler
 from latehook.expressions.expression import Names
 from latehook.expressions.names import AT_REQUEST, JOB, WEBHOOK
 from latehook.mocks import matching
-from latehook.mocks.definitions import JobPlan, Mock, ResponsePlan, StagePlan
+from latehook.mocks.definitions import JobSpec, Mock, ResponseSpec, StageSpec
 from latehook.mocksfile.entries import JobEntry, MockEntry, ResponseEntry, WebhookEntry
 from latehook.mocksfile.source import Path as At
 from latehook.mocksfile.source import Source
@@ -84,7 +84,7 @@ class MockCompiler:
             lookup=self._lookup(),
             job=job,
             stages=stages,
-            keeps=frozenset().union(*(stage.webhook.reads for stage in stages if stage.webhook is not None)),
+            kept_members=frozenset().union(*(stage.webhook.reads for stage in stages if stage.webhook is not None)),
         )
 
     def _check_keys(self) -> None:
@@ -134,22 +134,22 @@ class MockCompiler:
             return None
         return self._values.condition(self._entry.lookup, (*self._path, "lookup"), self._at_request)
 
-    def _job(self, entry: Any) -> JobPlan:
+    def _job(self, entry: Any) -> JobSpec:
         at: At = (*self._path, "job")
         id = None if entry.id is UNSET else self._values.compile(entry.id, (*at, "id"), self._at_request)
-        return JobPlan(
+        return JobSpec(
             id=id,
             vars=self._values.map(entry.vars, (*at, "vars"), self._with_job),
             idempotency_key=self._values.condition(entry.idempotency_key, (*at, "idempotency_key"), self._at_request),
             place=self._values.place(at),
         )
 
-    def _response(self, entry: ResponseEntry, names: Names) -> ResponsePlan:
+    def _response(self, entry: ResponseEntry, names: Names) -> ResponseSpec:
         at: At = (*self._path, "response")
         status = self._values.compile(entry.status, (*at, "status"), names)
         if not callable(status) and not (re.fullmatch(r"[2-5]\d\d", str(status))):
             raise self._values.error((*at, "status"), f"{status!r} is not a status: write a number from 200 to 599")
-        return ResponsePlan(
+        return ResponseSpec(
             status=status,
             headers=self._values.headers([((*at, "headers"), entry.headers)], names),
             body=self._values.body([(at, entry)], names),
@@ -160,7 +160,7 @@ class MockCompiler:
 
     # Stages and webhooks
 
-    def _stages(self) -> tuple[StagePlan, ...]:
+    def _stages(self) -> tuple[StageSpec, ...]:
         entry = self._entry
         base: list[Layer] = [self._defaults]
         if isinstance(entry.webhook, WebhookEntry):
@@ -183,12 +183,12 @@ class MockCompiler:
                 raise self._values.error((*at, "after"), "a stage before the response cannot come after one behind it")
         return tuple(self._stage(stage, at, base) for stage, at in stages)
 
-    def _only_stage(self, layers: Sequence[Layer]) -> StagePlan:
+    def _only_stage(self, layers: Sequence[Layer]) -> StageSpec:
         """`webhook` alone is one stage that completes the job."""
         at, after = pick(layers, "after", 0)
-        return StagePlan(self._after(after, at), COMPLETED, self._webhooks.compile(layers))
+        return StageSpec(self._after(after, at), COMPLETED, self._webhooks.compile(layers))
 
-    def _stage(self, stage: Any, at: At, base: Sequence[Layer]) -> StagePlan:
+    def _stage(self, stage: Any, at: At, base: Sequence[Layer]) -> StageSpec:
         webhook = None
         if isinstance(stage.webhook, WebhookEntry):
             if stage.webhook.after is not UNSET:
@@ -199,7 +199,7 @@ class MockCompiler:
                 raise self._values.error((*at, "webhook"), "`true` means the mock's own `webhook`, and it has none")
             webhook = self._webhooks.compile(base)
         status = None if stage.status is UNSET else self._values.compile(stage.status, (*at, "status"), self._with_job)
-        return StagePlan(self._after(stage.after, (*at, "after")), status, webhook)
+        return StageSpec(self._after(stage.after, (*at, "after")), status, webhook)
 
     def _after(self, after: Any, at: At) -> Delay | None:
         return None if after == BEFORE_RESPONSE else self._values.delay(after, at)

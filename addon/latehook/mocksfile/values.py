@@ -9,14 +9,14 @@ from typing import Any
 
 from msgspec import UNSET
 
-from latehook.base.durations import Delay, seconds
+from latehook.base.durations import Delay, parse_duration
 from latehook.base.errors import MocksError, Place
 from latehook.base.text import did_you_mean
 from latehook.expressions.compiler import Compiler, in_braces
 from latehook.expressions.expression import Names, roots_of
 from latehook.expressions.names import AT_LOAD, body_members
-from latehook.mocks.definitions import BodyPlan, FaultPlan, FilePlan
-from latehook.mocks.rendering import problem_of_header
+from latehook.mocks.definitions import BodySpec, FaultSpec, FileSpec
+from latehook.mocks.rendering import header_name_problem
 from latehook.mocksfile.entries import Bodies, DelayEntry, FaultEntry
 from latehook.mocksfile.source import Path as At
 from latehook.mocksfile.source import Source
@@ -70,20 +70,20 @@ class Values:
             raise self.error((*at, "lognormal"), "the median must be more than 0, and sigma not less")
         return Delay("lognormal", median, lognormal.sigma)
 
-    def fault[Kind: StrEnum](self, fault: Any, at: At, kinds: type[Kind], of: str) -> FaultPlan[Kind] | None:
+    def fault[Kind: StrEnum](self, fault: Any, at: At, kinds: type[Kind], of: str) -> FaultSpec[Kind] | None:
         """None where nothing is to go wrong."""
         if fault is UNSET:
             return None
         if isinstance(fault, FaultEntry):
-            plan = self.fault(fault.kind, (*at, "kind"), kinds, of)
+            spec = self.fault(fault.kind, (*at, "kind"), kinds, of)
             count = None if fault.count is UNSET else fault.count
-            return None if plan is None else replace(plan, chance=fault.chance, count=count)
+            return None if spec is None else replace(spec, chance=fault.chance, count=count)
         kind = self.constant(fault, at)
         if kind is None:
             return None
-        return FaultPlan(self.preset(str(kind), {known.value: known for known in kinds}, at, f"a fault of a {of}"))
+        return FaultSpec(self.preset(str(kind), {known.value: known for known in kinds}, at, f"a fault of a {of}"))
 
-    def body(self, layers: Sequence[tuple[At, Bodies]], names: Names) -> BodyPlan | None:
+    def body(self, layers: Sequence[tuple[At, Bodies]], names: Names) -> BodySpec | None:
         """The body of the last layer that has one."""
         for at, entry in reversed(layers):
             kinds = [kind for kind in BODY_KINDS if getattr(entry, kind) is not UNSET]
@@ -95,34 +95,34 @@ class Values:
                 return self._one_body(kinds[0], getattr(entry, kinds[0]), (*at, kinds[0]), names)
         return None
 
-    def _one_body(self, kind: str, value: Any, at: At, names: Names) -> BodyPlan:
+    def _one_body(self, kind: str, value: Any, at: At, names: Names) -> BodySpec:
         place = self.place(at)
         if kind == "file":
-            return BodyPlan(kind, self._file_plan(value, at), place)
+            return BodySpec(kind, self._load_file(value, at), place)
         if kind == "multipart" and isinstance(value, dict):
             compiled = {name: self._part(item, (*at, name), names) for name, item in value.items() if item is not None}
-            return BodyPlan(kind, compiled, place)
+            return BodySpec(kind, compiled, place)
         if kind == "json":
-            return BodyPlan(kind, self._compiler.bundle(self.compile(value, at, names)), place)
+            return BodySpec(kind, self._compiler.bundle(self.compile(value, at, names)), place)
         if kind in ("form", "multipart"):
-            return BodyPlan(kind, self.map(value, at, names), place)
-        return BodyPlan(kind, self.compile(value, at, names), place)
+            return BodySpec(kind, self.map(value, at, names), place)
+        return BodySpec(kind, self.compile(value, at, names), place)
 
     def _part(self, item: Any, at: At, names: Names) -> Any:
         if not isinstance(item, dict):
             return self.compile(item, at, names)
         if not item.keys() <= {"file", "filename", "type"} or "file" not in item:
             raise self.error(at, "a file is {file: PATH}, with `filename` and `type` if they are to differ")
-        plan = self._file_plan(item["file"], (*at, "file"))
-        filename = str(self.constant(item.get("filename", plan.filename), (*at, "filename")))
-        return FilePlan(plan.content, filename, str(self.constant(item.get("type", plan.type), (*at, "type"))))
+        spec = self._load_file(item["file"], (*at, "file"))
+        filename = str(self.constant(item.get("filename", spec.filename), (*at, "filename")))
+        return FileSpec(spec.content, filename, str(self.constant(item.get("type", spec.type), (*at, "type"))))
 
-    def _file_plan(self, name: Any, at: At) -> FilePlan:
+    def _load_file(self, name: Any, at: At) -> FileSpec:
         file = self.file(str(self.constant(name, at)), at)
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         content = file.read_bytes()
         self.files.append(content)
-        return FilePlan(content, file.name, kind)
+        return FileSpec(content, file.name, kind)
 
     def file(self, name: str, at: At) -> Path:
         """A file that can be read; its name counts from the mocks file's folder."""
@@ -137,7 +137,7 @@ class Values:
         compiled = self.layered(layers, names)
         for at, headers in layers:
             for name in headers if isinstance(headers, dict) else ():
-                if problem := problem_of_header(name):
+                if problem := header_name_problem(name):
                     raise self.error((*at, name), problem)
         return compiled
 
@@ -160,7 +160,7 @@ class Values:
 
     def seconds(self, duration: Any, at: At) -> float:
         try:
-            return seconds(self.constant(duration, at))
+            return parse_duration(self.constant(duration, at))
         except ValueError as error:
             raise self.error(at, str(error)) from None
 

@@ -14,7 +14,7 @@ from latehook.base.text import did_you_mean
 from latehook.expressions.expression import Names, roots_of
 from latehook.expressions.names import body_members
 from latehook.mocks.decide import is_url
-from latehook.mocks.definitions import BodyPlan, FaultPlan, SignPlan, WebhookPlan
+from latehook.mocks.definitions import BodySpec, FaultSpec, SignSpec, WebhookSpec
 from latehook.mocks.rendering import METHOD
 from latehook.mocksfile.entries import RetryEntry, SignEntry, WebhookEntry
 from latehook.mocksfile.source import Path as At
@@ -36,8 +36,8 @@ class WebhookCompiler:
         self._at_request = at_request
         self._at_attempt = at_attempt
 
-    def compile(self, layers: Sequence[Layer]) -> WebhookPlan:
-        """The plan that several layers make together. MocksError for the first thing that is wrong."""
+    def compile(self, layers: Sequence[Layer]) -> WebhookSpec:
+        """The spec that several layers make together. MocksError for the first thing that is wrong."""
         place = layers[-1][0]
         to_at, to = pick(layers, "to")
         if to is UNSET:
@@ -52,7 +52,7 @@ class WebhookCompiler:
         later = roots_of([headers, query, method, body.value if body else None, sign.secret if sign else None])
         when_at, when = pick(layers, "when")
         event_at, event = pick(layers, "event", None)
-        return WebhookPlan(
+        return WebhookSpec(
             to=self._to(to, to_at),
             method=method,
             headers=headers,
@@ -109,17 +109,17 @@ class WebhookCompiler:
         return file
 
     def _fault(
-        self, at: At, fault: Any, of: At, body: BodyPlan | None, sign: SignPlan | None
-    ) -> FaultPlan[WebhookFault] | None:
+        self, at: At, fault: Any, of: At, body: BodySpec | None, sign: SignSpec | None
+    ) -> FaultSpec[WebhookFault] | None:
         """The fault of the webhook that is written at `of`: what it corrupts must be there."""
-        plan = self._values.fault(fault, at, WebhookFault, "webhook")
+        spec = self._values.fault(fault, at, WebhookFault, "webhook")
         corrupted = {WebhookFault.CORRUPT_BODY: (body, "body"), WebhookFault.CORRUPT_SIGNATURE: (sign, "`sign`")}
-        if plan is not None and plan.kind in corrupted:
-            there, name = corrupted[plan.kind]
+        if spec is not None and spec.kind in corrupted:
+            there, name = corrupted[spec.kind]
             if there is None:
                 webhook = self._values.place(of).key
-                raise self._values.error(at, f"{plan.kind}: {webhook} has no {name}: write one, or another fault")
-        return plan
+                raise self._values.error(at, f"{spec.kind}: {webhook} has no {name}: write one, or another fault")
+        return spec
 
     def _retry(self, at: At, retry: Any) -> retries.RetrySchedule:
         if retry is UNSET:
@@ -146,7 +146,7 @@ class WebhookCompiler:
                 raise self._values.error((*at, n), f"{status!r} is not a status: write 200, or 2xx for all of them")
         return tuple(map(str, given))
 
-    def _sign(self, at: At, sign: Any) -> SignPlan | None:
+    def _sign(self, at: At, sign: Any) -> SignSpec | None:
         if not isinstance(sign, SignEntry):
             return None
         scheme = schemes.Scheme()
@@ -162,7 +162,7 @@ class WebhookCompiler:
         self._check_scheme(scheme, sign, at)
         secret = self._values.compile(sign.secret, (*at, "secret"), self._at_attempt)
         self._check_secret(scheme, secret, (*at, "secret"))
-        return SignPlan(scheme, secret, self._skew(sign.skew, (*at, "skew")), self._values.place(at))
+        return SignSpec(scheme, secret, self._skew(sign.skew, (*at, "skew")), self._values.place(at))
 
     def _check_secret(self, scheme: schemes.Scheme, secret: Any, at: At) -> None:
         """A secret that is known at load is tried."""

@@ -16,8 +16,8 @@ from mitmproxy.proxy.layers.http import (
     HttpResponseHook,
 )
 
-from latehook.base.hostnames import PORTS
-from latehook.base.model import Outcome, Outgoing, Wire
+from latehook.base.hostnames import DEFAULT_PORTS
+from latehook.base.model import Outcome, Outgoing, WireTrace
 from latehook.delivery.attempts import RunningAttempt
 
 MARKER = ":outbox_tray:"
@@ -52,7 +52,7 @@ def comment(job: str) -> str:
 
 def of_attempt(ended: RunningAttempt, outcome: Outcome, hide: Callable[[str], str]) -> http.HTTPFlow:
     """An attempt as it went over the wire; where nothing did, as it would have. What is said of it hides secrets."""
-    outgoing, wire = ended.outgoing, ended.outgoing.wire or Wire()
+    outgoing, wire = ended.outgoing, ended.outgoing.wire or WireTrace()
     request = _request(outgoing, wire, outcome.started_at)
     client = Client(peername=("", 0), sockname=("", 0), timestamp_start=outcome.started_at)
     flow = http.HTTPFlow(client, Server(address=wire.server or (request.host, request.port)))
@@ -74,7 +74,7 @@ def _said(ended: RunningAttempt) -> str:
     return f"{comment(ended.stored.job.id)}, webhook {webhook.id}{event}, attempt {ended.number}{fault}"
 
 
-def _request(outgoing: Outgoing, wire: Wire, started_at: float) -> http.Request:
+def _request(outgoing: Outgoing, wire: WireTrace, started_at: float) -> http.Request:
     scheme, host, port, target = _parts(outgoing.url)
     headers = outgoing.headers if wire.headers is None else wire.headers
     return http.Request(
@@ -97,14 +97,14 @@ def _parts(url: str) -> tuple[str, str, int, str]:
     """Scheme, host, port and target; of what is no URL all as the target."""
     try:
         parts = urlsplit(url)
-        port = parts.port or PORTS.get(parts.scheme, 0)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
     except ValueError:
         return "", "", 0, url
     query = f"?{parts.query}" if parts.query else ""
     return parts.scheme, parts.hostname or "", port, f"{parts.path or '/'}{query}"
 
 
-def _response(wire: Wire, outcome: Outcome) -> http.Response | None:
+def _response(wire: WireTrace, outcome: Outcome) -> http.Response | None:
     """The answer, as far as it came: without a body where that broke off."""
     head = wire.answer
     if head is None:

@@ -32,7 +32,7 @@ from mitmproxy.proxy.layers.http import (
 )
 
 from latehook.base.model import ResponseFault
-from latehook.bodies.decoding import KEPT
+from latehook.bodies.decoding import MAX_BODY_SIZE
 from latehook.bodies.forms import MultipartReader
 from latehook.proxy import faults
 from latehook.proxy.http1 import Http1
@@ -45,7 +45,7 @@ Commands = Generator[Any, Any, Any]
 
 @dataclass(slots=True)
 class Upload:
-    """A request's body as it passes: all of it is counted, at most `bodies.KEPT` bytes are kept.
+    """A request's body as it passes: all of it is counted, at most `bodies.MAX_BODY_SIZE` bytes are kept.
 
     Its form is read, and its hash made, on the way where something wants them: `reader`, `hash`.
     """
@@ -61,7 +61,7 @@ class Upload:
             self.reader.feed(data)
         if self.hash is not None:
             self.hash.update(data)
-        if self.size > KEPT:
+        if self.size > MAX_BODY_SIZE:
             self.kept = None
         elif self.kept is not None:
             self.kept += data

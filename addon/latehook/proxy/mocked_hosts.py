@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from latehook.base.hostnames import PORTS, canonical_host, covers
+from latehook.base.hostnames import DEFAULT_PORTS, canonical_host, host_matches
 from latehook.mocks.matching import Matcher
 
 
@@ -24,9 +24,11 @@ class MockedHosts:
         ports = self.exact.get(host)
         if ports is not None and (None in ports or port in ports):
             return True
-        return any(covers(suffix, host) and (None in ports or port in ports) for suffix, ports in self.suffixes.items())
+        return any(
+            host_matches(suffix, host) and (None in ports or port in ports) for suffix, ports in self.suffixes.items()
+        )
 
     def ports(self) -> set[int]:
         """The ports at which a mocked host may be asked for: the schemes' own and those the mocks name."""
         named = (*self.exact.values(), *self.suffixes.values())
-        return {*PORTS.values(), *(port for ports in named for port in ports if port is not None)}
+        return {*DEFAULT_PORTS.values(), *(port for ports in named for port in ports if port is not None)}

@@ -12,14 +12,14 @@ from typing import Any, Concatenate
 
 from msgspec.structs import replace
 
-from latehook.base.errors import StoreError, UnkeepableError
+from latehook.base.errors import StoreError, UnstorableError
 from latehook.base.model import STORED_UNFINISHED, Content, Job, Outcome, State, Webhook
 from latehook.base.redaction import Redaction
 from latehook.store.opening import MEMORY, connect, opening_error
 from latehook.store.reading import Reader
 from latehook.store.values import Due, as_list, digest, encode
 
-__all__ = ["MEMORY", "Due", "Store", "StoreError", "UnkeepableError"]
+__all__ = ["MEMORY", "Due", "Store", "StoreError", "UnstorableError"]
 
 MAX_ENDED_JOBS = 100_000
 """Ended jobs that are kept. The oldest are deleted first."""
@@ -71,10 +71,10 @@ class Store(Reader):
     def add_job(self, job: Job) -> list[int]:
         """Write a job and its webhooks. Return the webhooks' keys, in their order."""
         sql = "INSERT INTO job (id, mock, idempotency_key, created_at, ends, value) VALUES (?, ?, ?, ?, ?, ?)"
-        mock = self.redaction.hide(job.mock)
+        mock = self.redaction.redact(job.mock)
         idempotency_key = None if job.idempotency_key is None else digest(job.mock, job.idempotency_key)
         row = (job.id, mock, idempotency_key, job.created_at, _end_of(job), encode(replace(job, webhooks=())))
-        values = list(map(encode, job.webhooks))  # before the first write: one of them may raise UnkeepableError
+        values = list(map(encode, job.webhooks))  # before the first write: one of them may raise UnstorableError
         key = self._write(sql, row)
         return self._add_webhooks(key, job.webhooks, values)
 
@@ -106,7 +106,7 @@ class Store(Reader):
             INSERT INTO webhook (job, id, stage, ordered, due, url, state, reason, value)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
-        redacted = self.redaction.hide([[webhook.to, webhook.reason] for webhook in webhooks])
+        redacted = self.redaction.redact([[webhook.to, webhook.reason] for webhook in webhooks])
         return [
             self._write(sql, (job, one.id, one.stage, one.ordered, one.due, url, one.state, reason, value))
             for one, (url, reason), value in zip(webhooks, redacted, values, strict=True)
@@ -136,7 +136,7 @@ class Store(Reader):
         """
         encoded = encode(content)
         sql = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?)"
-        redacted = self.redaction.hide([outcome.error, outcome.body])
+        redacted = self.redaction.redact([outcome.error, outcome.body])
         row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, *redacted)
         self._write(sql, row)
         sql = """
@@ -144,7 +144,7 @@ class Store(Reader):
             reason = CASE WHEN state = ? OR ? THEN ? ELSE reason END,
             state = CASE WHEN state = ? OR ? THEN ? ELSE state END WHERE key = ?
         """
-        reason = self.redaction.hide(outcome.error or f"status {outcome.status}") if state is State.FAILED else None
+        reason = self.redaction.redact(outcome.error or f"status {outcome.status}") if state is State.FAILED else None
         delivered = state is State.DELIVERED
         pending = State.PENDING
         self._write(sql, (due, number, encoded, pending, delivered, reason, pending, delivered, state, key))
@@ -152,7 +152,9 @@ class Store(Reader):
     @_write_operation
     def set_state(self, key: int, state: State, reason: str | None = None) -> None:
         """Write a webhook's state, and why it is in it."""
-        self._write("UPDATE webhook SET state = ?, reason = ? WHERE key = ?", (state, self.redaction.hide(reason), key))
+        self._write(
+            "UPDATE webhook SET state = ?, reason = ? WHERE key = ?", (state, self.redaction.redact(reason), key)
+        )
 
     @_write_operation
     def set_pending(self, key: int, due: float, ordered: bool = True) -> None:

@@ -165,7 +165,7 @@ class Reader:
         self, conditions: list[str], values: list[Any], criteria: Criteria, key_column: str, before: int | None
     ) -> None:
         """Add the conditions on the job, and that the key in `key_column` is lower than `before`."""
-        mock = self.redaction.hide(criteria.mock)  # the column is redacted
+        mock = self.redaction.redact(criteria.mock)  # the column is redacted
         for condition, value in (("j.id = ?", criteria.job), ("j.mock = ?", mock)):
             if value is not None:
                 conditions.append(condition)

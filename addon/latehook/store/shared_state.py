@@ -31,7 +31,7 @@ class SharedState:
         if segments := self._store.get_value(CLOCK):
             self.clock.segments = [(start, real_start, speed) for start, real_start, speed in segments]
         if speed != self.clock.speed:
-            self.clock.run(speed)
+            self.clock.set_speed(speed)
             self.write_clock(self.clock.segments)
         self.holding = bool(self._store.get_value(HOLDING))
         self.vars = self._store.get_value(VARS) or {}
@@ -46,7 +46,7 @@ class SharedState:
         self.vars = values
 
     def set_speed(self, speed: float) -> None:
-        segments = self.clock.changed(self.clock.now(), speed)
+        segments = self.clock.segments_after(self.clock.now(), speed)
         self.write_clock(segments)
         self.clock.segments = segments
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from latehook.base.errors import UnkeepableError
+from latehook.base.errors import UnstorableError
 from latehook.base.model import Content, Job, Webhook
 
 
@@ -45,12 +45,12 @@ read_event = msgspec.msgpack.Decoder(Event).decode
 
 
 def encode(value: Any) -> bytes:
-    """Encode a value for a column. Raises UnkeepableError for what MessagePack cannot hold."""
+    """Encode a value for a column. Raises UnstorableError for what MessagePack cannot hold."""
     try:
         return _ENCODER.encode(value)
     except (ValueError, OverflowError, TypeError) as error:
         reason = f"{error}: whole numbers have at most 64 bits, and texts no lone surrogates"
-        raise UnkeepableError(f"this cannot be kept: {reason}") from error
+        raise UnstorableError(f"this cannot be kept: {reason}") from error
 
 
 def digest(mock: str, idempotency_key: str) -> str:

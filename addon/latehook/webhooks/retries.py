@@ -26,9 +26,9 @@ class RetrySchedule:
 def after_attempt(schedule: RetrySchedule, number: int, outcome: Outcome) -> tuple[State, float]:
     """The webhook's state after its attempt of this number, and the seconds until the next if it is pending."""
     status = outcome.status
-    if status is not None and any(fits(pattern, status) for pattern in schedule.success):
+    if status is not None and any(matches_status(pattern, status) for pattern in schedule.success):
         return State.DELIVERED, 0.0
-    stopped = status is not None and any(fits(pattern, status) for pattern in schedule.stop_on)
+    stopped = status is not None and any(matches_status(pattern, status) for pattern in schedule.stop_on)
     wait = least_wait(schedule, number)
     if stopped or outcome.final or wait == NEVER:
         return State.FAILED, 0.0
@@ -42,7 +42,7 @@ def least_wait(schedule: RetrySchedule, number: int) -> float:
     return schedule.waits[number - 1] if number <= len(schedule.waits) else NEVER
 
 
-def fits(pattern: str, status: int) -> bool:
+def matches_status(pattern: str, status: int) -> bool:
     """Whether a status is meant by `2xx`, `204`."""
     text = str(status)
     return len(pattern) == len(text) and all(a in ("x", b) for a, b in zip(pattern.lower(), text, strict=True))

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from latehook.base.errors import SigningError
 from latehook.base.json_text import encode_json
 from latehook.base.text import did_you_mean
-from latehook.base.timestamps import stamp
+from latehook.base.timestamps import format_timestamp
 from latehook.webhooks.schemes import Scheme
 
 ALGORITHMS = (
@@ -106,7 +106,7 @@ class _Tokens:
         self._secrets = secrets
         self._plain = {
             "id": message.id,
-            "timestamp": stamp(message.timestamp, scheme.timestamp_format),
+            "timestamp": format_timestamp(message.timestamp, scheme.timestamp_format),
             "url": url,
             "method": message.method,
         }

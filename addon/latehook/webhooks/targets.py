@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 
-from latehook.base.hostnames import PORTS, Address, address_of, canonical_host, covers
+from latehook.base.hostnames import DEFAULT_PORTS, Address, address_of, canonical_host, host_matches
 
 Network = IPv4Network | IPv6Network
 
@@ -118,10 +118,10 @@ def _canonical(host: str) -> str:
 
 
 def _takes(pattern: str, host: str) -> bool:
-    return pattern == "*" or covers(pattern, host)
+    return pattern == "*" or host_matches(pattern, host)
 
 
-def parse(texts: Iterable[str]) -> Targets:
+def parse_targets(texts: Iterable[str]) -> Targets:
     """Read all entries. ValueError names the one that is wrong, and what to write."""
     opened: list[_Opened] = []
     mapped: list[tuple[Origin, Origin]] = []
@@ -162,7 +162,7 @@ def _origin(text: str) -> Origin:
     entry = _named(host, port)
     if entry.network is not None and entry.network.num_addresses > 1:
         raise ValueError(f"{host!r} is a network")
-    return Origin(scheme, entry.name, port or PORTS[scheme])
+    return Origin(scheme, entry.name, port or DEFAULT_PORTS[scheme])
 
 
 def _host_and_port(text: str) -> tuple[str, int | None]:

@@ -18,7 +18,7 @@ from latehook.base.errors import OptionError
 from latehook.base.model import Outcome, Outgoing
 from latehook.delivery.transport import Transport
 from latehook.options import parse as parse_options
-from latehook.webhooks.targets import Origin, Targets, parse
+from latehook.webhooks.targets import Origin, Targets, parse_targets
 from support.certificates import certificate
 from support.ports import free_port
 from support.process import Proxy
@@ -72,15 +72,15 @@ def test_all_others_are_refused_with_their_kind_and_the_option(kind: str, addres
 def test_a_name_opens_public_addresses_only_and_an_address_opens_itself(kind: str, address: str) -> None:
     plain = address.partition("%")[0]
     for entry in ("hooks.acme.com", "*.acme.com", "*"):
-        assert (parse([entry]).refusal("hooks.acme.com", 443, address) is None) == (kind == "public")
-    assert parse([plain]).refusal("hooks.acme.com", 443, address) is None
+        assert (parse_targets([entry]).refusal("hooks.acme.com", 443, address) is None) == (kind == "public")
+    assert parse_targets([plain]).refusal("hooks.acme.com", 443, address) is None
 
 
 def test_what_is_opened_by_the_entry_that_the_reason_names() -> None:
     for address in (address for addresses in FORBIDDEN.values() for address in addresses):
         reason = Targets().refusal("hooks.acme.com", 443, address) or ""
         [entry] = [word.partition("=")[2] for word in reason.split() if word.startswith("mock_targets=")]
-        assert parse([entry]).refusal("hooks.acme.com", 443, address) is None
+        assert parse_targets([entry]).refusal("hooks.acme.com", 443, address) is None
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_what_is_opened_by_the_entry_that_the_reason_names() -> None:
     ],
 )
 def test_an_entry_opens_what_it_says(entry: str, host: str, port: int, address: str | None, opens: bool) -> None:
-    assert (parse([entry]).refusal(host, port, address) is None) == opens
+    assert (parse_targets([entry]).refusal(host, port, address) is None) == opens
 
 
 def test_a_name_is_not_refused_before_it_is_known_where_it_leads() -> None:
@@ -125,7 +125,7 @@ def test_a_name_is_not_refused_before_it_is_known_where_it_leads() -> None:
 @pytest.mark.parametrize("address", ["", "app", "0177.0.0.1", "2130706433", "127.0.0.1%lo", "127.1"])
 def test_what_is_not_an_address_is_not_connected_to(address: str) -> None:
     """The loop would look it up once more."""
-    assert parse(["*", "0.0.0.0/0"]).refusal("app", 80, address) == f"refused: {address} is not an address"
+    assert parse_targets(["*", "0.0.0.0/0"]).refusal("app", 80, address) == f"refused: {address} is not an address"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_mapping_leads_elsewhere_and_opens_that(entry: str, url: str, other: s
     scheme, _, rest = url.partition("://")
     host, _, port = rest.rpartition(":")
     origin = Origin(scheme, host, int(port))
-    targets = parse([entry])
+    targets = parse_targets([entry])
 
     assert targets.route(origin).url == (other or url)
     if other is not None:
@@ -365,7 +365,7 @@ async def test_an_opened_name_is_connected_to(sut: Receiver) -> None:
     def refusal(host: str, port: int, address: str | None) -> str | None:
         return targets.refusal(host, port, address and "203.0.113.1")
 
-    targets = parse(["hooks.acme.com"])
+    targets = parse_targets(["hooks.acme.com"])
     statuses = []
     for name in ("hooks.acme.com", "other.acme.com"):
         transport = Transport(refusal, resolver=answers(["127.0.0.1"]))
@@ -377,7 +377,7 @@ async def test_an_opened_name_is_connected_to(sut: Receiver) -> None:
 
 
 async def test_what_is_mapped_keeps_its_host_path_and_query(sut: Receiver) -> None:
-    targets = parse([f"https://hooks.acme.com={sut.url}"])
+    targets = parse_targets([f"https://hooks.acme.com={sut.url}"])
     with connections() as connected:
         outcome = await send("https://hooks.acme.com/a%2fb/../c?x=%20&y", targets)
 
@@ -393,7 +393,7 @@ async def test_tls_of_what_is_mapped_is_for_the_public_name(tmp_path: Path, name
     names: list[str | None] = []
     shown.context.sni_callback = lambda _, asked, __: names.append(asked)
     with receiver(tls=shown.context) as server:
-        targets = parse([f"https://hooks.acme.com=https://localhost:{server.port}"])
+        targets = parse_targets([f"https://hooks.acme.com=https://localhost:{server.port}"])
         outcome = await send("https://hooks.acme.com/hook", targets, ["127.0.0.1"], verify=shown.ca)
 
         assert names[:1] == ["hooks.acme.com"]

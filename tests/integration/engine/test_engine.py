@@ -299,7 +299,7 @@ def test_a_response_may_be_delayed_and_its_webhook_counts_from_the_request(run: 
 
 def test_a_clock_that_runs_faster_brings_webhooks_earlier_and_no_response(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
-        setup.engine.clock.run(60)
+        setup.engine.clock.set_speed(60)
         await setup.post()
         assert asyncio.get_running_loop().time() == 2
         await asyncio.sleep(3600)

@@ -20,12 +20,12 @@ PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2Vw\n-----END PRIVATE KEY-----"
 
 
 def test_without_secrets_nothing_is_changed() -> None:
-    assert Redaction().hide("anything") == "anything"
+    assert Redaction().redact("anything") == "anything"
 
 
 @pytest.mark.parametrize(("secret", "shown"), [("abcdef", "x=***"), ("abcde", "x=abcde"), ("", "x=")])
 def test_secrets_from_six_characters_on_are_hidden(secret: str, shown: str) -> None:
-    assert Redaction([secret]).hide(f"x={secret}") == shown
+    assert Redaction([secret]).redact(f"x={secret}") == shown
 
 
 @pytest.mark.parametrize("secret", [ODD, PEM], ids=["odd", "several lines"])
@@ -44,14 +44,14 @@ def test_secrets_from_six_characters_on_are_hidden(secret: str, shown: str) -> N
     ],
 )
 def test_a_secret_is_hidden_in_every_form(secret: str, form: Any) -> None:
-    assert Redaction([secret]).hide(f"<{form(secret)}>") == "<***>"
+    assert Redaction([secret]).redact(f"<{form(secret)}>") == "<***>"
 
 
 @pytest.mark.parametrize("user", ["", "a", "ab", "abc"])
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 def test_nothing_of_a_secret_can_be_read_out_of_base64(user: str, encode: Any) -> None:
     """What is left are the user's name and a few bits of the character at each end."""
-    shown = Redaction([ODD]).hide(encode(f"{user}:{ODD}".encode()).decode())
+    shown = Redaction([ODD]).redact(encode(f"{user}:{ODD}".encode()).decode())
 
     before, hidden, after = shown.partition("***")
     assert hidden
@@ -60,20 +60,20 @@ def test_nothing_of_a_secret_can_be_read_out_of_base64(user: str, encode: Any) -
 
 
 def test_of_secrets_that_begin_alike_the_longer_one_is_hidden_whole() -> None:
-    assert Redaction(["secret", "secret-two"]).hide("secret-two, secret") == "***, ***"
+    assert Redaction(["secret", "secret-two"]).redact("secret-two, secret") == "***, ***"
 
 
 def test_secrets_are_only_ever_added() -> None:
     redaction = Redaction(["first-one"])
     redaction.add(["second-one"])
 
-    assert redaction.hide("first-one second-one") == "*** ***"
+    assert redaction.redact("first-one second-one") == "*** ***"
 
 
 def test_data_keeps_its_form_and_keys() -> None:
     data = {"method": ["GET", 1, None, {"url": "http://a/?method"}], "body": b"\xff method"}
 
-    assert Redaction(["method"]).hide(data) == {
+    assert Redaction(["method"]).redact(data) == {
         "method": ["GET", 1, None, {"url": "http://a/?***"}],
         "body": b"\xff ***",
     }

@@ -9,8 +9,8 @@ import pytest
 import zstandard
 
 from latehook.base.errors import BodyError
-from latehook.base.json_text import VALUES, encode_json
-from latehook.bodies.decoding import KEPT, decode, parse_json, text
+from latehook.base.json_text import MAX_JSON_VALUES, encode_json
+from latehook.bodies.decoding import MAX_BODY_SIZE, decode, decode_text, parse_json
 
 PLAIN = json.dumps({"name": "Zoë", "items": list(range(1000))}).encode()
 
@@ -42,14 +42,14 @@ def test_a_coded_body_is_read(coding: str, coded: bytes) -> None:
 @pytest.mark.parametrize(
     ("coding", "bomb"),
     [
-        pytest.param("gzip", gzip.compress(bytes(KEPT + 1)), id="gzip"),
-        pytest.param("deflate", zlib.compress(bytes(KEPT + 1)), id="deflate"),
-        pytest.param("br", brotli.compress(bytes(KEPT + 1)), id="br"),
-        pytest.param("zstd", zstandard.compress(bytes(KEPT + 1)), id="zstd"),
+        pytest.param("gzip", gzip.compress(bytes(MAX_BODY_SIZE + 1)), id="gzip"),
+        pytest.param("deflate", zlib.compress(bytes(MAX_BODY_SIZE + 1)), id="deflate"),
+        pytest.param("br", brotli.compress(bytes(MAX_BODY_SIZE + 1)), id="br"),
+        pytest.param("zstd", zstandard.compress(bytes(MAX_BODY_SIZE + 1)), id="zstd"),
     ],
 )
 def test_a_bomb_is_refused(coding: str, bomb: bytes) -> None:
-    assert len(bomb) < KEPT / 100
+    assert len(bomb) < MAX_BODY_SIZE / 100
     with pytest.raises(BodyError, match="has more than 16,777,216 bytes when it is unpacked"):
         decode(bomb, len(bomb), coding)
 
@@ -71,11 +71,11 @@ def test_of_a_body_that_was_not_kept_the_size_is_told() -> None:
 
 
 def test_text_follows_the_charset() -> None:
-    assert text("Zoë".encode(), 4, "", "text/plain") == "Zoë"
-    assert text("Zoë".encode("latin-1"), 3, "", 'text/plain; charset="iso-8859-1"') == "Zoë"
-    assert text(b"\xff", 1, "", "text/plain") == "\ufffd"
+    assert decode_text("Zoë".encode(), 4, "", "text/plain") == "Zoë"
+    assert decode_text("Zoë".encode("latin-1"), 3, "", 'text/plain; charset="iso-8859-1"') == "Zoë"
+    assert decode_text(b"\xff", 1, "", "text/plain") == "\ufffd"
     with pytest.raises(BodyError, match="the charset 'klingon' is not known"):
-        text(b"x", 1, "", "text/plain; charset=klingon")
+        decode_text(b"x", 1, "", "text/plain; charset=klingon")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"1" * 10_000, b"NaN", b"[Infinity]"])
@@ -116,11 +116,11 @@ def test_a_charset_is_one_of_texts(charset: str) -> None:
     body = b"a" * 1_000_000  # as punycode it would take hours
 
     with pytest.raises(BodyError, match=r"the charset .* is not known"):
-        text(body, len(body), "", f"text/plain; charset={charset}")
+        decode_text(body, len(body), "", f"text/plain; charset={charset}")
 
 
 def test_json_of_too_many_values_is_told_and_any_depth_is_borne() -> None:
-    body = b"[" + b"[]," * VALUES + b"[]]"
+    body = b"[" + b"[]," * MAX_JSON_VALUES + b"[]]"
 
     with pytest.raises(BodyError, match="the JSON has more than 1,000,000 values"):
         parse_json(body, len(body), "")

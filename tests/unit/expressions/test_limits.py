@@ -99,7 +99,7 @@ def test_nothing_has_python_behind_it(way: str, behind: str) -> None:
         "{{ uuid.__globals__ }}{{ uuid.__closure__ }}{{ random.hex.__func__.__globals__ }}",
         "{{ random._source }}{{ random.__init__ }}{{ random.plain }}{{ random.data }}",
         "{{ request._request.headers }}{{ job._job }}{{ job._moment.random }}{{ jobs._read }}",
-        "{{ request.headers._values }}{{ request.path.parts }}{{ request.path.every }}{{ request.path.__class__ }}",
+        "{{ request.headers._values }}{{ request.path.parts }}{{ request.path.all_values }}{{ request.path.__class__ }}",
         "{{ config }}",
         "{{ self }}",
         "{{ self.__init__ }}",

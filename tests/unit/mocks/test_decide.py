@@ -121,7 +121,7 @@ def test_a_lookups_stages_replace_those_the_job_has_not_reached(provider: Play) 
     assert body(canceled) == {"status": "canceled"}
     assert canceled.changed is not None
     assert [stage.status for stage in canceled.changed.stages] == ["queued", "processing", "canceled"]
-    assert canceled.kept == 2
+    assert canceled.kept_stages == 2
     [webhook] = canceled.changed.webhooks
     assert (webhook.to, webhook.due) == ("http://app.test/hook", START + 3600 + 12)
     assert json.loads(provider.content(canceled).body) == {"id": id, "why": "too slow"}
@@ -537,7 +537,7 @@ def test_a_job_keeps_a_body_that_is_not_small_only_if_something_will_ask_for_it(
 mocks: [{match: POST api.slow.example/, webhook: {to: "{{ request.json.url }}", json: {id: "{{ job.id }}"}}}]
 """
     asking = plain.replace('id: "{{ job.id }}"', 'n: "{{ request.json.n }}"')
-    sent = b'{"url": "http://app.test/", "n": "%s"}' % (b"n" * decoding.SMALL)
+    sent = b'{"url": "http://app.test/", "n": "%s"}' % (b"n" * decoding.SMALL_BODY_SIZE)
     small = b'{"url": "http://app.test/", "n": 1}'
 
     keeps_small = mocks(plain).ask("POST", "https://api.slow.example/", small)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from latehook.base.durations import seconds
-from latehook.base.model import reached, status_of
+from latehook.base.durations import parse_duration
+from latehook.base.model import reached_stages, status_of
 from latehook.base.timestamps import iso8601
 from latehook.bodies.decoding import parse_json
 from latehook.mocks import decide
@@ -127,7 +127,7 @@ def test_a_jobs_status_goes_forward_through_its_stages(mocks: decide.Mocks, aske
         return
     stages = answer.started.stages
 
-    seen = [len(reached(stages, play.moment.clock + moment)) for moment in sorted(moments)]
+    seen = [len(reached_stages(stages, play.moment.clock + moment)) for moment in sorted(moments)]
 
     assert seen == sorted(seen)
     assert [stage.due for stage in stages] == sorted(stage.due for stage in stages)
@@ -156,7 +156,7 @@ def test_the_same_seed_and_requests_give_the_same_bytes(mocks: decide.Mocks, ask
 def test_a_duration_is_its_number_times_its_unit(number: int, unit: str) -> None:
     sizes = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
-    assert seconds(f"{number}{unit}") == pytest.approx(number * sizes[unit])
+    assert parse_duration(f"{number}{unit}") == pytest.approx(number * sizes[unit])
 
 
 @given(st.floats(0, 2**33))

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from latehook.base.durations import Delay, seconds
+from latehook.base.durations import Delay, parse_duration
 from latehook.base.errors import MocksError
 from latehook.base.model import ResponseFault
-from latehook.mocks.definitions import FaultPlan, Mock, Mocks, WebhookPlan
+from latehook.mocks.definitions import FaultSpec, Mock, Mocks, WebhookSpec
 from latehook.mocksfile import load
 from support.paths import ROOT
 
@@ -21,7 +21,7 @@ mocks:
 """
 
 
-def webhook_of(mock: Mock) -> WebhookPlan:
+def webhook_of(mock: Mock) -> WebhookSpec:
     [webhook] = [stage.webhook for stage in mock.stages if stage.webhook is not None]
     return webhook
 
@@ -51,11 +51,11 @@ def test_the_default_file_is_valid_and_asks_for_nothing_but_a_callback_url() -> 
 def test_of_a_body_only_what_expressions_ask_for_is_read(read) -> None:
     mocks = read(MOCK.replace("request.json.callback_url", "job.request.json.hooks.done or request.query.hook"))
 
-    assert (mocks.reads, mocks.all[0].keeps) == ({"json"}, {"json"})
+    assert (mocks.body_members, mocks.all[0].kept_members) == ({"json"}, {"json"})
 
 
 def test_of_a_request_that_is_asked_for_as_a_whole_all_is_read(read) -> None:
-    assert read(MOCK.replace("request.json.callback_url", "job.request | string")).reads >= {"json", "form", "sha256"}
+    assert read(MOCK.replace("request.json.callback_url", "job.request | string")).body_members >= {"json", "form", "sha256"}
 
 
 def test_env_may_stand_in_a_match_and_in_a_duration(read) -> None:
@@ -91,7 +91,7 @@ def test_a_fault_may_come_from_the_environment_and_be_taken_back(read) -> None:
     [with_one], [without] = read(text, FAULT="hang").all, read(text).all
 
     assert with_one.response is not None
-    assert with_one.response.fault == FaultPlan(ResponseFault.HANG)
+    assert with_one.response.fault == FaultSpec(ResponseFault.HANG)
     assert without.response is not None
     assert without.response.fault is None
     assert webhook_of(without).fault is None
@@ -149,13 +149,13 @@ def test_plain_values_are_yaml_1_2_and_dates_stay_text(read) -> None:
     ],
 )
 def test_durations(duration: str | float, value: float) -> None:
-    assert seconds(duration) == value
+    assert parse_duration(duration) == value
 
 
 @pytest.mark.parametrize("duration", ["", "5 parsecs", "-5s", "5s5m", -1, float("inf"), float("nan"), "s", True])
 def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
     with pytest.raises(ValueError, match="is not a duration: write 250ms, 65s, 1m30s, 2h, 5d or a number of seconds"):
-        seconds(duration)
+        parse_duration(duration)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from latehook.base.errors import StoreError, UnkeepableError
+from latehook.base.errors import StoreError, UnstorableError
 from latehook.base.model import Content, Criteria, Job, Outcome, Request, State, Webhook
 from latehook.base.redaction import Redaction
 from latehook.store import PRUNE_BATCH, Due, Store
@@ -219,16 +219,16 @@ def test_a_write_that_fails_takes_all_that_was_not_committed_with_it(store: Stor
 
 def test_of_a_job_that_cannot_be_encoded_nothing_stays_and_of_others_all(store: Store) -> None:
     store.add_job(job("before", webhook()))
-    with pytest.raises(UnkeepableError, match="whole numbers have at most 64 bits"):
+    with pytest.raises(UnstorableError, match="whole numbers have at most 64 bits"):
         store.add_job(replace(job("large"), vars={"n": 10**30}))
-    with pytest.raises(UnkeepableError, match="no lone surrogates"):
+    with pytest.raises(UnstorableError, match="no lone surrogates"):
         store.add_job(job("half", webhook(), replace(webhook("w2"), to="http://\ud800/")))
     [key] = store.add_job(job("after", webhook()))
     store.commit()
 
     assert [found.id for found in store.jobs()] == ["after", "before"]
     assert len(store.webhooks()) == 2
-    with pytest.raises(UnkeepableError):
+    with pytest.raises(UnstorableError):
         store.add_attempt(key, 1, Outcome(1.0, 2.0, 200), State.DELIVERED, 0.0, Content("http://\ud800/"))
     assert store.attempts([key]) == []
 
