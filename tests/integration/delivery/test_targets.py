@@ -1,12 +1,8 @@
 """Where webhooks may go: the policy as tables, then over real sockets, then as an option of a real mitmdump."""
 
-import hashlib
-import hmac
-import json
-import re
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,8 +17,6 @@ from latehook.options import parse as parse_options
 from latehook.webhooks.targets import Origin, Targets, parse_targets
 from support.certificates import certificate
 from support.ports import free_port
-from support.process import Proxy
-from support.programs import curl
 from support.receivers import Receiver, answer, receiver
 
 # The policy
@@ -403,81 +397,3 @@ async def test_tls_of_what_is_mapped_is_for_the_public_name(tmp_path: Path, name
         else:
             assert (outcome.error or "").startswith(error)
             assert server.requests == []
-
-
-# A real mitmdump
-
-
-MOCKS = """\
-mocks:
-  - match: POST api.slow.example/jobs
-    response: {json: {id: "{{ job.id }}"}}
-    webhook:
-      to: "{{ request.json.to }}"
-      json: {id: "{{ job.id }}"}
-      sign: {secret: s, message: "{url}", headers: {x-signature: "{signature}"}}
-  - {match: GET 127.0.0.2:9/, response: {status: 200}}
-"""
-
-
-def ask(proxy: Proxy, to: str) -> str:
-    """The id of a job whose webhook goes there."""
-    answered = curl("-x", proxy.url, "-d", json.dumps({"to": to}), "-H", "content-type: application/json", "http://api.slow.example/jobs")  # fmt: skip
-    return str(json.loads(answered.stdout)["id"])
-
-
-def test_a_production_url_is_refused_with_one_line_that_names_the_option(start: Callable[..., Proxy]) -> None:
-    proxy = start(mocks=MOCKS)
-
-    job = ask(proxy, "http://203.0.113.1/hook")
-    line = proxy.wait_for(f"job {job}: ")
-
-    assert line.endswith(
-        f"latehook: job {job}: webhook not delivered, attempt 1: http://203.0.113.1/hook: refused: 203.0.113.1 is a public "
-        "address: --set mock_targets=203.0.113.1 would open it to webhooks; given up"
-    )
-
-
-def test_a_mapping_delivers_what_is_for_a_public_url_and_signs_that(start: Callable[..., Proxy], sut: Receiver) -> None:
-    proxy = start("--set", "mock_targets=a.example", "--set", f"mock_targets=https://*.acme.com={sut.url}", mocks=MOCKS)
-
-    job = ask(proxy, "https://hooks.acme.com/hook?a=%2f")
-    proxy.wait_for(f"job {job}: webhook delivered, attempt 1: https://hooks.acme.com/hook.a=%2f: 200")
-
-    [request] = sut.requests
-    assert (request.path, request.headers["host"]) == ("/hook?a=%2f", "hooks.acme.com")
-    url = b"https://hooks.acme.com/hook?a=%2f"
-    assert request.headers["x-signature"] == hmac.new(b"s", url, hashlib.sha256).hexdigest()
-
-
-@pytest.mark.parametrize("to", ["http://127.0.0.1:PORT/jobs", "http://[::ffff:127.0.0.1]:PORT/", "http://0x7f.1:PORT/"])
-def test_our_own_port_stays_closed_though_all_is_open(start: Callable[..., Proxy], to: str) -> None:
-    proxy = start("--set", "mock_targets=*", "--set", "mock_targets=0.0.0.0/0", mocks=MOCKS)
-
-    job = ask(proxy, to.replace("PORT", str(proxy.port)))
-    line = proxy.wait_for(f"job {job}: .*given up")
-
-    assert re.search(rf": refused: \S*127.0.0.1:{proxy.port} is Latehook's own port; ", line)
-
-
-@pytest.mark.parametrize(
-    "to",
-    ["http://api.slow.example/jobs", "http://127.0.0.2:9/", "http://[::ffff:127.0.0.2]:9/", "https://mapped.example/"],
-)
-def test_mocked_hosts_stay_closed_though_all_is_open_or_mapped(start: Callable[..., Proxy], to: str) -> None:
-    mapped = "mock_targets=https://mapped.example=http://127.0.0.2:9"
-    proxy = start("--set", "mock_targets=*", "--set", mapped, mocks=MOCKS)
-
-    job = ask(proxy, to)
-    line = proxy.wait_for(f"job {job}: .*given up")
-
-    assert "is mocked here, so the webhook would come back to Latehook" in line
-
-
-def test_an_entry_that_says_nothing_ends_the_start(start: Callable[..., Proxy]) -> None:
-    proxy = start("--set", "mock_targets=https://hooks.acme.com", mocks=MOCKS, wait=False)
-
-    assert proxy.wait() == 1
-    assert proxy.lines[-1].startswith(
-        "latehook: mock_targets=https://hooks.acme.com: no scheme stands here: write a host"
-    )
