@@ -19,3 +19,6 @@ TEST_LIMIT = 300.0 * TIME_SCALE
 
 PROMPT = 10.0 * TIME_SCALE
 """For an answer that must not wait for a timeout of mitmproxy or of the system; the shortest of those is 30 s or more."""
+
+SILENCE = 0.3 * TIME_SCALE
+"""For what must not come: a client that has received nothing for so long counts as waiting."""
