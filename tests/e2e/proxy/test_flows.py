@@ -1,4 +1,4 @@
-"""Attempts as flows, in files and in mitmweb, and the job's id at the requests that had to do with it."""
+"""mitmproxy's flows: one for each attempt, in flow files, HAR files and mitmweb, and the job's id in the comments of requests."""
 
 import json
 import re
@@ -45,10 +45,10 @@ mocks:
 KINDS = {
     "jobs": "",
     "again": "retry: [1ms]",
-    "soon": "timeout: 300ms",
+    "impatient": "timeout: 300ms",
     **{fault: f"fault: {fault}" for fault in WebhookFault},
 }
-"""Of webhooks, by the first segment of the path that a job is asked for with."""
+"""Keys of the webhook, by the first segment of the path of the request."""
 
 for kind, more in KINDS.items():
     MOCKS += f"""\
@@ -59,7 +59,7 @@ for kind, more in KINDS.items():
 
 
 def ask(proxy: str, path: str, to: str | None = None) -> str:
-    """What the mocked service answers, to a POST where there is a callback."""
+    """Send a GET, or a POST with the callback URL `to`; return the body of the response."""
     body = [] if to is None else ["--json", json.dumps({"to": to})]
     return curl("-x", proxy, *body, f"http://api.slow.example/{path}").stdout
 
@@ -70,7 +70,7 @@ def read(file: Path) -> list[http.HTTPFlow]:
 
 
 def behave(handler: Handler, number: int) -> None:
-    """Answers 503 to the first request with this path, or a long body, or its number."""
+    """Answer 503 to the first request to /down, a long body to /long, and otherwise the number of the request."""
     path = urlsplit(handler.path).path
     is_first = sum(urlsplit(seen.path).path == path for seen in handler.server.requests) == 1
     if path == "/down" and is_first:
@@ -92,7 +92,7 @@ def answer_half(connection: socket.socket) -> None:
 
 
 class Recorded:
-    """What a mitmdump with `-w` has recorded: requests of the SUT, and attempts."""
+    """The flow file and the HAR file of a mitmdump: flows of requests, and flows of attempts."""
 
     def __init__(self, folder: Path, sut: Receiver) -> None:
         self.file = folder / "flows"
@@ -106,13 +106,13 @@ class Recorded:
     def of(self, job: str) -> list[http.HTTPFlow]:
         return [flow for flow in self.attempts if f"job {job}, " in flow.comment]
 
-    def one(self, job: str) -> http.HTTPFlow:
+    def only(self, job: str) -> http.HTTPFlow:
         [flow] = self.of(job)
         return flow
 
 
 def callbacks(sut: str) -> dict[str, str]:
-    """Where the jobs call back: at the SUT, at nobody, and at where none may go; by the paths that start them."""
+    """Return the callback URL of each job by its path: at the SUT, at a port without a receiver, or not allowed."""
     nobody = f"http://127.0.0.1:{free_port()}"
     return {
         "jobs/answered": f"{sut}/a%2fb?q=1",
@@ -129,7 +129,7 @@ def callbacks(sut: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def recorded(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
-    """One process that has made an attempt of every kind."""
+    """Run one process that makes attempts of every kind."""
     folder = tmp_path_factory.mktemp("flows")
     (folder / "mocks.yaml").write_text(MOCKS)
     tls = certificate(folder / "tls", "localhost").context
@@ -145,7 +145,7 @@ def recorded(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         with mitmdump(confdir, *arguments, "-w", str(folder / "flows")) as proxy:
             jobs = {
                 **callbacks(sut.url),
-                "soon/silent": f"http://127.0.0.1:{silent}/",
+                "impatient/silent": f"http://127.0.0.1:{silent}/",
                 "jobs/untrusted": f"https://localhost:{untrusted.port}/",
                 "jobs/half": f"http://127.0.0.1:{breaking}/",
             }
@@ -158,8 +158,8 @@ def recorded(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield Recorded(folder, sut)
 
 
-def test_an_attempt_is_the_request_that_went_out_with_the_answer(recorded: Recorded) -> None:
-    flow = recorded.one("answered")
+def test_the_flow_of_an_attempt_has_the_request_and_its_response(recorded: Recorded) -> None:
+    flow = recorded.only("answered")
     [got] = [request for request in recorded.sut.requests if request.path.startswith("/a%2fb")]
 
     assert (flow.request.method, flow.request.pretty_url) == ("POST", f"{recorded.sut.url}/a%2fb?q=1&id=answered")
@@ -173,8 +173,8 @@ def test_an_attempt_is_the_request_that_went_out_with_the_answer(recorded: Recor
     assert flow.server_conn.address == ("127.0.0.1", recorded.sut.port)
 
 
-def test_where_a_url_is_mapped_to_is_the_flows_server(recorded: Recorded) -> None:
-    flow = recorded.one("mapped")
+def test_the_server_of_the_flow_is_where_the_url_is_mapped_to(recorded: Recorded) -> None:
+    flow = recorded.only("mapped")
 
     assert flow.request.pretty_url == f"{PUBLIC}/hook?id=mapped"
     assert flow.request.host_header == "hooks.acme.example"
@@ -182,8 +182,8 @@ def test_where_a_url_is_mapped_to_is_the_flows_server(recorded: Recorded) -> Non
     assert flow.response is not None
 
 
-def test_its_times_are_those_of_the_exchange(recorded: Recorded) -> None:
-    flow = recorded.one("answered")
+def test_the_flow_has_the_times_of_the_attempt(recorded: Recorded) -> None:
+    flow = recorded.only("answered")
     [got] = [request for request in recorded.sut.requests if request.path.startswith("/a%2fb")]
 
     assert flow.response is not None
@@ -194,8 +194,8 @@ def test_its_times_are_those_of_the_exchange(recorded: Recorded) -> None:
     assert flow.timestamp_created == flow.timestamp_start == flow.request.timestamp_start
 
 
-def test_it_is_marked_and_says_what_it_is_an_attempt_at(recorded: Recorded) -> None:
-    flow = recorded.one("answered")
+def test_the_flow_is_marked_and_its_comment_names_the_webhook(recorded: Recorded) -> None:
+    flow = recorded.only("answered")
 
     assert flow.marked == ":outbox_tray:"
     assert re.fullmatch(r"latehook: job answered, webhook [-0-9a-f]{36} \(done\), attempt 1", flow.comment)
@@ -223,8 +223,10 @@ def test_each_attempt_is_a_flow_of_its_own(recorded: Recorded) -> None:
         ("drop", r"dropped on purpose \(fault\)", False),
     ],
 )
-def test_one_without_an_answer_has_the_reason(recorded: Recorded, job: str, error: str, went_out: bool) -> None:
-    flow = recorded.one(job)
+def test_the_flow_of_an_attempt_without_a_response_has_the_error(
+    recorded: Recorded, job: str, error: str, went_out: bool
+) -> None:
+    flow = recorded.only(job)
 
     assert flow.response is None
     assert flow.error is not None
@@ -236,8 +238,8 @@ def test_one_without_an_answer_has_the_reason(recorded: Recorded, job: str, erro
     assert flow.request.timestamp_start <= flow.error.timestamp
 
 
-def test_an_answer_that_broke_off_is_shown_without_its_body(recorded: Recorded) -> None:
-    flow = recorded.one("half")
+def test_a_response_that_broke_off_is_shown_without_its_body(recorded: Recorded) -> None:
+    flow = recorded.only("half")
 
     assert flow.response is not None
     assert (flow.response.status_code, flow.response.reason, flow.response.raw_content) == (200, "Fine", None)
@@ -245,8 +247,8 @@ def test_an_answer_that_broke_off_is_shown_without_its_body(recorded: Recorded) 
     assert "in the middle of its answer" in flow.error.msg
 
 
-def test_of_a_long_answer_the_beginning_is_shown(recorded: Recorded) -> None:
-    flow = recorded.one("long")
+def test_the_beginning_of_a_long_response_is_shown(recorded: Recorded) -> None:
+    flow = recorded.only("long")
 
     assert flow.response is not None
     assert flow.response.raw_content == b"x" * ANSWER_KEPT
@@ -254,8 +256,8 @@ def test_of_a_long_answer_the_beginning_is_shown(recorded: Recorded) -> None:
 
 
 @pytest.mark.parametrize("fault", WebhookFault)
-def test_what_goes_wrong_on_purpose_is_said(recorded: Recorded, fault: WebhookFault) -> None:
-    flow = recorded.one(fault)
+def test_the_comment_names_the_fault(recorded: Recorded, fault: WebhookFault) -> None:
+    flow = recorded.only(fault)
     got = [request for request in recorded.sut.requests if urlsplit(request.path).path == f"/{fault}"]
 
     assert flow.comment.endswith(f", attempt 1, fault: {fault}")
@@ -264,7 +266,7 @@ def test_what_goes_wrong_on_purpose_is_said(recorded: Recorded, fault: WebhookFa
     assert flow.response is None or flow.response.text == flow.response.headers["x-number"]  # of two, all of one
 
 
-def test_the_requests_flows_have_the_jobs_id(recorded: Recorded) -> None:
+def test_the_comment_of_a_request_names_its_job(recorded: Recorded) -> None:
     comments = {(flow.request.method, flow.request.path): flow.comment for flow in recorded.requests}
 
     assert comments["POST", "/jobs/answered"] == "latehook: job answered"
@@ -272,14 +274,14 @@ def test_the_requests_flows_have_the_jobs_id(recorded: Recorded) -> None:
     assert comments["GET", "/health"] == ""
 
 
-def test_an_attempt_is_no_request_of_the_suts(recorded: Recorded) -> None:
+def test_an_attempt_does_not_count_as_a_request(recorded: Recorded) -> None:
     assert ("POST", "/jobs/loop") not in {(flow.request.method, flow.request.path) for flow in recorded.requests}
     assert recorded.of("loop") == []
     assert len(recorded.attempts) == 16  # of 15 jobs
     assert len(recorded.requests) == 15 + 2
 
 
-def test_a_har_file_has_them_too(recorded: Recorded) -> None:
+def test_a_har_file_has_requests_and_attempts(recorded: Recorded) -> None:
     assert sorted(recorded.in_har) == sorted(flow.request.url for flow in recorded.requests + recorded.attempts)
 
 
@@ -287,11 +289,11 @@ MADE = """
 from mitmproxy import http
 init = http.HTTPFlow.__init__
 
-def told(self, *arguments, **more):
+def print_and_init(self, *arguments, **more):
     print("a flow is made", flush=True)
     init(self, *arguments, **more)
 
-http.HTTPFlow.__init__ = told
+http.HTTPFlow.__init__ = print_and_init
 addons = []
 """
 
@@ -341,7 +343,7 @@ def test_mitmweb_lists_attempts_and_the_jobs_of_requests(confdir: Path, tmp_path
     assert "refused" in flows["latehook: job lost", True]["error"]["msg"]
 
 
-def test_a_secret_is_not_in_what_is_said_of_an_attempt(recorded: Recorded) -> None:
+def test_comments_hide_secrets(recorded: Recorded) -> None:
     [request] = [flow for flow in recorded.requests if "sesame" in flow.request.path]
     [attempt] = recorded.of("of-***")
 
@@ -349,7 +351,9 @@ def test_a_secret_is_not_in_what_is_said_of_an_attempt(recorded: Recorded) -> No
     assert attempt.request.content == b'{"id":"of-sesame of these tests"}'  # it is what the receiver gets
 
 
-def test_an_attempt_is_not_replayed(recorded: Recorded, start: Callable[..., Proxy], tmp_path: Path) -> None:
+def test_mitmproxys_replay_does_not_send_attempts(
+    recorded: Recorded, start: Callable[..., Proxy], tmp_path: Path
+) -> None:
     before = len(recorded.sut.requests)
     with (tmp_path / "attempts").open("wb") as file:
         for flow in recorded.attempts:
@@ -367,7 +371,7 @@ def test_an_attempt_is_not_replayed(recorded: Recorded, start: Callable[..., Pro
     assert "latehook: job" not in proxy.output
 
 
-def test_a_saved_attempt_is_read_again_as_it_was(
+def test_saved_flows_of_attempts_are_read_back_unchanged(
     recorded: Recorded, start: Callable[..., Proxy], tmp_path: Path
 ) -> None:
     proxy = start("-n", "-r", str(recorded.file), "-w", str(tmp_path / "again"), mocks=MOCKS, wait=False)
@@ -378,7 +382,7 @@ def test_a_saved_attempt_is_read_again_as_it_was(
     assert after == before
 
 
-def test_flows_that_are_read_from_a_file_are_no_requests(start: Callable[..., Proxy], tmp_path: Path) -> None:
+def test_flows_that_are_read_from_a_file_do_not_count_as_requests(start: Callable[..., Proxy], tmp_path: Path) -> None:
     (tmp_path / "mocks.yaml").write_text("mocks: [{match: ANY localhost/**, response: forward}]")
     saved = http.HTTPFlow(Client(peername=("", 0), sockname=("", 0)), Server(address=("localhost", 80)))
     saved.request = http.Request.make("GET", "http://localhost/health")

@@ -1,6 +1,6 @@
-"""Systems under test as they are: their HTTP clients, versions of HTTP, connections and bodies, through the proxy.
+"""Real HTTP clients through the proxy: HTTP versions, connections, bodies.
 
-All of it goes to a name that does not resolve, under mitmproxy's default options, with its certificate verified.
+All requests go to a name that does not resolve, with mitmproxy's default options, and the clients verify the certificate.
 """
 
 import gzip
@@ -15,6 +15,7 @@ import pytest
 
 from support import http_clients
 from support.http_clients import Call, Exchange, Reply
+from support.limits import LIMIT
 from support.process import Proxy, mitmdump
 from support.programs import curl
 from support.receivers import Receiver, receiver
@@ -74,7 +75,7 @@ CLIENTS: dict[str, Exchange] = {
 
 
 def each(names: Sequence[str]) -> Callable[..., object]:
-    """A test for each of these clients, over http:// and https://."""
+    """Run a test with each of these clients, over http:// and https://."""
     parameters = [
         pytest.param(
             name, scheme, id=f"{name}-{scheme}", marks=[http_clients.NEEDS_NODE] if name.startswith("node") else []
@@ -87,7 +88,7 @@ def each(names: Sequence[str]) -> Callable[..., object]:
 
 
 class Run:
-    """One exchange, and what the proxy saw of it: a query that only its requests have finds them in the output."""
+    """One exchange, and the lines that mitmdump prints about it. They are found by a query that only its requests have."""
 
     def __init__(self, proxy: Proxy, client: str, scheme: str) -> None:
         self.proxy = proxy
@@ -111,7 +112,7 @@ class Run:
 
     @property
     def flows(self) -> list[str]:
-        """What mitmdump printed of the requests: `127.0.0.1:40000: POST https://… HTTP/2.0`, each with its client."""
+        """Wait for mitmdump's lines about the requests: `127.0.0.1:40000: POST https://… HTTP/2.0`."""
 
         def printed() -> list[str]:
             return [line for line in list(self.proxy.lines) if f"?r={self.id}" in line]
@@ -132,7 +133,7 @@ def order_of(number: int) -> bytes:
 
 
 def webhooks_of(hooks: Receiver, *ids: str) -> list[dict[str, object]]:
-    """The bodies of these jobs' webhooks, once all have come."""
+    """Wait for the webhooks of these jobs; return their bodies."""
 
     def arrived() -> dict[str, dict[str, object]]:
         return {body["id"]: body for body in (json.loads(request.body) for request in list(hooks.requests))}
@@ -163,7 +164,7 @@ def test_one_connection_carries_many_requests(client: str, scheme: str, proxy: P
 
 
 @each(["curl", "requests", "httpx", "node"])
-def test_each_request_may_have_a_connection_of_its_own(client: str, scheme: str, proxy: Proxy, hooks: Receiver) -> None:
+def test_each_request_can_use_its_own_connection(client: str, scheme: str, proxy: Proxy, hooks: Receiver) -> None:
     run = Run(proxy, client, scheme)
 
     replies = run.exchange(*(run.post(order) for order in range(5)), keep_alive=False)
@@ -174,10 +175,10 @@ def test_each_request_may_have_a_connection_of_its_own(client: str, scheme: str,
 
 
 @each(["curl", "requests", "httpx"])
-def test_a_client_that_wants_the_connection_closed_is_told_that_it_will_be(
+def test_a_request_with_connection_close_gets_a_response_with_connection_close(
     client: str, scheme: str, proxy: Proxy
 ) -> None:
-    """Else it may send its next request on a connection that is just being closed."""
+    """Otherwise the client may send its next request on a connection that is just being closed."""
     run = Run(proxy, client, scheme)
 
     answered, unmatched = run.exchange(run.post(connection="close"), run.call("PUT", "/nowhere", connection="close"))
@@ -187,7 +188,7 @@ def test_a_client_that_wants_the_connection_closed_is_told_that_it_will_be(
 
 
 @each(["curl", "requests", "httpx", "httpx-http2", "node", "node-http2", "node-untunnelled"])
-def test_an_upload_whose_length_is_not_told_beforehand_is_read_whole(client: str, scheme: str, proxy: Proxy) -> None:
+def test_an_upload_without_a_content_length_is_read_whole(client: str, scheme: str, proxy: Proxy) -> None:
     run = Run(proxy, client, scheme)
     body = b'{"padding": "' + b"x" * 100_000 + b'", "order": 17}'
 
@@ -198,10 +199,10 @@ def test_an_upload_whose_length_is_not_told_beforehand_is_read_whole(client: str
     assert after.json["order"] == 18
 
 
-def test_trailers_behind_a_chunked_body_do_no_harm(proxy: Proxy) -> None:
+def test_trailers_after_a_chunked_body_are_accepted(proxy: Proxy) -> None:
     head = f"POST http://{HOST}/jobs HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: chunked\r\n"
     body = '\r\n9\r\n{"order":\r\n3\r\n17}\r\n0\r\nx-checksum: 1\r\nx-more: 2\r\n\r\n'
-    with socket.create_connection(("127.0.0.1", proxy.port), 15) as connection:
+    with socket.create_connection(("127.0.0.1", proxy.port), LIMIT) as connection:
         connection.sendall(f"{head}{body}{head}connection: close\r\n{body}".encode())
         received = b"".join(iter(lambda: connection.recv(65536), b""))
 
@@ -220,10 +221,12 @@ def test_a_client_that_expects_100_continue_gets_its_answer(client: str, scheme:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_100_continue_is_sent_before_the_body_comes(scheme: str, proxy: Proxy) -> None:
+def test_100_continue_is_sent_before_the_body_arrives(scheme: str, proxy: Proxy) -> None:
     run = Run(proxy, "curl", scheme)
 
-    [reply] = run.exchange(run.post(order=17, expect="100-continue"))  # without a 100, curl would wait 15 s
+    [reply] = run.exchange(
+        run.post(order=17, expect="100-continue")
+    )  # without a 100, curl would wait for LIMIT seconds
 
     assert [line for line in reply.head.splitlines() if line.startswith("HTTP/")] == [
         "HTTP/1.1 100 Continue",
@@ -243,7 +246,7 @@ def test_a_gzip_body_is_read_by_response_and_webhook(client: str, scheme: str, p
 
 
 @each(list(CLIENTS))
-def test_a_head_is_answered_as_its_get_without_body_or_job(
+def test_a_head_gets_the_head_of_the_get_and_starts_no_job(
     client: str, scheme: str, proxy: Proxy, hooks: Receiver
 ) -> None:
     run = Run(proxy, client, scheme)
@@ -262,7 +265,7 @@ def test_a_head_is_answered_as_its_get_without_body_or_job(
 
 
 @each(list(CLIENTS))
-def test_204_and_304_have_no_body_and_the_connection_goes_on(client: str, scheme: str, proxy: Proxy) -> None:
+def test_204_and_304_have_no_body_and_the_connection_can_be_used_again(client: str, scheme: str, proxy: Proxy) -> None:
     run = Run(proxy, client, scheme)
 
     gone, unchanged, post = run.exchange(run.call("DELETE", "/jobs/4"), run.call("GET", "/unchanged"), run.post(17))
@@ -272,8 +275,8 @@ def test_204_and_304_have_no_body_and_the_connection_goes_on(client: str, scheme
     assert post.json["order"] == 17
 
 
-def test_not_a_byte_follows_the_heads_of_answers_without_body(proxy: Proxy) -> None:
-    """Many clients forgive stray bytes, so here they are read as they come."""
+def test_responses_without_a_body_end_with_their_head(proxy: Proxy) -> None:
+    """Many clients accept stray bytes, so this test reads the bytes from a socket."""
     asked = [
         ("HEAD", "/jobs/4"),
         ("DELETE", "/jobs/4"),
@@ -281,8 +284,7 @@ def test_not_a_byte_follows_the_heads_of_answers_without_body(proxy: Proxy) -> N
         ("HEAD", "/unchanged"),
         ("HEAD", "/nothing"),
     ]
-    with socket.create_connection(("127.0.0.1", proxy.port)) as connection:
-        connection.settimeout(15)
+    with socket.create_connection(("127.0.0.1", proxy.port), LIMIT) as connection:
         for method, path in asked:
             connection.sendall(f"{method} http://{HOST}{path} HTTP/1.1\r\nhost: {HOST}\r\n\r\n".encode())
         last = f"GET http://{HOST}/jobs/last HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n"
@@ -303,7 +305,7 @@ def test_not_a_byte_follows_the_heads_of_answers_without_body(proxy: Proxy) -> N
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_client_of_http_1_0_is_answered(scheme: str, proxy: Proxy, hooks: Receiver) -> None:
+def test_an_http_1_0_client_gets_a_response(scheme: str, proxy: Proxy, hooks: Receiver) -> None:
     answered = curl(
         "--http1.0", "-x", proxy.url, "--cacert", proxy.ca, "-d", '{"order": 17}', f"{scheme}://{HOST}/jobs"
     )
@@ -313,7 +315,7 @@ def test_a_client_of_http_1_0_is_answered(scheme: str, proxy: Proxy, hooks: Rece
     assert webhooks_of(hooks, reply["id"]) == [{"id": reply["id"], "order": 17}]
 
 
-def test_the_certificate_is_mitmproxys_for_that_name(proxy: Proxy) -> None:
+def test_the_certificate_is_mitmproxys_and_for_the_right_name(proxy: Proxy) -> None:
     untrusting = curl("-x", proxy.url, "-d", "{}", f"https://{HOST}/jobs")
     trusting = curl("-x", proxy.url, "--cacert", proxy.ca, "-v", "-d", "{}", f"https://{HOST}/jobs")
 
@@ -324,6 +326,6 @@ def test_the_certificate_is_mitmproxys_for_that_name(proxy: Proxy) -> None:
 
 
 def test_the_name_does_not_resolve_without_the_proxy() -> None:
-    """What makes the tests above mean something."""
+    """Show that the clients above have reached the proxy, and nothing else."""
     with pytest.raises(socket.gaierror):
         socket.getaddrinfo(HOST, 443)

@@ -1,7 +1,7 @@
-"""A mocked host is never looked up nor connected to.
+"""The proxy never resolves the name of a mocked host and never connects to it.
 
-The proxy's Python tells a file of every name it looks up and every address it connects to; and some mocked hosts are
-addresses at which somebody listens, who would notice.
+An audit hook in the proxy's process writes every name lookup and every connection to a file. Some of the mocked hosts are
+addresses where a server listens that would notice a connection.
 """
 
 import json
@@ -18,18 +18,18 @@ from support.raw_servers import raw_server
 from support.receivers import Receiver, receiver
 from support.waiting import wait_until
 
-NOTICE = """
+AUDIT_HOOK = """
 import os, sys
 
-file = os.open(os.environ["NOTICED"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+file = os.open(os.environ["AUDIT_FILE"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-def notice(event, arguments):
+def write_event(event, arguments):
     if event in ("socket.getaddrinfo", "socket.gethostbyname"):
         os.write(file, f"look up {arguments[0]}\\n".encode())
     elif event in ("socket.connect", "socket.sendto"):
         os.write(file, f"connect to {arguments[1]}\\n".encode())
 
-sys.addaudithook(notice)
+sys.addaudithook(write_event)
 """
 
 MOCKS = """
@@ -43,8 +43,8 @@ HOSTS = ["api.slow.example", "127.0.0.1", "localhost"]
 HOWS = {"http": ["--http1.1"], "https": ["--http1.1"], "https-http2": ["--http2"]}
 
 
-class Noticed:
-    """What the proxy has looked up and connected to since the last `forget`."""
+class Events:
+    """The lookups and connections of the proxy since the last `forget`."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -66,13 +66,13 @@ def hooks() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def connections() -> list[str]:
-    """Who has connected to the third party."""
+    """The addresses of those that have connected to the third party."""
     return []
 
 
 @pytest.fixture(scope="module")
 def third_party(connections: list[str]) -> Iterator[int]:
-    """The port of a third party that listens; for names that do not resolve, it does not matter which."""
+    """The port of a third party that listens. Mocked names that do not resolve use it too."""
     with raw_server(lambda connection: connections.append(str(connection.getpeername()))) as port:
         yield port
 
@@ -84,31 +84,31 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def proxy(confdir: Path, folder: Path, hooks: Receiver, third_party: int) -> Iterator[Proxy]:
-    (folder / "sitecustomize.py").write_text(NOTICE)
+    (folder / "sitecustomize.py").write_text(AUDIT_HOOK)
     arguments = []
     for host in HOSTS:
         file = folder / f"{host}.yaml"
         file.write_text(MOCKS.format(host=f"{host}:{third_party}", url=hooks.url))
         arguments += ["--set", f"mock_file={file}"]
-    env = {"PYTHONPATH": str(folder), "NOTICED": str(folder / "noticed")}
+    env = {"PYTHONPATH": str(folder), "AUDIT_FILE": str(folder / "events")}
     with mitmdump(confdir, *arguments, env=env) as started:
         yield started
 
 
 @pytest.fixture
-def noticed(proxy: Proxy, folder: Path) -> Noticed:
-    noticed = Noticed(folder / "noticed")
-    noticed.forget()
-    return noticed
+def events(proxy: Proxy, folder: Path) -> Events:
+    events = Events(folder / "events")
+    events.forget()
+    return events
 
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("how", HOWS)
-def test_a_mocked_request_looks_up_nothing_and_connects_to_nobody_but_the_webhooks_receiver(
+def test_a_mocked_request_causes_no_lookup_and_no_connection_except_to_the_webhooks_receiver(
     how: str,
     host: str,
     proxy: Proxy,
-    noticed: Noticed,
+    events: Events,
     third_party: int,
     hooks: Receiver,
     connections: list[str],
@@ -118,54 +118,54 @@ def test_a_mocked_request_looks_up_nothing_and_connects_to_nobody_but_the_webhoo
     answered = curl(*HOWS[how], "-x", proxy.url, "--cacert", proxy.ca, "-d", "{}", url)
     proxy.wait_for(f"job {json.loads(answered.stdout)['id']}: webhook delivered")
 
-    assert set(noticed.all) <= {f"connect to ('127.0.0.1', {hooks.port})"}
+    assert set(events.all) <= {f"connect to ('127.0.0.1', {hooks.port})"}
     assert connections == []
 
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("how", HOWS)
-def test_a_request_that_no_mock_matches_stays_too(
-    how: str, host: str, proxy: Proxy, noticed: Noticed, third_party: int, connections: list[str]
+def test_a_request_that_no_mock_matches_causes_neither(
+    how: str, host: str, proxy: Proxy, events: Events, third_party: int, connections: list[str]
 ) -> None:
     url = f"{how.partition('-')[0]}://{host}:{third_party}/nowhere"
 
     answered = curl(*HOWS[how], "-x", proxy.url, "--cacert", proxy.ca, "-w", "%{http_code}", "-o", "/dev/null", url)
 
     assert answered.stdout == "501"
-    assert noticed.all == []
+    assert events.all == []
     assert connections == []
 
 
 @pytest.mark.parametrize("host", HOSTS)
-@pytest.mark.parametrize("said", [b"\x00\x01 neither TLS nor HTTP\r\n\r\n", b""], ids=["garbage", "nothing"])
-def test_what_is_not_http_in_a_tunnel_to_a_mocked_host_goes_nowhere(
-    said: bytes, host: str, proxy: Proxy, noticed: Noticed, third_party: int, connections: list[str]
+@pytest.mark.parametrize("sent", [b"\x00\x01 neither TLS nor HTTP\r\n\r\n", b""], ids=["garbage", "nothing"])
+def test_a_tunnel_to_a_mocked_host_with_other_bytes_than_http_causes_neither(
+    sent: bytes, host: str, proxy: Proxy, events: Events, third_party: int, connections: list[str]
 ) -> None:
     with socket.create_connection(("127.0.0.1", proxy.port), LIMIT) as client:
         client.sendall(f"CONNECT {host}:{third_party} HTTP/1.1\r\nhost: {host}:{third_party}\r\n\r\n".encode())
         head = client.recv(65536)
-        client.sendall(said)
+        client.sendall(sent)
         client.shutdown(socket.SHUT_WR)
         rest = b"".join(iter(lambda: client.recv(65536), b""))
 
     assert head.startswith(b"HTTP/1.1 200 ")
     assert rest == b""
-    assert noticed.all == []
+    assert events.all == []
     assert connections == []
 
 
-def test_other_hosts_would_be_noticed(proxy: Proxy, noticed: Noticed, hooks: Receiver) -> None:
-    """What makes the tests above mean something."""
+def test_the_events_have_a_request_to_another_host(proxy: Proxy, events: Events, hooks: Receiver) -> None:
+    """Show that the tests above would fail if the proxy made a lookup or a connection."""
     curl("-x", proxy.url, f"http://localhost:{hooks.port}/")
 
-    assert "look up localhost" in noticed.all
-    assert any(line.startswith("connect to (") and str(hooks.port) in line for line in noticed.all)
+    assert "look up localhost" in events.all
+    assert any(line.startswith("connect to (") and str(hooks.port) in line for line in events.all)
 
 
-def test_a_tunnel_to_another_host_would_be_noticed(proxy: Proxy, noticed: Noticed) -> None:
+def test_the_events_have_a_tunnel_to_another_host(proxy: Proxy, events: Events) -> None:
     accepted: list[bytes] = []
     with raw_server(lambda connection: accepted.append(connection.recv(1))) as port:
         curl("-x", proxy.url, "-p", f"http://localhost:{port}/")
         wait_until(lambda: accepted, "the tunnel's far end hears something")
 
-    assert "look up localhost" in noticed.all
+    assert "look up localhost" in events.all

@@ -1,4 +1,4 @@
-"""A mocked request is hidden from the rest of mitmproxy only where nobody would have looked."""
+"""Every option and script of mitmproxy that observes flows or log lines sees mocked requests too."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,18 +15,18 @@ mocks:
   - match: POST api.slow.example/jobs
     response: {status: 201, json: {seen: true}}
 """
-LOOKER = """\
-class Looker:
-    def requestheaders(self, flow): print("looker: requestheaders", flush=True)
-    def request(self, flow): print("looker: request", flush=True)
-    def responseheaders(self, flow): print("looker: responseheaders", flush=True)
-    def response(self, flow): print("looker: response", flow.response.status_code, flush=True)
-addons = [Looker()]
+OBSERVER = """\
+class Observer:
+    def requestheaders(self, flow): print("observer: requestheaders", flush=True)
+    def request(self, flow): print("observer: request", flush=True)
+    def responseheaders(self, flow): print("observer: responseheaders", flush=True)
+    def response(self, flow): print("observer: response", flow.response.status_code, flush=True)
+addons = [Observer()]
 """
-HEARER = """\
-class Hearer:
-    def add_log(self, entry): print("heard:", entry.msg, flush=True)
-addons = [Hearer()]
+LOG_SCRIPT = """\
+class LogLines:
+    def add_log(self, entry): print("log entry:", entry.msg, flush=True)
+addons = [LogLines()]
 """
 
 
@@ -45,7 +45,7 @@ def test_mitmdump_prints_a_mocked_request_with_its_response(start: Callable[...,
     proxy.wait_for("<< 201 Created 13b", count=2)
 
 
-def test_with_flow_detail_0_it_prints_nothing(start: Callable[..., Proxy]) -> None:
+def test_with_flow_detail_0_mitmdump_prints_no_request(start: Callable[..., Proxy]) -> None:
     proxy = start("--set", "flow_detail=0", mocks=MOCKS)
     post(proxy)
 
@@ -70,16 +70,18 @@ def test_a_flow_file_holds_mocked_requests_with_their_responses(
         assert (flow.request.content, flow.response and flow.response.content) == (b"asked", b'{"seen":true}')
 
 
-def test_another_script_sees_all_of_a_mocked_request(start: Callable[..., Proxy], tmp_path: Path) -> None:
-    (tmp_path / "looker.py").write_text(LOOKER)
-    proxy = start("--set", "flow_detail=0", "-s", str(tmp_path / "looker.py"), mocks=MOCKS)
+def test_every_hook_of_another_script_is_called_for_a_mocked_request(
+    start: Callable[..., Proxy], tmp_path: Path
+) -> None:
+    (tmp_path / "observer.py").write_text(OBSERVER)
+    proxy = start("--set", "flow_detail=0", "-s", str(tmp_path / "observer.py"), mocks=MOCKS)
     post(proxy)
 
     for hook in ("requestheaders", "request$", "responseheaders", "response 201"):
-        proxy.wait_for(f"looker: {hook}", count=2)
+        proxy.wait_for(f"observer: {hook}", count=2)
 
 
-def test_an_option_that_changes_flows_holds_for_mocked_requests(start: Callable[..., Proxy]) -> None:
+def test_an_option_that_changes_flows_changes_mocked_requests(start: Callable[..., Proxy]) -> None:
     proxy = start("--set", "flow_detail=0", "--modify-headers", "/~s/x-added/1", mocks=MOCKS)
 
     with httpx.Client(proxy=proxy.url, trust_env=False) as client:
@@ -88,8 +90,8 @@ def test_an_option_that_changes_flows_holds_for_mocked_requests(start: Callable[
     assert response.headers["x-added"] == "1"
 
 
-def test_a_script_with_the_old_hook_for_log_lines_hears_ours(start: Callable[..., Proxy], tmp_path: Path) -> None:
-    (tmp_path / "hearer.py").write_text(HEARER)
-    proxy = start("--set", "flow_detail=0", "-s", str(tmp_path / "hearer.py"), mocks=MOCKS)
+def test_a_script_with_the_legacy_hook_add_log_gets_our_log_lines(start: Callable[..., Proxy], tmp_path: Path) -> None:
+    (tmp_path / "log_lines.py").write_text(LOG_SCRIPT)
+    proxy = start("--set", "flow_detail=0", "-s", str(tmp_path / "log_lines.py"), mocks=MOCKS)
 
-    proxy.wait_for("heard: .*latehook: ready for api.slow.example")
+    proxy.wait_for("log entry: .*latehook: ready for api.slow.example")

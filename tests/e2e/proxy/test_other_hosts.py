@@ -1,4 +1,4 @@
-"""Hosts that are not mocked: their traffic passes as if Latehook were not there. And `forward`, for those that are."""
+"""Hosts that are not mocked: their traffic is forwarded unchanged. And `response: forward` of mocked hosts."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from support.certificates import Certificate, certificate
-from support.limits import LIMIT
+from support.limits import LIMIT, LONG_LIMIT
 from support.ports import free_port
 from support.process import Proxy, mitmdump
 from support.programs import curl
@@ -21,8 +21,8 @@ from support.receivers import Handler, Receiver, answer, receiver
 
 MB = 1024 * 1024
 SIZE = 200 * MB
-BOUND = 150 * MB
-"""What memory may grow by while 200 MB pass."""
+MEMORY_GROWTH = 150 * MB
+"""Bytes that the process may grow by while it forwards 200 MB."""
 
 MOCKS = """
 mocks:
@@ -83,7 +83,7 @@ def proxy(
 
 @contextmanager
 def client_of(proxy: Proxy, http2: bool = False) -> Iterator[httpx.Client]:
-    """A client that keeps its connection, and trusts mitmproxy's certificates only."""
+    """Return a client that keeps its connection and trusts only mitmproxy's CA."""
     trusted = ssl.create_default_context(cafile=proxy.ca)
     with httpx.Client(proxy=proxy.url, verify=trusted, http2=http2, timeout=LIMIT, trust_env=False) as client:
         yield client
@@ -91,7 +91,7 @@ def client_of(proxy: Proxy, http2: bool = False) -> Iterator[httpx.Client]:
 
 @contextmanager
 def tunnel(proxy: Proxy, port: int) -> Iterator[tuple[socket.socket, bytes]]:
-    """A CONNECT to localhost: the socket and what the proxy said."""
+    """Open a CONNECT tunnel to a port of localhost; give the socket and the proxy's response."""
     with socket.create_connection(("127.0.0.1", proxy.port), LIMIT) as connection:
         connection.sendall(f"CONNECT localhost:{port} HTTP/1.1\r\nhost: localhost:{port}\r\n\r\n".encode())
         head = b""
@@ -113,7 +113,7 @@ def test_the_certificate_of_another_host_arrives_untouched(proxy: Proxy, other: 
     assert by_mitmproxy.returncode == 60  # it is not mitmproxy's
 
 
-def test_a_server_that_speaks_first_is_heard_before_the_client_has_said_anything(proxy: Proxy) -> None:
+def test_the_greeting_of_a_server_that_speaks_first_arrives_before_the_client_sends_anything(proxy: Proxy) -> None:
     def serve(connection: socket.socket) -> None:
         connection.sendall(b"220 mail.other.example ready\r\n")
         connection.sendall(b"250 you said " + connection.recv(1000))
@@ -128,7 +128,7 @@ def test_a_server_that_speaks_first_is_heard_before_the_client_has_said_anything
     assert answered == b"250 you said HELO\r\n"
 
 
-def test_http_in_a_tunnel_to_another_host_passes_byte_by_byte(proxy: Proxy) -> None:
+def test_http_in_a_tunnel_to_another_host_is_forwarded_byte_by_byte(proxy: Proxy) -> None:
     asked = b"GET /x HTTP/1.1\r\nHoSt:  localhost\r\nX-Odd :\t1\r\n\r\n"
     heard: list[bytes] = []
 
@@ -144,7 +144,7 @@ def test_http_in_a_tunnel_to_another_host_passes_byte_by_byte(proxy: Proxy) -> N
     assert answered == b"anything at all"
 
 
-def test_a_host_that_is_dead_is_a_502(proxy: Proxy) -> None:
+def test_a_host_that_refuses_connections_gives_a_502(proxy: Proxy) -> None:
     url = f"localhost:{free_port()}/"
     written = ["-x", proxy.url, "-o", "/dev/null", "-w", "%{http_code} %{http_connect}"]
 
@@ -155,7 +155,7 @@ def test_a_host_that_is_dead_is_a_502(proxy: Proxy) -> None:
     assert tunnelled.stdout == "000 502"
 
 
-def test_a_name_that_is_not_known_is_a_502(proxy: Proxy) -> None:
+def test_a_name_that_does_not_resolve_gives_a_502(proxy: Proxy) -> None:
     written = ["-x", proxy.url, "-o", "/dev/null", "-w", "%{http_code} %{http_connect}"]
 
     tunnelled = curl(*written, "https://other.invalid/")
@@ -197,7 +197,7 @@ def test_the_events_of_a_stream_arrive_as_they_are_sent(framing: str, proxy: Pro
 
 def needs_proc(test: Callable[..., None]) -> Callable[..., None]:
     missing = not Path("/proc/self/status").exists()
-    return pytest.mark.skipif(missing, reason="no /proc tells the memory peak here")(test)
+    return pytest.mark.skipif(missing, reason="this system has no /proc to read the memory peak from")(test)
 
 
 @needs_proc
@@ -218,15 +218,15 @@ def test_a_download_of_200_mb_is_not_held_in_memory(framing: str, proxy: Proxy) 
     with receiver(behave) as server:
         before = proxy.memory_peak()
         url = f"http://localhost:{server.port}/download"
-        got = curl("-x", proxy.url, "-o", "/dev/null", "-w", "%{http_code} %{size_download}", url, limit=60)
+        got = curl("-x", proxy.url, "-o", "/dev/null", "-w", "%{http_code} %{size_download}", url, limit=LONG_LIMIT)
 
     assert got.stdout == f"200 {SIZE}"
-    assert proxy.memory_peak() - before < BOUND
+    assert proxy.memory_peak() - before < MEMORY_GROWTH
 
 
 @needs_proc
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_an_upload_of_200_mb_to_another_host_passes_and_is_not_held_in_memory(
+def test_an_upload_of_200_mb_to_another_host_is_forwarded_and_not_held_in_memory(
     framing: str, proxy: Proxy, tmp_path: Path
 ) -> None:
     file = tmp_path / "upload"
@@ -251,14 +251,14 @@ def test_an_upload_of_200_mb_to_another_host_passes_and_is_not_held_in_memory(
         before = proxy.memory_peak()
         length = ["-H", "transfer-encoding: chunked"] if framing == "chunked" else []
         written = ["-o", "/dev/null", "-w", "%{http_code}", "-T", str(file), "-H", "expect:"]
-        put = curl("-x", proxy.url, *written, *length, f"http://localhost:{port}/upload", limit=60)
+        put = curl("-x", proxy.url, *written, *length, f"http://localhost:{port}/upload", limit=LONG_LIMIT)
 
     assert put.stdout == "201"
     assert passed[0] == SIZE if framing == "length" else passed[0] > SIZE
-    assert proxy.memory_peak() - before < BOUND
+    assert proxy.memory_peak() - before < MEMORY_GROWTH
 
 
-def test_small_messages_of_other_hosts_are_still_in_a_file_of_flows(confdir: Path, tmp_path: Path) -> None:
+def test_a_flow_file_has_small_messages_of_other_hosts(confdir: Path, tmp_path: Path) -> None:
     from mitmproxy.io import FlowReader
 
     file = tmp_path / "flows"
@@ -272,10 +272,10 @@ def test_small_messages_of_other_hosts_are_still_in_a_file_of_flows(confdir: Pat
     assert (flow.request.content, flow.response.content) == (b"a small question", b"a small answer")  # type: ignore
 
 
-# Mocked hosts' neighbours
+# Other ports of mocked hosts, and forwarded requests
 
 
-def test_a_mock_with_a_port_leaves_the_hosts_other_ports_alone(
+def test_the_other_ports_of_a_host_that_is_mocked_with_a_port_are_not_mocked(
     proxy: Proxy, mocked_port: int, other: Certificate
 ) -> None:
     with receiver(answer(body=b"3000")) as plain, receiver(answer(body=b"3001"), tls=other.context) as tls:
@@ -288,7 +288,7 @@ def test_a_mock_with_a_port_leaves_the_hosts_other_ports_alone(
 
 
 @pytest.mark.parametrize("how", ["http", "https", "https-http2"])
-def test_forward_reaches_the_real_service_and_nothing_else_on_its_connection_does(
+def test_only_forwarded_requests_of_a_connection_reach_the_real_service(
     how: str, proxy: Proxy, real: Receiver, real_tls: Receiver
 ) -> None:
     service = real if how == "http" else real_tls
@@ -313,7 +313,7 @@ def test_forward_reaches_the_real_service_and_nothing_else_on_its_connection_doe
     assert seen[0].headers["x-mine"] == "1"
 
 
-def test_a_forwarded_body_whose_length_is_not_told_passes_whole(proxy: Proxy, real: Receiver) -> None:
+def test_a_forwarded_body_without_a_content_length_arrives_whole(proxy: Proxy, real: Receiver) -> None:
     pieces = [b"x" * 100_000] * 20
 
     with client_of(proxy) as client:
@@ -323,7 +323,7 @@ def test_a_forwarded_body_whose_length_is_not_told_passes_whole(proxy: Proxy, re
     assert real.requests[-1].body == b"".join(pieces)
 
 
-def test_a_mocked_host_is_mocked_beside_all_this(proxy: Proxy) -> None:
+def test_the_same_proxy_mocks_a_host(proxy: Proxy) -> None:
     answered = curl("-x", proxy.url, "--cacert", proxy.ca, "-d", "{}", "https://api.slow.example/jobs")
 
     assert json.loads(answered.stdout) == {"mocked": True}

@@ -1,4 +1,4 @@
-"""The start imports what the first request needs, and nothing else: it is waited for by every test run."""
+"""The start imports only what the first request needs, because every test run waits for it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,25 +7,25 @@ from support.process import HOST, Proxy
 from support.programs import curl
 from support.receivers import Receiver
 
-LOOKS = """
+IMPORTS_SCRIPT = """
 import logging, sys
 
 HEAVY = ("aiohttp", "httpx", "latehook.client", "latehook.control", "latehook.delivery.transport", "starlette")
 
-class Looks:
+class Imports:
     def running(self):
-        self.tell("at the start")
+        self.log("at the start")
 
     def response(self, flow):
-        self.tell("at a response")
+        self.log("at a response")
 
     def done(self):
-        self.tell("at the end")
+        self.log("at the end")
 
-    def tell(self, when):
+    def log(self, when):
         logging.info("imported %s: %s;", when, " ".join(name for name in HEAVY if name in sys.modules))
 
-addons = [Looks()]
+addons = [Imports()]
 """
 MOCKS = f"""
 mocks:
@@ -36,12 +36,12 @@ mocks:
 """
 
 
-def test_the_client_of_the_attempts_and_the_control_api_are_imported_when_they_are_needed(
+def test_the_webhook_client_and_the_control_api_are_imported_at_their_first_use(
     start: Callable[..., Proxy], sut: Receiver, tmp_path: Path
 ) -> None:
-    (tmp_path / "looks.py").write_text(LOOKS)
+    (tmp_path / "imports.py").write_text(IMPORTS_SCRIPT)
     (tmp_path / "mocks.yaml").write_text(MOCKS)
-    options = ("-s", str(tmp_path / "looks.py"), "--set", f"mock_file={tmp_path / 'mocks.yaml'}")
+    options = ("-s", str(tmp_path / "imports.py"), "--set", f"mock_file={tmp_path / 'mocks.yaml'}")
     proxy = start(*options, env={"CALLBACK_URL": f"{sut.url}/hook"})
 
     curl("-x", proxy.url, f"http://{HOST}/health")

@@ -1,4 +1,4 @@
-"""Uploads of 200 MB, four at once, pass a mocked host's door without being held in memory."""
+"""A mocked host takes four uploads of 200 MB at once without holding them in memory."""
 
 import json
 import subprocess
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.limits import LONG_LIMIT
 from support.process import Proxy, mitmdump
 from support.programs import curl
 from support.receivers import Receiver, receiver
@@ -17,8 +18,8 @@ HOST = "api.slow.example"
 MB = 1024 * 1024
 SIZE = 200 * MB
 AT_ONCE = 4
-BOUND = 120 * MB
-"""What memory may grow by. The four bodies have 800 MB, so even one in six of their bytes would exceed it."""
+MEMORY_GROWTH = 120 * MB
+"""Bytes that the process may grow by. The four bodies have 800 MB: a sixth of them would exceed it."""
 
 MOCKS = """
 mocks:
@@ -43,7 +44,9 @@ KINDS: dict[str, list[str]] = {
     "https-http2": ["--http2", f"https://{HOST}/documents"],
 }
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc tells the memory peak here")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="this system has no /proc to read the memory peak from"
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +57,7 @@ def hooks() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A PDF of 200 MB, nearly all of it a hole: it takes no room on the disk, and curl reads it piece by piece."""
+    """A sparse file of 200 MB: it takes no space on the disk, and curl reads it piece by piece."""
     file = tmp_path_factory.mktemp("document") / "document.pdf"
     with file.open("wb") as pdf:
         pdf.write(b"%PDF-1.7\n")
@@ -71,7 +74,7 @@ def folder(hooks: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def warm_proxy(confdir: Path, folder: Path, *options: str) -> Iterator[Proxy]:
-    """A proxy that has answered a small upload of each kind: what comes then is the large ones' doing."""
+    """Run a proxy that has answered a small upload of each kind, so that later growth comes from the large ones."""
     small = folder / "small.pdf"
     small.write_bytes(b"%PDF-1.7\n")
     with mitmdump(confdir, "--set", f"mock_file={folder}/mocks.yaml", *options) as proxy:
@@ -86,11 +89,11 @@ def proxy(confdir: Path, folder: Path) -> Iterator[Proxy]:
 
 
 def upload(proxy: Proxy, document: Path, kinds: Sequence[str]) -> list[dict[str, object]]:
-    """The answers to these uploads of a multipart form with the document, all at once."""
+    """Send a multipart form with the document in each of these ways, all at once; return the responses."""
 
     def one(kind: str) -> dict[str, object]:
         form = ["-F", "title=A long document", "-F", f"document=@{document};type=application/pdf"]
-        sent = curl("-x", proxy.url, "--cacert", proxy.ca, *form, *KINDS[kind], limit=60)
+        sent = curl("-x", proxy.url, "--cacert", proxy.ca, *form, *KINDS[kind], limit=LONG_LIMIT)
         assert sent.returncode == 0, sent.stderr
         return json.loads(sent.stdout)
 
@@ -110,13 +113,13 @@ def test_four_uploads_of_200_mb_at_once_are_not_held_in_memory(
         assert SIZE < answer["size"] < SIZE + 1000  # type: ignore[operator]
         assert answer["length"] == (None if kind == "http-chunked" else str(answer["size"]))
         assert str(answer["type"]).startswith("multipart/form-data")
-    assert proxy.memory_peak() - before < BOUND
+    assert proxy.memory_peak() - before < MEMORY_GROWTH
     for answer in answers:
         proxy.wait_for(f"job {answer['id']}: webhook delivered")
 
 
 @pytest.mark.parametrize("option", ["stream_large_bodies=1m", "body_size_limit=1m"])
-def test_options_about_large_bodies_do_not_concern_a_mocked_host(
+def test_mitmproxys_options_for_large_bodies_do_not_apply_to_a_mocked_host(
     option: str, confdir: Path, folder: Path, document: Path
 ) -> None:
     with warm_proxy(confdir, folder, "--set", option) as proxy:
@@ -125,10 +128,10 @@ def test_options_about_large_bodies_do_not_concern_a_mocked_host(
         answers = upload(proxy, document, list(KINDS))
 
         assert all(SIZE < answer["size"] < SIZE + 1000 for answer in answers)  # type: ignore[operator]
-        assert proxy.memory_peak() - before < BOUND
+        assert proxy.memory_peak() - before < MEMORY_GROWTH
 
 
-def test_forms_of_200_mb_are_read_while_they_pass(confdir: Path, document: Path, tmp_path: Path) -> None:
+def test_forms_of_200_mb_are_parsed_while_they_arrive(confdir: Path, document: Path, tmp_path: Path) -> None:
     (tmp_path / "mocks.yaml").write_text(
         f"mocks: [{{match: POST {HOST}/documents, response: {{json: "
         '{title: "{{ request.form.title }}", bytes: "{{ request.files.document.size }}"}}}]'
@@ -139,18 +142,18 @@ def test_forms_of_200_mb_are_read_while_they_pass(confdir: Path, document: Path,
         answers = upload(proxy, document, list(KINDS))
 
         assert answers == [{"title": "A long document", "bytes": SIZE}] * AT_ONCE
-        assert proxy.memory_peak() - before < BOUND
+        assert proxy.memory_peak() - before < MEMORY_GROWTH
 
 
-def test_a_mock_that_reads_an_upload_too_long_to_keep_says_so(proxy: Proxy, document: Path) -> None:
-    sent = curl("-x", proxy.url, "-T", str(document), "-X", "POST", f"http://{HOST}/documents/read", limit=60)
+def test_a_mock_that_reads_the_text_of_an_upload_that_is_too_long_gets_an_error(proxy: Proxy, document: Path) -> None:
+    sent = curl("-x", proxy.url, "-T", str(document), "-X", "POST", f"http://{HOST}/documents/read", limit=LONG_LIMIT)
 
     error = json.loads(sent.stdout)["error"]
 
     assert "209,715,200 bytes" in error and "kept" in error
 
 
-def test_an_upload_that_is_broken_off_starts_no_job(proxy: Proxy, hooks: Receiver, tmp_path: Path) -> None:
+def test_an_upload_that_the_client_breaks_off_starts_no_job(proxy: Proxy, hooks: Receiver, tmp_path: Path) -> None:
     cut = ["--max-time", "0.5", "--limit-rate", "1M", "-x", proxy.url, "-F", f"document=@{tmp_path}/d.pdf"]
     (tmp_path / "d.pdf").write_bytes(bytes(20 * MB))
 
