@@ -1,6 +1,6 @@
-"""Writes and names a bundle of the system's certificate authorities and mitmproxy's: what a client should trust.
+"""Write a bundle of the system's CA certificates and mitmproxy's, for clients to trust, and print its path.
 
-Its place is mitmproxy's confdir. mitmproxy's authority is made if it is not there yet.
+The bundle is in mitmproxy's confdir, the only argument. If mitmproxy's CA does not exist yet, it is created.
 """
 
 import os
@@ -11,12 +11,13 @@ from latehook.control import certificates
 
 
 def ca_bundle(confdir: Path) -> Path:
+    """Write the bundle if it is not up to date; return its path."""
     bundle = confdir.expanduser().absolute() / "latehook-ca-bundle.pem"
     text = certificates.bundle(bundle.parent)
     if not bundle.exists() or bundle.read_text() != text:
         draft = bundle.with_suffix(f".{os.getpid()}")
         draft.write_text(text)
-        draft.replace(bundle)  # at once: another process may be reading it
+        draft.replace(bundle)  # in one step: another process may be reading it
     return bundle
 
 

@@ -1,7 +1,7 @@
-"""The main job, for real: a request is answered at once, and its webhook arrives later with the same identifier.
+"""Show the main job: a request is answered at once, and its webhook arrives later with the same identifier.
 
-A receiver (here), mitmdump with the addon, and curl (httpx where there is none), all on 127.0.0.1. Nothing stays
-behind: mitmproxy's files are in a temporary folder, and the processes started here are ended.
+This script runs a receiver, mitmdump with the addon, and curl (httpx if there is no curl), all on 127.0.0.1. It leaves
+nothing behind: mitmproxy's files are in a temporary folder, and every process that it starts is ended.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ MITMDUMP = Path(sys.executable).with_name("mitmdump")
 ADDON = Path(__file__).absolute().parents[1] / "addon" / "mock.py"
 URL = "https://api.thirdparty.example/api/endpoint?some_parameter=some_value"
 DELAY = os.environ.get("DELAY") or "5s"
-PATIENCE = 10  # seconds that anything may take longer than it should
+PATIENCE = 10  # seconds that each step may take longer than expected
 PDF = b"""%PDF-1.4
 1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj
 2 0 obj <</Type /Pages /Kids [3 0 R] /Count 1>> endobj
@@ -46,7 +46,7 @@ ENVIRONMENT = {
 
 
 class Failed(Exception):
-    """Something the demo promises did not happen."""
+    """A step of the demo failed. The message says which."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ async def demo(folder: Path) -> None:
 
 @asynccontextmanager
 async def receiver() -> AsyncIterator[tuple[str, asyncio.Future[Webhook]]]:
-    """The endpoint for webhooks of the system under test: its URL, and the first webhook."""
+    """Receive webhooks in place of the system under test. Yield the URL, and a future of the first webhook."""
     arrival: asyncio.Future[Webhook] = asyncio.get_running_loop().create_future()
 
     async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -105,7 +105,7 @@ async def receiver() -> AsyncIterator[tuple[str, asyncio.Future[Webhook]]]:
 
 @asynccontextmanager
 async def proxy(folder: Path, callback_url: str) -> AsyncIterator[str]:
-    """mitmdump with the addon on a free port: the proxy's URL."""
+    """Run mitmdump with the addon on a free port. Yield the proxy's URL."""
     log = folder / "mitmdump.log"
     command = [str(MITMDUMP), "--listen-host", "127.0.0.1", "--listen-port", "0", "-s", str(ADDON)]
     variables = {"CALLBACK_URL": callback_url, "DELAY": DELAY, "PYTHONUNBUFFERED": "1"}
@@ -149,7 +149,7 @@ async def post_with_curl(curl: str, *options: str, cwd: Path) -> Answer:
     arguments = [*quiet, "--write-out", "\n%{http_code}", *options]
     async with running(curl, *arguments, cwd=cwd, env=ENVIRONMENT, stdout=subprocess.PIPE) as process:
         assert process.stdout
-        first = await process.stdout.read(1)  # curl itself ends a little after the answer
+        first = await process.stdout.read(1)  # curl itself ends a little after the first byte of the answer
         at = time.monotonic()
         body, _, status = (first + await process.stdout.read()).decode().rpartition("\n")
         if await process.wait() != 0:
@@ -159,7 +159,7 @@ async def post_with_curl(curl: str, *options: str, cwd: Path) -> Answer:
 
 @asynccontextmanager
 async def running(*command: str, **options: Any) -> AsyncIterator[subprocess.Process]:
-    """A process that is ended, whatever happens meanwhile."""
+    """Run a process. It is ended with the block, also after an error."""
     process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL, **options)
     try:
         yield process
@@ -173,7 +173,7 @@ async def running(*command: str, **options: Any) -> AsyncIterator[subprocess.Pro
 
 
 async def count_down(arrival: asyncio.Future[Webhook], due: float) -> Webhook:
-    """Shows the time that is left until the webhook is there: on a terminal ten times a second."""
+    """Print the time left until the webhook is due, ten times a second on a terminal. Return the webhook."""
     live = sys.stdout.isatty()
     while not arrival.done():
         left = due - time.monotonic()
@@ -208,7 +208,7 @@ def show(name: str, text: str) -> None:
 async def main() -> None:
     task = asyncio.current_task()
     assert task
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # to clean up then too
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # so that it cleans up then too
     with tempfile.TemporaryDirectory(prefix="latehook-demo-") as folder:
         await demo(Path(folder))
 

@@ -1,4 +1,4 @@
-"""Prints the variables that point a shell's programs at a proxy on this machine: the part of `env` that knows them."""
+"""Print the variables that make a shell's programs use a proxy on this machine. scripts/env runs this."""
 
 import argparse
 import os
