@@ -20,7 +20,6 @@ ONLY_IN = {
     "mitmproxy": {"addon", "proxy"},
     "starlette": {"control"},
     "httpx": {"client", "delivery"},
-    "aiohttp": {"delivery"},
     "sqlite3": {"store"},
     "ruamel": {"mocksfile"},
 }

@@ -1,201 +1,253 @@
-"""Connections to receivers: httpx's requests over aiohttp, and the check where each connection is made.
+"""Connections to receivers: httpx's requests over HTTP/1.1, each sent exactly once.
 
-httpx's own transport costs over twice the time an attempt and stalls the loop with a hundred under way; the published
-bridge to aiohttp re-quotes URLs (`%2f`), which a signed URL does not survive. Hence this bridge.
+httpx's own transport sends a request with the cost of two, and holds the event loop when a hundred are under way
+(measured with httpcore 1.0). aiohttp sends a request a second time by itself when its connection breaks off. So this
+transport opens the connections itself, and h11 speaks HTTP on them.
 """
 
+import asyncio
 import os
-import socket
+import select
 import ssl
-from collections.abc import Callable
-from contextvars import ContextVar
-from typing import Any
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
 
-import aiohttp
+import h11
 import httpx
-import yarl
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from latehook.base.model import ResponseHead, WireTrace
+from latehook.delivery.addresses import Addresses, Lookup, connect, system_lookup
+from latehook.webhooks.targets import Origin
 
 IDLE_KEPT = 1.0
-"""Seconds an idle connection is kept: less than any common server keeps it, so that none is lost in a race."""
+"""Seconds for which an idle connection is kept. Common servers keep one for longer, so they do not close it first."""
+
+LONGEST_HEAD = 32 * 1024
+"""Bytes of the status line and the headers of an answer. More of them without an end are an error."""
+
+READ_SIZE = 64 * 1024
+"""Bytes that are read from a socket at once."""
 
 Refusal = Callable[[str, int, str | None], str | None]
-"""Given a host, a port, and the address it has led to once that is known: why no webhook may go there, or None."""
+"""Takes a host, a port, and the address that the host has led to (None: not known yet).
 
-_NO_HEADERS_OF_ITS_OWN = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-
-Lookup = type[AbstractResolver]
-"""What finds the addresses of a name."""
-
-SYSTEM: Lookup = aiohttp.ThreadedResolver
-"""Asks the system, in a thread."""
-
-HOST: ContextVar[str] = ContextVar("HOST", default="")
-"""The host that the attempt under way connects to: whose address it is that a socket is made for."""
+Returns why no webhook may go there, or None where it may.
+"""
 
 
 class Refused(OSError):
-    """A destination to which no webhook may go, with the reason. To the HTTP client a connection that failed."""
+    """A destination to which no webhook may go. The text is the reason."""
 
 
-class Bridge(httpx.AsyncBaseTransport):
-    """httpx's requests over an aiohttp session, the URL exactly as it was written.
+class Connections(httpx.AsyncBaseTransport):
+    """An httpx transport that sends each request once, and keeps idle connections for `IDLE_KEPT` seconds.
 
-    What somebody looks at has a session of its own: there aiohttp tells each step, which the other does not pay for.
+    `refusal` is asked before each connection is made. `lookup` finds the addresses of a host. `now` gives Unix seconds.
+
+    It reads these extensions of a request: `target` (bytes: path and query exactly as they go into the request line),
+    `connect_to` (the `Origin` that the connection is made to; TLS is for the URL's host), `verify` (whether the
+    receiver's certificate is verified, or the file with the authority that must have signed it), and `wire` (a `WireTrace`
+    that notes what went over the connection, or None).
     """
 
-    def __init__(self, refusal: Refusal, lookup: Lookup, now: Callable[[], float]) -> None:
+    def __init__(self, refusal: Refusal, lookup: Lookup = system_lookup, now: Callable[[], float] = time.time) -> None:
+        self._addresses = Addresses(lookup)
         self._refusal = refusal
-        self._lookup = lookup
         self._now = now
-        self._session: aiohttp.ClientSession | None = None
-        self._told: aiohttp.ClientSession | None = None
-        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._idle: defaultdict[object, list[_Connection]] = defaultdict(list)
+        self._contexts: dict[bool | str, ssl.SSLContext] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        wire = request.extensions.get("wire")
+        """Send the request and return the response when its head has come.
+
+        Raises `Refused` where the destination may not be reached, and `httpx.TransportError` for all else that fails.
+        """
+        origin: Origin = request.extensions["connect_to"]
+        wire: WireTrace | None = request.extensions["wire"]
+        tls = (request.url.raw_host.decode(), request.extensions["verify"]) if origin.scheme == "https" else None
+        key = (origin, tls)
+        if wire is not None:
+            wire.server = (origin.host, origin.port)
+        connection = self._take_idle(key)
+        if connection is None:
+            connection = await _explained(request, self._open(origin, tls))
         try:
-            answer = await self._session_for(wire).request(
-                request.method,
-                yarl.URL(request.extensions["url"], encoded=True),
-                headers=list(request.headers.multi_items()),
-                data=request.content or None,
-                allow_redirects=False,
-                ssl=self._verified_by(request.extensions.get("verify", True)),
-                server_hostname=request.extensions.get("tls_name"),
-                trace_request_ctx=wire,
-            )
-        except aiohttp.ClientError as error:
-            if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, Refused):
-                raise error.os_error from None
-            raise httpx.TransportError(_reason(error), request=request) from error
-        return httpx.Response(answer.status, headers=answer.raw_headers, stream=Answer(answer), request=request)
+            head = await _explained(request, connection.exchange(request, self._now))
+        except BaseException:
+            connection.close()
+            raise
+        stream = _Body(request, connection, lambda: self._put_back(key, connection))
+        return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=stream, request=request)
 
     async def aclose(self) -> None:
-        for session in filter(None, (self._session, self._told)):
-            await session.close()
+        """Close all idle connections."""
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.close()
+        self._idle.clear()
 
-    def _session_for(self, wire: WireTrace | None) -> aiohttp.ClientSession:
-        if wire is not None:
-            self._told = self._told or self._open([_telling(self._now)])
-            return self._told
-        self._session = self._session or self._open([])
-        return self._session
+    def _take_idle(self, key: object) -> "_Connection | None":
+        """Return an idle connection that its receiver has not closed, or None."""
+        idle = self._idle.get(key)
+        while idle:
+            connection = idle.pop()
+            if connection.is_usable():
+                return connection
+            connection.close()
+        return None
 
-    def _open(self, traces: list[aiohttp.TraceConfig]) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,
-                keepalive_timeout=IDLE_KEPT,
-                ttl_dns_cache=10,
-                resolver=_Resolver(self._refusal, self._lookup()),
-                socket_factory=self._checked_socket,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-            skip_auto_headers=_NO_HEADERS_OF_ITS_OWN,
-            auto_decompress=False,
-            trace_configs=traces,
-        )
+    def _put_back(self, key: object, connection: "_Connection") -> None:
+        """Keep the connection for another request if its answer was read to the end. Close it otherwise."""
+        if not connection.start_next():
+            connection.close()
+            return
+        self._idle[key].append(connection)
+        asyncio.get_running_loop().call_later(IDLE_KEPT, self._close_if_idle, key, connection, connection.requests)
 
-    def _verified_by(self, verify: bool | str) -> bool | ssl.SSLContext:
-        if isinstance(verify, bool):
-            return verify
+    def _close_if_idle(self, key: object, connection: "_Connection", requests: int) -> None:
+        idle = self._idle.get(key, [])
+        if connection.requests == requests and connection in idle:
+            idle.remove(connection)
+            connection.close()
+        if not idle:
+            self._idle.pop(key, None)
+
+    async def _open(self, origin: Origin, tls: tuple[str, bool | str] | None) -> "_Connection":
+        found = await self._addresses.of(origin.host, origin.port)
+        reasons = [self._refusal(origin.host, origin.port, address.host) for address in found]
+        allowed = [address for address, reason in zip(found, reasons, strict=True) if reason is None]
+        if not allowed:
+            raise Refused(reasons[0])
+        connected = await connect(allowed)
+        try:
+            if tls is None:
+                return _Connection(*await asyncio.open_connection(sock=connected))
+            name, verify = tls
+            context = await self._context(verify)
+            return _Connection(*await asyncio.open_connection(sock=connected, ssl=context, server_hostname=name))
+        except BaseException:
+            connected.close()
+            raise
+
+    async def _context(self, verify: bool | str) -> ssl.SSLContext:
+        """Return the TLS settings for a value of `verify`, made in a thread: reading all authorities is slow."""
         if verify not in self._contexts:
-            self._contexts[verify] = ssl.create_default_context(cafile=verify)
+            self._contexts[verify] = await asyncio.to_thread(_make_context, verify)
         return self._contexts[verify]
 
-    def _checked_socket(self, address: Any) -> socket.socket:
-        """Called with each resolved address just before it is connected to: no name gets round this."""
-        family, kind, protocol, _, sockaddr = address
-        if reason := self._refusal(HOST.get(), sockaddr[1], sockaddr[0]):
-            raise Refused(reason)
-        return socket.socket(family, kind, protocol)
+
+def _make_context(verify: bool | str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
-def _telling(now: Callable[[], float]) -> aiohttp.TraceConfig:
-    """Has aiohttp tell an attempt's `WireTrace` what becomes of it."""
+class _Connection:
+    """One connection. `requests` is the number of requests that were sent on it."""
 
-    async def begun(_: Any, context: Any, params: aiohttp.TraceRequestStartParams) -> None:
-        context.trace_request_ctx.server = (params.url.raw_host, params.url.port)
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.requests = 0
+        self._reader = reader
+        self._writer = writer
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
 
-    async def head_sent(_: Any, context: Any, params: aiohttp.TraceRequestHeadersSentParams) -> None:
-        wire = context.trace_request_ctx
-        wire.target, wire.headers, wire.sent_at = params.url.raw_path_qs, tuple(params.headers.items()), now()
+    async def exchange(self, request: httpx.Request, now: Callable[[], float]) -> h11.Response:
+        """Send the request, and return the head of its answer."""
+        self.requests += 1
+        wire: WireTrace | None = request.extensions["wire"]
+        target, headers = request.extensions["target"], request.headers.raw
+        sent = self._http.send(h11.Request(method=request.method, target=target, headers=headers)) or b""
+        if request.content:
+            sent += self._http.send(h11.Data(data=request.content)) or b""
+        sent += self._http.send(h11.EndOfMessage()) or b""
+        self._writer.write(sent)
+        if wire is not None:
+            wire.target, wire.sent_at = target.decode("ascii"), now()
+            wire.headers = tuple((name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in headers)
+        while not isinstance(event := await self._next_event(), h11.Response):
+            if not isinstance(event, h11.InformationalResponse):
+                raise h11.RemoteProtocolError(f"unexpected {type(event).__name__}")
+        if wire is not None:
+            version, reason = f"HTTP/{event.http_version.decode()}", event.reason.decode("latin-1")
+            wire.answer = ResponseHead(now(), version, event.status_code, reason, tuple(event.headers.raw_items()))
+        return event
 
-    async def piece_sent(_: Any, context: Any, params: aiohttp.TraceRequestChunkSentParams) -> None:
-        context.trace_request_ctx.sent_at = now()
+    async def body(self) -> AsyncIterator[bytes]:
+        """Give the body of the answer piece by piece."""
+        while isinstance(event := await self._next_event(), h11.Data):
+            yield bytes(event.data)
 
-    async def answered(_: Any, context: Any, params: aiohttp.TraceRequestEndParams) -> None:
-        answer = params.response
-        version = answer.version or aiohttp.HttpVersion11
-        protocol = f"HTTP/{version.major}.{version.minor}"
-        head = ResponseHead(now(), protocol, answer.status, answer.reason or "", answer.raw_headers)
-        context.trace_request_ctx.answer = head
+    async def _next_event(self) -> h11.Event | type[h11.PAUSED]:
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            data = await self._reader.read(READ_SIZE)
+            if not data and self._http.their_state is h11.SEND_RESPONSE:
+                raise ConnectionAbortedError("the receiver closed the connection without an answer")
+            self._http.receive_data(data)
+        return event  # type: ignore[return-value]  # NEED_DATA is handled above
 
-    config = aiohttp.TraceConfig()
-    config.on_request_start.append(begun)
-    config.on_request_headers_sent.append(head_sent)
-    config.on_request_chunk_sent.append(piece_sent)
-    config.on_request_end.append(answered)
-    return config
+    def start_next(self) -> bool:
+        """Return whether the connection can be used for another request: both sides are done with this one."""
+        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE and not self._http.trailing_data[0]:
+            self._http.start_next_cycle()
+            return True
+        return False
 
+    def is_usable(self) -> bool:
+        """Return whether nothing has come on the idle connection: data or its end would mean that it is of no use."""
+        if self._reader.at_eof() or self._writer.is_closing():
+            return False
+        poll = select.poll()
+        poll.register(self._writer.get_extra_info("socket"), select.POLLIN)
+        return not poll.poll(0)
 
-class _Resolver(AbstractResolver):
-    """Of the addresses that a name has, those that may be connected to: one that may not keeps no other from it."""
-
-    def __init__(self, refusal: Refusal, resolver: AbstractResolver) -> None:
-        self._refusal = refusal
-        self._resolver = resolver
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        reasons = [self._refusal(host, port, one["host"]) for one in found]
-        allowed = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
-        if reasons and not allowed:
-            raise Refused(reasons[0])
-        return allowed
-
-    async def close(self) -> None:
-        await self._resolver.close()
+    def close(self) -> None:
+        self._writer.transport.abort() if self._http.their_state is h11.SEND_BODY else self._writer.close()
 
 
-class Answer(httpx.AsyncByteStream):
-    """What a receiver answers, as it comes."""
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer, as it comes."""
 
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self._answer = answer
+    def __init__(self, request: httpx.Request, connection: _Connection, put_back: Callable[[], None]) -> None:
+        self._request = request
+        self._connection = connection
+        self._put_back = put_back
 
-    async def __aiter__(self) -> Any:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async for piece in self._answer.content.iter_any():
+            async for piece in self._connection.body():
                 yield piece
-        except aiohttp.ClientError as error:
-            raise httpx.ReadError(_reason(error)) from error
+        except (OSError, h11.RemoteProtocolError) as error:
+            raise httpx.ReadError(_reason(error), request=self._request) from error
 
     async def aclose(self) -> None:
-        self._answer.release()  # it closes the connection, unless all of the answer was read
+        self._put_back()
 
 
-def _reason(error: aiohttp.ClientError) -> str:
-    """An error of the HTTP client in one line, from the receiver's side."""
+async def _explained[Value](request: httpx.Request, action: Awaitable[Value]) -> Value:
+    """Await the action. What fails becomes httpx's error, with a text for people."""
+    try:
+        return await action
+    except Refused:
+        raise
+    except (OSError, h11.ProtocolError) as error:
+        raise httpx.TransportError(_reason(error), request=request) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return an error of a connection in one line, from the receiver's side."""
     match error:
-        case aiohttp.ClientConnectorDNSError():
-            return f"the name {error.host} is not known"
-        case aiohttp.ClientConnectorCertificateError():
-            return f"TLS: {getattr(error.certificate_error, 'verify_message', '') or error.certificate_error}"
-        case aiohttp.ClientConnectorSSLError():
-            return f"TLS: {getattr(error.os_error, 'reason', '') or error.os_error}"
-        case aiohttp.ServerDisconnectedError():
-            return "the receiver closed the connection without an answer"
-        case aiohttp.ClientPayloadError():
+        case h11.RemoteProtocolError() if "closed connection" in str(error) or "incomplete" in str(error):
             return "the receiver closed the connection in the middle of its answer"
-        case aiohttp.ClientResponseError():
-            return f"the answer is not HTTP: {error.message}"
-        case aiohttp.ClientOSError() if error.errno:
+        case h11.RemoteProtocolError():
+            return f"the answer is not HTTP: {error}"
+        case ssl.SSLCertVerificationError():
+            return f"TLS: {error.verify_message or error}"
+        case ssl.SSLError():
+            return f"TLS: {error.reason or error}"
+        case OSError() if error.errno:
             return os.strerror(error.errno)
     return str(error) or type(error).__name__

@@ -1,7 +1,7 @@
-"""The HTTP client that sends attempts.
+"""The HTTP client of attempts: one attempt is one request.
 
-Connections are spoken to without httpx's client in between: that adds cookies, headers, redirects and the environment's
-proxies, none of which a webhook may have, and costs a tenth of an attempt.
+httpx's requests and responses are used with a transport of our own, without httpx's client in between: the client would
+add half of an attempt's cost, for cookies, redirects, default headers and proxies, none of which a webhook may have.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from latehook.base.hostnames import DEFAULT_PORTS
 from latehook.base.model import Outcome, Outgoing, WebhookFault
-from latehook.delivery.connections import HOST, SYSTEM, Answer, Bridge, Lookup, Refusal, Refused
+from latehook.delivery.addresses import Lookup, system_lookup
+from latehook.delivery.connections import Connections, Refusal, Refused
 from latehook.webhooks.targets import Origin
 
 ANSWER_KEPT = 64 * 1024
@@ -40,14 +41,13 @@ class Transport:
         refusal: Refusal,
         route: Route = lambda origin: origin,
         now: Callable[[], float] = time.time,
-        resolver: Lookup = SYSTEM,
+        lookup: Lookup = system_lookup,
     ) -> None:
-        for name in ("httpx", "httpcore", "aiohttp"):  # every record runs through all of mitmproxy's addons
-            logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # every record runs through all of mitmproxy's addons
         self._refusal = refusal
         self._route = route
         self._now = now
-        self._transport = Bridge(refusal, resolver, now)
+        self._connections = Connections(refusal, lookup, now)
 
     async def send(self, outgoing: Outgoing) -> Outcome:
         if outgoing.fault is WebhookFault.DROP:
@@ -73,7 +73,7 @@ class Transport:
         return Outcome(started_at, self._now(), None, error)
 
     async def close(self) -> None:
-        await self._transport.aclose()
+        await self._connections.aclose()
 
     async def _exchange(self, outgoing: Outgoing) -> tuple[int, str | None, bytes]:
         where, target = _split(outgoing.url)
@@ -81,17 +81,21 @@ class Transport:
         origin = self._route(public)
         if reason := self._refusal(origin.host, origin.port, None):
             raise Refused(reason)
-        HOST.set(origin.host)
-        headers = [(name.encode(), value.encode()) for name, value in outgoing.headers]
-        request = httpx.Request(outgoing.method, url, headers=headers, content=outgoing.body or None)
-        request.extensions["verify"] = outgoing.verify
-        request.extensions["wire"] = outgoing.wire
-        request.extensions["url"] = origin.url + target
-        if origin != public:  # only the connection goes elsewhere: TLS is for the host that Host names too
-            request.extensions["tls_name"] = public.host
-        if not any(name.lower() == "user-agent" for name, _ in outgoing.headers):
-            request.headers["user-agent"] = "Latehook"
-        response = await self._transport.handle_async_request(_authenticated(request))
+        request = httpx.Request(
+            outgoing.method,
+            url,
+            headers=[(name.encode(), value.encode()) for name, value in outgoing.headers],
+            content=outgoing.body or None,
+            extensions={
+                "target": target.encode(),
+                "connect_to": origin,
+                "verify": outgoing.verify,
+                "wire": outgoing.wire,
+            },
+        )
+        if "user-agent" not in request.headers:
+            request.headers["User-Agent"] = "Latehook"
+        response = await self._connections.handle_async_request(_authenticated(request))
         try:
             return response.status_code, response.headers.get("retry-after"), await _beginning(response)
         finally:
@@ -132,8 +136,7 @@ def _read(where: str) -> tuple[httpx.URL, Origin]:
 
 async def _beginning(response: httpx.Response) -> bytes:
     body = bytearray()
-    assert isinstance(response.stream, Answer)
-    async for piece in response.stream:
+    async for piece in response.aiter_raw():
         body += piece
         if len(body) >= ANSWER_KEPT:
             break

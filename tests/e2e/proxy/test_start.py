@@ -10,7 +10,7 @@ from support.receivers import Receiver
 IMPORTS_SCRIPT = """
 import logging, sys
 
-HEAVY = ("aiohttp", "httpx", "latehook.client", "latehook.control", "latehook.delivery.transport", "starlette")
+HEAVY = ("httpx", "latehook.client", "latehook.control", "latehook.delivery.transport", "starlette")
 
 class Imports:
     def running(self):
@@ -52,4 +52,4 @@ def test_the_webhook_client_and_the_control_api_are_imported_at_their_first_use(
     sut.wait(1)
     curl(f"{proxy.url}/_latehook/status")
     proxy.stop()
-    proxy.wait_for("imported at the end: aiohttp httpx latehook.control latehook.delivery.transport starlette;")
+    proxy.wait_for("imported at the end: httpx latehook.control latehook.delivery.transport starlette;")

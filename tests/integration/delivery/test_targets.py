@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from latehook.base.errors import OptionError
 from latehook.base.model import Outcome, Outgoing
+from latehook.delivery.addresses import Address, Lookup
 from latehook.delivery.transport import Transport
 from latehook.options import parse as parse_options
 from latehook.webhooks.targets import Origin, Targets, parse_targets
@@ -217,36 +217,20 @@ def connections() -> Iterator[list[Any]]:
         _noticing = False
 
 
-def answers(*turns: list[str]) -> type[AbstractResolver]:
-    """A resolver that says these addresses, the last ones again and again."""
+def answers(*turns: list[str]) -> Lookup:
+    """Return a look-up that gives these addresses, the last ones again and again."""
     left = list(turns)
 
-    class Answers(AbstractResolver):
-        async def resolve(
-            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-        ) -> list[ResolveResult]:
-            addresses = left.pop(0) if len(left) > 1 else left[0]
-            return [
-                ResolveResult(
-                    hostname=host,
-                    host=address,
-                    port=port,
-                    family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                    proto=0,
-                    flags=socket.AI_NUMERICHOST,
-                )
-                for address in addresses
-            ]
+    async def lookup(host: str, port: int) -> list[Address]:
+        addresses = left.pop(0) if len(left) > 1 else left[0]
+        return [Address(socket.AF_INET6 if ":" in one else socket.AF_INET, one, (one, port)) for one in addresses]
 
-        async def close(self) -> None:
-            pass
-
-    return Answers
+    return lookup
 
 
 async def send(url: str, targets: Targets, *addresses: list[str], **changes: Any) -> Outcome:
-    resolver = {"resolver": answers(*addresses)} if addresses else {}
-    transport = Transport(targets.refusal, targets.route, **resolver)
+    lookup = {"lookup": answers(*addresses)} if addresses else {}
+    transport = Transport(targets.refusal, targets.route, **lookup)
     outgoing = {"method": "POST", "headers": (), "body": b"{}", "timeout": 5.0, **changes}
     try:
         return await transport.send(Outgoing(url=url, **outgoing))
@@ -309,7 +293,7 @@ async def test_a_name_that_leads_elsewhere_the_next_time_is_refused_then() -> No
         errors = []
         with connections() as connected:
             for _ in range(2):  # two processes' worth: a name's addresses are kept for some seconds
-                transport = Transport(Targets().refusal, resolver=rebinding)
+                transport = Transport(Targets().refusal, lookup=rebinding)
                 outgoing = Outgoing("POST", f"http://hooks.acme.com:{server.port}/", (), b"", 5.0)
                 errors.append((await transport.send(outgoing)).error)
                 await transport.close()
@@ -320,14 +304,14 @@ async def test_a_name_that_leads_elsewhere_the_next_time_is_refused_then() -> No
 
 
 async def test_an_address_that_was_looked_up_before_is_checked_again_where_it_is_connected_to() -> None:
-    """aiohttp keeps what it has looked up; what may be connected to may change meanwhile."""
+    """Addresses are kept for some seconds, and what may be connected to may change meanwhile."""
     allowed = True
 
     def refusal(host: str, port: int, address: str | None) -> str | None:
         return None if allowed or address is None else f"refused: {host} {address}"
 
     with receiver(answer(200, connection="close")) as server:
-        transport = Transport(refusal, resolver=answers(["127.0.0.1"]))
+        transport = Transport(refusal, lookup=answers(["127.0.0.1"]))
         outgoing = Outgoing("POST", f"http://hooks.acme.com:{server.port}/", (), b"", 5.0)
         first = await transport.send(outgoing)
         allowed = False
@@ -362,7 +346,7 @@ async def test_an_opened_name_is_connected_to(sut: Receiver) -> None:
     targets = parse_targets(["hooks.acme.com"])
     statuses = []
     for name in ("hooks.acme.com", "other.acme.com"):
-        transport = Transport(refusal, resolver=answers(["127.0.0.1"]))
+        transport = Transport(refusal, lookup=answers(["127.0.0.1"]))
         outcome = await transport.send(Outgoing("POST", f"http://{name}:{sut.port}/", (), b"", 5.0))
         statuses.append(outcome.status)
         await transport.close()

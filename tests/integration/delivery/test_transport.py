@@ -1,7 +1,10 @@
 """One attempt over real sockets: what arrives at a receiver, and what is said of one that misbehaves."""
 
+import asyncio
 import socket
 import ssl
+import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,6 +144,137 @@ async def test_the_outcome_has_the_status_the_answer_and_both_times(sut: Receive
     await transport.close()
 
     assert outcome == Outcome(started_at=10.0, ended_at=12.5, status=200, error=None, body=b"ok")
+
+
+# One attempt is one request
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+def counts(requests: list[bytes], serve: Serve) -> Serve:
+    """Note each request that comes on any connection, then do as `serve` does."""
+
+    def counting(connection: socket.socket) -> None:
+        first = connection.recv(65536, socket.MSG_PEEK)
+        requests.append(first)
+        serve(connection)
+
+    return counting
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "serve",
+    [resets, sends(b""), sends(OK + b"Content-Le"), sends(OK + b"Content-Length: 9\r\n\r\nabc")],
+    ids=["reset", "closed", "half-a-head", "half-a-body"],
+)
+async def test_a_fresh_connection_that_breaks_off_carries_one_request(method: str, serve: Serve) -> None:
+    requests: list[bytes] = []
+    with raw_server(counts(requests, serve)) as port:
+        outcome = await send(f"http://127.0.0.1:{port}/", method=method, body=b"")
+
+    assert len(requests) == 1
+    assert outcome.status == (200 if method == "HEAD" and outcome.status else None)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("ends", ["close", "reset"])
+async def test_a_kept_connection_that_breaks_off_carries_each_request_once(method: str, ends: str) -> None:
+    requests: list[bytes] = []
+
+    def answers_once(connection: socket.socket) -> None:
+        while request := connection.recv(65536):
+            requests.append(request)
+            if len(requests) == 2:
+                break
+            connection.sendall(OK + b"Content-Length: 0\r\n\r\n")
+        if ends == "reset":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    transport = Transport(allow)
+    with raw_server(answers_once) as port:
+        outcomes = [await send(f"http://127.0.0.1:{port}/", transport, method=method, body=b"") for _ in range(2)]
+        await transport.close()
+
+    assert [outcome.status for outcome in outcomes] == [200, None]
+    assert len(requests) == 2
+
+
+async def test_a_connection_that_its_receiver_closed_meanwhile_is_not_used_again() -> None:
+    closed = threading.Event()
+
+    def closes(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(OK + b"Content-Length: 0\r\n\r\n")
+        connection.close()
+        closed.set()
+
+    transport = Transport(allow)
+    with raw_server(closes) as port:
+        outcomes = []
+        for _ in range(3):
+            outcomes.append(await send(f"http://127.0.0.1:{port}/", transport))
+            assert await asyncio.to_thread(closed.wait, 5)
+            closed.clear()
+        await transport.close()
+
+    assert [outcome.status for outcome in outcomes] == [200, 200, 200]
+
+
+# Answers that common clients take
+
+
+@pytest.mark.parametrize(
+    ("answered", "status", "body"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\nok", 204, b""),
+        (b"HTTP/1.0 204 No Content\r\n\r\nok", 204, b""),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok", 204, b""),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\nok", 304, b""),
+        (b"HTTP/1.1 200\r\n\r\nok", 200, b"ok"),
+        (b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+        (b"HTTP/1.1 299 Late\r\nContent-Length: 2\r\n\r\nok", 299, b"ok"),
+        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", 200, b"ok"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n2;x=y\r\nok\r\n0\r\nTrailer: 1\r\n\r\n", 200, b"ok"),
+        (OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+        (OK + b"Content-Length: 2\r\n\r\nok and more", 200, b"ok"),
+        (OK + "X: ü\r\nContent-Length: 2\r\n\r\nok".encode("latin-1"), 200, b"ok"),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 2], ids=["at-once", "in-pieces"])
+async def test_an_unusual_answer_is_an_answer(answered: bytes, status: int, body: bytes, pieces: int) -> None:
+    head, separator, rest = answered.rpartition(b"\n\n" if b"\n\n" in answered else b"\r\n\r\n")
+    serve = sends(answered) if pieces == 1 else sends(head + separator, rest)
+    with raw_server(serve) as port:
+        outcome = await send(f"http://127.0.0.1:{port}/")
+
+    assert (outcome.status, outcome.error, outcome.body) == (status, None, body)
+
+
+async def test_the_names_of_headers_keep_their_case() -> None:
+    requests: list[bytes] = []
+    with raw_server(counts(requests, sends(OK + b"\r\n"))) as port:
+        await send(f"http://127.0.0.1:{port}/", headers=(("SOAPAction", "x"), ("X-hmac-Signature", "y"), ("x", "z")))
+
+    assert b"\r\nSOAPAction: x\r\nX-hmac-Signature: y\r\nx: z\r\n" in requests[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "no"), "the name app.test is not known"),
+        (socket.gaierror(socket.EAI_AGAIN, "try again"), "the name app.test cannot be looked up now: try again"),
+    ],
+)
+async def test_why_a_name_has_no_address_is_said(monkeypatch: pytest.MonkeyPatch, error: OSError, says: str) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+
+    assert (await send("http://app.test/")).error == says
 
 
 # Receivers that misbehave
