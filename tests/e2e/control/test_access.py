@@ -1,4 +1,4 @@
-"""The control API's doors: where it is reached, who may, what passes by, what is left behind."""
+"""Access to the control API: on which URLs it is reached, who may use it, and what it leaves in flow files and lists."""
 
 import json
 import re
@@ -11,21 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from hypothesis import Phase, settings
 from mitmproxy.io import FlowReader
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    negative_data_rejection,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
-from latehook.control import openapi
-from latehook.control.routes import OPERATIONS
 from support.limits import LIMIT
 from support.ports import free_port, own_address
 from support.process import Proxy, mitmdump, mitmweb
@@ -45,21 +34,22 @@ MOCKED = "api.slow.example"
 
 @pytest.fixture(scope="module")
 def proxy(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """All modes at once: regular at `port`, reverse and socks5 beside it."""
-    file = tmp_path_factory.mktemp("doors") / "mocks.yaml"
+    """Run a proxy in the regular mode."""
+    file = tmp_path_factory.mktemp("access") / "mocks.yaml"
     file.write_text(MOCKS)
     with mitmdump(confdir, "--set", f"mock_file={file}") as proxy:
         yield proxy
 
 
-def asked(*arguments: str) -> Any:
+def fetch(*arguments: str) -> Any:
+    """Run curl; return the JSON of the response, which must be a success."""
     done = curl("--fail-with-body", *arguments)
     assert done.returncode == 0, done.stderr + done.stdout
     return json.loads(done.stdout)
 
 
 def refused(status: int, *arguments: str) -> str:
-    """The words of a refusal."""
+    """Run curl; return the detail of the problem with this status."""
     done = curl("-w", "\n%{http_code} %{content_type}", *arguments)
     body, _, tail = done.stdout.rpartition("\n")
     assert tail == f"{status} application/problem+json", done.stdout
@@ -70,12 +60,12 @@ def refused(status: int, *arguments: str) -> str:
 # Where it is reached
 
 
-def test_the_first_to_ask_are_answered_though_all_come_at_once(start: Callable[..., Proxy]) -> None:
+def test_the_first_requests_are_answered_even_if_they_come_at_once(start: Callable[..., Proxy]) -> None:
     base = f"http://127.0.0.1:{start(mocks=MOCKS).port}/_latehook"
     urls = [f"{base}/{path}" for path in ("status", "jobs", "vars", "webhooks") * 2]
 
     with ThreadPoolExecutor(len(urls)) as pool:
-        assert all(isinstance(answer, dict) for answer in pool.map(asked, urls))
+        assert all(isinstance(answer, dict) for answer in pool.map(fetch, urls))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +87,7 @@ def test_the_first_to_ask_are_answered_though_all_come_at_once(start: Callable[.
 def test_it_is_reached_directly_and_through_the_proxy(proxy: Proxy, arguments: list[str]) -> None:
     *options, base = [argument.format(port=proxy.port, proxy=proxy.url) for argument in arguments]
 
-    assert asked(*options, "--cacert", proxy.ca, f"{base}{STATUS}")["ready"] is True
+    assert fetch(*options, "--cacert", proxy.ca, f"{base}{STATUS}")["ready"] is True
     assert refused(404, *options, "--cacert", proxy.ca, f"{base}/_latehook/none").startswith(
         "there is no GET /_latehook/none"
     )
@@ -111,10 +101,10 @@ def test_it_is_reached_in_other_modes(start: Callable[..., Proxy], mode: str) ->
     proxy = start("--mode", f"{mode}@127.0.0.1:{port}", mocks=MOCKS)
     proxy.wait_for("listening at")
     if mode == "socks5":
-        status = asked("-x", f"socks5h://127.0.0.1:{port}", f"http://{MOCKED}{STATUS}")
+        status = fetch("-x", f"socks5h://127.0.0.1:{port}", f"http://{MOCKED}{STATUS}")
     else:
         own = f"http://127.0.0.1:{port}"
-        status = asked("-H", f"origin: {own}", f"{own}{STATUS}")  # a browser's page: the Host is the one it was sent
+        status = fetch("-H", f"origin: {own}", f"{own}{STATUS}")  # a browser's page: the Host is the one it was sent
 
     assert status["mocks"][0]["match"] == "POST api.slow.example/jobs"
 
@@ -124,44 +114,41 @@ def test_a_reverse_proxy_for_a_host_that_is_not_mocked_has_it_too(start: Callabl
     proxy = start("--mode", f"reverse:{sut.url}@127.0.0.1:{port}", mocks=MOCKS)
     proxy.wait_for("listening at")
 
-    assert asked(f"http://127.0.0.1:{port}{STATUS}")["ready"] is True
+    assert fetch(f"http://127.0.0.1:{port}{STATUS}")["ready"] is True
     assert sut.requests == []
 
 
-def test_on_another_host_the_path_passes_untouched(proxy: Proxy, sut: Receiver) -> None:
+def test_its_path_on_another_host_is_forwarded(proxy: Proxy, sut: Receiver) -> None:
     for path in ("/_latehook/x", "/_latehook/status", "/_latehook"):
         assert curl("-x", proxy.url, f"{sut.url}{path}").stdout == "ok"
 
     assert [request.path for request in sut.requests] == ["/_latehook/x", "/_latehook/status", "/_latehook"]
 
 
-def test_a_path_that_only_begins_alike_is_the_third_partys(proxy: Proxy) -> None:
-    unmatched = asked_for(f"{proxy.url}", f"http://{MOCKED}/_latehooks")
+def test_a_path_that_only_begins_like_its_own_belongs_to_the_mocked_host(proxy: Proxy) -> None:
+    unmatched = json.loads(curl("-x", proxy.url, f"http://{MOCKED}/_latehooks").stdout)
     assert unmatched["error"] == "latehook: no mock matches this request"
 
 
-def asked_for(proxy: str, url: str) -> Any:
-    return json.loads(curl("-x", proxy, url).stdout)
+# Who may use it
 
 
-# Who may
-
-
-def write(*arguments: str, path: str = "hold") -> list[str]:
+def write(*arguments: str) -> list[str]:
+    """Return curl's arguments for a POST of an empty JSON object."""
     return ["-X", "POST", "-d", "{}", "-H", "content-type: application/json", *arguments]
 
 
-def test_a_page_of_another_site_may_nothing(proxy: Proxy) -> None:
+def test_a_page_of_another_site_is_refused(proxy: Proxy) -> None:
     url = f"{proxy.url}/_latehook/release"
 
     for origin in ("http://evil.example", "null", f"https://evil.example:{proxy.port}", "http://127.0.0.1:1"):
         assert refused(403, *write("-H", f"origin: {origin}"), url).startswith(f"the origin '{origin}' is another site")
-    assert asked(*write("-H", f"origin: {proxy.url}"), url) == {"items": []}
+    assert fetch(*write("-H", f"origin: {proxy.url}"), url) == {"items": []}
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "[", ""])
-def test_a_name_that_leads_here_is_not_enough(proxy: Proxy, host: str) -> None:
-    """DNS rebinding: a browser's page asks evil.example, which is 127.0.0.1 by now."""
+def test_a_foreign_name_that_resolves_to_this_machine_is_refused(proxy: Proxy, host: str) -> None:
+    """DNS rebinding: a page of evil.example sends a request to evil.example, which resolves to 127.0.0.1 by now."""
     named = host.format(port=proxy.port)
     with socket.create_connection(("127.0.0.1", proxy.port), LIMIT) as client:
         client.sendall(f"GET {STATUS} HTTP/1.1\r\nHost: {named}\r\nConnection: close\r\n\r\n".encode())
@@ -172,13 +159,13 @@ def test_a_name_that_leads_here_is_not_enough(proxy: Proxy, host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "test.localhost", "127.0.0.1", "[::1]:8080", "192.0.2.7", MOCKED])
-def test_names_that_are_nobody_elses_will_do(proxy: Proxy, host: str) -> None:
-    assert asked("-H", f"host: {host}", f"{proxy.url}{STATUS}")["ready"] is True
+def test_names_that_cannot_belong_to_another_site_are_accepted(proxy: Proxy, host: str) -> None:
+    assert fetch("-H", f"host: {host}", f"{proxy.url}{STATUS}")["ready"] is True
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
 @pytest.mark.parametrize("path", ["hold", "vars", "mocks", "webhooks/x/fire"])
-def test_a_write_says_that_it_is_json(proxy: Proxy, content_type: str, path: str) -> None:
+def test_a_write_needs_the_content_type_json(proxy: Proxy, content_type: str, path: str) -> None:
     method = "PUT" if path == "vars" else "POST"
     arguments = ["-X", method, "-d", "{}", "-H", f"content-type:{content_type}", f"{proxy.url}/_latehook/{path}"]
 
@@ -209,42 +196,42 @@ def test_other_machines_need_the_token(confdir: Path, tmp_path: Path) -> None:
                 "the token is another one"
             )
         token = ["-H", "authorization: Bearer s3cret"]
-        assert asked(*token, f"{others}{STATUS}")["holding"] is False
-        assert asked(*token, "-H", "host: latehook:8080", f"{others}{STATUS}")["ready"] is True
-        assert asked(*write(*token), f"{others}/_latehook/hold") == {"items": []}
-        assert asked(f"{proxy.url}{STATUS}")["holding"] is True
+        assert fetch(*token, f"{others}{STATUS}")["holding"] is False
+        assert fetch(*token, "-H", "host: latehook:8080", f"{others}{STATUS}")["ready"] is True
+        assert fetch(*write(*token), f"{others}/_latehook/hold") == {"items": []}
+        assert fetch(f"{proxy.url}{STATUS}")["holding"] is True
 
 
-def test_through_the_proxy_another_machine_is_no_more_than_directly(confdir: Path, tmp_path: Path) -> None:
-    """Else a CONNECT to the proxy's own loopback address would make anybody this machine."""
+def test_another_machine_needs_the_token_through_the_proxy_too(confdir: Path, tmp_path: Path) -> None:
+    """Otherwise a CONNECT to the loopback address of the proxy would make every machine look like this one."""
     with open_to_others(confdir, tmp_path, "--set", "mock_token=s3cret") as (proxy, others):
         for host in ("127.0.0.1", "localhost"):
             assert refused(401, "-x", others, f"http://{host}:{proxy.port}{STATUS}").startswith("a token is needed")
         by_another_name = f"http://127.0.0.2:{proxy.port}"  # mitmproxy refuses to connect to itself by the usual ones
         for tunnel in ([], ["--proxytunnel"]):
             assert refused(401, *tunnel, "-x", others, f"{by_another_name}{STATUS}").startswith("a token is needed")
-            assert asked(*tunnel, "-x", proxy.url, f"{by_another_name}{STATUS}")["ready"] is True
+            assert fetch(*tunnel, "-x", proxy.url, f"{by_another_name}{STATUS}")["ready"] is True
         twice = ["--proxytunnel", "-x", by_another_name, "--preproxy", others]
         assert refused(401, *twice, f"http://127.0.0.3:{proxy.port}{STATUS}").startswith("a token is needed")
         assert refused(401, "-x", others, f"http://{MOCKED}{STATUS}").startswith("a token is needed")
 
 
-def test_without_a_token_other_machines_are_told_of_the_option(confdir: Path, tmp_path: Path) -> None:
+def test_without_a_token_other_machines_get_the_name_of_the_option(confdir: Path, tmp_path: Path) -> None:
     with open_to_others(confdir, tmp_path) as (_, others):
         details = {refused(403, "-H", "authorization: Bearer ", f"{others}{path}") for path in (STATUS, "/_latehook/")}
 
     assert details == {f"{own_address()} is not this machine: start with --set mock_token=TOKEN to let others ask"}
 
 
-# What is left behind
+# What it leaves behind
 
 
-def test_a_wait_ends_when_its_client_leaves(proxy: Proxy) -> None:
+def test_a_wait_ends_when_its_client_disconnects(proxy: Proxy) -> None:
     with socket.create_connection(("127.0.0.1", proxy.port), LIMIT) as client:
         client.sendall(b"GET /_latehook/wait?timeout=10m HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        wait_until(lambda: waiting(proxy) == 1, "it waits")
+        wait_until(lambda: waiting(proxy) == 1, "the client waits")
 
-    wait_until(lambda: waiting(proxy) == 0, "nobody waits any more")
+    wait_until(lambda: waiting(proxy) == 0, "no client waits")
 
 
 def test_a_wait_ends_when_its_http2_stream_is_reset(proxy: Proxy) -> None:
@@ -260,28 +247,29 @@ def test_a_wait_ends_when_its_http2_stream_is_reset(proxy: Proxy) -> None:
         headers = [(":method", "GET"), (":scheme", "https"), (":authority", authority)]
         http2.send_headers(1, [*headers, (":path", "/_latehook/wait?timeout=10m")], end_stream=True)
         client.sendall(http2.data_to_send())
-        wait_until(lambda: waiting(proxy) == 1, "it waits")
+        wait_until(lambda: waiting(proxy) == 1, "the client waits")
         http2.reset_stream(1)
         client.sendall(http2.data_to_send())
 
-        wait_until(lambda: waiting(proxy) == 0, "nobody waits any more")
+        wait_until(lambda: waiting(proxy) == 0, "no client waits")
 
 
 def waiting(proxy: Proxy) -> int:
-    count: int = asked(f"{proxy.url}{STATUS}")["waiting"]
+    """Return how many clients wait."""
+    count: int = fetch(f"{proxy.url}{STATUS}")["waiting"]
     return count
 
 
-def test_it_is_no_mocked_request_and_in_no_flow_file(start: Callable[..., Proxy], tmp_path: Path) -> None:
+def test_its_requests_are_not_counted_and_not_in_flow_files(start: Callable[..., Proxy], tmp_path: Path) -> None:
     proxy = start("-w", str(tmp_path / "flows"), mocks=MOCKS)
     for arguments in (
         [f"{proxy.url}{STATUS}"],
         ["-x", proxy.url, f"http://{MOCKED}{STATUS}"],
         write(f"{proxy.url}/_latehook/hold"),
     ):
-        asked(*arguments)
+        fetch(*arguments)
     curl("-x", proxy.url, "-d", "{}", f"http://{MOCKED}/jobs")
-    counts = asked(f"{proxy.url}{STATUS}")["counts"]
+    counts = fetch(f"{proxy.url}{STATUS}")["counts"]
     assert proxy.stop() == 0
     with (tmp_path / "flows").open("rb") as file:
         paths = [flow.request.path for flow in FlowReader(file).stream()]  # type: ignore[attr-defined]
@@ -291,39 +279,13 @@ def test_it_is_no_mocked_request_and_in_no_flow_file(start: Callable[..., Proxy]
     assert "_latehook" not in proxy.output
 
 
-def test_it_is_not_in_mitmwebs_list(confdir: Path, tmp_path: Path) -> None:
+def test_its_requests_are_not_in_the_list_of_mitmweb(confdir: Path, tmp_path: Path) -> None:
     (tmp_path / "mocks.yaml").write_text(MOCKS)
     port, web = free_port(), free_port()
     with mitmweb(confdir, tmp_path, port, web):
-        asked(f"http://127.0.0.1:{port}{STATUS}")
-        asked("-x", f"http://127.0.0.1:{port}", f"http://{MOCKED}{STATUS}")
+        fetch(f"http://127.0.0.1:{port}{STATUS}")
+        fetch("-x", f"http://127.0.0.1:{port}", f"http://{MOCKED}{STATUS}")
         curl("-x", f"http://127.0.0.1:{port}", "-d", "{}", f"http://{MOCKED}/jobs")
-        flows = asked(f"http://127.0.0.1:{web}/flows?token=open")
+        flows = fetch(f"http://127.0.0.1:{web}/flows?token=open")
 
     assert [flow["request"]["path"] for flow in flows] == ["/jobs"]
-
-
-# The OpenAPI document
-
-
-def test_the_document_has_every_path_and_no_other(proxy: Proxy) -> None:
-    document = asked(f"{proxy.url}/_latehook/openapi.json")
-
-    paths = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    assert paths == {(operation.method, f"/_latehook/{operation.path}") for operation in OPERATIONS}
-    assert document["openapi"].startswith("3.1")
-
-
-SCHEMA = schemathesis.openapi.from_dict(openapi.document("0"))
-CHECKS = (
-    *(not_a_server_error, status_code_conformance, content_type_conformance),
-    *(response_schema_conformance, negative_data_rejection),
-)
-
-
-@SCHEMA.parametrize()
-@settings(max_examples=15, derandomize=True, deadline=None, database=None, phases=[Phase.explicit, Phase.generate])
-def test_whatever_is_asked_is_answered_as_the_document_says(case: Any, proxy: Proxy) -> None:
-    if case.path.endswith(("/wait", "/status")):
-        case.query = {**(case.query or {}), "timeout": "10ms"}
-    case.call_and_validate(base_url=proxy.url, checks=CHECKS, timeout=LIMIT)

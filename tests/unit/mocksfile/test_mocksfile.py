@@ -55,7 +55,11 @@ def test_of_a_body_only_what_expressions_ask_for_is_read(read) -> None:
 
 
 def test_of_a_request_that_is_asked_for_as_a_whole_all_is_read(read) -> None:
-    assert read(MOCK.replace("request.json.callback_url", "job.request | string")).body_members >= {"json", "form", "sha256"}
+    assert read(MOCK.replace("request.json.callback_url", "job.request | string")).body_members >= {
+        "json",
+        "form",
+        "sha256",
+    }
 
 
 def test_env_may_stand_in_a_match_and_in_a_duration(read) -> None:
