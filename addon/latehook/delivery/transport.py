@@ -1,4 +1,4 @@
-"""The HTTP client of attempts: one attempt is one request.
+"""Send attempts: one attempt is one request.
 
 httpx's requests and responses are used with a transport of our own, without httpx's client in between: the client would
 add half of an attempt's cost, for cookies, redirects, default headers and proxies, none of which a webhook may have.
@@ -21,20 +21,24 @@ from latehook.delivery.addresses import Lookup, system_lookup
 from latehook.delivery.connections import Connections, Refusal, Refused
 from latehook.webhooks.targets import Origin
 
-ANSWER_KEPT = 64 * 1024
-"""Bytes read of a receiver's answer. A longer one is cut off: it was an answer all the same."""
+MAX_ANSWER = 64 * 1024
+"""Bytes that are read of an answer's body. The rest of a longer one is left: its status counts all the same."""
+
+MAX_REASON = 200
+"""Characters of an error: it may quote what a receiver has sent."""
 
 Route = Callable[[Origin], Origin]
-"""Given what a URL names: what is connected to."""
+"""Takes the origin in a webhook's URL. Returns the origin to connect to."""
 
 DROPPED = "dropped on purpose (fault)"
 
-REASON_LENGTH = 200
-"""Characters of a reason: it may quote what a receiver sent."""
-
 
 class Transport:
-    """Sends attempts. `send` never raises: whatever happens is an Outcome."""
+    """Sends attempts.
+
+    `refusal` is asked before each connection, `route` says where to connect to, `now` gives Unix seconds, and `lookup`
+    finds the addresses of a host.
+    """
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class Transport:
         self._connections = Connections(refusal, lookup, now)
 
     async def send(self, outgoing: Outgoing) -> Outcome:
+        """Send an attempt and return how it ended. Never raises: an error is an outcome."""
         if outgoing.fault is WebhookFault.DROP:
             return Outcome(self._now(), self._now(), None, DROPPED, final=True)
         if outgoing.fault is WebhookFault.DUPLICATE:
@@ -69,16 +74,17 @@ class Transport:
         except httpx.InvalidURL as invalid:
             error = f"the URL cannot be used: {invalid}"
         except (httpx.HTTPError, OSError, ValueError) as failed:
-            error = " ".join(str(failed).split())[:REASON_LENGTH] or type(failed).__name__
+            error = " ".join(str(failed).split())[:MAX_REASON] or type(failed).__name__
         return Outcome(started_at, self._now(), None, error)
 
     async def close(self) -> None:
         await self._connections.aclose()
 
     async def _exchange(self, outgoing: Outgoing) -> tuple[int, str | None, bytes]:
-        where, target = _split(outgoing.url)
-        url, public = _read(where)
-        origin = self._route(public)
+        """Send a request. Return the answer's status, its `Retry-After`, and its body up to MAX_ANSWER bytes."""
+        base, target = _split(outgoing.url)
+        url, named = _parse(base)
+        origin = self._route(named)
         if reason := self._refusal(origin.host, origin.port, None):
             raise Refused(reason)
         request = httpx.Request(
@@ -97,13 +103,13 @@ class Transport:
             request.headers["User-Agent"] = "Latehook"
         response = await self._connections.handle_async_request(_authenticated(request))
         try:
-            return response.status_code, response.headers.get("retry-after"), await _beginning(response)
+            return response.status_code, response.headers.get("retry-after"), await _read_body(response)
         finally:
             await response.aclose()
 
 
 def _authenticated(request: httpx.Request) -> httpx.Request:
-    """User info of the URL is Basic authentication, unless the mock gives its own."""
+    """Add Basic authentication by the user name and password in the URL, unless the mock has an `Authorization`."""
     if request.url.username and "authorization" not in request.headers:
         auth = httpx.BasicAuth(request.url.username, request.url.password)
         return next(auth.auth_flow(request))
@@ -111,33 +117,35 @@ def _authenticated(request: httpx.Request) -> httpx.Request:
 
 
 def _split(url: str) -> tuple[str, str]:
-    """Scheme and authority; path and query as written (httpx would resolve `..` in them).
+    """Return a URL's scheme and authority, and its path and query.
 
-    In these, what no request line may hold is escaped.
+    Path and query stay as they are written: httpx would remove `..` from them. Only what a request line cannot hold is
+    escaped in them.
     """
-    where, target = _WHERE.match(url).groups()  # type: ignore[union-attr]  # it matches any text
+    base, target = _BASE.match(url).groups()  # type: ignore[union-attr]  # it matches any text
     target = target.partition("#")[0]
     slash = "" if target.startswith("/") else "/"
-    return where, slash + _NOT_VISIBLE.sub(lambda found: quote(found[0]), target)
+    return base, slash + _NOT_VISIBLE.sub(lambda found: quote(found[0]), target)
 
 
-_WHERE = re.compile("((?:[^/?#]*//)?[^/?#]*)(.*)", re.DOTALL)
+_BASE = re.compile("((?:[^/?#]*//)?[^/?#]*)(.*)", re.DOTALL)
 _NOT_VISIBLE = re.compile("[^!-~]+")
 
 
-@lru_cache(256)  # a system has few receivers, and each of their webhooks a URL of its own
-def _read(where: str) -> tuple[httpx.URL, Origin]:
-    """What a URL names up to its path. InvalidURL; Refused, if that is not to be sent to."""
-    url = httpx.URL(where)
+@lru_cache(256)  # a system has few receivers, while each webhook may have a URL of its own
+def _parse(base: str) -> tuple[httpx.URL, Origin]:
+    """Parse a URL without path and query. Raises httpx.InvalidURL, Refused."""
+    url = httpx.URL(base)
     if url.scheme not in ("http", "https") or not url.host:
         raise Refused("not a URL that starts with http:// or https:// and a host")
     return url, Origin(url.scheme, url.raw_host.decode(), url.port or DEFAULT_PORTS[url.scheme])
 
 
-async def _beginning(response: httpx.Response) -> bytes:
+async def _read_body(response: httpx.Response) -> bytes:
+    """Read the body, up to MAX_ANSWER bytes."""
     body = bytearray()
     async for piece in response.aiter_raw():
         body += piece
-        if len(body) >= ANSWER_KEPT:
+        if len(body) >= MAX_ANSWER:
             break
-    return bytes(body[:ANSWER_KEPT])
+    return bytes(body[:MAX_ANSWER])

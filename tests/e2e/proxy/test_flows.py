@@ -13,7 +13,7 @@ from mitmproxy.connection import Client, Server
 from mitmproxy.io import FlowReader, FlowWriter
 
 from latehook.base.model import WebhookFault
-from latehook.delivery.transport import ANSWER_KEPT
+from latehook.delivery.transport import MAX_ANSWER
 from support.certificates import certificate
 from support.mitmproxy_commands import Commands
 from support.ports import free_port
@@ -76,7 +76,7 @@ def behave(handler: Handler, number: int) -> None:
     if path == "/down" and is_first:
         answer(503, b"later")(handler, number)
     elif path == "/long":
-        answer(200, b"x" * (ANSWER_KEPT + 1))(handler, number)
+        answer(200, b"x" * (MAX_ANSWER + 1))(handler, number)
     else:
         answer(202, b"%d" % number, x_number=str(number))(handler, number)
 
@@ -251,8 +251,8 @@ def test_the_beginning_of_a_long_response_is_shown(recorded: Recorded) -> None:
     flow = recorded.only("long")
 
     assert flow.response is not None
-    assert flow.response.raw_content == b"x" * ANSWER_KEPT
-    assert flow.response.headers["content-length"] == str(ANSWER_KEPT + 1)
+    assert flow.response.raw_content == b"x" * MAX_ANSWER
+    assert flow.response.headers["content-length"] == str(MAX_ANSWER + 1)
 
 
 @pytest.mark.parametrize("fault", WebhookFault)

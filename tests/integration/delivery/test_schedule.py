@@ -1,4 +1,4 @@
-"""What is due when, on a real event loop whose time jumps to the next timer: hours pass at once."""
+"""The schedule, in virtual time."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -12,13 +12,13 @@ from support import virtual_time
 from support.virtual_time import NOON, SettableClock, VirtualTimeLoop
 
 
-class Bench:
-    """A schedule, its clock, and what it woke: the keys with the loop's time, which is 0 at noon."""
+class ScheduleSetup:
+    """A schedule, its clock, and the keys with which it called `wake`, each list with the loop's time (0 at noon)."""
 
     def __init__(self) -> None:
-        self.wall = SettableClock()
+        self.machine_clock = SettableClock()
         self.woken: list[tuple[float, list[int]]] = []
-        self.schedule = Schedule(Clock(self.wall), self._wake)
+        self.schedule = Schedule(Clock(self.machine_clock), self._wake)
 
     def _wake(self, keys: list[int]) -> None:
         self.woken.append((round(self.loop.time(), 3), keys))
@@ -30,120 +30,120 @@ class Bench:
         return loop
 
 
-def run(act: Callable[[Bench], Coroutine[Any, Any, None]]) -> Bench:
-    bench = Bench()
-    virtual_time.run(act(bench))
-    return bench
+def run(scenario: Callable[[ScheduleSetup], Coroutine[Any, Any, None]]) -> ScheduleSetup:
+    setup = ScheduleSetup()
+    virtual_time.run(scenario(setup))
+    return setup
 
 
 def test_the_earliest_comes_first_whatever_was_pushed_first() -> None:
-    async def act(bench: Bench) -> None:
+    async def scenario(setup: ScheduleSetup) -> None:
         for key, due in enumerate([30, 10, 20]):
-            bench.schedule.push(NOON + due, key)
+            setup.schedule.push(NOON + due, key)
         await asyncio.sleep(60)
 
-    assert run(act).woken == [(10, [1]), (20, [2]), (30, [0])]
+    assert run(scenario).woken == [(10, [1]), (20, [2]), (30, [0])]
 
 
 def test_what_is_due_together_wakes_together_in_the_order_of_keys() -> None:
-    async def act(bench: Bench) -> None:
+    async def scenario(setup: ScheduleSetup) -> None:
         for key in (3, 1, 2):
-            bench.schedule.push(NOON + 5, key)
+            setup.schedule.push(NOON + 5, key)
         await asyncio.sleep(60)
 
-    assert run(act).woken == [(5, [1, 2, 3])]
+    assert run(scenario).woken == [(5, [1, 2, 3])]
 
 
 def test_one_timer_is_enough_for_a_thousand_webhooks() -> None:
-    async def act(bench: Bench) -> None:
+    async def scenario(setup: ScheduleSetup) -> None:
         for key in range(1000):
-            bench.schedule.push(NOON + 5 + key, key)
+            setup.schedule.push(NOON + 5 + key, key)
 
-        assert len(bench.schedule) == 1000
-        assert bench.loop.running_timers == 1
-        assert len(bench.loop.timers) == 1  # a later one sets no timer at all
+        assert len(setup.schedule) == 1000
+        assert setup.loop.running_timers == 1
+        assert len(setup.loop.timers) == 1  # a later one sets no timer at all
 
-    run(act)
+    run(scenario)
 
 
 def test_an_earlier_one_does_not_wait_for_those_before_it() -> None:
-    async def act(bench: Bench) -> None:
-        bench.schedule.push(NOON + 20, 1)
-        bench.schedule.push(NOON + 3, 2)
-        assert bench.loop.running_timers == 1
+    async def scenario(setup: ScheduleSetup) -> None:
+        setup.schedule.push(NOON + 20, 1)
+        setup.schedule.push(NOON + 3, 2)
+        assert setup.loop.running_timers == 1
         await asyncio.sleep(60)
 
-    assert run(act).woken == [(3, [2]), (20, [1])]
+    assert run(scenario).woken == [(3, [2]), (20, [1])]
 
 
 def test_what_is_overdue_wakes_at_once_but_not_inside_push() -> None:
-    async def act(bench: Bench) -> None:
-        bench.schedule.push(NOON - 100, 1)
-        assert bench.woken == []
+    async def scenario(setup: ScheduleSetup) -> None:
+        setup.schedule.push(NOON - 100, 1)
+        assert setup.woken == []
         await asyncio.sleep(1)
 
-    assert run(act).woken == [(0, [1])]
+    assert run(scenario).woken == [(0, [1])]
 
 
 def test_what_is_pushed_while_waking_is_scheduled_too() -> None:
-    async def act(bench: Bench) -> None:
-        bench.schedule.push(NOON + 1, 1)
+    async def scenario(setup: ScheduleSetup) -> None:
+        setup.schedule.push(NOON + 1, 1)
         await asyncio.sleep(1)
-        bench.schedule.push(NOON + 2, 1)  # a retry
+        setup.schedule.push(NOON + 2, 1)  # a retry
         await asyncio.sleep(60)
 
-    assert run(act).woken == [(1, [1]), (2, [1])]
+    assert run(scenario).woken == [(1, [1]), (2, [1])]
 
 
 def test_days_pass_with_looks_at_the_clock_in_between() -> None:
-    async def act(bench: Bench) -> None:
-        bench.schedule.push(NOON + 86_400, 1)
+    async def scenario(setup: ScheduleSetup) -> None:
+        setup.schedule.push(NOON + 86_400, 1)
         await asyncio.sleep(100_000)
 
-    assert run(act).woken == [(86_400, [1])]
+    assert run(scenario).woken == [(86_400, [1])]
 
 
 @pytest.mark.parametrize("jump", [3600.0, 86_400.0])
 def test_a_clock_that_is_set_forward_is_noticed_soon(jump: float) -> None:
     """A laptop that slept: its loop's time stood still, the clock did not."""
 
-    async def act(bench: Bench) -> None:
-        bench.schedule.push(NOON + 3600, 1)
+    async def scenario(setup: ScheduleSetup) -> None:
+        setup.schedule.push(NOON + 3600, 1)
         await asyncio.sleep(10)
-        bench.wall.offset += jump
+        setup.machine_clock.offset += jump
         await asyncio.sleep(60)
 
-    [(at, keys)] = run(act).woken
+    [(at, keys)] = run(scenario).woken
     assert keys == [1]
     assert at <= 10 + LONGEST_SLEEP
 
 
 def test_a_clock_that_is_set_back_makes_nothing_early() -> None:
-    async def act(bench: Bench) -> None:
-        bench.schedule.push(NOON + 20, 1)
-        bench.wall.offset -= 3600
+    async def scenario(setup: ScheduleSetup) -> None:
+        setup.schedule.push(NOON + 20, 1)
+        setup.machine_clock.offset -= 3600
         await asyncio.sleep(3610)
-        assert bench.woken == []
+        assert setup.woken == []
         await asyncio.sleep(60)
 
-    assert run(act).woken == [(3620, [1])]
+    assert run(scenario).woken == [(3620, [1])]
 
 
 def test_after_stop_nothing_wakes_any_more() -> None:
-    async def act(bench: Bench) -> None:
-        bench.schedule.push(NOON + 5, 1)
-        bench.schedule.stop()
-        bench.schedule.push(NOON + 6, 2)
-        assert bench.loop.running_timers == 0
+    async def scenario(setup: ScheduleSetup) -> None:
+        setup.schedule.push(NOON + 5, 1)
+        setup.schedule.stop()
+        setup.schedule.push(NOON + 6, 2)
+        assert setup.loop.running_timers == 0
         await asyncio.sleep(60)
 
-    assert run(act).woken == []
+    assert run(scenario).woken == []
 
 
 def test_an_empty_schedule_has_no_timer() -> None:
-    async def act(bench: Bench) -> None:
-        bench.schedule.push(NOON + 1, 1)
+    async def scenario(setup: ScheduleSetup) -> None:
+        setup.schedule.push(NOON + 1, 1)
         await asyncio.sleep(5)
-        assert (len(bench.schedule), bench.loop.running_timers) == (0, 0)
+        assert (len(setup.schedule), setup.loop.running_timers) == (0, 0)
 
-    run(act)
+    run(scenario)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from latehook.base.model import Outcome, Outgoing
-from latehook.delivery.transport import ANSWER_KEPT, REASON_LENGTH, Transport
+from latehook.delivery.transport import MAX_ANSWER, MAX_REASON, Transport
 from support.ports import free_port
 from support.raw_servers import OK, Serve, drips, hangs, raw_server, resets, sends
 from support.receivers import Receiver, answer, receiver
@@ -305,7 +305,7 @@ async def test_a_broken_answer_is_named_in_one_short_line(serve: Serve, error: s
     else:
         assert outcome.status is None
         assert outcome.error is not None and outcome.error.startswith(error)
-        assert len(outcome.error) <= REASON_LENGTH and outcome.error.isprintable()
+        assert len(outcome.error) <= MAX_REASON and outcome.error.isprintable()
 
 
 async def test_a_port_without_a_receiver_refuses() -> None:
@@ -345,12 +345,12 @@ async def test_of_a_gigabyte_only_the_beginning_is_read() -> None:
     with raw_server(gigabyte) as port:
         outcome = await send(f"http://127.0.0.1:{port}/")
 
-    assert (outcome.status, outcome.error, len(outcome.body)) == (200, None, ANSWER_KEPT)
+    assert (outcome.status, outcome.error, len(outcome.body)) == (200, None, MAX_ANSWER)
     assert sent < 50_000_000  # what the sockets' buffers hold
 
 
 async def test_a_connection_whose_answer_was_cut_off_is_not_used_again() -> None:
-    with receiver(answer(200, b"x" * (2 * ANSWER_KEPT))) as server:
+    with receiver(answer(200, b"x" * (2 * MAX_ANSWER))) as server:
         transport = Transport(allow)
         outcomes = [await send(server.url, transport) for _ in range(2)]
         await transport.close()
