@@ -23,7 +23,7 @@ from mitmproxy.proxy.layers.http import (
     HttpResponseHook,
 )
 
-from latehook import mocksfile, options
+from latehook import options
 from latehook.base import errors, logs
 from latehook.base.clock import Clock
 from latehook.base.errors import LatehookError
@@ -36,7 +36,8 @@ from latehook.engine.operations import Operations
 from latehook.mocks import error_responses
 from latehook.mocks.definitions import Mocks
 from latehook.mocks.rendering import JSON
-from latehook.mocksfile.secrets import of_environment
+from latehook.mocksfile import loading
+from latehook.mocksfile.secrets import secrets_of_environment
 from latehook.mocksfile.watch import Watcher
 from latehook.proxy import asgi, flows, observers
 from latehook.proxy.commands import Commands
@@ -79,7 +80,7 @@ class Door:
 def _end(reason: str) -> NoReturn:
     """AttemptResult the start. While mitmproxy winds down it still serves for a moment: nothing may leave in it."""
     ctx.master.addons.chain = [Shut(), *ctx.master.addons.chain]
-    hidden = Redaction(of_environment(os.environ).values).redact(reason)
+    hidden = Redaction(secrets_of_environment(os.environ).values).redact(reason)
     sys.exit(f"latehook: {hidden}")
 
 
@@ -91,7 +92,7 @@ class Latehook:
     def __init__(self, beside: Path) -> None:
         self._beside = beside
         self._env = dict(os.environ)
-        self._redaction = Redaction(of_environment(self._env).values)
+        self._redaction = Redaction(secrets_of_environment(self._env).values)
         self._hiding = logs.RedactingFilter(self._redaction)
         log.setLevel(logging.INFO)
         log.addFilter(self._hiding)
@@ -165,14 +166,14 @@ class Latehook:
     def _open(self, parsed: options.Options) -> None:
         """Store, clock and source of chance are chosen once, at the start."""
         store = Store(parsed.store, self._redaction)
-        revive = functools.partial(mocksfile.revive, env=self._env, redaction=self._redaction)
+        restore = functools.partial(loading.restore, env=self._env, redaction=self._redaction)
         transport = LazyTransport(self._refusal, self._route)
-        self.engine = Engine(Mocks(), store, transport, Clock(), random.Random(), revive, self._close_hosts)
+        self.engine = Engine(Mocks(), store, transport, Clock(), random.Random(), restore, self._close_hosts)
         self.operations = Operations(self.engine, self._load_mocks, parsed.speed, parsed.seed, self._env)
         self.operations.seed_random()
 
     def _load_mocks(self, text: str, file: str | None, variables: Mapping[str, Any]) -> Mocks:
-        return mocksfile.load_text(text, file, self._env, variables)
+        return loading.load_text(text, file, self._env, variables)
 
     def _close_hosts(self, mocks: Mocks) -> None:
         self.guard.hosts.close(mock.matcher for mock in mocks.all)

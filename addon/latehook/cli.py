@@ -1,4 +1,4 @@
-"""The console command: `latehook check FILE…`, `latehook schema`."""
+"""The command `latehook`: `latehook check FILE…` and `latehook schema`."""
 
 import argparse
 import json
@@ -7,41 +7,32 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
-from latehook import mocksfile
 from latehook.base.errors import MocksError
 from latehook.base.redaction import Redaction
+from latehook.mocksfile import loading
 from latehook.mocksfile.describing import describe
-from latehook.mocksfile.entries import File
+from latehook.mocksfile.schema import json_schema
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; its exit status."""
-    parser = argparse.ArgumentParser(prog="latehook", description="Stands in for a slow third-party service.")
+    """Run the command with these arguments (by default, those of the process), and return its exit status."""
+    parser = argparse.ArgumentParser(prog="latehook", description="Stands in for a slow third-party service in tests.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    check = commands.add_parser("check", help="check mocks files, and say what each mock answers and will send")
+    check = commands.add_parser("check", help="check mocks files, and describe what each mock does")
     check.add_argument("files", nargs="+", type=Path, metavar="FILE")
     commands.add_parser("schema", help="print the JSON Schema of mocks files, for editors")
-    given = parser.parse_args(arguments)
-    if given.command == "schema":
-        print(json.dumps(schema(), indent=2, ensure_ascii=False))
+    parsed = parser.parse_args(arguments)
+    if parsed.command == "schema":
+        print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
         return 0
-    return _check(given.files)
-
-
-def schema() -> dict[str, object]:
-    """The JSON Schema of a mocks file, made from the types that check it."""
-    made = msgspec.json.schema(File)
-    made["$defs"]["File"]["patternProperties"] = {"^x-": {}}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A Latehook mocks file", **made}
+    return _check(parsed.files)
 
 
 def _check(files: Sequence[Path]) -> int:
-    """All files together, as mitmdump would have them."""
+    """Check the files together, as mitmdump would load them; environment variables may be missing."""
     missing: set[str] = set()
     try:
-        mocks = mocksfile.load(files, os.environ, missing)
+        mocks = loading.load(files, os.environ, missing)
     except MocksError as error:
         print(error, file=sys.stderr)
         return 1

@@ -13,7 +13,7 @@ from latehook.base.clock import Clock
 from latehook.base.model import Content, Job, Outcome, Request, State
 from latehook.base.redaction import Redaction
 from latehook.engine.engine import Engine
-from latehook.mocksfile import load, revive
+from latehook.mocksfile.loading import load, restore
 from latehook.store import Store
 
 AT_ONCE = 10_000
@@ -42,7 +42,7 @@ async def _accepted(mocks: Path, env: Mapping[str, str]) -> tuple[Job, tuple[str
     """The job that the load generator's request starts, as the engine has it; and its mock as it was written."""
     store = Store()
     engine = Engine(
-        load([mocks], env), store, _Nobody(), Clock(), random.Random(), lambda it: revive(it, env, Redaction())
+        load([mocks], env), store, _Nobody(), Clock(), random.Random(), lambda it: restore(it, env, Redaction())
     )
     url = urlsplit(DEFAULT.url)
     body = DEFAULT.body.encode()
@@ -52,7 +52,7 @@ async def _accepted(mocks: Path, env: Mapping[str, str]) -> tuple[Job, tuple[str
     answer = await engine.accept(request)
     assert answer.started is not None and answer.mock is not None
     await engine.close()
-    return answer.started, (answer.mock.definition, answer.mock.written)
+    return answer.started, (answer.mock.definition, answer.mock.excerpt)
 
 
 def _another(job: Job, id: str, due: float) -> Job:

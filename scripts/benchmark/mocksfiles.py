@@ -48,7 +48,7 @@ async def loading(folder: Path, scale: Scale) -> list[Row]:
             await asyncio.sleep(1)
             start = time.time()
             file.write_text(f"{file.read_text()}# edited\n")
-            await proxy.said("latehook: read again", number)
+            await proxy.said("latehook: reloaded", number)
             end = time.time()
             seconds.append(end - start)
             loaded = await under_load

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from latehook.cli import schema
+from latehook.mocksfile.schema import json_schema
 from support.paths import ADDON
 from support.programs import latehook
 
 
-def test_check_says_what_each_mock_answers_and_will_send(tmp_path: Path) -> None:
+def test_check_describes_what_each_mock_does(tmp_path: Path) -> None:
     file = tmp_path / "mocks.yaml"
     file.write_text("""
 mocks:
@@ -33,16 +33,16 @@ mocks:
         == f"""\
 {file}
   create: POST api.slow.example/jobs (line 3)
-    when request.json.url is string
-    answers 202 with JSON id after 0.1 s
+    if request.json.url is string
+    answers 202 with JSON: id, after 0.1 s
       fault reset: the connection is reset instead, with a chance of 0.2, at most 3 times
-    after 0 s is queued
-    after 5 to 10 s is done, sends POST {{{{ request.json.url }}}} with JSON id
-      signed as stripe
-      fault duplicate: sent twice at the same time
-      given 15 s an attempt, tried again after 5, 300, 1800, 7200, 18000, 36000, … s (svix)
+    after 0 s: the status is queued
+    after 5 to 10 s: the status is done, sends POST {{{{ request.json.url }}}} with JSON: id
+      signed with the scheme stripe
+      fault duplicate: the same request is sent twice at the same time
+      timeout 15 s, retries after 5, 300, 1800, 7200, 18000, 36000, … s (svix)
   GET api.slow.example/health (line 11)
-    is forwarded to the real service
+    sends the request to the real service
 """
     )
 
@@ -72,7 +72,7 @@ def test_check_of_a_wrong_file_says_so_in_one_line_and_by_its_status(tmp_path: P
 def test_the_schema_that_is_shipped_is_the_one_that_is_made() -> None:
     printed = latehook("schema")
 
-    assert json.loads(printed.stdout) == schema()
+    assert json.loads(printed.stdout) == json_schema()
     assert (ADDON / "mocks.schema.json").read_text() == printed.stdout
 
 

@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from latehook import mocksfile
 from latehook.base.clock import Clock
 from latehook.base.errors import StoreError
 from latehook.base.model import Outcome, Outgoing, Request
@@ -17,6 +16,7 @@ from latehook.engine.engine import Engine
 from latehook.engine.operations import Operations
 from latehook.mocks.decide import Decision
 from latehook.mocks.definitions import Mock, Mocks
+from latehook.mocksfile import loading
 from latehook.store import MEMORY, Store
 from support import virtual_time
 from support.virtual_time import SettableClock
@@ -88,7 +88,7 @@ class EngineSetup:
         self.sender = RecordingSender(*results)
         self.store = ObservedStore(path)
         self.clock = Clock(SettableClock())
-        self.engine = Engine(mocks, self.store, self.sender, self.clock, random.Random(1), _revive)
+        self.engine = Engine(mocks, self.store, self.sender, self.clock, random.Random(1), _restore)
         self.operations = Operations(self.engine, _load_mocks)
         self._document = document
 
@@ -119,12 +119,12 @@ def load(mocks: str, folder: Path) -> Mocks:
     """Write a text to mocks.yaml in this folder, and load that."""
     file = folder / "mocks.yaml"
     file.write_text(mocks)
-    return mocksfile.load([file], {})
+    return loading.load([file], {})
 
 
-def _revive(written: bytes) -> Mock:
-    return mocksfile.revive(written, {}, Redaction())
+def _restore(excerpt: bytes) -> Mock:
+    return loading.restore(excerpt, {}, Redaction())
 
 
 def _load_mocks(text: str, file: str | None, variables: Mapping[str, Any]) -> Mocks:
-    return mocksfile.load_text(text, file, {}, variables)
+    return loading.load_text(text, file, {}, variables)

@@ -14,7 +14,7 @@ from latehook.base.redaction import Redaction
 from latehook.mocks import decide, rendering
 from latehook.mocks.decide import Decision
 from latehook.mocks.definitions import Mocks
-from latehook.mocksfile import load
+from latehook.mocksfile.loading import load
 
 START = 1_700_000_000.0
 """Unix seconds at which a scenario starts. Latehook's clock is one hour ahead."""

@@ -11,9 +11,10 @@ from latehook.base.model import ResponseFault, WebhookFault
 from latehook.expressions.names import AT_REQUEST
 from latehook.expressions.sandbox import Sandbox
 from latehook.expressions.views import JobView, RandomView, RequestView, ResponseView, WebhookView
-from latehook.mocksfile import entries, load
-from latehook.mocksfile.describing import FAULTS
+from latehook.mocksfile.loading import load
+from latehook.mocksfile.shared_entries import Entry
 from latehook.mocksfile.values import BODY_KINDS
+from latehook.mocksfile.words import RESPONSE_FAULTS, WEBHOOK_FAULTS
 from latehook.webhooks import retries, schemes, signing
 from support.paths import ROOT
 from unit.test_layout import ORDER
@@ -50,11 +51,11 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         assert not heading or heading in _headings(target), heading
 
 
-def _entries(kind: type[entries.Entry]) -> list[type[entries.Entry]]:
+def _entries(kind: type[Entry]) -> list[type[Entry]]:
     return [kind, *(below for child in kind.__subclasses__() for below in _entries(child))]
 
 
-KEYS = {key for kind in _entries(entries.Entry) for key in kind.__struct_fields__}
+KEYS = {key for kind in _entries(Entry) for key in kind.__struct_fields__}
 MEMBERS = {
     name for view in (RequestView, JobView, ResponseView, WebhookView, RandomView) for name in view.members
 } | AT_REQUEST.keys()
@@ -83,7 +84,7 @@ def test_the_reference_names_everything_there_is(what: str, names: set[str]) -> 
 
 
 def test_every_fault_is_told_in_words() -> None:
-    assert FAULTS.keys() == {*ResponseFault, *WebhookFault}
+    assert (list(RESPONSE_FAULTS), list(WEBHOOK_FAULTS)) == (list(ResponseFault), list(WebhookFault))
 
 
 def test_the_reference_names_no_filter_that_is_not_there() -> None:

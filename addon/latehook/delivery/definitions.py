@@ -8,22 +8,22 @@ from latehook.store import Store
 MAX_OLD = 100
 """Compiled mocks kept that are in no mocks file any more. The others are compiled again from the store when needed."""
 
-Revive = Callable[[bytes], Mock]
-"""Compiles a mock as it was written. Raises MocksError where the environment has changed since."""
+Restore = Callable[[bytes], Mock]
+"""Compiles a mock again from its excerpt. Raises MocksError if that fails, because the environment has changed."""
 
 
 class Definitions:
-    """Compiled mocks. All of them are also in the store, as they were written."""
+    """Compiled mocks. The excerpts of all of them are also in the store."""
 
-    def __init__(self, store: Store, revive: Revive) -> None:
+    def __init__(self, store: Store, restore: Restore) -> None:
         self._store = store
-        self._revive = revive
+        self._restore = restore
         self._compiled: dict[str, Mock] = {}
 
     def add(self, mock: Mock) -> None:
         """Keep a mock for the job that it starts, and write it to the store."""
         self._compiled[mock.definition] = mock
-        self._store.add_definition(mock.definition, mock.written)
+        self._store.add_definition(mock.definition, mock.excerpt)
 
     def webhook_spec(self, definition: str, stage: int) -> tuple[Mock, WebhookSpec]:
         """Return the mock with this hash, and the spec of the webhook of its stage with this number.
@@ -32,7 +32,7 @@ class Definitions:
         """
         mock = self._compiled.get(definition)
         if mock is None:
-            mock = self._compiled[definition] = self._revive(self._store.definition(definition) or b"")
+            mock = self._compiled[definition] = self._restore(self._store.definition(definition) or b"")
         spec = mock.stages[stage].webhook
         assert spec is not None
         return mock, spec

@@ -12,7 +12,7 @@ from latehook.base.errors import StoreError, UnstorableError
 from latehook.base.model import Request
 from latehook.base.notifier import Notifier
 from latehook.delivery.attempts import AttemptObserver, Sender
-from latehook.delivery.definitions import Definitions, Revive
+from latehook.delivery.definitions import Definitions, Restore
 from latehook.delivery.dispatcher import DEFAULT_WORKERS
 from latehook.delivery.outbox import Outbox
 from latehook.engine.context import LiveContext
@@ -47,7 +47,7 @@ class Engine:
         sender: Sender,
         clock: Clock,
         source: random.Random,
-        revive: Revive,
+        restore: Restore,
         before_use: Callable[[Mocks], None] = lambda _: None,
     ) -> None:
         """`source` gives all random values. `before_use` is called with mocks before they answer a request."""
@@ -58,7 +58,7 @@ class Engine:
         self.commits = GroupCommit(store, self.notifier)
         self.state = SharedState(store, self.commits, clock)
         self.context = LiveContext(store, self.state, self.notifier, source, mocks, before_use)
-        self.definitions = Definitions(store, revive)
+        self.definitions = Definitions(store, restore)
         self.outbox = Outbox(store, self.commits, self.notifier, self.state, self.context, self.definitions, sender)
         self.journal = Journal()
         self._keep = DEFAULT_KEEP

@@ -74,7 +74,10 @@ class SignSpec:
 
 @dataclass(frozen=True, slots=True)
 class WebhookSpec:
-    """A webhook as a mock describes it. Times are seconds; `reads` are the members of `request` that need its body."""
+    """A webhook as a mock describes it. Times are in seconds.
+
+    `body_members` are the members of `request` that need its body and that an attempt reads.
+    """
 
     to: Any
     method: Any
@@ -90,7 +93,7 @@ class WebhookSpec:
     verify: bool | str
     fault: FaultSpec[WebhookFault] | None
     place: Place
-    reads: frozenset[str] = field(default_factory=frozenset)
+    body_members: frozenset[str] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +119,16 @@ class StageSpec:
 class Mock:
     """One entry of a mocks file, compiled. `response` is None where the request is forwarded.
 
-    `definition` identifies it as it was `written`; `constants` are what its expressions see besides request and job;
-    `kept_members` are the members of `request` that its jobs are asked for later and that need the body.
+    `excerpt` is what it was compiled from, and `definition` its hash. `constants` are what its expressions see besides
+    request and job. `kept_members` are the members of `request` that its jobs are asked for later and that need the
+    body.
     """
 
     matcher: Matcher
     name: str
     place: Place
     definition: str
-    written: bytes
+    excerpt: bytes
     constants: Mapping[str, Any]
     response: ResponseSpec | None
     when: Any = None

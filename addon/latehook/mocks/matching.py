@@ -165,8 +165,8 @@ def _pattern(literals: Sequence[str], names: Sequence[str]) -> str:
     return first + "".join(f"(?>{capture})" for capture in before) + last
 
 
-def shadows(first: Matcher, second: Matcher) -> bool:
-    """Whether every request that `second` takes is taken by `first`. False where that is not certain."""
+def covers(first: Matcher, second: Matcher) -> bool:
+    """Return whether `first` matches every request that `second` matches; False if that is not certain."""
     if first.methods is not None and not (second.methods is not None and second.methods <= first.methods):
         return False
     if first.scheme not in (None, second.scheme) or first.port not in (None, second.port):

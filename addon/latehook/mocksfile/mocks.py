@@ -1,4 +1,4 @@
-"""One entry of a mocks file compiled: its texts to expressions, its keys to plans, each with its place."""
+"""Compiles one entry of `mocks` in a mocks file. Every error has the place of the key that is wrong."""
 
 import hashlib
 import re
@@ -14,14 +14,12 @@ from latehook.expressions.expression import Names
 from latehook.expressions.names import AT_REQUEST, JOB, WEBHOOK
 from latehook.mocks import matching
 from latehook.mocks.definitions import JobSpec, Mock, ResponseSpec, StageSpec
-from latehook.mocksfile.entries import JobEntry, MockEntry, ResponseEntry, WebhookEntry
-from latehook.mocksfile.source import Path as At
-from latehook.mocksfile.source import Source
+from latehook.mocksfile.entries import JobEntry, MockEntry, ResponseEntry, StageEntry
+from latehook.mocksfile.shared_entries import BEFORE_RESPONSE, DEFAULT_AFTER
+from latehook.mocksfile.source import KeyPath, Source
 from latehook.mocksfile.values import Values
+from latehook.mocksfile.webhook_entries import WebhookEntry
 from latehook.mocksfile.webhooks import Layer, WebhookCompiler, pick
-
-BEFORE_RESPONSE = "before-response"
-FORWARD_ALONE = "`response: forward` stands alone: a forwarded request starts no job"
 
 
 class MockCompiler:
@@ -33,49 +31,56 @@ class MockCompiler:
         compiler: Compiler,
         defaults: WebhookEntry,
         entry: MockEntry,
-        at: int,
+        index: int,
         names: Names,
         job_vars: Names | None,
     ) -> None:
+        """Prepare to compile `entry`, the mock with this index in `source`.
+
+        `defaults` are the webhook keys under `defaults`. `names` are added to those that every expression may use.
+        `job_vars` are the names that `job.vars` of any job may have; None if they are not known. Raises MocksError if
+        the `match` is wrong.
+        """
         self._source = source
         self._compiler = compiler
         self._values = Values(source, compiler)
         self._defaults: Layer = (("defaults", "webhook"), defaults)
         self._entry = entry
-        self._at = at
-        self._path: At = ("mocks", at)
+        self._index = index
+        self._path: KeyPath = ("mocks", index)
         self._matcher = self._match()
         self._at_request: Names = {**AT_REQUEST, **names, "request": self._request_names()}
         self._with_job: Names = {**self._at_request, "job": {**JOB["job"], "vars": self._vars_names(job_vars)}}
         self._webhooks = WebhookCompiler(self._values, self._with_job, {**self._with_job, **WEBHOOK})
 
     @property
-    def reads(self) -> frozenset[str]:
-        """The members of `request` that need its body and are read, once it has compiled."""
-        return self._values.reads
+    def body_members(self) -> frozenset[str]:
+        """After `compile`: the members of `request` that need its body and that an expression reads."""
+        return self._values.body_members
 
     @property
-    def later(self) -> frozenset[str]:
-        """Those of a request that started a job, read when the job is asked for again."""
-        return self._values.later
+    def kept_members(self) -> frozenset[str]:
+        """After `compile`: those that a later request reads of a job's request."""
+        return self._values.kept_members
 
     def compile(self) -> Mock:
-        """The mock. MocksError for the first thing that is wrong."""
+        """Return the mock. Raises MocksError for the first error."""
         entry = self._entry
         starts = entry.lookup is UNSET and any(key is not UNSET for key in (entry.job, entry.webhook, entry.stages))
         names = self._with_job if starts or entry.lookup is not UNSET else self._at_request
         matcher = self._matcher
-        written = self._source.excerpt(self._at)
+        excerpt = self._source.excerpt(self._index)
         self._check_keys()
         response = None if isinstance(entry.response, str) else self._response(entry.response, names)
         stages = self._stages()
         job = None if entry.job is UNSET else self._job(entry.job)
+        webhooks = [stage.webhook for stage in stages if stage.webhook is not None]
         return Mock(
             matcher=matcher,
-            definition=_fingerprint(written, *self._values.files),
+            definition=_hash(excerpt, *self._values.files),
             name=matcher.text if entry.name is UNSET else str(self._values.constant(entry.name, (*self._path, "name"))),
             place=self._values.place(self._path),
-            written=written,
+            excerpt=excerpt,
             constants=self._compiler.scope(),
             response=response,
             when=self._values.when(entry.when, (*self._path, "when"), names if not starts else self._at_request),
@@ -84,25 +89,29 @@ class MockCompiler:
             lookup=self._lookup(),
             job=job,
             stages=stages,
-            kept_members=frozenset().union(*(stage.webhook.reads for stage in stages if stage.webhook is not None)),
+            kept_members=frozenset().union(*(webhook.body_members for webhook in webhooks)),
         )
 
     def _check_keys(self) -> None:
+        """Refuse keys that cannot stand together."""
         entry = self._entry
         if entry.response == "forward":
             for key in ("job", "webhook", "stages", "lookup"):
                 if getattr(entry, key) is not UNSET:
-                    raise self._values.error((*self._path, key), FORWARD_ALONE)
+                    problem = (
+                        f"`response: forward` sends the request to the real service and starts no job: remove `{key}`"
+                    )
+                    raise self._values.error((*self._path, key), problem)
         if entry.lookup is not UNSET and entry.job is not UNSET:
-            raise self._values.error(
-                (*self._path, "job"), "a mock with `lookup` answers for a job that exists: leave `job` out"
-            )
+            problem = "a mock with `lookup` answers for a job that exists: remove `job`, or `lookup`"
+            raise self._values.error((*self._path, "job"), problem)
 
     def _request_names(self) -> Names:
-        """`request.path` has what the match captures, and nothing else."""
+        """Return the members of `request`: `request.path` has only what the `match` captures."""
         return {**AT_REQUEST["request"], "path": dict.fromkeys(self._matcher.captures)}
 
     def _vars_names(self, any_job: Names | None) -> Names | None:
+        """Return the names that `job.vars` has in this mock; None if they are not known."""
         job = self._entry.job
         if self._entry.lookup is not UNSET:
             return any_job
@@ -113,20 +122,21 @@ class MockCompiler:
     # The mock's own keys
 
     def _match(self) -> matching.Matcher:
-        at: At = (*self._path, "match")
+        path: KeyPath = (*self._path, "match")
         try:
-            return matching.parse(str(self._values.constant(self._entry.match, at)))
+            return matching.parse(str(self._values.constant(self._entry.match, path)))
         except ValueError as error:
-            raise self._values.error(at, str(error)) from None
+            raise self._values.error(path, str(error)) from None
 
     def _times(self) -> int | None:
         if self._entry.times is UNSET:
             return None
-        times = self._values.constant(self._entry.times, (*self._path, "times"))
+        path: KeyPath = (*self._path, "times")
+        times = self._values.constant(self._entry.times, path)
         if isinstance(times, str) and times.isdigit():
             times = int(times)
         if not isinstance(times, int) or isinstance(times, bool) or times < 1:
-            raise self._values.error((*self._path, "times"), f"{times!r} is not a number of requests: write 1 or more")
+            raise self._values.error(path, f"{times!r} is not a number of requests: write 1 or more")
         return times
 
     def _lookup(self) -> Any:
@@ -134,28 +144,29 @@ class MockCompiler:
             return None
         return self._values.condition(self._entry.lookup, (*self._path, "lookup"), self._at_request)
 
-    def _job(self, entry: Any) -> JobSpec:
-        at: At = (*self._path, "job")
-        id = None if entry.id is UNSET else self._values.compile(entry.id, (*at, "id"), self._at_request)
+    def _job(self, entry: JobEntry) -> JobSpec:
+        path: KeyPath = (*self._path, "job")
+        id = None if entry.id is UNSET else self._values.compile(entry.id, (*path, "id"), self._at_request)
+        key_path = (*path, "idempotency_key")
         return JobSpec(
             id=id,
-            vars=self._values.map(entry.vars, (*at, "vars"), self._with_job),
-            idempotency_key=self._values.condition(entry.idempotency_key, (*at, "idempotency_key"), self._at_request),
-            place=self._values.place(at),
+            vars=self._values.map(entry.vars, (*path, "vars"), self._with_job),
+            idempotency_key=self._values.condition(entry.idempotency_key, key_path, self._at_request),
+            place=self._values.place(path),
         )
 
     def _response(self, entry: ResponseEntry, names: Names) -> ResponseSpec:
-        at: At = (*self._path, "response")
-        status = self._values.compile(entry.status, (*at, "status"), names)
+        path: KeyPath = (*self._path, "response")
+        status = self._values.compile(entry.status, (*path, "status"), names)
         if not callable(status) and not (re.fullmatch(r"[2-5]\d\d", str(status))):
-            raise self._values.error((*at, "status"), f"{status!r} is not a status: write a number from 200 to 599")
+            raise self._values.error((*path, "status"), f"{status!r} is not a status: write a number from 200 to 599")
         return ResponseSpec(
             status=status,
-            headers=self._values.headers([((*at, "headers"), entry.headers)], names),
-            body=self._values.body([(at, entry)], names),
-            delay=None if entry.delay is UNSET else self._values.delay(entry.delay, (*at, "delay")),
-            fault=self._values.fault(entry.fault, (*at, "fault"), ResponseFault, "response"),
-            place=self._values.place(at),
+            headers=self._values.headers([((*path, "headers"), entry.headers)], names),
+            body=self._values.body([(path, entry)], names),
+            delay=None if entry.delay is UNSET else self._values.delay(entry.delay, (*path, "delay")),
+            fault=self._values.fault(entry.fault, (*path, "fault"), ResponseFault, "response"),
+            place=self._values.place(path),
         )
 
     # Stages and webhooks
@@ -167,44 +178,52 @@ class MockCompiler:
             base.append(((*self._path, "webhook"), entry.webhook))
         if entry.stages is UNSET:
             return (self._only_stage(base),) if len(base) > 1 else ()
-        stages = [(stage, (*self._path, "stages", at)) for at, stage in enumerate(entry.stages)]
+        self._check_stages(entry.stages, entry.webhook)
+        path = (*self._path, "stages")
+        return tuple(self._stage(stage, (*path, index), base) for index, stage in enumerate(entry.stages))
+
+    def _check_stages(self, stages: Sequence[StageEntry], webhook: Any) -> None:
+        """Refuse stages that contradict each other or the mock's `webhook`."""
         if not stages:
-            raise self._values.error(
-                (*self._path, "stages"), "there are no stages here: write at least one, or leave it out"
-            )
-        if len(base) > 1 and not any(stage.webhook for stage, _ in stages):
-            raise self._values.error(
-                (*self._path, "webhook"), "no stage sends this webhook: write `webhook: true` in one"
-            )
-        if len(base) > 1 and base[1][1].after is not UNSET:
-            raise self._values.error((*self._path, "webhook", "after"), "with `stages` each stage has its own `after`")
-        for (stage, at), (before, _) in zip(stages[1:], stages, strict=False):
-            if stage.after == BEFORE_RESPONSE != before.after:
-                raise self._values.error((*at, "after"), "a stage before the response cannot come after one behind it")
-        return tuple(self._stage(stage, at, base) for stage, at in stages)
+            raise self._values.error((*self._path, "stages"), "the list is empty: write a stage, or remove `stages`")
+        if webhook is not UNSET and not any(stage.webhook for stage in stages):
+            problem = "no stage sends this webhook: write `webhook: true` in a stage"
+            raise self._values.error((*self._path, "webhook"), problem)
+        if webhook is not UNSET and webhook.after is not UNSET:
+            problem = "a mock with `stages` has `after` in each stage: move it there"
+            raise self._values.error((*self._path, "webhook", "after"), problem)
+        for index, stage in enumerate(stages[1:], 1):
+            if stage.after == BEFORE_RESPONSE != stages[index - 1].after:
+                problem = "the stage before this one comes after the response: move this stage in front of it"
+                raise self._values.error((*self._path, "stages", index, "after"), problem)
 
     def _only_stage(self, layers: Sequence[Layer]) -> StageSpec:
-        """`webhook` alone is one stage that completes the job."""
-        at, after = pick(layers, "after", 0)
-        return StageSpec(self._after(after, at), COMPLETED, self._webhooks.compile(layers))
+        """Return the one stage of a `webhook` without `stages`: it completes the job."""
+        path, after = pick(layers, "after", DEFAULT_AFTER)
+        return StageSpec(self._after(after, path), COMPLETED, self._webhooks.compile(layers))
 
-    def _stage(self, stage: Any, at: At, base: Sequence[Layer]) -> StageSpec:
+    def _stage(self, stage: StageEntry, path: KeyPath, base: Sequence[Layer]) -> StageSpec:
         webhook = None
         if isinstance(stage.webhook, WebhookEntry):
             if stage.webhook.after is not UNSET:
-                raise self._values.error((*at, "webhook", "after"), "the stage has its own `after`: write it there")
-            webhook = self._webhooks.compile([*base, ((*at, "webhook"), stage.webhook)])
+                problem = "the time of a webhook is the `after` of its stage: move it there"
+                raise self._values.error((*path, "webhook", "after"), problem)
+            webhook = self._webhooks.compile([*base, ((*path, "webhook"), stage.webhook)])
         elif stage.webhook:
             if len(base) == 1 and self._defaults[1].to is UNSET:
-                raise self._values.error((*at, "webhook"), "`true` means the mock's own `webhook`, and it has none")
+                problem = "`true` sends the mock's own `webhook`, and it has none: write one, or a map here"
+                raise self._values.error((*path, "webhook"), problem)
             webhook = self._webhooks.compile(base)
-        status = None if stage.status is UNSET else self._values.compile(stage.status, (*at, "status"), self._with_job)
-        return StageSpec(self._after(stage.after, (*at, "after")), status, webhook)
+        status = None
+        if stage.status is not UNSET:
+            status = self._values.compile(stage.status, (*path, "status"), self._with_job)
+        return StageSpec(self._after(stage.after, (*path, "after")), status, webhook)
 
-    def _after(self, after: Any, at: At) -> Delay | None:
-        return None if after == BEFORE_RESPONSE else self._values.delay(after, at)
+    def _after(self, after: Any, path: KeyPath) -> Delay | None:
+        """Return the time of a stage; None for `before-response`."""
+        return None if after == BEFORE_RESPONSE else self._values.delay(after, path)
 
 
-def _fingerprint(*parts: bytes) -> str:
-    """Identifies a mock by what is written of it, and by the files that were read for it."""
+def _hash(*parts: bytes) -> str:
+    """Return a hash that identifies a mock by its text and the files that were read for it."""
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]

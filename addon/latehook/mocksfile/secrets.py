@@ -1,11 +1,11 @@
-"""Which values are secrets: what webhooks are signed with, and variables of the environment by their names."""
+"""Finds the secrets: keys that sign webhooks, and environment variables whose names say that they are secret."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from latehook.base.errors import MocksError
+from latehook.base.errors import MocksError, Place
 from latehook.base.redaction import texts_in
 from latehook.expressions.compiler import Compiler
 from latehook.expressions.expression import Expression, Names
@@ -13,40 +13,42 @@ from latehook.expressions.names import AT_REQUEST, JOB, WEBHOOK
 from latehook.mocksfile.source import Source
 
 SECRET_NAMES = re.compile("SECRET|TOKEN|KEY|PASSWORD", re.IGNORECASE)
+"""An environment variable whose name contains one of these is a secret."""
 
-_AT_ATTEMPT: Names = {**AT_REQUEST, **JOB, **WEBHOOK, "vars": None}
+_NAMES_AT_ATTEMPT: Names = {**AT_REQUEST, **JOB, **WEBHOOK, "vars": None}
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What is not to be shown. `variables` are the names of those that a secret is made of: they may be set later."""
+    """Values that must not be shown. `variables` are the names of variables with a secret: a test may change them."""
 
     values: frozenset[str] = frozenset()
     variables: frozenset[str] = frozenset()
 
 
-def of_environment(env: Mapping[str, str]) -> Secrets:
-    """The values of variables whose names say so."""
+def secrets_of_environment(env: Mapping[str, str]) -> Secrets:
+    """Return the values of the environment variables whose names match SECRET_NAMES."""
     return Secrets(frozenset(value for name, value in env.items() if SECRET_NAMES.search(name)))
 
 
-def of_files(sources: Sequence[Source], env: Mapping[str, str]) -> Secrets:
-    """Those of the environment and of files, which need not be right: what is wrong in them may not show one either.
+def secrets_of_files(sources: Sequence[Source], env: Mapping[str, str]) -> Secrets:
+    """Return the secrets of the environment and of these files.
 
-    What an expression takes from a request is not known before it comes, and is none.
+    The files may have errors: the messages about them must not show secrets either. A secret that an expression takes
+    from a request is not known here, and not returned.
     """
     compiler = Compiler(env, set())
     found = [secret for source in sources for sign in _signs(source.data) for secret in _secrets(sign, compiler)]
-    variables = {name for secret in found for name in _dials(secret)}
+    variables = {name for secret in found for name in _variables(secret)}
     files = [source.data for source in sources if isinstance(source.data, dict)]
-    written = [file["vars"].get(name) for file in files if isinstance(file.get("vars"), dict) for name in variables]
-    found += [_value(text, compiler) for text in texts_in(written)]
+    values = [file["vars"].get(name) for file in files if isinstance(file.get("vars"), dict) for name in variables]
+    found += [_value(text, compiler) for text in texts_in(values)]
     known = (text for secret in found if not isinstance(secret, Expression) for text in texts_in(secret))
-    return Secrets(of_environment(env).values.union(known), frozenset(variables))
+    return Secrets(secrets_of_environment(env).values.union(known), frozenset(variables))
 
 
 def _signs(value: Any) -> Iterator[dict[str, Any]]:
-    """Every `sign` with keys, wherever it stands: YAML's anchors may stand anywhere."""
+    """Yield every `sign` map, wherever it is in the data: also under `x-…` keys, where YAML anchors may be."""
     if isinstance(value, dict):
         if isinstance(value.get("sign"), dict):
             yield value["sign"]
@@ -56,7 +58,7 @@ def _signs(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _secrets(sign: Mapping[str, Any], compiler: Compiler) -> Iterator[Any]:
-    """The secrets of a `sign`; of what Basic authentication sends, user:password, the password too."""
+    """Yield the secrets of a `sign`. With `basic` the secret is `user:password`; the password alone is one too."""
     for text in texts_in(sign.get("secret")):
         value = _value(text, compiler)
         yield value
@@ -65,14 +67,15 @@ def _secrets(sign: Mapping[str, Any], compiler: Compiler) -> Iterator[Any]:
 
 
 def _value(text: str, compiler: Compiler) -> Any:
-    """What a text comes to; an Expression where more than the environment says so."""
+    """Return the value of a text; an Expression if the value depends on more than the environment."""
     try:
-        return compiler.compile(text, Source("").place(()), _AT_ATTEMPT)
-    except MocksError:  # whatever is wrong with it is said when its mock is compiled, and not by showing it
+        return compiler.compile(text, Place("", 1), _NAMES_AT_ATTEMPT)
+    except MocksError:  # the error is reported when the mock is compiled; until then the text counts as the secret
         return text
 
 
-def _dials(secret: Any) -> Iterator[str]:
+def _variables(secret: Any) -> Iterator[str]:
+    """Yield the names of the variables that a secret is made of."""
     if isinstance(secret, Expression):
         for root in secret.roots:
             if root.startswith("vars."):

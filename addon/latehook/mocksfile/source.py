@@ -1,4 +1,4 @@
-"""A YAML file as plain data with a place for everything in it: what is wrong in it can be pointed at."""
+"""Reads a YAML file as plain data, and remembers the line of every key and value for error messages."""
 
 import json
 import math
@@ -11,103 +11,127 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from latehook.base.errors import MocksError, Place
 from latehook.base.json_text import encode_json
 
-Path = tuple[str | int, ...]
-"""The keys and indexes that lead to a value: ("mocks", 0, "match")."""
+KeyPath = tuple[str | int, ...]
+"""The keys and indexes that lead to a value: `("mocks", 0, "match")`."""
+
+_TAG = "tag:yaml.org,2002:"
+_REMEDIES = {
+    "expected <block end>": "the indentation of this line does not fit the lines above it",
+    "mapping values are not allowed": "put quotes around a value that contains `: `",
+    "'\\t' that cannot start": "indent with spaces, not with tabs",
+    "cannot start any token": "put quotes around a value that starts with this character",
+    "end of stream": "a quote is not closed",
+    "stream end": "a bracket, a brace or a quote is not closed",
+    "undefined alias": "define its anchor (`&NAME`) above it, or put quotes around a value that starts with `*`",
+    "another document": "a mocks file is one YAML document: remove the line `---`",
+}
+"""What to do about the YAML parser's message that contains the key. The first one counts."""
 
 
 class Source:
-    """A mocks file as plain data, with the line of every key and value."""
+    """The plain data of a mocks file, with the line of every key and value."""
 
-    def __init__(self, file: str, data: Any = None, lines: dict[Path, int] | None = None) -> None:
+    def __init__(self, file: str, data: Any, lines: dict[KeyPath, int]) -> None:
         self.file = file
         self.data = data
-        self._lines: dict[Path, int] = lines or {(): 1}
+        self._lines = lines
 
     @classmethod
-    def read(cls, file: str, text: str) -> "Source":
-        """MocksError where it is no YAML, or YAML of other kinds than plain 1.2."""
-        source = cls(file)
-        source._read(text)
-        return source
+    def parse(cls, file: str, text: str) -> "Source":
+        """Parse a file's text. Raises MocksError if it is not YAML 1.2, or uses tags other than those of plain data."""
+        reader = _Reader(file)
+        return cls(file, reader.read(text), reader.lines)
 
-    def excerpt(self, at: int) -> bytes:
-        """All that one mock was written with, to be brought back later; places in it are then those of the mock."""
-        mock = self.place(("mocks", at))
+    def excerpt(self, index: int) -> bytes:
+        """Return everything that the mock with this index is compiled from, as JSON for `from_excerpt`."""
+        line = self.place(("mocks", index)).line
         defaults = self.data.get("defaults", {})
-        return encode_json([self.file, at, mock.line, self.data["mocks"][at], defaults])
+        return encode_json([self.file, index, line, self.data["mocks"][index], defaults])
 
     @classmethod
-    def of_excerpt(cls, excerpt: bytes) -> "tuple[Source, int]":
-        """The source of an excerpt, and the mock's number in it."""
-        file, at, line, mock, defaults = json.loads(excerpt)
-        return cls(file, {"mocks": {at: mock}, "defaults": defaults}, {(): line}), at
+    def from_excerpt(cls, excerpt: bytes) -> "tuple[Source, int]":
+        """Return a source that has only the mock of an excerpt, and the mock's index.
 
-    def _read(self, text: str) -> None:
-        file = self.file
-        self._yaml = YAML(typ="safe", pure=True)
-        try:
-            root = self._yaml.compose(text)
-            self.data = None if root is None else self._construct(root, (), ())
-        except RecursionError:
-            raise MocksError(Place(file, 1), "this is nested too deeply") from None
-        except MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise MocksError(Place(file, line), f"this is not YAML: {error.problem}") from None
-        except YAMLError as error:
-            raise MocksError(Place(file, 1), f"this is not YAML: {' '.join(str(error).split())}") from None
+        All places in it have the line of the mock.
+        """
+        file, index, line, mock, defaults = json.loads(excerpt)
+        return cls(file, {"mocks": {index: mock}, "defaults": defaults}, {(): line}), index
 
-    def place(self, path: Path) -> Place:
+    def place(self, path: KeyPath) -> Place:
+        """Return file, line and key of what is at `path`; of a key that is not there, the line of the map around it."""
         known = path
         while known not in self._lines:
             known = known[:-1]
-        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-        return Place(self.file, self._lines[known], key.lstrip("."))
+        return Place(self.file, self._lines[known], _dotted(path))
 
-    def at(self, path: Path) -> Any:
-        """What is written there."""
+    def value(self, path: KeyPath) -> Any:
         value: Any = self.data
         for part in path:
             value = value[part]
         return value
 
-    def _construct(self, node: Node, path: Path, within: tuple[Node, ...]) -> Any:
-        if any(node is outer for outer in within):
-            raise MocksError(self._at(node, path), "this alias contains itself")
-        self._lines.setdefault(path, node.start_mark.line + 1)
-        within = (*within, node)
-        if isinstance(node, MappingNode) and node.tag == "tag:yaml.org,2002:map":
-            return self._mapping(node, path, within)
-        if isinstance(node, SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
-            return [self._construct(item, (*path, at), within) for at, item in enumerate(node.value)]
+
+class _Reader:
+    """Reads one text. `lines` grows: the line of each key and value by its path."""
+
+    def __init__(self, file: str) -> None:
+        self.lines: dict[KeyPath, int] = {(): 1}
+        self._file = file
+        self._yaml = YAML(typ="safe", pure=True)
+
+    def read(self, text: str) -> Any:
+        """Return the text as maps, lists, texts, numbers, booleans and None. Raises MocksError."""
+        try:
+            root = self._yaml.compose(text)
+            return None if root is None else self._construct(root, (), ())
+        except RecursionError:
+            raise MocksError(Place(self._file, 1), "the file is nested too deeply") from None
+        except MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise MocksError(Place(self._file, line), f"this is not YAML: {_explanation(error)}") from None
+        except YAMLError as error:
+            raise MocksError(Place(self._file, 1), f"this is not YAML: {' '.join(str(error).split())}") from None
+
+    def _construct(self, node: Node, path: KeyPath, parents: tuple[Node, ...]) -> Any:
+        if any(node is parent for parent in parents):
+            raise MocksError(self._place(node, path), "this alias contains itself")
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        parents = (*parents, node)
+        if isinstance(node, MappingNode) and node.tag == f"{_TAG}map":
+            return self._mapping(node, path, parents)
+        if isinstance(node, SequenceNode) and node.tag == f"{_TAG}seq":
+            return [self._construct(item, (*path, index), parents) for index, item in enumerate(node.value)]
         return self._scalar(node, path)
 
-    def _mapping(self, node: MappingNode, path: Path, within: tuple[Node, ...]) -> dict[str, Any]:
+    def _mapping(self, node: MappingNode, path: KeyPath, parents: tuple[Node, ...]) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, ScalarNode):
                 raise MocksError(
-                    self._at(key_node, path), "a key cannot be a map: put quotes around a value with {{ }}"
+                    self._place(key_node, path), "a key cannot be a map: put quotes around a value with {{ }}"
                 )
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                merged = self._merge(value_node, path, within) | merged
+            if key_node.tag == f"{_TAG}merge":
+                merged = self._merge(value_node, path, parents) | merged
                 continue
             key = str(key_node.value)
             if key in mapping:
-                raise MocksError(self._at(key_node, (*path, key)), f"the key {key!r} stands twice in this map")
-            self._lines[(*path, key)] = key_node.start_mark.line + 1
-            mapping[key] = self._construct(value_node, (*path, key), within)
+                raise MocksError(
+                    self._place(key_node, (*path, key)), f"the key {key!r} is in this map twice: remove one of them"
+                )
+            self.lines[(*path, key)] = key_node.start_mark.line + 1
+            mapping[key] = self._construct(value_node, (*path, key), parents)
         return {**merged, **mapping}
 
-    def _merge(self, node: Node, path: Path, within: tuple[Node, ...]) -> dict[str, Any]:
-        merged = self._construct(node, path, within)
+    def _merge(self, node: Node, path: KeyPath, parents: tuple[Node, ...]) -> dict[str, Any]:
+        merged = self._construct(node, path, parents)
         maps = merged if isinstance(merged, list) else [merged]
         if not all(isinstance(item, dict) for item in maps):
-            raise MocksError(self._at(node, path), "<< merges maps, and this is none")
+            raise MocksError(self._place(node, path), "the value of `<<` must be a map, or a list of maps")
         return {key: value for item in reversed(maps) for key, value in item.items()}
 
-    def _scalar(self, node: Node, path: Path) -> Any:
-        kind = str(node.tag).removeprefix("tag:yaml.org,2002:")
+    def _scalar(self, node: Node, path: KeyPath) -> Any:
+        kind = str(node.tag).removeprefix(_TAG)
         try:
             match kind:
                 case "null":
@@ -116,12 +140,30 @@ class Source:
                     value = getattr(self._yaml.constructor, f"construct_yaml_{kind}")(node)
                     if not (isinstance(value, float) and not math.isfinite(value)):
                         return value
-                    raise MocksError(self._at(node, path), f"{node.value} is not a number that JSON can hold")
+                    raise MocksError(
+                        self._place(node, path), f"JSON has no number {node.value}: write a finite number, or text"
+                    )
                 case "str" | "timestamp":  # dates stay text
                     return str(node.value)
         except (ValueError, KeyError):
             pass
-        raise MocksError(self._at(node, path), f"the tag {kind!r} does not fit here: write plain YAML 1.2")
+        raise MocksError(self._place(node, path), f"the YAML tag {kind!r} cannot be used here: write plain YAML 1.2")
 
-    def _at(self, node: Node, path: Path) -> Place:
-        return Place(self.file, node.start_mark.line + 1, self.place(path).key if path in self._lines else "")
+    def _place(self, node: Node, path: KeyPath) -> Place:
+        return Place(self._file, node.start_mark.line + 1, _dotted(path) if path in self.lines else "")
+
+
+def _dotted(path: KeyPath) -> str:
+    """Return a path as error messages show it: `mocks[0].match`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
+def _explanation(error: MarkedYAMLError) -> str:
+    """Return the remedy for a message of the YAML parser, and the message itself."""
+    remedies = (remedy for message, remedy in _REMEDIES.items() if message in error.problem)
+    remedy = next(remedies, "check the indentation, colons and quotes of this line")
+    context = error.context or ""
+    if context and error.context_mark:
+        context += f" that starts in line {error.context_mark.line + 1}"
+    parsers_words = ", ".join(filter(None, (error.problem, context)))
+    return f"{remedy} (the YAML parser says: {parsers_words})"

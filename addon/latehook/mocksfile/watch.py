@@ -1,4 +1,4 @@
-"""Hot edits: an edited mocks file is read anew; one that cannot be used is reported, and the last good one stays."""
+"""Reloads mocks files when they change. If the new text has an error, the log says so, and the previous mocks stay."""
 
 import asyncio
 import gc
@@ -8,69 +8,65 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from latehook import mocksfile
 from latehook.base import logs
 from latehook.base.errors import MocksError
 from latehook.mocks.definitions import Mocks
+from latehook.mocksfile import loading
 
 log = logging.getLogger(logs.LOGGER)
 
-LOOK_EVERY = 0.25
-"""Seconds between two looks at the files."""
+POLL_INTERVAL = 0.25
+"""Seconds between two checks of the files."""
 TURN = 0.0005
 """Seconds after which a thread that reads lets the loop go on."""
 
-Signature = tuple[tuple[int, int, int] | None, ...]
+FileState = tuple[int, int, int]
+"""Time of the last change in nanoseconds, size in bytes, inode."""
 
 
 class Watcher:
-    """Looks at mocks files and hands new mocks on."""
+    """Loads mocks files, and loads them again after each change."""
 
     def __init__(self, files: Sequence[Path], env: Mapping[str, str], use: Callable[[Mocks], None]) -> None:
+        """`use` is called with the mocks of all files, each time that they are loaded."""
         self._files = files
         self._env = env
         self._use = use
-        self._seen: Signature = ()
+        self._loaded: tuple[FileState | None, ...] = ()
 
     def load(self) -> None:
-        """Read the files now. MocksError if they cannot be used."""
-        self._seen = self._signature()
-        self._use(mocksfile.load(self._files, self._env))
+        """Load the files now. Raises MocksError."""
+        self._loaded = self._states()
+        self._use(loading.load(self._files, self._env))
 
     async def watch(self) -> None:
-        """Read them again whenever they change, in a thread: the loop goes on."""
+        """Load the files again after each change, until this is canceled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY)
-            now = self._signature()
-            if now != self._seen and None not in now:  # an editor may replace a file by first removing it
-                self._seen = now
-                await self._read()
+            await asyncio.sleep(POLL_INTERVAL)
+            states = self._states()
+            if states != self._loaded and None not in states:  # an editor may remove a file before it writes it anew
+                self._loaded = states
+                await self._reload()
 
-    async def _read(self) -> None:
+    async def _reload(self) -> None:
         names = ", ".join(map(str, self._files))
         try:
             with _beside_the_loop():
-                mocks = await asyncio.to_thread(mocksfile.load, self._files, self._env)
+                mocks = await asyncio.to_thread(loading.load, self._files, self._env)
         except MocksError as error:
-            log.warning("latehook: %s; the last good mocks stay in use", error)
+            log.warning("latehook: %s; the previous mocks stay in use", error)
         except Exception:
-            log.exception("latehook: %s cannot be used; the last good mocks stay in use", names)
+            log.exception("latehook: %s cannot be used; the previous mocks stay in use", names)
         else:
             self._use(mocks)
-            log.info("latehook: read again: %s", names)
+            log.info("latehook: reloaded %s", names)
 
-    def _signature(self) -> Signature:
-        return tuple(map(_stamp, self._files))
+    def _states(self) -> tuple[FileState | None, ...]:
+        return tuple(map(_state, self._files))
 
 
 @contextmanager
 def _beside_the_loop() -> Iterator[None]:
-    """Where a thread reads a file: the loop's requests go on.
-
-    Each call of the system that the loop makes for a request ends its turn. With Python's 5 ms until the next one, a
-    request takes a third of a second while a large file is read. And a look through all objects stops the loop: not
-    while YAML's nodes, most of them, are there for a moment.
-    """
     turn = sys.getswitchinterval()
     sys.setswitchinterval(TURN)
     gc.disable()
@@ -81,7 +77,8 @@ def _beside_the_loop() -> Iterator[None]:
         sys.setswitchinterval(turn)
 
 
-def _stamp(file: Path) -> tuple[int, int, int] | None:
+def _state(file: Path) -> FileState | None:
+    """Return the state of a file; None if there is none."""
     try:
         stat = file.stat()
     except OSError:

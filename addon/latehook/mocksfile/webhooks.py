@@ -1,4 +1,4 @@
-"""A webhook of a mocks file compiled: where it goes, what it says, how it is signed, sent and tried again."""
+"""Compiles the `webhook` keys of a mocks file. Every error has the place of the key that is wrong."""
 
 import re
 import ssl
@@ -8,211 +8,220 @@ from typing import Any
 
 from msgspec import UNSET
 
-from latehook.base import errors, timestamps
+from latehook.base.errors import SigningError
 from latehook.base.model import WebhookFault
-from latehook.base.text import did_you_mean
 from latehook.expressions.expression import Names, roots_of
 from latehook.expressions.names import body_members
 from latehook.mocks.decide import is_url
 from latehook.mocks.definitions import BodySpec, FaultSpec, SignSpec, WebhookSpec
 from latehook.mocks.rendering import METHOD
-from latehook.mocksfile.entries import RetryEntry, SignEntry, WebhookEntry
-from latehook.mocksfile.source import Path as At
+from latehook.mocksfile.source import KeyPath
 from latehook.mocksfile.values import Values
-from latehook.webhooks import retries, schemes, signing
+from latehook.mocksfile.webhook_entries import (
+    DEFAULT_METHOD,
+    DEFAULT_TIMEOUT,
+    SIGN_VALUES,
+    RetryEntry,
+    SignEntry,
+    WebhookEntry,
+)
+from latehook.webhooks import signing
+from latehook.webhooks.retries import DEFAULT_RETRY, RETRY_SCHEDULES, RetrySchedule
+from latehook.webhooks.schemes import SCHEMES, Scheme
 
-DEFAULT_TIMEOUT = "15s"
-DEFAULT_RETRY = retries.RetrySchedule((1.0, 5.0, 15.0))
-
-Layer = tuple[At, WebhookEntry]
-"""A webhook's keys as they stand in one place; the later of several layers wins."""
+Layer = tuple[KeyPath, WebhookEntry]
+"""Keys of a webhook, and the place that has them. A webhook is made of several layers; later ones win."""
 
 
 class WebhookCompiler:
-    """Compiles webhooks. `at_request` are the names known when the request comes, `at_attempt` when it is sent."""
+    """Compiles the webhooks of one mock."""
 
     def __init__(self, values: Values, at_request: Names, at_attempt: Names) -> None:
+        """`at_request` are the names for expressions that the request decides, `at_attempt` for those of an attempt."""
         self._values = values
         self._at_request = at_request
         self._at_attempt = at_attempt
 
     def compile(self, layers: Sequence[Layer]) -> WebhookSpec:
-        """The spec that several layers make together. MocksError for the first thing that is wrong."""
-        place = layers[-1][0]
-        to_at, to = pick(layers, "to")
+        """Compile the webhook that several layers give together. Raises MocksError for the first error."""
+        webhook_path = layers[-1][0]
+        to_path, to = pick(layers, "to")
         if to is UNSET:
-            raise self._values.error(place, "the key 'to' is missing: where does this webhook go?")
+            raise self._values.error(webhook_path, "the key 'to' is missing: write the URL that the webhook goes to")
         headers = self._values.headers(
-            [(at, entry.headers) for at, entry in given(layers, "headers")], self._at_attempt
+            [(path, entry.headers) for path, entry in layers_with(layers, "headers")], self._at_attempt
         )
-        query = self._values.layered([(at, entry.query) for at, entry in given(layers, "query")], self._at_attempt)
+        query = self._values.merged(
+            [(path, entry.query) for path, entry in layers_with(layers, "query")], self._at_attempt
+        )
         body = self._values.body(layers, self._at_attempt)
         sign = self._sign(*pick(layers, "sign"))
-        method = self._method(*pick(layers, "method", "POST"))
-        later = roots_of([headers, query, method, body.value if body else None, sign.secret if sign else None])
-        when_at, when = pick(layers, "when")
-        event_at, event = pick(layers, "event", None)
+        method = self._method(*pick(layers, "method", DEFAULT_METHOD))
+        read_at_attempt = [headers, query, method, body.value if body else None, sign.secret if sign else None]
+        when_path, when = pick(layers, "when")
+        event_path, event = pick(layers, "event", None)
         return WebhookSpec(
-            to=self._to(to, to_at),
+            to=self._to(to, to_path),
             method=method,
             headers=headers,
             query=query,
             body=body,
-            when=self._values.when(when, when_at, self._at_request),
-            event=self._values.compile(event, event_at, self._at_request),
+            when=self._values.when(when, when_path, self._at_request),
+            event=self._values.compile(event, event_path, self._at_request),
             retry=self._retry(*pick(layers, "retry")),
             timeout=self._timeout(*pick(layers, "timeout", DEFAULT_TIMEOUT)),
             sign=sign,
             ordered=self._ordered(*pick(layers, "ordered", True)),
             verify=self._verify(*pick(layers, "verify", True)),
-            fault=self._fault(*pick(layers, "fault"), place, body, sign),
-            place=self._values.place(place),
-            reads=body_members(later),
+            fault=self._fault(*pick(layers, "fault"), webhook_path, body, sign),
+            place=self._values.place(webhook_path),
+            body_members=body_members(roots_of(read_at_attempt)),
         )
 
-    def _to(self, to: Any, at: At) -> Any:
-        compiled = self._values.compile(to, at, self._at_request)
+    def _to(self, to: Any, path: KeyPath) -> Any:
+        compiled = self._values.compile(to, path, self._at_request)
         for url in compiled if isinstance(compiled, list) else [compiled]:
             if isinstance(url, str) and not is_url(url):
-                raise self._values.error(at, f"{url!r} is not a URL: write http://host[:port]/path")
+                raise self._values.error(path, f"{url!r} is not a URL: write http://host[:port]/path")
         return compiled
 
-    def _method(self, at: At, method: str) -> Any:
-        compiled = self._values.compile(method, at, self._at_attempt)
+    def _method(self, path: KeyPath, method: str) -> Any:
+        compiled = self._values.compile(method, path, self._at_attempt)
         if callable(compiled):
             return compiled
         if not METHOD.fullmatch(str(compiled)):
-            raise self._values.error(at, f"{compiled!r} is not a method: write GET, POST, PUT, PATCH or DELETE")
+            raise self._values.error(path, f"{compiled!r} is not a method: write GET, POST, PUT, PATCH or DELETE")
         return str(compiled).upper()
 
-    def _timeout(self, at: At, timeout: Any) -> float:
-        value = self._values.seconds(timeout, at)
-        if value == 0:
-            raise self._values.error(at, "a timeout of 0 fails every attempt: write 15s, or leave it out")
-        return value
+    def _timeout(self, path: KeyPath, timeout: Any) -> float:
+        seconds = self._values.seconds(timeout, path)
+        if seconds == 0:
+            raise self._values.error(
+                path, f"with a timeout of 0 every attempt fails: write {DEFAULT_TIMEOUT}, or remove it"
+            )
+        return seconds
 
-    def _ordered(self, at: At, ordered: Any) -> bool:
-        value = self._values.constant(ordered, at)
+    def _ordered(self, path: KeyPath, ordered: Any) -> bool:
+        value = self._values.constant(ordered, path)
         if not isinstance(value, bool):
-            raise self._values.error(at, f"{value!r} is neither true nor false")
+            raise self._values.error(path, f"{value!r} is not a boolean: write true or false")
         return value
 
-    def _verify(self, at: At, verify: Any) -> bool | str:
-        value = self._values.constant(verify, at)
+    def _verify(self, path: KeyPath, verify: Any) -> bool | str:
+        value = self._values.constant(verify, path)
         if isinstance(value, bool):
             return value
-        file = str(self._values.file(str(value), at))
+        file = str(self._values.file(str(value), path))
         try:
             ssl.create_default_context(cafile=file)
         except ssl.SSLError:
-            raise self._values.error(at, f"{file!r} holds no certificate in PEM") from None
+            raise self._values.error(
+                path, f"{file!r} has no certificate in PEM form: write true, false or a CA's file"
+            ) from None
         return file
 
     def _fault(
-        self, at: At, fault: Any, of: At, body: BodySpec | None, sign: SignSpec | None
+        self, path: KeyPath, fault: Any, webhook_path: KeyPath, body: BodySpec | None, sign: SignSpec | None
     ) -> FaultSpec[WebhookFault] | None:
-        """The fault of the webhook that is written at `of`: what it corrupts must be there."""
-        spec = self._values.fault(fault, at, WebhookFault, "webhook")
+        """Return the fault. What it corrupts must be there: the webhook has this `body` and `sign`."""
+        spec = self._values.fault(fault, path, WebhookFault, "webhook")
         corrupted = {WebhookFault.CORRUPT_BODY: (body, "body"), WebhookFault.CORRUPT_SIGNATURE: (sign, "`sign`")}
         if spec is not None and spec.kind in corrupted:
-            there, name = corrupted[spec.kind]
-            if there is None:
-                webhook = self._values.place(of).key
-                raise self._values.error(at, f"{spec.kind}: {webhook} has no {name}: write one, or another fault")
+            part, name = corrupted[spec.kind]
+            if part is None:
+                webhook = self._values.place(webhook_path).key
+                raise self._values.error(path, f"{spec.kind}: {webhook} has no {name}: write one, or another fault")
         return spec
 
-    def _retry(self, at: At, retry: Any) -> retries.RetrySchedule:
+    # Retries
+
+    def _retry(self, path: KeyPath, retry: Any) -> RetrySchedule:
         if retry is UNSET:
             return DEFAULT_RETRY
         if isinstance(retry, str):
-            return self._values.preset(
-                str(self._values.constant(retry, at)), retries.RETRY_SCHEDULES, at, "a retry preset"
-            )
+            name = str(self._values.constant(retry, path))
+            return self._values.preset(name, RETRY_SCHEDULES, path, "a retry preset")
         if isinstance(retry, RetryEntry):
-            waits = self._retry((*at, "waits"), retry.waits)
-            return retries.RetrySchedule(
-                waits.waits,
-                self._statuses(retry.success, waits.success, (*at, "success")),
-                self._statuses(retry.stop_on, waits.stop_on, (*at, "stop_on")),
-                waits.retry_after if retry.retry_after is UNSET else bool(retry.retry_after),
+            base = self._retry((*path, "waits"), retry.waits)
+            return RetrySchedule(
+                base.waits,
+                self._statuses(retry.success, base.success, (*path, "success")),
+                self._statuses(retry.stop_on, base.stop_on, (*path, "stop_on")),
+                base.retry_after if retry.retry_after is UNSET else bool(retry.retry_after),
             )
-        return retries.RetrySchedule(tuple(self._values.seconds(wait, (*at, n)) for n, wait in enumerate(retry)))
+        return RetrySchedule(tuple(self._values.seconds(wait, (*path, index)) for index, wait in enumerate(retry)))
 
-    def _statuses(self, given: Any, default: tuple[str, ...], at: At) -> tuple[str, ...]:
-        if given is UNSET:
+    def _statuses(self, statuses: Any, default: tuple[str, ...], path: KeyPath) -> tuple[str, ...]:
+        if statuses is UNSET:
             return default
-        for n, status in enumerate(given):
+        for index, status in enumerate(statuses):
             if not re.fullmatch(r"[1-5](xx|\d\d)", str(status), re.IGNORECASE):
-                raise self._values.error((*at, n), f"{status!r} is not a status: write 200, or 2xx for all of them")
-        return tuple(map(str, given))
+                problem = f"{status!r} is not a status: write 200, or 2xx for all from 200 to 299"
+                raise self._values.error((*path, index), problem)
+        return tuple(map(str, statuses))
 
-    def _sign(self, at: At, sign: Any) -> SignSpec | None:
+    # Signatures
+
+    def _sign(self, path: KeyPath, sign: Any) -> SignSpec | None:
         if not isinstance(sign, SignEntry):
             return None
-        scheme = schemes.Scheme()
+        scheme = self._scheme(sign, path)
+        self._check_scheme(scheme, path)
+        secret = self._values.compile(sign.secret, (*path, "secret"), self._at_attempt)
+        self._check_secret(scheme, secret, (*path, "secret"))
+        return SignSpec(scheme, secret, self._skew(sign.skew, (*path, "skew")), self._values.place(path))
+
+    def _scheme(self, sign: SignEntry, path: KeyPath) -> Scheme:
+        """Return the scheme that `sign` names, with the changes of its other keys."""
+        scheme = Scheme()
         if sign.scheme is not UNSET:
-            name = str(self._values.constant(sign.scheme, (*at, "scheme")))
-            scheme = self._values.preset(name, schemes.SCHEMES, (*at, "scheme"), "a scheme")
-        given = {
-            key.name: self._values.constant(getattr(sign, key.name), (*at, key.name))
-            for key in fields(schemes.Scheme)
+            name = str(self._values.constant(sign.scheme, (*path, "scheme")))
+            scheme = self._values.preset(name, SCHEMES, (*path, "scheme"), "a scheme")
+        changes = {
+            key.name: self._values.constant(getattr(sign, key.name), (*path, key.name))
+            for key in fields(Scheme)
             if getattr(sign, key.name, UNSET) is not UNSET
         }
-        scheme = replace(scheme, **given)
-        self._check_scheme(scheme, sign, at)
-        secret = self._values.compile(sign.secret, (*at, "secret"), self._at_attempt)
-        self._check_secret(scheme, secret, (*at, "secret"))
-        return SignSpec(scheme, secret, self._skew(sign.skew, (*at, "skew")), self._values.place(at))
+        return replace(scheme, **changes)
 
-    def _check_secret(self, scheme: schemes.Scheme, secret: Any, at: At) -> None:
-        """A secret that is known at load is tried."""
+    def _check_scheme(self, scheme: Scheme, path: KeyPath) -> None:
+        for key, values in SIGN_VALUES.items():
+            self._values.preset(str(getattr(scheme, key)), dict.fromkeys(values), (*path, key), f"a value of `{key}`")
+        if not scheme.headers and not scheme.fields:
+            raise self._values.error(path, "the signature is sent nowhere: write `headers`, `fields` or a `scheme`")
+        templates: dict[KeyPath, str] = {("message",): scheme.message}
+        templates |= {("headers", name): text for name, text in scheme.headers.items()}
+        templates |= {("fields", name): text for name, text in scheme.fields.items()}
+        for key_path, text in templates.items():
+            if problem := signing.check_template(text, after=key_path != ("message",)):
+                raise self._values.error((*path, *key_path), problem)
+
+    def _check_secret(self, scheme: Scheme, secret: Any, path: KeyPath) -> None:
+        """Sign a test message with the secrets that are known now, so that a wrong secret is an error at load."""
         secrets = secret if isinstance(secret, list) else [secret]
         message = signing.Message("id", 0.0, "POST", "http://app.invalid/", b"{}", "application/json")
         try:
             signing.sign(replace(scheme, fields={}), [one for one in secrets if isinstance(one, str)], message)
-        except errors.SigningError as error:
-            raise self._values.error(at, str(error)) from None
+        except SigningError as error:
+            raise self._values.error(path, str(error)) from None
 
-    def _skew(self, skew: Any, at: At) -> float:
-        """A duration that may be less than nothing: a clock that is slow."""
+    def _skew(self, skew: Any, path: KeyPath) -> float:
+        """Return how many seconds the sender's clock is fast; negative if it is slow."""
         if skew is UNSET:
             return 0.0
-        text = str(self._values.constant(skew, at)).strip()
-        return -self._values.seconds(text[1:], at) if text.startswith("-") else self._values.seconds(text, at)
-
-    def _check_scheme(self, scheme: schemes.Scheme, sign: SignEntry, at: At) -> None:
-        known = {
-            "algorithm": signing.ALGORITHMS,
-            "secret_encoding": signing.SECRET_ENCODINGS,
-            "encoding": signing.ENCODINGS,
-            "timestamp_format": timestamps.FORMATS,
-        }
-        for key, values in known.items():
-            value = getattr(scheme, key)
-            if value not in values:
-                raise self._values.error(
-                    (*at, key), f"{value!r} is not known{did_you_mean(value, values)}: use {', '.join(values)}"
-                )
-        if not scheme.headers and not scheme.fields:
-            raise self._values.error(
-                at, "nothing would carry the signature: write `headers` or `fields`, or a `scheme`"
-            )
-        templates: dict[At, str] = {("message",): scheme.message}
-        templates |= {("headers", name): text for name, text in scheme.headers.items()}
-        templates |= {("fields", name): text for name, text in scheme.fields.items()}
-        for where, text in templates.items():
-            if problem := signing.check_template(text, after=where != ("message",)):
-                raise self._values.error((*at, *where), problem)
+        text = str(self._values.constant(skew, path)).strip()
+        return -self._values.seconds(text[1:], path) if text.startswith("-") else self._values.seconds(text, path)
 
 
-def given(layers: Sequence[Layer], key: str) -> list[tuple[At, WebhookEntry]]:
-    return [((*at, key), entry) for at, entry in layers if getattr(entry, key) is not UNSET]
+def layers_with(layers: Sequence[Layer], key: str) -> list[tuple[KeyPath, WebhookEntry]]:
+    """Return the layers that have this key, with the path of the key."""
+    return [((*path, key), entry) for path, entry in layers if getattr(entry, key) is not UNSET]
 
 
-def pick(layers: Sequence[Layer], key: str, default: Any = UNSET) -> tuple[At, Any]:
-    """The value of a key in the last layer that gives it, with its place."""
-    for at, entry in reversed(layers):
+def pick(layers: Sequence[Layer], key: str, default: Any = UNSET) -> tuple[KeyPath, Any]:
+    """Return the path and the value of a key from the last layer that has it; `default` if none has it."""
+    for path, entry in reversed(layers):
         value = getattr(entry, key)
         if value is not UNSET:
-            return (*at, key), value
+            return (*path, key), value
     return (*layers[-1][0], key), default

@@ -60,8 +60,10 @@ def _retry_after(header: str, now: float) -> float:
     return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
 
 
-SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
+DEFAULT_RETRY = RetrySchedule((1, 5, 15))
+"""The schedule of a webhook without `retry`. It is not in RETRY_SCHEDULES, because mocks files cannot name it."""
 
+MINUTE, HOUR = 60.0, 3600.0
 
 RETRY_SCHEDULES: dict[str, RetrySchedule] = {
     "none": RetrySchedule(()),

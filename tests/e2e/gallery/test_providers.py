@@ -28,7 +28,7 @@ import twilio.rest
 from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
 
-from latehook.mocksfile import load
+from latehook.mocksfile.loading import load
 from support.paths import ROOT
 from support.process import Proxy, mitmdump
 from support.receivers import Received, Receiver, receiver

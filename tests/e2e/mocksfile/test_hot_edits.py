@@ -54,7 +54,7 @@ class Edits:
 
     def edit(self, text: str) -> None:
         """Write the mocks file and wait until it is in use."""
-        with self.said(r"read again"):
+        with self.said(r"reloaded"):
             self.file.write_text(text)
 
     def said(self, pattern: str) -> "Said":
@@ -132,7 +132,7 @@ def test_a_broken_edit_is_reported_with_its_line_and_the_last_good_one_stays(
 ) -> None:
     edits.edit(edits.text("good"))
 
-    with edits.said(r"latehook: .*the last good") as report:
+    with edits.said(r"latehook: .*the previous mocks") as report:
         edits.file.write_text(broken)
 
     assert re.search(rf"{re.escape(str(edits.file))}:{line}\b", report.line), report.line
@@ -148,7 +148,7 @@ def test_a_file_that_is_replaced_by_a_rename_is_read_again(edits: Edits) -> None
     stat = edits.file.stat()
     os.utime(new, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # of the same size and time: it is another file all the same
 
-    with edits.said("read again"):
+    with edits.said("reloaded"):
         new.replace(edits.file)
 
     assert edits.post() == '{"definition":"behind"}'

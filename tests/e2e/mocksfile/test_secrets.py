@@ -170,7 +170,7 @@ def test_those_of_an_edited_file_are_added(begin: Start, sut: Receiver, tmp_path
     file = tmp_path / "mocks.yaml"
     text = MOCKS.replace("AFTER", "0s")
     file.write_text(text.replace(SIGNING, "an0ther-secret").replace("/hook?", "/{{ request.query.path }}?"))
-    proxy.wait_for("read again")
+    proxy.wait_for("reloaded")
 
     ask(proxy, f"/jobs?path=an0ther-secret/{SIGNING}", "-d", "x")
     sut.wait(1)
@@ -178,7 +178,7 @@ def test_those_of_an_edited_file_are_added(begin: Start, sut: Receiver, tmp_path
     file.write_text(
         text.replace(SIGNING, "a-third-secret").replace("response:", "times: a-third-secret\n    response:")
     )
-    broken = proxy.wait_for("the last good mocks stay in use")
+    broken = proxy.wait_for("the previous mocks stay in use")
 
     assert sut.requests[0].path.startswith(f"/an0ther-secret/{SIGNING}?")
     assert f"{sut.url}/***/***?token=***" in line

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from latehook import mocksfile
 from latehook.mocks.definitions import Mocks
+from latehook.mocksfile import loading
 from latehook.mocksfile.watch import TURN, Watcher
 
 
@@ -43,7 +43,7 @@ async def test_an_edit_is_read_beside_the_loop_in_short_turns(
         seen.append(Seen(on_the_loop, sys.getswitchinterval(), gc.isenabled()))
         return end()
 
-    monkeypatch.setattr(mocksfile, "load", load)
+    monkeypatch.setattr(loading, "load", load)
     watching = asyncio.create_task(reload.watch())
     file.write_text("mocks: []  # edited\n")
     while not (seen and gc.isenabled()):

@@ -13,7 +13,7 @@ import pytest
 from latehook.base import logs
 from latehook.base.errors import MocksError
 from latehook.base.redaction import Redaction
-from latehook.mocksfile import load
+from latehook.mocksfile.loading import load
 
 ODD = "p@ss wörd/'1\"\\+x"
 PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2Vw\n-----END PRIVATE KEY-----"
@@ -138,7 +138,7 @@ def test_what_signs_and_what_the_environment_calls_so_are_secrets(tmp_path: Path
         ("{a: m-y-secret}", "{'a': '***'} does not fit here"),
         ("1234567", "*** does not fit here"),
         ("\"{{ 'm-y-secret' | x }}\"", "No filter named 'x'. (in \"***\")"),
-        ("m-y-secret, algorithm: m-y-secret", "'***' is not known: use hmac-sha1"),
+        ("m-y-secret, algorithm: m-y-secret", "'***' is not a value of `algorithm` (possible values: hmac-sha1"),
     ],
 )
 def test_an_error_of_a_file_does_not_show_what_signs(tmp_path: Path, secret: str, says: str) -> None:

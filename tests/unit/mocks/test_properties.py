@@ -16,7 +16,7 @@ from latehook.base.model import reached_stages, status_of
 from latehook.base.timestamps import iso8601
 from latehook.bodies.decoding import parse_json
 from latehook.mocks import decide
-from latehook.mocksfile import load
+from latehook.mocksfile.loading import load
 from support.scenario import Scenario as Play
 from support.scenario import request
 

@@ -8,7 +8,7 @@ from latehook.base.durations import Delay, parse_duration
 from latehook.base.errors import MocksError
 from latehook.base.model import ResponseFault
 from latehook.mocks.definitions import FaultSpec, Mock, Mocks, WebhookSpec
-from latehook.mocksfile import load
+from latehook.mocksfile.loading import load
 from support.paths import ROOT
 
 MOCK = """\
@@ -165,7 +165,42 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        pytest.param("mocks: [", "mocks.yaml:1: this is not YAML", id="not YAML"),
+        pytest.param(
+            "mocks: [",
+            "mocks.yaml:1: this is not YAML: a bracket, a brace or a quote is not closed (the YAML parser says: expected "
+            "the node content, but found '<stream end>', while parsing a flow node that starts in line 1)",
+            id="an open bracket",
+        ),
+        pytest.param(
+            "mocks:\n  - match: GET a.example/\n response: {}",
+            "mocks.yaml:3: this is not YAML: the indentation of this line does not fit the lines above it (the YAML parser",
+            id="a wrong indentation",
+        ),
+        pytest.param(
+            "mocks:\n  - match: GET a.example/\n    when: {{ request.json.a: 1",
+            "mocks.yaml:3: this is not YAML: a bracket, a brace or a quote is not closed",
+            id="an open brace",
+        ),
+        pytest.param(
+            "mocks:\n  - name: a: b",
+            "mocks.yaml:2: this is not YAML: put quotes around a value that contains `: `",
+            id="a colon",
+        ),
+        pytest.param(
+            "mocks: %x", "mocks.yaml:1: this is not YAML: put quotes around a value that", id="a percent sign"
+        ),
+        pytest.param("mocks:\n\t- a", "mocks.yaml:2: this is not YAML: indent with spaces, not with tabs", id="a tab"),
+        pytest.param("mocks: *all", "mocks.yaml:1: this is not YAML: define its anchor (`&NAME`) above", id="an alias"),
+        pytest.param(
+            "mocks: []\n---\nmocks: []",
+            "mocks.yaml:2: this is not YAML: a mocks file is one YAML document: remove the line `---`",
+            id="two documents",
+        ),
+        pytest.param(
+            'mocks: "\\q"',
+            "mocks.yaml:1: this is not YAML: check the indentation, colons and quotes of this line (the YAML parser",
+            id="an escape",
+        ),
         pytest.param("- a", "mocks.yaml:1: a mocks file is a map with the key `mocks`", id="a list"),
         pytest.param("", "mocks.yaml:1: a mocks file is a map with the key `mocks`", id="empty"),
         pytest.param("x-a: 1", "mocks.yaml:1: the key 'mocks' is missing", id="no mocks"),
@@ -208,7 +243,7 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         ),
         pytest.param(
             MOCK.replace("      to:", "      timeout: 0s\n      to:"),
-            "mocks.yaml:5: mocks[0].webhook.timeout: a timeout of 0 fails every attempt",
+            "mocks.yaml:5: mocks[0].webhook.timeout: with a timeout of 0 every attempt fails: write 15s",
             id="no time at all",
         ),
         pytest.param(
@@ -243,17 +278,17 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         ),
         pytest.param(
             MOCK.replace("      json:", "      form: {a: b}\n      json:"),
-            "mocks.yaml:6: mocks[0].webhook.form: a body is one of json, form, text, file, multipart: json stands here too",
+            "mocks.yaml:6: mocks[0].webhook.form: a body is one of json, form, text, file, multipart; there is json too: remove one",
             id="two bodies",
         ),
         pytest.param(
             MOCK.replace("      json:", "      to: http://a.test/\n      json:"),
-            "mocks.yaml:6: mocks[0].webhook.to: the key 'to' stands twice in this map",
+            "mocks.yaml:6: mocks[0].webhook.to: the key 'to' is in this map twice: remove one of them",
             id="a key twice",
         ),
         pytest.param(
             MOCK.replace('{json: {id: "{{ job.id }}"}}', "forward"),
-            "mocks.yaml:4: mocks[0].webhook: `response: forward` stands alone",
+            "mocks.yaml:4: mocks[0].webhook: `response: forward` sends the request to the real service and starts no job: remove `webhook`",
             id="forward with a webhook",
         ),
         pytest.param(
@@ -268,62 +303,62 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         ),
         pytest.param(
             MOCK + "  - {match: POST api.slow.example/jobs, response: {status: 422}}\n",
-            "mocks.yaml:7: mocks[1]: 'POST api.slow.example/jobs' can never match: mocks.yaml:2 takes its requests; put it",
+            "mocks.yaml:7: mocks[1]: 'POST api.slow.example/jobs' can never match, because the mock at mocks.yaml:2 answers all of its requests: move",
             id="shadowed",
         ),
         pytest.param(
             "mocks:\n  - {match: ANY *.example/**}\n  - {match: 'GET api.slow.example/jobs/{id}'}",
-            "mocks.yaml:3: mocks[1]: 'GET api.slow.example/jobs/{id}' can never match: mocks.yaml:2 takes its requests",
+            "mocks.yaml:3: mocks[1]: 'GET api.slow.example/jobs/{id}' can never match, because the mock at mocks.yaml:2 answers",
             id="shadowed by a pattern",
         ),
         pytest.param(
             "mocks:\n  - {name: a, match: GET a.example/}\n  - {name: a, match: GET b.example/}",
-            "mocks.yaml:3: mocks[1]: the name 'a' is taken (mocks.yaml:2): give each mock its own",
+            "mocks.yaml:3: mocks[1]: the mock at mocks.yaml:2 has the name 'a' too: rename one of them",
             id="a name twice",
         ),
         pytest.param(
             "mocks:\n  - {match: GET a.example/, lookup: request.path.id, job: {}}",
-            "mocks.yaml:2: mocks[0].job: a mock with `lookup` answers for a job that exists: leave `job` out",
+            "mocks.yaml:2: mocks[0].job: a mock with `lookup` answers for a job that exists: remove `job`, or `lookup`",
             id="a lookup with a job",
         ),
         pytest.param(
             MOCK + "    stages: [{status: done}]\n",
-            "mocks.yaml:4: mocks[0].webhook: no stage sends this webhook: write `webhook: true` in one",
+            "mocks.yaml:4: mocks[0].webhook: no stage sends this webhook: write `webhook: true` in a stage",
             id="a webhook that no stage sends",
         ),
         pytest.param(
             "mocks:\n  - {match: GET a.example/, stages: [{webhook: true}]}",
-            "mocks.yaml:2: mocks[0].stages[0].webhook: `true` means the mock's own `webhook`, and it has none",
+            "mocks.yaml:2: mocks[0].stages[0].webhook: `true` sends the mock's own `webhook`, and it has none: write one",
             id="a stage without a webhook to send",
         ),
         pytest.param(
             "mocks:\n  - {match: GET a.example/, stages: [{after: 5s}, {after: before-response}]}",
-            "mocks.yaml:2: mocks[0].stages[1].after: a stage before the response cannot come after one behind it",
+            "mocks.yaml:2: mocks[0].stages[1].after: the stage before this one comes after the response: move",
             id="a stage out of time",
         ),
         pytest.param(
             "mocks:\n  - {match: GET a.example/, stages: [{after: {uniform: [9s, 5s]}}]}",
-            "mocks.yaml:2: mocks[0].stages[0].after.uniform: 9 s is more than 5 s: write the lesser one first",
+            "mocks.yaml:2: mocks[0].stages[0].after.uniform: 9 s is more than 5 s: write the smaller one first",
             id="a range upside down",
         ),
         pytest.param(
             MOCK.replace("      to:", "      retry: strpe\n      to:"),
-            "mocks.yaml:5: mocks[0].webhook.retry: 'strpe' is not a retry preset; did you mean 'stripe'?; there are none,",
+            "mocks.yaml:5: mocks[0].webhook.retry: 'strpe' is not a retry preset; did you mean 'stripe'? (possible values: none,",
             id="a retry preset",
         ),
         pytest.param(
             MOCK.replace("      to:", "      retry: {waits: [1s], stop_on: [4xy]}\n      to:"),
-            "mocks.yaml:5: mocks[0].webhook.retry.stop_on[0]: '4xy' is not a status: write 200, or 2xx for all of them",
+            "mocks.yaml:5: mocks[0].webhook.retry.stop_on[0]: '4xy' is not a status: write 200, or 2xx for all from 200 to 299",
             id="a status of a retry",
         ),
         pytest.param(
             MOCK.replace("      to:", "      sign: {scheme: strip, secret: s}\n      to:"),
-            "mocks.yaml:5: mocks[0].webhook.sign.scheme: 'strip' is not a scheme; did you mean 'stripe'?; there are",
+            "mocks.yaml:5: mocks[0].webhook.sign.scheme: 'strip' is not a scheme; did you mean 'stripe'? (possible values: standard-webhooks,",
             id="a scheme",
         ),
         pytest.param(
             MOCK.replace("      to:", "      sign: {secret: s, algorithm: hmac-sha255, headers: {a: b}}\n      to:"),
-            "mocks.yaml:5: mocks[0].webhook.sign.algorithm: 'hmac-sha255' is not known; did you mean 'hmac-sha256'?: use",
+            "mocks.yaml:5: mocks[0].webhook.sign.algorithm: 'hmac-sha255' is not a value of `algorithm`; did you mean 'hmac-sha256'? (possible",
             id="an algorithm",
         ),
         pytest.param(
@@ -333,7 +368,7 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         ),
         pytest.param(
             MOCK.replace("      to:", "      sign: {secret: s}\n      to:"),
-            "mocks.yaml:5: mocks[0].webhook.sign: nothing would carry the signature: write `headers` or `fields`",
+            "mocks.yaml:5: mocks[0].webhook.sign: the signature is sent nowhere: write `headers`, `fields` or a `scheme`",
             id="a signature without a carrier",
         ),
         pytest.param(
@@ -401,7 +436,7 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         ),
         pytest.param(
             MOCK.replace("      to:", "      verify: mocks.yaml\n      to:"),
-            "mocks.yaml:5: mocks[0].webhook.verify: 'mocks.yaml' holds no certificate in PEM",
+            "mocks.yaml:5: mocks[0].webhook.verify: 'mocks.yaml' has no certificate in PEM form: write true, false or a CA's file",
             id="a CA",
         ),
         pytest.param(
@@ -411,12 +446,12 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         ),
         pytest.param(
             MOCK.replace("{json: {", "{fault: resett, json: {"),
-            "mocks.yaml:3: mocks[0].response.fault: 'resett' is not a fault of a response; did you mean 'reset'?; there are reset,",
+            "mocks.yaml:3: mocks[0].response.fault: 'resett' is not a fault of a response; did you mean 'reset'? (possible values: reset,",
             id="a fault",
         ),
         pytest.param(
             MOCK.replace("{json: {", "{fault: {kind: drop}, json: {"),
-            "mocks.yaml:3: mocks[0].response.fault.kind: 'drop' is not a fault of a response; there are reset, empty, truncate,",
+            "mocks.yaml:3: mocks[0].response.fault.kind: 'drop' is not a fault of a response (possible values: reset, empty, truncate,",
             id="a webhook's fault on a response",
         ),
         pytest.param(
@@ -450,7 +485,11 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
             id="a body to corrupt that is not there",
         ),
         pytest.param("mocks: &a [*a]", "mocks.yaml:1: this alias contains itself", id="a circle"),
-        pytest.param("mocks: !tag []", "mocks.yaml:1: mocks: the tag '!tag' does not fit here", id="a tag"),
+        pytest.param(
+            "mocks: !tag []",
+            "mocks.yaml:1: mocks: the YAML tag '!tag' cannot be used here: write plain YAML 1.2",
+            id="a tag",
+        ),
     ],
 )
 def test_a_file_that_is_wrong_is_told_in_one_line_with_its_place(read, wrong: str, says: str) -> None:

@@ -508,14 +508,20 @@ mocks:
         ),
         (
             "{algorithm: hmac-sha257, secret: s, headers: {x: '{signature}'}}",
-            ":7: mocks[0].webhook.sign.algorithm: 'hmac-sha257' is not known; did you mean 'hmac-sha256'?",
+            ":7: mocks[0].webhook.sign.algorithm: 'hmac-sha257' is not a value of `algorithm`; did you mean 'hmac-sha256'?",
         ),
         (
             "{scheme: github, secret: s, encoding: base46}",
-            "'base46' is not known; did you mean 'base64'?",
+            "'base46' is not a value of `encoding`; did you mean 'base64'?",
         ),
-        ("{scheme: github, secret: s, secret_encoding: utf-8}", "'utf-8' is not known; did you mean 'utf8'?"),
-        ("{scheme: github, secret: s, timestamp_format: second}", "'second' is not known; did you mean 'seconds'?"),
+        (
+            "{scheme: github, secret: s, secret_encoding: utf-8}",
+            "'utf-8' is not a value of `secret_encoding`; did you mean 'utf8'?",
+        ),
+        (
+            "{scheme: github, secret: s, timestamp_format: second}",
+            "'second' is not a value of `timestamp_format`; did you mean 'seconds'?",
+        ),
         ("{scheme: github, secret: s, message: '{timestmp}.{body}'}", "sign.message: {timestmp} is not known"),
         ("{scheme: github, secret: s, message: '{timestmp}'}", "{timestmp} is not known; did you mean 'timestamp'?"),
         ("{scheme: github, secret: s, message: '{signature}'}", "sign.message: {signature} is not known"),
@@ -523,7 +529,7 @@ mocks:
         ("{secret: s, fields: {/a: '{json}'}}", "sign.fields./a: {json} is not known"),
         ("{scheme: github, secret: s, message: '{Body}'}", "{Body} is not known; did you mean 'body'?"),
         ("{secret: s, headers: {x: '{signature.0}'}}", "sign.headers.x: {signature.0} is not known"),
-        ("{secret: s}", "nothing would carry the signature: write `headers` or `fields`, or a `scheme`"),
+        ("{secret: s}", "the signature is sent nowhere: write `headers`, `fields` or a `scheme`"),
         ("{scheme: github}", "the key 'secret' is missing"),
         ("{scheme: github, secret: s, skw: 5s}", "the key 'skw' is not known; did you mean 'skew'?"),
         ("{scheme: github, secret: s, skew: soon}", "'soon' is not a duration"),

@@ -1,0 +1,152 @@
+"""Loads mocks files: reads, checks and compiles them. Every error names file, line and key, and says what to write."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from latehook.base.errors import MocksError, Place
+from latehook.base.redaction import Redaction
+from latehook.expressions.compiler import Compiler
+from latehook.expressions.expression import Names
+from latehook.expressions.names import AT_LOAD
+from latehook.mocks.definitions import Mock, Mocks
+from latehook.mocks.matching import covers
+from latehook.mocksfile import entries
+from latehook.mocksfile.mocks import MockCompiler
+from latehook.mocksfile.secrets import Secrets, secrets_of_environment, secrets_of_files
+from latehook.mocksfile.source import Source
+from latehook.mocksfile.validation import to_entries
+from latehook.mocksfile.values import Values
+
+POSTED = "posted mocks"
+"""The file name in errors for a text that came without one."""
+
+
+def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None = None) -> Mocks:
+    """Return the mocks of all files, in order. Raises MocksError for the first error.
+
+    A variable that is not in `env` and has no default is an error, or is added to `missing` if that is given.
+    """
+    with _redacted_errors(secrets_of_environment(env)):
+        sources = [_read(file) for file in files]
+    return _compile(sources, env, missing)
+
+
+def load_text(text: str, file: str | None, env: Mapping[str, str], variables: Mapping[str, Any]) -> Mocks:
+    """Return the mocks of a text. They are used together with other mocks, which define `variables`.
+
+    `file` is the name for errors, and names of files in the text are relative to it. Raises MocksError.
+    """
+    with _redacted_errors(secrets_of_environment(env)):
+        source = Source.parse(file or POSTED, text)
+    return _compile([source], env, None, variables)
+
+
+def restore(excerpt: bytes, env: Mapping[str, str], redaction: Redaction) -> Mock:
+    """Return the mock of an excerpt that was stored with a job, and add its secrets to `redaction`.
+
+    Raises MocksError if it cannot be compiled any more, because the environment or a file that it names has changed.
+    """
+    source, index = Source.from_excerpt(excerpt)
+    redaction.add(secrets_of_files([source], env).values)
+    entry = msgspec.convert(source.data["mocks"][index], entries.MockEntry)
+    defaults = msgspec.convert(source.data["defaults"], entries.Defaults)
+    return MockCompiler(source, Compiler(env), defaults.webhook, entry, index, {"vars": None}, None).compile()
+
+
+@contextmanager
+def _redacted_errors(secrets: Secrets) -> Iterator[None]:
+    """Redact the secrets in a MocksError that is raised inside."""
+    try:
+        yield
+    except MocksError as error:
+        raise MocksError(error.place, Redaction(secrets.values).redact(error.problem)) from None
+
+
+def _read(file: Path) -> Source:
+    try:
+        return Source.parse(str(file), file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise MocksError(Place(str(file), 1), f"cannot be read: {reason}") from None
+
+
+def _compile(
+    sources: Sequence[Source],
+    env: Mapping[str, str],
+    missing: set[str] | None,
+    other_variables: Mapping[str, Any] | None = None,
+) -> Mocks:
+    """Compile the mocks of these files. `other_variables` are those of other mocks that are used with them."""
+    secrets = secrets_of_files(sources, env)
+    with _redacted_errors(secrets):
+        compiler = Compiler(env, missing)
+        files = [to_entries(source) for source in sources]
+        variables = _variables(sources, files, compiler)
+        names: Names = {"vars": dict.fromkeys((*(other_variables or ()), *variables))}
+        job_vars = None if other_variables is not None else _job_vars(files)
+        compilers = [
+            MockCompiler(source, compiler, file.defaults.webhook, entry, index, names, job_vars)
+            for source, file in zip(sources, files, strict=True)
+            for index, entry in enumerate(file.mocks)
+        ]
+        mocks = [compiler.compile() for compiler in compilers]
+        _check_names(mocks)
+        _check_reachable(mocks)
+    body_members = frozenset().union(*(compiler.body_members for compiler in compilers))
+    kept_members = frozenset().union(*(compiler.kept_members for compiler in compilers))
+    return Mocks(mocks, variables, body_members, kept_members, secrets.values, secrets.variables)
+
+
+def _variables(sources: Sequence[Source], files: Sequence[entries.File], compiler: Compiler) -> dict[str, Any]:
+    """Return the variables of all files. Two files may define the same one only with the same value."""
+    variables: dict[str, Any] = {}
+    for source, file in zip(sources, files, strict=True):
+        values = Values(source, compiler)
+        for name, text in file.vars.items():
+            value = values.compile(text, ("vars", name), AT_LOAD)
+            if variables.setdefault(name, value) != value:
+                problem = f"another file sets the variable {name!r} to {variables[name]!r}, this one to {value!r}"
+                raise MocksError(source.place(("vars", name)), f"{problem}: rename one, or give both the same value")
+    return variables
+
+
+def _job_vars(files: Iterable[entries.File]) -> Names | None:
+    """Return all names that `job.vars` can have; None if an expression makes them, so that they are not known."""
+    names: dict[str, Any] = {}
+    for job in (mock.job for file in files for mock in file.mocks):
+        if isinstance(job, entries.JobEntry):
+            if isinstance(job.vars, str):
+                return None
+            names |= dict.fromkeys(job.vars)
+    return names
+
+
+def _check_names(mocks: Sequence[Mock]) -> None:
+    """Refuse a `name` that two mocks have: filters and messages identify a mock by it."""
+    first: dict[str, Mock] = {}
+    for mock in mocks:
+        if mock.name == mock.matcher.text:
+            continue
+        before = first.setdefault(mock.name, mock)
+        if before is not mock:
+            where = f"{before.place.file}:{before.place.line}"
+            raise MocksError(mock.place, f"the mock at {where} has the name {mock.name!r} too: rename one of them")
+
+
+def _check_reachable(mocks: Sequence[Mock]) -> None:
+    """Refuse a mock that can never answer, because one before it answers all of its requests."""
+    unconditional: defaultdict[str | None, list[Mock]] = defaultdict(list)
+    for mock in mocks:
+        start = mock.matcher.first_literal
+        for before in unconditional[start] + (unconditional[None] if start is not None else []):
+            if covers(before.matcher, mock.matcher):
+                where = f"{before.place.file}:{before.place.line}"
+                problem = f"{mock.name!r} can never match, because the mock at {where} answers all of its requests"
+                raise MocksError(mock.place, f"{problem}: move it in front of that one, or give that one a `when`")
+        if mock.when is None and mock.times is None and mock.lookup is None:
+            unconditional[start].append(mock)

@@ -1,0 +1,191 @@
+"""The keys of a `webhook`, with its `retry` and `sign`: their types, and what each means."""
+
+from typing import Annotated
+
+from msgspec import UNSET, UnsetType
+
+from latehook.base import timestamps
+from latehook.mocksfile.shared_entries import (
+    DEFAULT_AFTER,
+    Bodies,
+    Entry,
+    StageTime,
+    WebhookFaultEntry,
+    WebhookFaultName,
+)
+from latehook.mocksfile.value_types import (
+    Duration,
+    Method,
+    OnlyExpression,
+    SignedDuration,
+    StatusPattern,
+    Templated,
+    Url,
+    about,
+    one_of,
+)
+from latehook.mocksfile.words import describe_retry, describe_scheme
+from latehook.webhooks import signing
+from latehook.webhooks.retries import DEFAULT_RETRY, RETRY_SCHEDULES
+from latehook.webhooks.schemes import SCHEMES, Scheme
+
+DEFAULT_METHOD = "POST"
+DEFAULT_TIMEOUT = "15s"
+DEFAULT_WAITS = [f"{wait:g}s" for wait in DEFAULT_RETRY.waits]
+DEFAULT_SCHEME = Scheme()
+SIGN_VALUES = {
+    "algorithm": signing.ALGORITHMS,
+    "secret_encoding": signing.SECRET_ENCODINGS,
+    "encoding": signing.ENCODINGS,
+    "timestamp_format": timestamps.FORMATS,
+}
+"""The keys of `sign` that have a fixed set of values, and these values."""
+
+RetryPreset = Annotated[str, one_of({name: describe_retry(schedule) for name, schedule in RETRY_SCHEDULES.items()})]
+SchemeName = Annotated[str, one_of({name: describe_scheme(scheme) for name, scheme in SCHEMES.items()})]
+
+
+class RetryEntry(Entry):
+    """A retry schedule with its statuses."""
+
+    waits: Annotated[
+        list[Duration] | RetryPreset | UnsetType,
+        about(
+            "The durations between attempts, or a preset, which then also gives the defaults of the other keys.",
+            default=DEFAULT_WAITS,
+        ),
+    ] = UNSET
+    success: Annotated[
+        list[StatusPattern] | UnsetType,
+        about("The statuses that mean that the webhook is delivered.", default=list(DEFAULT_RETRY.success)),
+    ] = UNSET
+    stop_on: Annotated[
+        list[StatusPattern] | UnsetType,
+        about("The statuses after which there is no further attempt.", default=list(DEFAULT_RETRY.stop_on)),
+    ] = UNSET
+    retry_after: Annotated[
+        bool | UnsetType,
+        about(
+            "Whether to wait as long as the receiver's Retry-After header says, if that is longer than the next wait; "
+            "at most a day.",
+            default=DEFAULT_RETRY.retry_after,
+        ),
+    ] = UNSET
+
+
+class SignEntry(Entry):
+    """How a webhook is signed: a scheme and a secret. The other keys change the scheme, or describe one of your own."""
+
+    secret: Annotated[
+        str | list[str | None],
+        about("The key of the signature. A list makes one signature for each secret, as while a secret is rotated."),
+    ]
+    scheme: Annotated[SchemeName | UnsetType, about("How a known provider signs.", examples=["standard-webhooks"])] = (
+        UNSET
+    )
+    algorithm: Annotated[
+        Annotated[str, one_of(SIGN_VALUES["algorithm"])] | UnsetType,
+        about("How the signature is computed.", default=DEFAULT_SCHEME.algorithm),
+    ] = UNSET
+    secret_encoding: Annotated[
+        Annotated[str, one_of(SIGN_VALUES["secret_encoding"])] | UnsetType,
+        about("How the text of the secret becomes the bytes of the key.", default=DEFAULT_SCHEME.secret_encoding),
+    ] = UNSET
+    message: Annotated[
+        str | UnsetType,
+        about("A template of what is signed.", default=DEFAULT_SCHEME.message, examples=["{timestamp}.{body}"]),
+    ] = UNSET
+    encoding: Annotated[
+        Annotated[str, one_of(SIGN_VALUES["encoding"])] | UnsetType,
+        about("How the bytes of the signature become text.", default=DEFAULT_SCHEME.encoding),
+    ] = UNSET
+    timestamp_format: Annotated[
+        Annotated[str, one_of(SIGN_VALUES["timestamp_format"])] | UnsetType,
+        about("How `{timestamp}` is written.", default=DEFAULT_SCHEME.timestamp_format),
+    ] = UNSET
+    headers: Annotated[
+        dict[str, str] | UnsetType,
+        about(
+            "The headers that the signature adds: a map from name to template.",
+            examples=[{"x-signature": "t={timestamp},v1={signature}"}],
+        ),
+    ] = UNSET
+    fields: Annotated[
+        dict[str, str] | UnsetType,
+        about(
+            "Fields that are written into the body: a map from JSON pointer or form field to template.",
+            examples=[{"/event/hash": "{signature}"}],
+        ),
+    ] = UNSET
+    skew: Annotated[
+        SignedDuration | UnsetType,
+        about("How far the sender's clock is wrong: a duration, negative if it is slow.", default=0, examples=["-10m"]),
+    ] = UNSET
+
+
+class WebhookEntry(Bodies):
+    """A request that Latehook sends to your system."""
+
+    to: Annotated[
+        Url | list[Url | None] | UnsetType | None,
+        about("The URL that it goes to; a list makes one webhook for each URL. Null: it is skipped."),
+    ] = UNSET
+    after: Annotated[
+        StageTime | UnsetType,
+        about(
+            "When it is sent, counted from the end of the request; `before-response`: before the response is sent. "
+            "Only in a mock without `stages`.",
+            default=DEFAULT_AFTER,
+            examples=["65s"],
+        ),
+    ] = UNSET
+    method: Annotated[Method | UnsetType, about("The HTTP method.", default=DEFAULT_METHOD, examples=["PUT"])] = UNSET
+    headers: Annotated[
+        Templated | UnsetType,
+        about("A map of headers. Null leaves a header out; a list sends it once for each item."),
+    ] = UNSET
+    query: Annotated[
+        Templated | UnsetType,
+        about(
+            "A map of parameters, added to the query of the URL. A null from an expression is an empty value; a "
+            "literal null leaves the name out."
+        ),
+    ] = UNSET
+    when: Annotated[
+        str | bool | UnsetType,
+        about(
+            "A condition, decided at the request; the braces may be left out. If it is false, the webhook is skipped."
+        ),
+    ] = UNSET
+    event: Annotated[
+        str | UnsetType, about("A name by which tests can select the webhook.", otherwise="the stage's status")
+    ] = UNSET
+    retry: Annotated[
+        RetryPreset | list[Duration] | RetryEntry | UnsetType,
+        about(
+            "When failed attempts are repeated: the durations between attempts, a preset, or a map.",
+            default=DEFAULT_WAITS,
+            examples=["stripe"],
+        ),
+    ] = UNSET
+    timeout: Annotated[
+        Duration | UnsetType,
+        about("The longest duration of one attempt, from the connection to the whole answer.", default=DEFAULT_TIMEOUT),
+    ] = UNSET
+    sign: Annotated[SignEntry | UnsetType | None, about("How it is signed.", otherwise="not signed")] = UNSET
+    ordered: Annotated[
+        bool | OnlyExpression | UnsetType,
+        about("Whether the first attempts of a job's webhooks are made in the order of the stages.", default=True),
+    ] = UNSET
+    verify: Annotated[
+        bool | str | UnsetType,
+        about(
+            "Whether the receiver's certificate is verified; or the name of a file with the CA that has signed it, "
+            "relative to the mocks file.",
+            default=True,
+        ),
+    ] = UNSET
+    fault: Annotated[
+        WebhookFaultName | WebhookFaultEntry | UnsetType | None,
+        about("What goes wrong with an attempt on purpose.", otherwise="none"),
+    ] = UNSET
