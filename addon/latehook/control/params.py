@@ -1,6 +1,5 @@
 """What may be asked for: the parameters of each path, their types, and what is wrong with those that do not fit."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ from msgspec import Meta, Struct
 
 from latehook.base.durations import parse_duration
 from latehook.base.text import did_you_mean
+from latehook.base.validation import Mismatch, parse_validation_error
 from latehook.control.responses import Refusal
 from latehook.engine.filters import FILTERS
 
@@ -163,23 +163,19 @@ def _convert[Asked: Struct](kind: type[Asked], given: dict[str, Any], strict: bo
     try:
         return msgspec.convert(given, kind, strict=strict)
     except msgspec.ValidationError as error:
-        raise Refusal(400, _explained(kind, given, str(error))) from None
+        raise Refusal(400, _explained(kind, given, parse_validation_error(error))) from None
 
 
-def _explained(kind: type[Struct], given: dict[str, Any], message: str) -> str:
-    """msgspec's message in our words."""
-    problem, _, at = message.partition(" - at `")
-    if found := re.search(r"unknown field `(.*)`", problem, re.DOTALL):
+def _explained(kind: type[Struct], given: dict[str, Any], mismatch: Mismatch) -> str:
+    """Return what is wrong with the parameters `given`."""
+    if mismatch.unknown is not None:
         known = kind.__struct_fields__
-        hint = did_you_mean(found[1], known) or (
+        hint = did_you_mean(mismatch.unknown, known) or (
             f"; there are {', '.join(known)}" if known else "; there are none here"
         )
-        return f"there is no parameter {found[1]!r}{hint}"
-    name = at.removeprefix("$.").partition("[")[0].rstrip("`")
-    words = problem.partition(", got")[0].removeprefix("Expected ").replace("`", "").replace(" | ", " or ")
-    for theirs, ours in (("str", "text"), ("array", "a list"), ("int", "a number"), ("float", "a number")):
-        words = re.sub(rf"\b{theirs}\b", ours, words)
-    return f"{name} {_shown(given.get(name))} does not fit: expected {words}"
+        return f"there is no parameter {mismatch.unknown!r}{hint}"
+    name = str(mismatch.path[0])
+    return f"{name} {_shown(given.get(name))} does not fit: expected {mismatch.expected}"
 
 
 def _shown(value: Any) -> str:
