@@ -44,6 +44,10 @@ class Clock:
         if moment > self.now():
             self.segments = self.segments_after(moment, self.speed)
 
+    def restore(self, segments: Segments) -> None:
+        """Continue as these segments say, which `segments` or `segments_after` has given."""
+        self.segments = segments
+
     def reset(self, speed: float) -> None:
         """Show real time again, and run at this speed."""
         self.segments = [(0.0, 0.0, 1.0)]

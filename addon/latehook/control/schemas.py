@@ -229,7 +229,7 @@ def job(details: JobDetails, clock: LatehookClock) -> Job:
 
 
 def request(received: JournalEntry) -> Request:
-    near = [Near(one.mock, one.at, one.differs) for one in received.near]
+    near = [Near(one.mock, one.at, one.differs) for one in received.near_misses]
     return Request(
         number=received.number,
         at=received.at,

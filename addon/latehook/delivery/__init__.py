@@ -1,1 +1,1 @@
-"""Webhooks that are owed: when each is due, its attempts, and what follows from them."""
+"""Deliver webhooks: when each is due, its attempts, and what follows from their outcomes."""

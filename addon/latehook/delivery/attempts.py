@@ -1,4 +1,4 @@
-"""PURE: Attempts: one that is running, what one needs, and what sends it."""
+"""PURE: The type of a running attempt, and the interfaces that attempts need."""
 
 from collections.abc import Callable
 from typing import Protocol

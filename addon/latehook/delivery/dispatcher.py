@@ -44,9 +44,9 @@ class Slots:
 
 
 class Dispatcher:
-    """Starts an attempt when its destination has a slot for it, and has it made only then.
+    """Starts the attempts at due webhooks. Each attempt is made when its destination has a free slot, and not before.
 
-    `workers` is how many slots a destination has.
+    `workers` is the number of slots of each destination.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Dispatcher:
         self._schedule_turn()
 
     def set_workers(self, workers: int) -> None:
-        """Give every destination so many slots. Attempts that are running go on."""
+        """Change the number of slots. Running attempts go on."""
         self._workers = workers
 
     @property
@@ -96,7 +96,7 @@ class Dispatcher:
             await asyncio.wait(tasks, timeout=1)
 
     async def drain(self, seconds: float) -> None:
-        """Start no more attempts; wait so long for those that are running, and cancel what is left of them."""
+        """Start no more attempts. Wait up to `seconds` for the running ones, and cancel those that have not ended."""
         self._stopped = True
         if self._running:
             _, late = await asyncio.wait(set(self._running), timeout=seconds)

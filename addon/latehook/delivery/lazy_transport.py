@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class LazyTransport:
-    """Sends attempts by a Transport that is made at the first one."""
+    """Sends attempts with a Transport. Its module is imported when the first webhook is scheduled."""
 
     def __init__(self, refusal: "Refusal", route: "Route") -> None:
         self._refusal = refusal
@@ -20,7 +20,7 @@ class LazyTransport:
         self._transport: asyncio.Task[Transport] | None = None
 
     def preload(self) -> "asyncio.Task[Transport]":
-        """Start the import, unless it has started before. It takes a fifth of a second, in a thread of its own."""
+        """Start the import, unless it has started before. It runs in a thread, for a fifth of a second."""
         if self._transport is None:
             self._transport = asyncio.get_running_loop().create_task(self._import(), name="latehook: transport")
         return self._transport

@@ -16,7 +16,7 @@ from latehook.base.model import Job, Outcome, Outgoing, State, StoredWebhook, Wi
 from latehook.base.notifier import Notifier
 from latehook.delivery.attempts import AttemptObserver, DeliveryContext, RunningAttempt, Sender
 from latehook.delivery.barrier import AdvanceBarrier
-from latehook.delivery.definitions import Definitions
+from latehook.delivery.compiled_mocks import CompiledMocks
 from latehook.delivery.dispatcher import Dispatcher
 from latehook.delivery.reporting import log_outcome, log_unsent, without_user
 from latehook.delivery.results import AttemptResult, NoAttempt, PendingResults
@@ -31,7 +31,7 @@ log = logging.getLogger(logs.LOGGER)
 
 
 class Outbox:
-    """Keeps the unfinished webhooks, and has each sent when its turn has come.
+    """Holds the unfinished webhooks, and starts the attempts at each when its turn has come.
 
     A webhook is named by its key in the store. Its turn comes when it is due, unless the hold stops it, or an earlier
     webhook of its job still waits for its first attempt. Times are seconds of Latehook's clock.
@@ -44,7 +44,7 @@ class Outbox:
         notifier: Notifier,
         state: SharedState,
         context: DeliveryContext,
-        definitions: Definitions,
+        compiled_mocks: CompiledMocks,
         sender: Sender,
     ) -> None:
         self._running: dict[int, RunningAttempt] = {}
@@ -55,7 +55,7 @@ class Outbox:
         self._state = state
         self._clock = state.clock
         self._context = context
-        self._definitions = definitions
+        self._compiled_mocks = compiled_mocks
         self._sender = sender
         self._results = PendingResults(store, commits)
         self._schedule = Schedule(state.clock, self._enqueue)
@@ -68,11 +68,11 @@ class Outbox:
         self._first_attempts: dict[int, asyncio.Future[None]] = {}  # responses wait for these
 
     def set_workers(self, workers: int) -> None:
-        """Allow so many attempts at once to one destination."""
+        """Set how many attempts to one destination run at once."""
         self._dispatcher.set_workers(workers)
 
     def observe(self, observer: AttemptObserver | None) -> None:
-        """Call `observer` for every attempt that starts from now on, when it has ended. It costs time: None ends it."""
+        """Call `observer` when an attempt that starts from now on has ended; None: call nothing, which is faster."""
         self._observer = observer
 
     # Scheduling
@@ -137,7 +137,7 @@ class Outbox:
         await self._dispatcher.abort()
 
     async def close(self, seconds: float) -> None:
-        """Start no more attempts, and give the running ones so many seconds to end."""
+        """Start no more attempts, and wait up to `seconds` for the running ones."""
         self._schedule.stop()
         await self._dispatcher.drain(seconds)
         self._results.close()
@@ -147,7 +147,7 @@ class Outbox:
 
     @contextmanager
     def barrier(self) -> Iterator[AdvanceBarrier]:
-        """Inside this block, put every webhook that becomes due into a new barrier. There may be one at a time."""
+        """Put every webhook that becomes due inside this block into a new barrier. One barrier may exist at a time."""
         self._barrier = barrier = AdvanceBarrier()
         try:
             yield barrier
@@ -194,7 +194,7 @@ class Outbox:
             await self._fail(stored, str(error))
             return None
         except Exception as error:  # a bug: without this, the webhook would neither be sent nor fail
-            log.exception("latehook: a webhook could not be made")
+            log.exception("latehook: an attempt could not be made")
             await self._fail(stored, f"{type(error).__name__}: {error}")
             return None
         self._running[key] = attempt
@@ -233,7 +233,7 @@ class Outbox:
 
     def _make(self, stored: StoredWebhook) -> RunningAttempt:
         """Make the next attempt at a webhook. Raises LatehookError."""
-        mock, spec = self._definitions.webhook_spec(stored.webhook.definition, stored.webhook.mock_stage)
+        mock, spec = self._compiled_mocks.webhook_spec(stored.webhook.definition, stored.webhook.mock_stage)
         moment = self._context.moment()
         content, outgoing = rendering.prepare_attempt(spec, mock.constants, stored, moment, self._context)
         if self._observer is not None:
@@ -246,14 +246,14 @@ class Outbox:
         self._on_first_attempt(stored.key)
 
     def _may_start(self, key: int, due: Due) -> bool:
-        """Return whether it is this webhook's turn. If not, keep it for later."""
+        """Return whether it is this webhook's turn. If it is not, note what it waits for."""
         if not self._is_due(key, due.due):
             return False
         if self._state.holding and key not in self._exempt:
             self._held_back.append(key)
             return False
         for earlier in due.after:
-            if earlier not in self._results:  # else its first attempt has ended, and only the store does not know it
+            if earlier not in self._results:  # else its first attempt has ended, and that is not in the store yet
                 self._followers[earlier].append(key)
                 return False
         return True

@@ -29,7 +29,7 @@ class AttemptResult(Struct, frozen=True):
 
 
 class NoAttempt(Struct, frozen=True):
-    """An attempt that could not be made: the webhook has failed, for this reason."""
+    """The reason why an attempt could not be made. The webhook has failed."""
 
     reason: str
     state: State = State.FAILED
@@ -85,7 +85,7 @@ class PendingResults:
             self._pending.pop(key, None)
 
     def close(self) -> None:
-        """Write what is left, or give it up."""
+        """Write the results that are left. If the store cannot write, they are lost."""
         self._closing = True
         self._write_pending()
 

@@ -53,10 +53,10 @@ class LiveContext:
         return self._store.jobs()
 
     def find_job(self, id: str) -> Job | None:
-        return self._store.find(id)
+        return self._store.find_job(id)
 
     def job_for_idempotency_key(self, mock: str, key: str) -> Job | None:
-        return self._store.repeated(mock, key)
+        return self._store.job_for_idempotency_key(mock, key)
 
     # Counts
 

@@ -12,7 +12,7 @@ from latehook.base.errors import StoreError, UnstorableError
 from latehook.base.model import Request
 from latehook.base.notifier import Notifier
 from latehook.delivery.attempts import AttemptObserver, Sender
-from latehook.delivery.definitions import Definitions, Restore
+from latehook.delivery.compiled_mocks import CompiledMocks, Restore
 from latehook.delivery.dispatcher import DEFAULT_WORKERS
 from latehook.delivery.outbox import Outbox
 from latehook.engine.context import LiveContext
@@ -36,8 +36,8 @@ DEFAULT_KEEP = 86400.0
 class Engine:
     """Accepts requests, on one event loop.
 
-    Its parts are public for Operations and Queries, which are made of them. A job keeps the mock that started it, and
-    all stages of a job are known at its request (see mocks/decide.py): so it is written once, and scheduled once.
+    The design depends on this: all stages of a job, and all its webhooks, are known at its request. So the job is
+    written and scheduled once. Operations and Queries are given an engine, and use the public methods of its parts.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class Engine:
         self.commits = GroupCommit(store, self.notifier)
         self.state = SharedState(store, self.commits, clock)
         self.context = LiveContext(store, self.state, self.notifier, source, mocks, before_use)
-        self.definitions = Definitions(store, restore)
-        self.outbox = Outbox(store, self.commits, self.notifier, self.state, self.context, self.definitions, sender)
+        self.compiled_mocks = CompiledMocks(store, restore)
+        self.outbox = Outbox(store, self.commits, self.notifier, self.state, self.context, self.compiled_mocks, sender)
         self.journal = Journal()
         self._keep = DEFAULT_KEEP
         self._accepted = 0
@@ -73,17 +73,17 @@ class Engine:
         return self.context.mocks
 
     def use(self, mocks: Mocks) -> None:
-        """Decide requests from now on by these mocks, which the mocks files have. Jobs keep the mocks they have."""
+        """Decide requests from now on by these mocks, of the mocks files. Jobs keep the mock that started them."""
         self.context.use(mocks)
-        self.definitions.drop_old(self.context.mocks.all)
+        self.compiled_mocks.drop_old(self.context.mocks.all)
 
     def add(self, mocks: Mocks) -> None:
         """Put mocks in front of all others, until `reset`."""
         self.context.add(mocks)
-        self.definitions.drop_old(self.context.mocks.all)
+        self.compiled_mocks.drop_old(self.context.mocks.all)
 
     def configure(self, workers: int = DEFAULT_WORKERS, keep: float = DEFAULT_KEEP) -> None:
-        """Allow so many attempts at once to one destination, and keep ended jobs for so many seconds."""
+        """Set how many attempts to one destination run at once, and for how many seconds ended jobs are kept."""
         self.outbox.set_workers(workers)
         self._keep = keep
 
@@ -92,7 +92,7 @@ class Engine:
         self.outbox.observe(observer)
 
     def resume(self, speed: float) -> int:
-        """Continue where the store's last process ended, with the clock at `speed`.
+        """Continue the work of the store's last process. The clock runs at `speed`.
 
         Return how many webhooks are still to be delivered. Raises StoreError.
         """
@@ -102,7 +102,7 @@ class Engine:
         return self.store.count_unfinished()
 
     async def close(self, seconds: float = 1.5) -> int:
-        """Give running attempts so many seconds to end. Close the store. Return how many webhooks are unfinished."""
+        """Wait up to `seconds` for running attempts, and close the store. Return how many webhooks are unfinished."""
         self._closing = True
         await self.outbox.close(seconds)
         await self.commits.close()
@@ -111,11 +111,11 @@ class Engine:
         return unfinished
 
     async def reset(self, speed: float) -> None:
-        """Go back to the state of a new process: the store has been cleared. The clock runs at `speed`."""
+        """Go back to the state of a new process, with the clock at `speed`. Clear the store before."""
         self.state.reset(speed)
         self.journal.clear()
         self.context.reset()
-        self.definitions.clear()
+        self.compiled_mocks.clear()
         await self.outbox.forget_all()
 
     # Requests
@@ -123,8 +123,8 @@ class Engine:
     async def accept(self, request: Request) -> Decision:
         """Decide what a request gets. Return when its job is in the store and its webhooks are scheduled.
 
-        Then wait for the attempts that come before the response, and for the response's delay. Never raises for what a
-        request holds or the store cannot do: the decision is then an error response.
+        Also wait for attempts that must come before the response, and for the response's delay. A request that cannot
+        be answered, or a store that cannot write, gives a decision with an error response.
         """
         context = self.context
         if self._closing:
@@ -137,11 +137,11 @@ class Engine:
             await self._start(decision)
         except UnstorableError as error:
             place = mock.place if mock is not None else "a mock"
-            entry.status, entry.job = 500, None
+            entry.set_failed(500)
             return Decision(error_responses.failure(500, f"{place}: {error}", request, context.redaction), mock)
         except StoreError as error:
             log.error("latehook: %s", error)
-            entry.status, entry.job = 503, None
+            entry.set_failed(503)
             return Decision(error_responses.failure(503, str(error), request, context.redaction), mock)
         if decision.delay:
             await asyncio.sleep(decision.delay)
@@ -181,7 +181,7 @@ class Engine:
                 await self.commits.committed()
             return
         self.commits.schedule()
-        self.definitions.add(decision.mock)
+        self.compiled_mocks.add(decision.mock)
         keys = self.store.add_job(job) if decision.started else self.store.replace_stages(job, decision.kept_stages)
         await self.commits.committed()
         if first_attempts := self.outbox.schedule_job(job, keys):
@@ -191,7 +191,7 @@ class Engine:
             self._prune()
 
     def _prune(self) -> None:
-        """Delete old jobs from the store. If it cannot write, the next time is soon enough."""
+        """Delete old jobs from the store. If the store cannot write, a later call deletes them."""
         self.commits.schedule()
         with suppress(StoreError):
             self.store.prune(self.clock.real() - self._keep, self.clock.now())

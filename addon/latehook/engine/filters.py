@@ -83,7 +83,7 @@ def parse_filter(
 
 
 def _text(given: Mapping[str, Any], name: str) -> str | None:
-    """Return a value as text: a job's id that looks like a number is one, too."""
+    """Return a value as text, also a number: ids compare as text."""
     value = given.get(name)
     return None if value is None else str(value)
 

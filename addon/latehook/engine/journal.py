@@ -10,7 +10,7 @@ from latehook.base.model import Request
 from latehook.mocks.near_misses import NearMiss
 
 MAX_ENTRIES = 1000
-"""Requests that are kept: the newest."""
+"""Requests that the journal has at most. The oldest are dropped."""
 
 MAX_SIZE = 16 * 1024
 """Bytes of headers and body together up to which a request is kept whole."""
@@ -20,7 +20,7 @@ class JournalEntry(Struct):
     """A request. `number` counts from 1 since the start or the last reset; `at` is Unix seconds.
 
     `status` is None for a request that was forwarded. `mock` is the name of the mock that has answered it; where none
-    has, `near` are the near misses. `job` is the id of the job that the request has started or asked for.
+    has, there are `near_misses`. `job` is the id of the job that the request has started or looked up.
     """
 
     number: int
@@ -29,12 +29,16 @@ class JournalEntry(Struct):
     status: int | None
     mock: str | None
     job: str | None
-    near: Sequence[NearMiss] = ()
+    near_misses: Sequence[NearMiss] = ()
 
     @property
     def matched(self) -> bool:
         """Whether a mock has matched the request."""
         return self.mock is not None
+
+    def set_failed(self, status: int) -> None:
+        """Note that the request got an error response with this status instead, and started no job."""
+        self.status, self.job = status, None
 
 
 class Journal:
@@ -52,12 +56,12 @@ class Journal:
         status: int | None,
         mock: str | None,
         job: str | None,
-        near: Sequence[NearMiss] = (),
+        near_misses: Sequence[NearMiss] = (),
     ) -> JournalEntry:
-        """Add a request. Return its entry, which may be changed."""
+        """Add a request. Return its entry."""
         self.count += 1
         self.unmatched += mock is None
-        entry = JournalEntry(self.count, at, _without_large_parts(request), status, mock, job, near)
+        entry = JournalEntry(self.count, at, _without_large_parts(request), status, mock, job, near_misses)
         self._entries.append(entry)
         return entry
 

@@ -60,7 +60,7 @@ class Operations:
         self._outbox = engine.outbox
         self._advance = Advance(engine.store, engine.commits, engine.state, engine.outbox)
 
-    # What is set now
+    # Current values
 
     @property
     def mocks(self) -> Mocks:
@@ -72,7 +72,7 @@ class Operations:
 
     @property
     def holding(self) -> bool:
-        """Whether no webhook starts, unless it is fired or sent again."""
+        """Whether all webhooks are held. Those that are fired or sent again go out all the same."""
         return self._state.holding
 
     def due_in(self, stored: StoredWebhook) -> float:
@@ -193,7 +193,7 @@ class Operations:
         self._outbox.recheck()
 
     async def set_vars(self, values: Mapping[str, Any]) -> None:
-        """Set variables. Raises OperationError for one that no mocks file has."""
+        """Set variables. Raises OperationError for a name that no mocks file has."""
         known = self._engine.mocks.vars
         for name in values:
             if name not in known:

@@ -65,7 +65,7 @@ class Queries:
 
     def job(self, id: str) -> Job:
         """Return the newest job with this id. Raises NotFound."""
-        job = self._store.find(id)
+        job = self._store.find_job(id)
         if job is None:
             raise NotFound(f"there is no job {id!r}")
         return job
@@ -118,7 +118,7 @@ class Queries:
         def matching(read: Sequence[StoredWebhook]) -> list[StoredWebhook]:
             return [stored for stored in map(self.with_current_state, read) if self._webhook_matches(stored, filter)]
 
-        return self._batches(self._store.find_webhooks, matching, filter, before)
+        return self._batches(self._store.matching_webhooks, matching, filter, before)
 
     def job_batches(self, filter: Filter, before: int | None = None) -> AsyncGenerator[list[JobDetails]]:
         """Yield the jobs with a lower key than `before`."""
@@ -126,7 +126,7 @@ class Queries:
         def matching(read: Sequence[Job]) -> list[JobDetails]:
             return [details for details in self.job_details(read) if self._job_matches(details, filter)]
 
-        return self._batches(self._store.find_jobs, matching, filter, before)
+        return self._batches(self._store.matching_jobs, matching, filter, before)
 
     async def _batches[Row: (StoredWebhook, Job), Item](
         self,
@@ -245,7 +245,7 @@ class Queries:
 
 
 async def _page[Item](batches: AsyncGenerator[list[Item]], limit: int, number: Callable[[Item], int]) -> Page[Item]:
-    """Return the first `limit` items. Read no batch behind the one that exceeds the limit."""
+    """Return the first `limit` items. Read no more batches than that takes."""
     found: list[Item] = []
     async with aclosing(batches):
         async for batch in batches:

@@ -79,15 +79,15 @@ class Store(Reader):
         return self._add_webhooks(key, job.webhooks, values)
 
     @_write_operation
-    def replace_stages(self, job: Job, kept: int) -> list[int]:
-        """Write a job with other stages from number `kept` on, and their webhooks. Return the webhooks' keys.
+    def replace_stages(self, job: Job, kept_stages: int) -> list[int]:
+        """Write a job with new stages behind the first `kept_stages`, and their webhooks. Return the webhooks' keys.
 
-        The unfinished webhooks of the stages that were there before are canceled.
+        Unfinished webhooks of the stages that were there before are canceled.
         """
         values = list(map(encode, job.webhooks))
         self._update_job(job)
         sql = "UPDATE webhook SET state = ?, reason = ? WHERE job = ? AND stage >= ? AND state IN (?, ?)"
-        self._write(sql, (State.CANCELED, "its stage was replaced", job.key, kept, *STORED_UNFINISHED))
+        self._write(sql, (State.CANCELED, "its stage was replaced", job.key, kept_stages, *STORED_UNFINISHED))
         return self._add_webhooks(job.key, job.webhooks, values)
 
     @_write_operation
@@ -151,7 +151,7 @@ class Store(Reader):
 
     @_write_operation
     def set_state(self, key: int, state: State, reason: str | None = None) -> None:
-        """Write a webhook's state, and why it is in it."""
+        """Write a webhook's state and the reason for it."""
         self._write(
             "UPDATE webhook SET state = ?, reason = ? WHERE key = ?", (state, self.redaction.redact(reason), key)
         )
@@ -195,8 +195,8 @@ class Store(Reader):
         """Delete ended jobs that were created before `before` (Unix seconds) or are not among the newest `keep` jobs.
 
         A job has ended when its last stage is past (`clock` is the time of Latehook's clock) and no webhook of it is
-        unfinished. One call examines PRUNE_BATCH jobs, and the next call continues behind them: so a call takes no
-        longer where a million old jobs have not ended.
+        unfinished. One call examines PRUNE_BATCH jobs, and the next call continues behind them: so no call takes long,
+        even if a million old jobs have not ended.
         """
         sql = """
             SELECT key, key <= (SELECT max(key) - ? FROM job) OR created_at < ? AS old, ends <= ? AND NOT EXISTS (
@@ -273,7 +273,7 @@ class Store(Reader):
             return 0
 
     def checkpoint(self) -> None:
-        """Copy the write-ahead log into the file. May run in another thread, and should: it takes long.
+        """Copy the write-ahead log into the file. It takes long: call this in another thread.
 
         The first step copies nearly all of it while the store is written to. The second one stops the writes for as
         long as it copies the rest: only then can the log start again from its beginning.

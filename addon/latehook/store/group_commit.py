@@ -13,7 +13,7 @@ LOG_GROWTH = 8 * 1024 * 1024
 
 
 class GroupCommit:
-    """Commits a store's writes at the end of the loop's turn in which they were made, and starts its checkpoints."""
+    """Commits a store's writes at the end of each turn of the loop, and starts the store's checkpoints."""
 
     def __init__(self, store: Store, notifier: Notifier) -> None:
         self._store = store
@@ -44,7 +44,7 @@ class GroupCommit:
         """Return when this turn's writes are committed. Raises StoreError: none of them counts."""
         scheduled = self.schedule()
         if self._store.is_durable:
-            await asyncio.shield(scheduled)  # many wait for it: one that is canceled must not cancel it
+            await asyncio.shield(scheduled)  # many tasks wait for it: a task that is canceled must not cancel it
         else:  # in memory a commit costs next to nothing: do not wait
             self._turn_end.cancel()
             self._commit()

@@ -13,7 +13,7 @@ from latehook.store.values import Due, as_list, digest, read_content, read_job, 
 
 
 class Reader:
-    """Reads from a store, also what is written and not committed yet."""
+    """Reads from a store. It also sees writes that are not committed yet."""
 
     _db: sqlite3.Connection
     redaction: Redaction
@@ -23,11 +23,11 @@ class Reader:
     def job(self, key: int) -> Job | None:
         return self._job("SELECT key, value FROM job WHERE key = ?", (key,))
 
-    def find(self, id: str) -> Job | None:
+    def find_job(self, id: str) -> Job | None:
         """Return the newest job with this id."""
         return self._job("SELECT key, value FROM job WHERE id = ? ORDER BY key DESC LIMIT 1", (id,))
 
-    def repeated(self, mock: str, idempotency_key: str) -> Job | None:
+    def job_for_idempotency_key(self, mock: str, idempotency_key: str) -> Job | None:
         """Return the job that this mock has started for an idempotency key."""
         sql = "SELECT key, value FROM job WHERE idempotency_key = ? ORDER BY key DESC LIMIT 1"
         return self._job(sql, (digest(mock, idempotency_key),))
@@ -55,7 +55,7 @@ class Reader:
     # Webhooks and attempts
 
     def due(self, key: int) -> Due | None:
-        """Return when and whereto a webhook is due; None if it is not pending."""
+        """Return a webhook's due time and URL, and what it must wait for; None if it is not pending."""
         sql = "SELECT due, value, job, stage, ordered, attempts FROM webhook WHERE key = ? AND state = ?"
         row = self._db.execute(sql, (key, State.PENDING)).fetchone()
         if row is None:
@@ -146,13 +146,13 @@ class Reader:
 
     # By criteria
 
-    def find_webhooks(self, criteria: Criteria, before: int | None, limit: int) -> list[StoredWebhook]:
+    def matching_webhooks(self, criteria: Criteria, before: int | None, limit: int) -> list[StoredWebhook]:
         """Return the newest webhooks that match, with a key lower than `before`."""
         conditions, values = _webhook_conditions(criteria)
         self._add_job_conditions(conditions, values, criteria, "w.key", before)
         return self._webhooks(" AND ".join(conditions), (*values, limit), "w.key DESC LIMIT ?")
 
-    def find_jobs(self, criteria: Criteria, before: int | None, limit: int) -> list[Job]:
+    def matching_jobs(self, criteria: Criteria, before: int | None, limit: int) -> list[Job]:
         """Return the newest jobs that match or have a webhook that matches, with a key lower than `before`."""
         conditions, values = _webhook_conditions(criteria)
         if conditions:

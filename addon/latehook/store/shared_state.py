@@ -29,7 +29,7 @@ class SharedState:
     def load(self, speed: float) -> None:
         """Apply what the store's last process has written, and run the clock at `speed`."""
         if segments := self._store.get_value(CLOCK):
-            self.clock.segments = [(start, real_start, speed) for start, real_start, speed in segments]
+            self.clock.restore([(start, real_start, speed) for start, real_start, speed in segments])
         if speed != self.clock.speed:
             self.clock.set_speed(speed)
             self.write_clock(self.clock.segments)
@@ -48,7 +48,7 @@ class SharedState:
     def set_speed(self, speed: float) -> None:
         segments = self.clock.segments_after(self.clock.now(), speed)
         self.write_clock(segments)
-        self.clock.segments = segments
+        self.clock.restore(segments)
 
     def write_clock(self, segments: Segments) -> None:
         """Write the clock as it will be, without changing it: an advance moves it step by step."""

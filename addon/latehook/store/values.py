@@ -59,5 +59,5 @@ def digest(mock: str, idempotency_key: str) -> str:
 
 
 def as_list(values: Iterable[Any]) -> str:
-    """Return values as one JSON list: `IN (SELECT value FROM json_each(?))` then takes any number of them."""
+    """Return values as one JSON list, for `IN (SELECT value FROM json_each(?))`: SQL limits the number of `?`."""
     return msgspec.json.encode(list(values)).decode()

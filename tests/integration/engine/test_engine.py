@@ -11,7 +11,7 @@ import pytest
 
 from latehook.base.errors import StoreError
 from latehook.base.model import Outcome, State
-from latehook.delivery.definitions import MAX_OLD
+from latehook.delivery.compiled_mocks import MAX_OLD
 from latehook.engine.engine import PRUNE_EVERY
 from latehook.mocks.decide import Decision
 from latehook.mocks.definitions import Mocks
@@ -618,7 +618,7 @@ def test_definitions_that_are_in_no_file_any_more_are_kept_compiled_up_to_a_numb
             await setup.post()
         setup.engine.use(read("mocks: [{match: GET other.example/x}]"))
 
-        assert len(setup.engine.definitions) == MAX_OLD
+        assert len(setup.engine.compiled_mocks) == MAX_OLD
         await asyncio.sleep(3600)
         shares = sorted(json.loads(outgoing.body)["share"] for _, outgoing in setup.sender.sent)
         assert shares == sorted(f"3.0 {number}" for number in range(MAX_OLD + 20))

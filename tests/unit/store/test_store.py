@@ -169,12 +169,12 @@ def test_pruning_goes_on_behind_old_jobs_that_are_still_owed(store: Store) -> No
     assert count(store, "job") == PRUNE_BATCH + 2
 
     store.prune(0.0, 2e9, keep=1)
-    assert store.find("ended") is None
+    assert store.find_job("ended") is None
     assert count(store, "job") == PRUNE_BATCH + 1
 
     store.set_state(1, State.CANCELED)
     store.prune(0.0, 2e9, keep=1)
-    assert store.find("owed 0") is None
+    assert store.find_job("owed 0") is None
 
 
 def test_pruning_does_not_look_at_every_webhook_for_each_job(store: Store) -> None:
@@ -210,11 +210,11 @@ def test_a_write_that_fails_takes_all_that_was_not_committed_with_it(store: Stor
         store.add_job(job("too large", webhook(), body=b"x" * 300_000))
     with pytest.raises(StoreError):  # SQLite has already rolled back: it must not look like a success
         store.commit()
-    assert store.find("small") is None
+    assert store.find_job("small") is None
 
     store.add_job(job("next", webhook()))
     store.commit()
-    assert store.find("next") is not None
+    assert store.find_job("next") is not None
 
 
 def test_of_a_job_that_cannot_be_encoded_nothing_stays_and_of_others_all(store: Store) -> None:
@@ -300,6 +300,6 @@ def test_a_mock_whose_name_holds_a_secret_is_found_by_it() -> None:
     store.add_job(replace(job("j", webhook()), mock="the s3cret-name mock"))
     criteria = Criteria(mock="the s3cret-name mock")
 
-    assert [found.id for found in store.find_jobs(criteria, None, 10)] == ["j"]
-    assert [owed.job.id for owed in store.find_webhooks(criteria, None, 10)] == ["j"]
-    assert store.find_webhooks(Criteria(mock="another"), None, 10) == []
+    assert [found.id for found in store.matching_jobs(criteria, None, 10)] == ["j"]
+    assert [owed.job.id for owed in store.matching_webhooks(criteria, None, 10)] == ["j"]
+    assert store.matching_webhooks(Criteria(mock="another"), None, 10) == []

@@ -6,13 +6,13 @@ from latehook.mocks.definitions import Mock, WebhookSpec
 from latehook.store import Store
 
 MAX_OLD = 100
-"""Compiled mocks kept that are in no mocks file any more. The others are compiled again from the store when needed."""
+"""Compiled mocks that stay in memory though no mocks file has them any more. Others are compiled again when needed."""
 
 Restore = Callable[[bytes], Mock]
 """Compiles a mock again from its excerpt. Raises MocksError if that fails, because the environment has changed."""
 
 
-class Definitions:
+class CompiledMocks:
     """Compiled mocks. The excerpts of all of them are also in the store."""
 
     def __init__(self, store: Store, restore: Restore) -> None:
@@ -48,5 +48,5 @@ class Definitions:
         self._compiled.clear()
 
     def __len__(self) -> int:
-        """Return how many compiled mocks are kept."""
+        """Return how many compiled mocks are in memory."""
         return len(self._compiled)
