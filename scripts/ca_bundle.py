@@ -7,13 +7,13 @@ import os
 import sys
 from pathlib import Path
 
-from latehook.control import certificates
+from latehook.proxy.certificates import Certificates
 
 
 def ca_bundle(confdir: Path) -> Path:
     """Write the bundle if it is not up to date; return its path."""
     bundle = confdir.expanduser().absolute() / "latehook-ca-bundle.pem"
-    text = certificates.bundle(bundle.parent)
+    text = Certificates(bundle.parent).bundle()
     if not bundle.exists() or bundle.read_text() != text:
         draft = bundle.with_suffix(f".{os.getpid()}")
         draft.write_text(text)

@@ -1,25 +1,42 @@
 """Failpoints: a mitmproxy script that loads the addon and raises exceptions in chosen functions of our code."""
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
+from latehook.engine.engine import Engine
+from latehook.mocks import decide, error_responses
+from latehook.proxy import fast
+from latehook.proxy.fast import Shortcuts
+from latehook.proxy.guard import Guard
+from latehook.proxy.hooks import Hooks
+from latehook.proxy.layers import RequestPolicy
+from latehook.proxy.mocked_hosts import MockedHosts
+from latehook.proxy.observers import Observers
+from latehook.proxy.request_state import RequestStates
+from latehook.store import Store
+from latehook.wiring import Latehook
 from support.paths import ADDON, MOCK_SCRIPT
 
 SCRIPT = """
 import sys
+from importlib import import_module
 from pathlib import Path
 
 sys.path.insert(0, {addon!r})
-from latehook import addon, store
-from latehook.engine import engine
-from latehook.proxy import guard, mocked_hosts
+from latehook.addon import Door
 
 active, reached = Path({folder!r}) / "active", Path({folder!r}) / "reached"
 
-def replace(owner, name):
+def replace(point):
+    module, _, path = point.partition(":")
+    *classes, name = path.split(".")
+    owner = import_module(module)
+    for each in classes:
+        owner = getattr(owner, each)
     original = getattr(owner, name)
-    point = owner.__name__.rpartition(".")[2] + "." + name
     def failing(*args, **kwargs):
         if point in active.read_text().split():
             reached.open("a").write(point + "\\n")
@@ -28,42 +45,72 @@ def replace(owner, name):
     setattr(owner, name, failing)
 
 for point in {points!r}:
-    owner, _, name = point.partition(".")
-    for module in (addon, engine, guard, mocked_hosts, store):
-        if hasattr(module, owner):
-            replace(getattr(module, owner), name)
-            break
+    replace(point)
 
-addons = [addon.Door({mock!r})]
+addons = [Door({mock!r})]
 """
 
+
+def point(owner: type | ModuleType, name: str) -> str:
+    """Return how SCRIPT names a function: `module:Class.function`, or `module:function`."""
+    return f"{owner.__module__}:{owner.__name__}.{name}" if isinstance(owner, type) else f"{owner.__name__}:{name}"
+
+
+def points_of(owner: type) -> set[str]:
+    """Return all functions of a class, except the special methods."""
+    functions = (name for name, value in vars(owner).items() if inspect.isfunction(value))
+    return {point(owner, name) for name in functions if not name.startswith("__")}
+
+
+def short(points: str) -> str:
+    """Return a test id: the functions without their modules."""
+    return " ".join(each.partition(":")[2] for each in points.split()) or "nothing"
+
+
+_POLICY = {point(Guard, name) for name, value in vars(RequestPolicy).items() if inspect.isfunction(value)}
+"""What mitmproxy's layers call. It catches exceptions itself: one in a layer leaves the client without a response."""
+
 IN_HOOKS = (
-    *("Guard.client_connected", "Guard.http_connect", "Guard.next_layer", "Guard.tls_clienthello"),
-    *("Guard._passes", "Guard._may_be_mocked", "Guard.client_disconnected", "Guard.server_connect", "Guard._decide"),
-    *("Latehook.requestheaders", "Latehook.request", "Latehook.responseheaders", "Latehook.update"),
-    *("Latehook._settle", "Latehook._answers_at_once", "Latehook._prepare", "Latehook._answer", "MockedHosts.closed"),
-    *("Engine.accept", "decide.decide", "error_responses.failure", "Store.add_job", "Store.commit"),
+    *sorted((points_of(Guard) | points_of(Hooks) | points_of(Shortcuts)) - _POLICY),
+    *(point(MockedHosts, "contains"), point(RequestStates, "_decide")),
+    *(point(Engine, "accept"), point(decide, "decide"), point(error_responses, "failure")),
+    *(point(Store, "add_job"), point(Store, "commit")),
 )
 """Functions that run for a connection or a request."""
 
-FOR_CONNECTIONS = IN_HOOKS[:6]
-"""Those that run once for a connection."""
+FOR_CONNECTIONS = points_of(Guard)
+"""Those that run for a connection."""
+
+CONNECTED, REQUEST, SHORTCUT = point(Guard, "client_connected"), point(Hooks, "request"), point(Shortcuts, "handle")
+
+_OF_CHAIN = {REQUEST, point(Hooks, "requestheaders"), point(Hooks, "responseheaders")}
+"""mitmproxy's hooks for requests, which the shortcut makes unnecessary."""
 
 UNUSED = {
-    *("Guard.server_connect", "error_responses.failure"),
-    *("Latehook.requestheaders", "Latehook.request", "Latehook.responseheaders"),
+    *(point(Guard, "server_connect"), point(Guard, "_names_mocked"), point(error_responses, "failure")),
+    *(point(Hooks, "not_contacted"), point(Hooks, "_not_replayed"), point(Hooks, "_failure")),
+    *(_OF_CHAIN if fast.ENABLED else {point(Shortcuts, "_answer")}),
 }
 """Those that run for a mocked request only if another one has failed."""
 
 COMBINATIONS = (
-    "Latehook._settle Latehook.requestheaders",
-    "Latehook._settle Latehook.request",
-    "Latehook._settle Latehook.request error_responses.failure",
+    f"{SHORTCUT} {point(Hooks, 'requestheaders')}",
+    f"{SHORTCUT} {REQUEST}",
+    f"{SHORTCUT} {REQUEST} {point(error_responses, 'failure')}",
 )
-"""Functions that fail together: the fast path and mitmproxy's hook that takes over, and the error response for that."""
+"""Functions that fail together: the shortcut and mitmproxy's hook that takes over, and the error response for that."""
 
-AT_START = ("Guard.__init__", "Latehook.load", "Latehook.configure", "Latehook._configure", "Latehook.running")
+_WHILE_RUNNING = ("configure", "done", "_load_mocks", "_refusal", "_route", "_record", "_control")
+"""The functions of wiring.Latehook that the start does not call."""
+
+AT_START = (
+    *(point(made, "__init__") for made in (Latehook, Guard, Hooks, Shortcuts, Observers, MockedHosts, RequestStates)),
+    *sorted(points_of(Latehook) - {point(Latehook, name) for name in _WHILE_RUNNING}),
+)
 """Functions that run when mitmproxy starts."""
+
+ONCE_RUNNING = {point(Latehook, "running"), point(Latehook, "_named_hosts")}
+"""Those in mitmproxy's last hook of the start: it reports their exceptions itself."""
 
 
 class Failpoints:

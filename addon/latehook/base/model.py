@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from latehook.base.hostnames import DEFAULT_PORTS
+
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -113,7 +115,7 @@ class Request(Struct, frozen=True):
     def url(self) -> str:
         """The whole URL, without a scheme's own port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == {"http": 80, "https": 443}.get(self.scheme) else f":{self.port}"
+        port = "" if self.port == DEFAULT_PORTS.get(self.scheme) else f":{self.port}"
         return f"{self.scheme}://{host}{port}{self.target}"
 
 

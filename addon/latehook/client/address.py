@@ -4,6 +4,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from latehook.base.control_path import CONTROL_PATH
+
 LOCAL = "localhost,127.0.0.1,::1"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 NO_PROXIES = ("NO_PROXY", "no_proxy")
@@ -36,7 +38,7 @@ class Place(Struct, frozen=True):
 
     @property
     def control(self) -> str:
-        return f"{self.proxy}/_latehook/"
+        return f"{self.proxy}{CONTROL_PATH}/"
 
     @property
     def headers(self) -> dict[str, str]:

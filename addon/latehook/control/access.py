@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from latehook.base.hostnames import DEFAULT_PORTS
 from latehook.control.responses import Refusal
 
 SAFE = ("GET", "HEAD")
@@ -50,7 +51,7 @@ class Access:
         """Whether a Host header is one that no other's name can have led to this machine by."""
         try:
             parts = urlsplit(f"//{host}")
-            name, port = parts.hostname or "", parts.port or (443 if scheme == "https" else 80)
+            name, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(scheme, 80)
         except ValueError:
             return False
         return name == "localhost" or name.endswith(".localhost") or _is_address(name) or self._mocked(name, port)

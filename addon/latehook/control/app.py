@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -18,7 +17,7 @@ from latehook.base import logs
 from latehook.base.errors import LatehookError, NotFound, StoreError, WrongState
 from latehook.control import openapi, params
 from latehook.control.access import SAFE, Access
-from latehook.control.context import Here, version
+from latehook.control.context import Certificates, Here, version
 from latehook.control.responses import Answers, Refusal
 from latehook.control.routes import OPERATIONS, PREFIX, Operation
 from latehook.engine.operations import Operations
@@ -29,9 +28,9 @@ log = logging.getLogger(logs.LOGGER)
 class App:
     """All that is below the prefix, for those who may."""
 
-    def __init__(self, operations: Operations, confdir: Path, access: Access) -> None:
+    def __init__(self, operations: Operations, certificates: Certificates, access: Access) -> None:
         self._answers = Answers(operations.redact)
-        self._here = Here(operations, confdir, self._answers, partial(openapi.document, version()))
+        self._here = Here(operations, certificates, self._answers, partial(openapi.document, version()))
         self._access = access
         self._running: set[asyncio.Future[Response]] = set()
         paths = dict.fromkeys(operation.path for operation in OPERATIONS)

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from latehook.control import schemas
 from latehook.control.responses import Answers
@@ -20,12 +19,22 @@ def version() -> str:
         return "not installed"
 
 
+class Certificates(Protocol):
+    """The certificate authorities that clients of the proxy trust, in PEM."""
+
+    def own(self) -> str:
+        """Return mitmproxy's authority."""
+
+    def bundle(self) -> str:
+        """Return mitmproxy's authority and the system's."""
+
+
 @dataclass(frozen=True)
 class Here:
-    """The operations, mitmproxy's folder, how answers are given, and the OpenAPI document."""
+    """The operations, the certificates, how answers are given, and the OpenAPI document."""
 
     operations: Operations
-    confdir: Path
+    certificates: Certificates
     answers: Answers
     document: Callable[[], dict[str, Any]]
 

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from latehook.base.model import UNFINISHED, State
-from latehook.control import certificates, params, responses, schemas
+from latehook.control import params, responses, schemas
 from latehook.control.context import Here, version
 from latehook.control.page import page as the_page
 from latehook.control.params import Listed, ListedRequests, Nothing, StatusAfter, Waited
@@ -79,11 +79,11 @@ async def wait(here: Here, asked: Waited, id: str) -> schemas.Items[schemas.Webh
 
 
 async def ca(here: Here, asked: Nothing, id: str) -> Response:
-    return responses.file(certificates.own(here.confdir), PEM)
+    return responses.file(here.certificates.own(), PEM)
 
 
 async def ca_bundle(here: Here, asked: Nothing, id: str) -> Response:
-    return responses.file(certificates.bundle(here.confdir), PEM)
+    return responses.file(here.certificates.bundle(), PEM)
 
 
 async def vars(here: Here, asked: Nothing, id: str) -> dict[str, object]:

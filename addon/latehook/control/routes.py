@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from latehook.base.control_path import CONTROL_PATH
 from latehook.control import actions, queries, schemas
 from latehook.control.actions import Ids, one, several
 from latehook.control.context import Here
@@ -25,7 +26,7 @@ from latehook.control.schemas import Job, Mock, Request, Webhook
 from latehook.engine.filters import JOBS
 from latehook.engine.operations import Operations
 
-PREFIX = "/_latehook/"
+PREFIX = f"{CONTROL_PATH}/"
 HTML = "text/html"
 
 

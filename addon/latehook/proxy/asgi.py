@@ -1,4 +1,4 @@
-"""From a mitmproxy flow to an ASGI application and back: Latehook's own control is served on the proxy's port."""
+"""Serve an ASGI application, the control API, for a mitmproxy flow: requests to it come to the proxy's own port."""
 
 import asyncio
 import time
@@ -6,10 +6,11 @@ from collections.abc import MutableMapping
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from mitmproxy import ctx, http
-from mitmproxy.connection import Client, Server
+from mitmproxy import http
+from mitmproxy.connection import Client, Connection, Server
 
-from latehook.proxy.layers import Exchange
+from latehook.proxy import compat
+from latehook.proxy.request_state import RequestState
 
 Message = MutableMapping[str, Any]
 
@@ -22,24 +23,25 @@ class App(Protocol):
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None: ...
 
 
-async def serve(app: App, flow: http.HTTPFlow, exchange: Exchange) -> http.Response:
-    """The application's response. What it does ends when the client leaves."""
-    if exchange.upload.body is None:
+async def serve(app: App, flow: http.HTTPFlow, state: RequestState) -> http.Response:
+    """Return the application's response. The application is canceled when the client disconnects."""
+    if state.upload.body is None:
         return _response(413, [(b"content-type", b"text/plain")], b"latehook: the body is too large")
-    call = _Call(exchange.upload.body)
-    task = asyncio.get_running_loop().create_task(app(_scope(flow, exchange), call.receive, call.send))
-    exchange.leave = task.cancel
+    messages = _Messages(state.upload.body)
+    task = asyncio.get_running_loop().create_task(app(_scope(flow, state), messages.receive, messages.send))
+    state.on_disconnect = task.cancel
     try:
         await task
     except asyncio.CancelledError:
         return _response(499, [], b"")
     finally:
-        exchange.leave = None
-    return _response(call.status, call.headers, b"" if flow.request.method == "HEAD" else bytes(call.body))
+        state.on_disconnect = None
+    body = b"" if flow.request.method == "HEAD" else bytes(messages.body)
+    return _response(messages.status, messages.headers, body)
 
 
-class _Call:
-    """One call of the application: what it is sent, and what it sends."""
+class _Messages:
+    """The ASGI messages of one request: those that the application receives, and those that it sends."""
 
     def __init__(self, body: bytes) -> None:
         self.status = 500
@@ -49,7 +51,7 @@ class _Call:
 
     async def receive(self) -> Message:
         if self._request is None:
-            await asyncio.get_running_loop().create_future()  # whoever asks for more waits for the client to leave
+            await asyncio.get_running_loop().create_future()  # until the client disconnects, and this is canceled
         body, self._request = self._request, None
         return {"type": "http.request", "body": body, "more_body": False}
 
@@ -60,12 +62,12 @@ class _Call:
             self.body += message.get("body", b"")
 
 
-def _scope(flow: http.HTTPFlow, exchange: Exchange) -> Message:
+def _scope(flow: http.HTTPFlow, state: RequestState) -> Message:
     request = flow.request
     path, _, query = request.path.partition("?")
-    named = exchange.sent.host if exchange.sent is not None and exchange.sent.host else request.host
+    named = state.control.host if state.control is not None and state.control.host else request.host
     headers = [(name.lower(), value) for name, value in request.headers.fields if name.lower() != b"host"]
-    peer = _origin(flow.client_conn)
+    client = _first_client(flow.client_conn)
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -77,22 +79,27 @@ def _scope(flow: http.HTTPFlow, exchange: Exchange) -> Message:
         "query_string": query.encode("latin-1"),
         "root_path": "",
         "headers": [(b"host", named.encode("latin-1")), *headers],
-        "client": peer.peername[:2],
+        "client": client.peername[:2],
         "server": (request.host, request.port),
     }
 
 
-def _origin(client: Client) -> Client:
-    """Who asks: of what comes through this proxy itself, whoever came to it. Else all of them would be this machine."""
-    handlers = ctx.master.addons.get("proxyserver").connections
-    for _ in range(len(handlers)):
-        for handler in handlers.values():
-            if any(isinstance(other, Server) and other.sockname == client.peername for other in handler.transports):
-                client = handler.client
-                break
-        else:
-            return client
+def _first_client(client: Client) -> Client:
+    """Return the client that a request comes from. If it came through this proxy, that is the proxy's own client.
+
+    Otherwise every such client would count as this machine.
+    """
+    connections = list(compat.open_connections())
+    for _ in connections:
+        behind = [other for other, opened in connections if _has_server(opened, client.peername)]
+        if not behind:
+            break
+        client = behind[0]
     return client
+
+
+def _has_server(opened: list[Connection], sockname: Any) -> bool:
+    return any(isinstance(connection, Server) and connection.sockname == sockname for connection in opened)
 
 
 def _response(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> http.Response:

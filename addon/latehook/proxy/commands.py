@@ -1,4 +1,4 @@
-"""The operations as mitmproxy's commands."""
+"""The operations as commands of mitmproxy."""
 
 import asyncio
 import logging
@@ -17,66 +17,66 @@ log = logging.getLogger(logs.LOGGER)
 
 
 class Commands:
-    """The operations as mitmproxy's commands `mock.…`. Each is carried out later; the log says what came of it."""
+    """The operations as commands `mock.…` of mitmproxy. They start at once; their results are logged when they end."""
 
     name = "latehook-commands"
 
-    def __init__(self, operations: Callable[[], Operations]) -> None:
+    def __init__(self, operations: Operations) -> None:
         self._operations = operations
         self._running: set[asyncio.Task[None]] = set()
 
     @command.command("mock.pending")
     def pending(self) -> Sequence[str]:
-        """The webhooks still owed: id, state, seconds to go, target, job."""
-        return [self._line(owed) for owed in self._operations().queries.unfinished()]
+        """List the webhooks still owed: id, state, seconds to go, target, job."""
+        return [self._line(owed) for owed in self._operations.queries.unfinished()]
 
     @command.command("mock.hold")
     def hold(self, *which: str) -> None:
-        """Nothing starts: of one webhook by its id, of those that filters (state=pending …) select, or of any."""
-        self._run(self._on(self._operations().hold, which), "hold", *which)
+        """Hold webhooks, so that none starts: one by its id, those that filters select (state=pending …), or all."""
+        self._run(self._on(self._operations.hold, which), "hold", *which)
 
     @command.command("mock.release")
     def release(self, *which: str) -> None:
-        """What was held goes out: one webhook, those selected, or all."""
-        self._run(self._on(self._operations().release, which), "release", *which)
+        """Release held webhooks: one by its id, those that filters select, or all."""
+        self._run(self._on(self._operations.release, which), "release", *which)
 
     @command.command("mock.fire")
     def fire(self, id: str) -> None:
-        """Send a webhook now, and move its job to its stage."""
-        self._run(self._operations().fire(id), "fire", id)
+        """Send a webhook now, and move its job to the webhook's stage."""
+        self._run(self._operations.fire(id), "fire", id)
 
     @command.command("mock.cancel")
     def cancel(self, *which: str) -> None:
-        """A webhook, those selected, or all that are owed, are not sent any more."""
-        self._run(self._on(self._operations().cancel, which), "cancel", *which)
+        """Cancel webhooks that are owed: one by its id, those that filters select, or all."""
+        self._run(self._on(self._operations.cancel, which), "cancel", *which)
 
     @command.command("mock.resend")
     def resend(self, *which: str) -> None:
-        """Send ended webhooks again: one, those selected, or all."""
-        self._run(self._on(self._operations().resend, which), "resend", *which)
+        """Send ended webhooks again: one by its id, those that filters select, or all."""
+        self._run(self._on(self._operations.resend, which), "resend", *which)
 
     @command.command("mock.advance")
     def advance(self, duration: str, job: str = "") -> None:
-        """All that becomes due in this time happens now: of all jobs, or of one."""
+        """Advance the clock of all jobs, or of one: what becomes due in this time happens now."""
         self._run(self._advance(duration, job or None), "advance", duration, job)
 
     @command.command("mock.reset")
     def reset(self, *filters: str) -> None:
-        """As if it had just started; or forget the jobs that filters select."""
+        """Reset to the state after the start, or forget the jobs that filters select."""
         self._run(self._reset(filters), "reset", *filters)
 
     async def _on(self, operation: Callable[[IdOrFilter], Awaitable[object]], words: Sequence[str]) -> None:
-        """An operation on a webhook by its id, on those that filters select, or, without a word, on all."""
+        """Carry out an operation on the webhook with this id, on those that filters select, or on all without words."""
         if len(words) == 1 and "=" not in words[0]:
             await operation(words[0])
         else:
-            await operation(self._operations().queries.parse_filter(_filters(words)))
+            await operation(self._operations.queries.parse_filter(_filters(words)))
 
     async def _reset(self, words: Sequence[str]) -> None:
-        await self._operations().reset(self._operations().queries.parse_filter(_filters(words), JOBS))
+        await self._operations.reset(self._operations.queries.parse_filter(_filters(words), JOBS))
 
     async def _advance(self, duration: str, job: str | None) -> str:
-        left = await self._operations().advance(duration, job)
+        left = await self._operations.advance(duration, job)
         return f"; not in time: {', '.join(owed.webhook.id for owed in left)}" if left else ""
 
     def _run(self, operation: Coroutine[Any, Any, object], *words: str) -> None:
@@ -96,11 +96,11 @@ class Commands:
 
     def _line(self, owed: StoredWebhook) -> str:
         webhook = owed.webhook
-        to_go = self._operations().due_in(owed)
+        to_go = self._operations.due_in(owed)
         line = f"{webhook.id} {webhook.state} {to_go:.1f} s {webhook.to} (job {owed.job.id})"
-        return self._operations().redact(line)
+        return self._operations.redact(line)
 
 
 def _filters(words: Sequence[str]) -> dict[str, str]:
-    """Filters as they are written in a command: `state=held`."""
+    """Return the filters that a command's words write as `state=held`."""
     return {name: value for name, _, value in (word.partition("=") for word in words)}

@@ -1,35 +1,43 @@
-"""Faults toward the client carried out: what is sent of a response, and what becomes of the connection.
+"""Carry out the faults of responses: send a part of the response, or close or reset the connection.
 
-Over HTTP/2 a fault is its stream's own and the others go on; only a reset is TCP's, and ends them all.
+Over HTTP/2 a fault affects only its own stream. A reset is one of TCP and ends all streams of the connection.
 """
 
 import socket
 import struct
 from collections.abc import Iterator
-from typing import Any
 
-from mitmproxy import ctx, http
+from mitmproxy import http
 from mitmproxy.connection import Client
-from mitmproxy.net.http.http1 import assemble_response_head
-from mitmproxy.proxy.commands import CloseConnection, Command, SendData
-from mitmproxy.proxy.layers.http import ErrorCode, ResponseData, ResponseHeaders, ResponseProtocolError, SendHttp
 
 from latehook.base.model import ResponseFault
+from latehook.proxy import compat
+from latehook.proxy.compat import (
+    CloseConnection,
+    Command,
+    ErrorCode,
+    ResponseData,
+    ResponseHeaders,
+    ResponseProtocolError,
+    SendData,
+    SendHttp,
+    assemble_response_head,
+)
 
 GARBAGE = bytes(range(128, 256)) + b"\r\n\r\n"
 
 
-def carry_out(fault: ResponseFault, flow: http.HTTPFlow, client: Client, stream: int) -> Iterator[Command]:
-    """What is sent to the client in place of the flow's response."""
+def send(fault: ResponseFault, flow: http.HTTPFlow, client: Client, stream: int) -> Iterator[Command]:
+    """Yield the commands that send the fault in place of the flow's response."""
     match fault:
         case ResponseFault.RESET:
             if not _reset(client):
                 yield CloseConnection(client)
         case ResponseFault.EMPTY:
-            yield _broken_off(client, stream)
+            yield _end(client, stream)
         case ResponseFault.TRUNCATE:
             yield from _first_half(flow, client, stream)
-            yield _broken_off(client, stream)
+            yield _end(client, stream)
         case ResponseFault.HANG:
             yield from _first_half(flow, client, stream)
         case ResponseFault.GARBAGE if _has_streams(flow):
@@ -43,13 +51,13 @@ def _has_streams(flow: http.HTTPFlow) -> bool:
     return flow.request.is_http2
 
 
-def _broken_off(client: Client, stream: int) -> SendHttp:
-    """Over HTTP/1 the end of the connection, over HTTP/2 of the stream."""
+def _end(client: Client, stream: int) -> SendHttp:
+    """Return the command that ends the connection over HTTP/1, and the stream over HTTP/2."""
     return SendHttp(ResponseProtocolError(stream, "fault", ErrorCode.KILL), client)
 
 
 def _first_half(flow: http.HTTPFlow, client: Client, stream: int) -> Iterator[Command]:
-    """Of the body, behind its whole head; where there is no body, of the head. HTTP/2 knows no half of a head."""
+    """Send the head and half of the body; without a body half of the head, which HTTP/2 cannot send."""
     response = flow.response
     assert response is not None
     if body := response.raw_content:
@@ -62,10 +70,10 @@ def _first_half(flow: http.HTTPFlow, client: Client, stream: int) -> Iterator[Co
 
 
 def _malformed_headers(stream: int) -> bytes:
-    """A HEADERS frame that is no response's: the stream's error, and not the connection's (RFC 9113 8.1.1).
+    """Return a HEADERS frame that is no valid response: an error of the stream, not of the connection (RFC 9113 8.1.1).
 
-    Some clients look at the status, some at the length. Both are literals that no table remembers, so what comes
-    after them on other streams is read as before (RFC 7541 6.2.2).
+    Some clients check the status, some the length, so both are wrong. They are literals that are not added to the
+    compression table: responses on other streams are read as before (RFC 7541 6.2.2).
     """
     names, value = (b":status", b"content-length"), b"garbage"
     fields = b"".join(b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value for name in names)
@@ -74,18 +82,10 @@ def _malformed_headers(stream: int) -> bytes:
 
 
 def _reset(client: Client) -> bool:
-    """Have TCP end the connection with a reset: what becomes of a socket that may not linger. Some are no sockets."""
-    transport = transport_of(client)
+    """Reset the TCP connection, as a socket does that may not linger. Return False for a transport without a socket."""
+    transport = compat.transport_of(client)
     opened = None if transport is None else transport.get_extra_info("socket")
     if transport is not None and opened is not None:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     return opened is not None
-
-
-def transport_of(client: Client) -> Any:
-    """What a client's connection is closed by. By mitmproxy's command it would stay open, when more comes just then."""
-    handler = ctx.master.addons.get("proxyserver").connections.get(client.id)  # None: mitmproxy replays a request
-    if handler is None or client not in handler.transports:
-        return None
-    return getattr(handler.transports[client].writer, "transport", None)

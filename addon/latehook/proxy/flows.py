@@ -1,4 +1,4 @@
-"""Attempts as flows, in mitmproxy's list and files, for those who look there."""
+"""Show attempts at webhooks as flows in mitmproxy's list and in the files it saves."""
 
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
@@ -8,7 +8,11 @@ from mitmproxy.connection import Client, Server
 from mitmproxy.flow import Error
 from mitmproxy.hooks import Hook
 from mitmproxy.master import Master
-from mitmproxy.proxy.layers.http import (
+
+from latehook.base.hostnames import DEFAULT_PORTS
+from latehook.base.model import Outcome, Outgoing, WireTrace
+from latehook.delivery.attempts import RunningAttempt
+from latehook.proxy.compat import (
     HttpErrorHook,
     HttpRequestHeadersHook,
     HttpRequestHook,
@@ -16,28 +20,25 @@ from mitmproxy.proxy.layers.http import (
     HttpResponseHook,
 )
 
-from latehook.base.hostnames import DEFAULT_PORTS
-from latehook.base.model import Outcome, Outgoing, WireTrace
-from latehook.delivery.attempts import RunningAttempt
-
 MARKER = ":outbox_tray:"
-"""What tells an attempt from a request of the SUT."""
+"""The mark of a flow that is an attempt, not a request of the system under test."""
 
 WEBHOOK = "latehook_webhook"
-"""Of an attempt's metadata, which go with it into files and copies: its webhook's id."""
+"""The key of the webhook's id in an attempt's metadata. mitmproxy saves and copies them with the flow."""
 
-LOOKERS = ("view", "save", "savehar")
-"""mitmproxy's addons that are shown attempts. To any other they would be requests, to be answered, changed or held."""
-
-
-def show(master: Master, flow: http.HTTPFlow) -> None:
-    """Have a flow that has ended take its way through those who look."""
-    for looker in filter(None, map(master.addons.get, LOOKERS)):
-        for hook in _life(flow):
-            master.addons.invoke_addon_sync(looker, hook)
+RECORDERS = ("view", "save", "savehar")
+"""mitmproxy's addons that get attempts. Others would take them for requests, and answer, change or hold them."""
 
 
-def _life(flow: http.HTTPFlow) -> Iterator[Hook]:
+def record(master: Master, flow: http.HTTPFlow) -> None:
+    """Pass a flow that has ended through the hooks of the addons that record flows."""
+    for recorder in filter(None, map(master.addons.get, RECORDERS)):
+        for hook in _hooks(flow):
+            master.addons.invoke_addon_sync(recorder, hook)
+
+
+def _hooks(flow: http.HTTPFlow) -> Iterator[Hook]:
+    """Yield the hooks that mitmproxy would have called for a flow."""
     yield HttpRequestHeadersHook(flow)
     yield HttpRequestHook(flow)
     if flow.response is not None:
@@ -46,12 +47,15 @@ def _life(flow: http.HTTPFlow) -> Iterator[Hook]:
 
 
 def comment(job: str) -> str:
-    """What a flow that has to do with a job says of it."""
+    """Return the comment of a flow that belongs to a job."""
     return f"latehook: job {job}"
 
 
-def of_attempt(ended: RunningAttempt, outcome: Outcome, hide: Callable[[str], str]) -> http.HTTPFlow:
-    """An attempt as it went over the wire; where nothing did, as it would have. What is said of it hides secrets."""
+def of_attempt(ended: RunningAttempt, outcome: Outcome, redact: Callable[[str], str]) -> http.HTTPFlow:
+    """Return an attempt as a flow: as it was sent, or as it would have been if it was not.
+
+    `redact` removes secrets from the comment and the error; the request keeps them.
+    """
     outgoing, wire = ended.outgoing, ended.outgoing.wire or WireTrace()
     request = _request(outgoing, wire, outcome.started_at)
     client = Client(peername=("", 0), sockname=("", 0), timestamp_start=outcome.started_at)
@@ -59,15 +63,15 @@ def of_attempt(ended: RunningAttempt, outcome: Outcome, hide: Callable[[str], st
     flow.request = request
     flow.response = _response(wire, outcome)
     if outcome.error is not None:
-        flow.error = Error(hide(outcome.error), outcome.ended_at)
+        flow.error = Error(redact(outcome.error), outcome.ended_at)
     flow.timestamp_created = outcome.started_at
     flow.marked = MARKER
-    flow.comment = hide(_said(ended))
+    flow.comment = redact(_comment(ended))
     flow.metadata[WEBHOOK] = ended.stored.webhook.id
     return flow
 
 
-def _said(ended: RunningAttempt) -> str:
+def _comment(ended: RunningAttempt) -> str:
     webhook = ended.stored.webhook
     event = "" if webhook.event is None else f" ({webhook.event})"
     fault = "" if ended.outgoing.fault is None else f", fault: {ended.outgoing.fault}"
@@ -94,7 +98,7 @@ def _request(outgoing: Outgoing, wire: WireTrace, started_at: float) -> http.Req
 
 
 def _parts(url: str) -> tuple[str, str, int, str]:
-    """Scheme, host, port and target; of what is no URL all as the target."""
+    """Return scheme, host, port and target of a URL. A text that is no URL is all target."""
     try:
         parts = urlsplit(url)
         port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
@@ -105,7 +109,7 @@ def _parts(url: str) -> tuple[str, str, int, str]:
 
 
 def _response(wire: WireTrace, outcome: Outcome) -> http.Response | None:
-    """The answer, as far as it came: without a body where that broke off."""
+    """Return the receiver's answer; without its body if that broke off, None if there was no answer."""
     head = wire.answer
     if head is None:
         return None

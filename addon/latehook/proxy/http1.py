@@ -1,106 +1,54 @@
-"""A client's HTTP/1 connection: mitmproxy's, with bounds, and a way past the slowest of what it does to a head."""
+"""A client's HTTP/1 connection: mitmproxy's, with limits for what it would buffer without end."""
 
-import functools
 import re
-import time
-from collections.abc import Generator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Generator
+from typing import Any
 
-from h11._receivebuffer import ReceiveBuffer
-from mitmproxy import http
-from mitmproxy.net.http import http1
-from mitmproxy.proxy import events
-from mitmproxy.proxy.commands import CloseConnection, SendData
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers.http import ErrorCode, ReceiveHttp, RequestHeaders, RequestProtocolError
-from mitmproxy.proxy.layers.http._http1 import Http1Server, make_body_reader, make_error_response
 
-from latehook.proxy import faults
+from latehook.proxy import compat, fast
+from latehook.proxy.compat import (
+    CloseConnection,
+    ConnectionClosed,
+    DataReceived,
+    ErrorCode,
+    Event,
+    Http1Server,
+    ReceiveHttp,
+    RequestHeaders,
+    RequestProtocolError,
+    SendData,
+    make_body_reader,
+    make_error_response,
+)
 
 Commands = Generator[Any, Any, Any]
 
-HEAD = 64 * 1024
-"""Size of the largest head that a mocked host takes, counted as HTTP/2 does (RFC 9113 6.5.2), where it is the same."""
+LARGEST_HEAD = 64 * 1024
+"""Size of the largest head that a mocked host accepts, counted as in HTTP/2 (RFC 9113 6.5.2): the limit is the same."""
 
-LINE = 32
+LINE_OVERHEAD = 32
 """Bytes that each header counts for besides its own."""
 
-UNREAD = 1024 * 1024
-"""Bytes that wait on a connection, to any host, for what makes sense of them: the rest of a head, of a chunk's size, of
-trailers, or the answer to the request before.
+LARGEST_UNREAD = 1024 * 1024
+"""Bytes that may wait on a connection to any host until they are complete: a head, the size of a chunk or trailers; or
+until the request before is answered.
 """
 
 
-class Head(NamedTuple):
-    """A request's head as it was read: its `size` in bytes, and that of the body that follows, None where chunked."""
-
-    request: http.Request
-    size: int
-    body_size: int | None
-
-
-PLAIN = 8 * 1024
-"""Bytes up to which a head is looked at for being plain."""
-
-_LINE = re.compile(rb"((?!CONNECT )[A-Z]+) (https?://[^/?#\s]{1,300})?(/[!-~]*) (HTTP/1\.[01])")
-
-
-def plain_head(unread: bytes) -> Head | None:
-    """The head at the beginning of what came, as mitmproxy reads it; None where it is not as most clients send it.
-
-    mitmproxy's own reader, which then takes it, reads a URL twice, and has the type of each field checked that it has
-    made itself: a quarter of what a mocked request costs.
-    """
-    end = unread.find(b"\r\n\r\n", 0, PLAIN)
-    first, *lines = unread[: max(end, 0)].split(b"\r\n")
-    line = _LINE.fullmatch(first)
-    if line is None or unread.count(b"\n", 0, end) != len(lines):
-        return None
-    origin = _origin(line[2] or b"")
-    fields = [(name, value.strip()) for name, colon, value in (line.partition(b":") for line in lines) if colon]
-    if origin is None or len(fields) != len(lines) or any(name[:1] in (b"", b" ", b"\t") for name, _ in fields):
-        return None
-    request, data = http.Request.__new__(http.Request), http.RequestData.__new__(http.RequestData)
-    data.__dict__ = {
-        **origin.__dict__,
-        **{"method": line[1], "path": line[3], "http_version": line[4], "headers": http.Headers(fields)},
-        "timestamp_start": time.time(),
-    }
-    request.data = data
-    try:
-        return Head(request, end + 4, http1.expected_http_body_size(request))
-    except ValueError:
-        return None
-
-
-@functools.lru_cache(maxsize=256)
-def _origin(text: bytes) -> http.RequestData | None:
-    """What mitmproxy makes of the scheme and authority of a URL, or of their absence."""
-    try:
-        return http1.read_request_head([b"GET %b/ HTTP/1.1" % text]).data
-    except ValueError:
-        return None
-
-
-class Policy(Protocol):
-    """Who knows what is mocked: the guard."""
-
-    def answers(self, head: bytes, context: Context) -> bool: ...
-
-
 class Http1(Http1Server):
-    """A client's HTTP/1 connection, with bounds for what is not yet read as a body: mitmproxy's own has none.
+    """A client's HTTP/1 connection with limits: mitmproxy's own has none for what is not the body of a request.
 
-    Trailers behind a chunked body are left out: mitmproxy's own leaves the client hanging.
+    Trailers after a chunked body are left out: mitmproxy's own connection never answers a request that has them.
     """
 
-    policy: Policy
+    is_for_mocked_host: Callable[[bytes, Context], bool]
     _refused = False
 
-    def _handle_event(self, event: events.Event) -> Commands:
+    def _handle_event(self, event: Event) -> Commands:
         if not self._refused:
             yield from super()._handle_event(event)
-        elif isinstance(event, events.ConnectionClosed):
+        elif isinstance(event, ConnectionClosed):
             yield CloseConnection(self.conn)
 
     @property
@@ -111,17 +59,18 @@ class Http1(Http1Server):
     def body_reader(self, reader: Any) -> None:
         self._reader = _WithoutTrailers(reader)
 
-    def read_headers(self, event: events.Event) -> Commands:
+    def read_headers(self, event: Event) -> Commands:
         unread = bytes(self.buf)
         head = _beginning(unread)
-        if len(head) > UNREAD or (_size(head) > HEAD and self.policy.answers(head, self.context)):
-            yield from self._refuse(431, f"the head of this request is too large: a mocked host takes {HEAD:,} bytes")
-        elif isinstance(event, events.DataReceived) and (plain := plain_head(unread)) is not None:
+        if len(head) > LARGEST_UNREAD or (_size(head) > LARGEST_HEAD and self.is_for_mocked_host(head, self.context)):
+            problem = f"the head of this request is too large: a mocked host takes {LARGEST_HEAD:,} bytes"
+            yield from self._refuse(431, problem)
+        elif isinstance(event, DataReceived) and (plain := fast.read_head(unread)) is not None:
             yield from self._begin(plain, event)
         else:
             yield from super().read_headers(event)  # type: ignore[arg-type]
 
-    def _begin(self, head: Head, event: events.DataReceived) -> Commands:
+    def _begin(self, head: fast.PlainHead, event: DataReceived) -> Commands:
         """Go on with the body behind a head, as mitmproxy does."""
         self.buf.maybe_extract_at_most(head.size)
         self.request = head.request
@@ -130,31 +79,31 @@ class Http1(Http1Server):
         self.state = self.read_body
         yield from self.state(event)
 
-    def read_body(self, event: events.Event) -> Commands:
+    def read_body(self, event: Event) -> Commands:
         yield from super().read_body(event)
-        if self.state == self.read_body and len(self.buf) > UNREAD:
+        if self.state == self.read_body and len(self.buf) > LARGEST_UNREAD:
             yield from self._refuse(400, "a chunk of this request's body has no end to its size, or to its trailers")
 
-    def wait(self, event: events.Event) -> Commands:
+    def wait(self, event: Event) -> Commands:
         yield from super().wait(event)
-        if self.state == self.wait and len(self.buf) > UNREAD:
+        if self.state == self.wait and len(self.buf) > LARGEST_UNREAD:
             yield from self._refuse(400, "more requests than can wait came before this one's answer")
 
     def _refuse(self, status: int, problem: str) -> Commands:
-        """Answer, unless an answer has begun, and end the connection: where the next request begins is not known."""
+        """Answer, unless an answer has begun, and close the connection: nobody knows where the next request begins."""
         if self.response is None:
             yield SendData(self.conn, make_error_response(status, f"latehook: {problem}"))
         self._refused = True
-        self.buf = ReceiveBuffer()
+        self.buf.maybe_extract_at_most(len(self.buf))
         if self.request is not None:
             yield ReceiveHttp(RequestProtocolError(self.stream_id, problem, ErrorCode.CLIENT_DISCONNECTED))
-        if (transport := faults.transport_of(self.context.client)) is not None:
+        if (transport := compat.transport_of(self.context.client)) is not None:
             transport.close()
 
 
 def _beginning(unread: bytes) -> bytes:
-    """What there is of the next request's head."""
-    if len(unread) <= HEAD // LINE:  # nearly all: too small for a closer look
+    """Return what there is of the next request's head; b"" if it is so short that its size needs no check."""
+    if len(unread) <= LARGEST_HEAD // LINE_OVERHEAD:
         return b""
     end = _END_OF_HEAD.search(unread)
     return unread if end is None else unread[: end.start()]
@@ -164,11 +113,11 @@ _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
 def _size(head: bytes) -> int:
-    return len(head) + LINE * head.count(b"\n")
+    return len(head) + LINE_OVERHEAD * head.count(b"\n")
 
 
 class _WithoutTrailers:
-    """A reader of h11's."""
+    """A reader of h11's that drops trailers."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
@@ -176,4 +125,4 @@ class _WithoutTrailers:
 
     def __call__(self, buffer: Any) -> Any:
         event = self._reader(buffer)
-        return type(event)() if getattr(event, "headers", None) else event  # only the body's end has any: its trailers
+        return type(event)() if getattr(event, "headers", None) else event  # only the end of the body has headers

@@ -1,150 +1,95 @@
-"""mitmproxy's HTTP layers, ours where they must be: the choke point before the third party, and uploads past memory.
+"""Latehook's variants of mitmproxy's HTTP layers: they let no mocked request out, and keep large uploads out of memory.
 
-Every HTTP request goes upstream through `HttpStream.make_server_connection`, also on a connection that is already open
-and also behind an upstream proxy, where no hook is asked. So that is where a mocked one is stopped. A CONNECT goes
-through `handle_connect_…`: a mocked one connects to nothing, and has no tunnel through an upstream proxy.
+Every HTTP request goes upstream through `HttpStream.make_server_connection`, also over a connection that is already
+open, and through an upstream proxy: in these cases mitmproxy asks no hook. So mocked requests are stopped there. A
+CONNECT goes through `handle_connect_…`: for a mocked host it connects to nothing, also not to an upstream proxy.
 """
 
-import asyncio
-import hashlib
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
 from mitmproxy import http
 from mitmproxy.flow import Error
-from mitmproxy.net.http.http1 import connection_close
-from mitmproxy.proxy import events
-from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layer import Layer, NextLayer
-from mitmproxy.proxy.layers.http import (
+
+from latehook.base.control_path import CONTROL_PATH
+from latehook.base.model import ResponseFault
+from latehook.proxy import faults
+from latehook.proxy.compat import (
     DropStream,
+    Event,
     HttpErrorHook,
     HttpLayer,
     HTTPMode,
     HttpStream,
+    Layer,
+    NextLayer,
     RequestData,
     RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
+    Start,
+    StartHook,
+    connection_close,
 )
-
-from latehook.base.model import ResponseFault
-from latehook.bodies.decoding import MAX_BODY_SIZE
-from latehook.bodies.forms import MultipartReader
-from latehook.proxy import faults
 from latehook.proxy.http1 import Http1
-
-CONTROL = b"/_latehook"
-"""What the paths of Latehook's own control begin with."""
+from latehook.proxy.request_state import RequestState, RequestTarget
 
 Commands = Generator[Any, Any, Any]
 
-
-@dataclass(slots=True)
-class Upload:
-    """A request's body as it passes: all of it is counted, at most `bodies.MAX_BODY_SIZE` bytes are kept.
-
-    Its form is read, and its hash made, on the way where something wants them: `reader`, `hash`.
-    """
-
-    size: int = 0
-    kept: bytearray | None = field(default_factory=bytearray)
-    reader: MultipartReader | None = None
-    hash: "hashlib._Hash | None" = None
-
-    def add(self, data: bytes) -> None:
-        self.size += len(data)
-        if self.reader is not None:
-            self.reader.feed(data)
-        if self.hash is not None:
-            self.hash.update(data)
-        if self.size > MAX_BODY_SIZE:
-            self.kept = None
-        elif self.kept is not None:
-            self.kept += data
-
-    @property
-    def body(self) -> bytes | None:
-        return None if self.kept is None else bytes(self.kept)
+_CONTROL_PATH = CONTROL_PATH.encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What a request named as its host. `direct`: nothing, but in its Host header: it asks this server, not a proxy."""
+class RequestPolicy(Protocol):
+    """Decides about each request. Its methods raise nothing: an exception in a layer leaves the client unanswered."""
 
-    host: str
-    direct: bool
+    def state(self, flow: http.HTTPFlow) -> RequestState:
+        """Return what is known of a request."""
 
+    def note_target(self, request: http.Request, target: RequestTarget) -> None:
+        """Keep what a request named as its host."""
 
-@dataclass(slots=True)
-class Exchange:
-    """What is known of one request on its way: `host` and `port` are those it is mocked by.
+    def may_leave(self, flow: http.HTTPFlow) -> bool:
+        """Return whether a request may go upstream, to where its flow points now."""
 
-    `answering` is its response in the making; `fault` what becomes of that on purpose.
-    `sent` is there where it is for Latehook's own control; `leave` is then called when its client has left.
-    """
+    def refusal(self, flow: http.HTTPFlow) -> http.Response:
+        """Return the response to a request that may not go upstream and that no hook has answered."""
 
-    mocked: bool
-    host: str = ""
-    port: int = 0
-    forward: bool = False
-    answering: "asyncio.Task[http.Response | None] | None" = None
-    fault: ResponseFault | None = None
-    sent: Sent | None = None
-    leave: Callable[[], object] | None = None
-    upload: Upload = field(default_factory=Upload)
+    def handle_hook(self, hook: StartHook, flow: http.HTTPFlow) -> bool:
+        """Handle a hook without mitmproxy's other addons, if possible. Return whether this was done."""
 
-    @property
-    def stays(self) -> bool:
-        """It never goes to the third party."""
-        return self.mocked and not self.forward
-
-
-class Policy(Protocol):
-    """Who decides: the guard."""
-
-    def exchange(self, flow: http.HTTPFlow) -> Exchange: ...
-    def note(self, request: http.Request, sent: Sent) -> None: ...
-    def refusal_to_connect(self, flow: http.HTTPFlow) -> http.Response: ...
-    def lets_out(self, flow: http.HTTPFlow) -> bool: ...
-    def settles(self, hook: StartHook, flow: http.HTTPFlow) -> bool: ...
-    def answers(self, head: bytes, context: Context) -> bool: ...
+    def is_for_mocked_host(self, head: bytes, context: Context) -> bool:
+        """Return whether the beginning of a request's head names a mocked host."""
 
 
 class Stream(HttpStream):
-    """One request. A mocked one is neither streamed nor limited, and cannot be connected upstream."""
+    """One request. A mocked one is neither streamed nor limited in size, and never goes upstream."""
 
-    policy: Policy
+    policy: RequestPolicy
 
     @cached_property
-    def _exchange(self) -> Exchange:
-        return self.policy.exchange(self.flow)
+    def _state(self) -> RequestState:
+        return self.policy.state(self.flow)
 
-    @property
-    def _stays(self) -> bool:
-        return self._exchange.stays
-
-    def handle_event(self, event: events.Event) -> Commands:
-        """While a hook is awaited events wait too, but whoever waits for a change may know that its client has left."""
+    def handle_event(self, event: Event) -> Commands:
+        """Tell the control API that its client has disconnected: mitmproxy keeps events back while a hook runs."""
         if isinstance(event, RequestProtocolError) and hasattr(self, "flow"):
-            exchange = self.policy.exchange(self.flow)
-            if exchange.leave is not None:
-                exchange.leave()
+            state = self.policy.state(self.flow)
+            if state.on_disconnect is not None:
+                state.on_disconnect()
         return super().handle_event(event)
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
-        """mitmproxy fills in what a request names as its host, or writes another: control must know what was sent."""
+        """Note what a request to the control API names as its host, before mitmproxy fills it in or replaces it."""
         request = event.request
-        if request.data.path.startswith(CONTROL):
+        if request.data.path.startswith(_CONTROL_PATH):
             direct = self.mode is not HTTPMode.transparent and not request.data.host
-            self.policy.note(request, Sent(request.host_header or "", direct))
+            self.policy.note_target(request, RequestTarget(request.host_header or "", direct))
         yield from super().state_wait_for_request_headers(event)
 
-    def _handle_event(self, event: events.Event) -> Commands:
-        """As mitmproxy does, without the way through all its addons for hooks that only Latehook would hear."""
+    def _handle_event(self, event: Event) -> Commands:
+        """Pass on mitmproxy's commands, except hooks that the policy has handled."""
         steps = super()._handle_event(event)
         reply = None
         while True:
@@ -152,51 +97,55 @@ class Stream(HttpStream):
                 command = steps.send(reply)
             except StopIteration:
                 return
-            settled = isinstance(command, StartHook) and self.policy.settles(command, self.flow)
-            reply = None if settled else (yield command)
+            handled = isinstance(command, StartHook) and self.policy.handle_hook(command, self.flow)
+            reply = None if handled else (yield command)
 
     def check_body_size(self, request: bool) -> Commands:
-        if self._stays:
+        if self._state.answered_here:
             return False
         return (yield from super().check_body_size(request))
 
     def start_request_stream(self) -> Commands:
-        if self.policy.lets_out(self.flow):
+        if self.policy.may_leave(self.flow):
             yield from super().start_request_stream()
         else:
             self.client_state = self.state_consume_request_body
 
-    def state_consume_request_body(self, event: events.Event) -> Commands:
-        if self._stays and isinstance(event, RequestData):
-            self._exchange.upload.add(event.data)
+    def state_consume_request_body(self, event: Event) -> Commands:
+        if self._state.answered_here and isinstance(event, RequestData):
+            self._state.upload.add(event.data)
             return
-        if self._stays and isinstance(event, RequestEndOfMessage):
-            self.request_body_buf += self._exchange.upload.body or b""
+        if self._state.answered_here and isinstance(event, RequestEndOfMessage):
+            self.request_body_buf += self._state.upload.body or b""
         yield from super().state_consume_request_body(event)
 
     def send_response(self, already_streamed: bool = False) -> Commands:
-        if self._stays and self._exchange.fault is not None:
-            yield from self._fail(self._exchange.fault)
+        if self._state.answered_here and self._state.fault is not None:
+            yield from self._send_fault(self._state.fault)
             return
-        request, response = self.flow.request, self.flow.response
-        version = request.data.http_version
-        if self._stays and response is not None and version in _HTTP1 and connection_close(version, request.headers):
-            # Told, a client opens its next connection; else it may use this one while mitmproxy is closing it.
-            response.headers.setdefault("connection", "close")
+        if self._state.answered_here:
+            self._announce_close()
         yield from super().send_response(already_streamed)
 
-    def _fail(self, fault: ResponseFault) -> Commands:
-        """Send what the fault leaves of the response. As for mitmproxy's own errors, no `response` but `error`."""
+    def _announce_close(self) -> None:
+        """Add `connection: close` if mitmproxy will close the connection: the client may not reuse it meanwhile."""
+        request, response = self.flow.request, self.flow.response
+        version = request.data.http_version
+        if response is not None and version in _HTTP1 and connection_close(version, request.headers):
+            response.headers.setdefault("connection", "close")
+
+    def _send_fault(self, fault: ResponseFault) -> Commands:
+        """Send what the fault leaves of the response. The hook is `error`, as for mitmproxy's own errors."""
         self.flow.error = Error(f"{fault} on purpose (latehook)")
         yield HttpErrorHook(self.flow)
         self.flow.live = False
         self.client_state = self.server_state = self.state_errored
-        yield from faults.carry_out(fault, self.flow, self.context.client, self.stream_id)
+        yield from faults.send(fault, self.flow, self.context.client, self.stream_id)
         yield DropStream(self.stream_id)
 
     def make_server_connection(self) -> Commands:
-        if not self.policy.lets_out(self.flow):
-            self.flow.response = self.policy.refusal_to_connect(self.flow)
+        if not self.policy.may_leave(self.flow):
+            self.flow.response = self.policy.refusal(self.flow)
             yield from self.send_response()
             return False
         return (yield from super().make_server_connection())
@@ -207,12 +156,12 @@ class Stream(HttpStream):
     def handle_connect_upstream(self) -> Commands:
         yield from self._connect(super().handle_connect_upstream)
 
-    def _connect(self, as_usual: Callable[[], Commands]) -> Commands:
-        if self._stays:
+    def _connect(self, connect: Callable[[], Commands]) -> Commands:
+        if self._state.answered_here:
             self.child_layer = NextLayer(self.context)
             yield from self.handle_connect_finish()  # type: ignore[no-untyped-call]
         else:
-            yield from as_usual()
+            yield from connect()
 
 
 _HTTP1 = (b"HTTP/1.1", b"HTTP/1.0")
@@ -221,34 +170,30 @@ _HTTP1 = (b"HTTP/1.1", b"HTTP/1.0")
 class Http(HttpLayer):
     """All requests of one client connection."""
 
-    policy: Policy
+    policy: RequestPolicy
 
-    def _handle_event(self, event: events.Event) -> Commands:
+    def _handle_event(self, event: Event) -> Commands:
         client = self.context.client
-        if isinstance(event, events.Start) and client.transport_protocol == "tcp" and client.alpn != b"h2":
+        if isinstance(event, Start) and client.transport_protocol == "tcp" and client.alpn != b"h2":
             connection = Http1(self.context.fork())
-            connection.policy = self.policy
+            connection.is_for_mocked_host = self.policy.is_for_mocked_host
             self.connections.setdefault(client, connection)
         yield from super()._handle_event(event)
 
     def make_stream(self, stream_id: int) -> Commands:
-        stream = Stream(_fork(self.context), stream_id)
+        stream = Stream(self.context.fork(), stream_id)
         stream.policy = self.policy
         self.streams[stream_id] = stream
-        yield from self.event_to_child(stream, events.Start())
+        yield from self.event_to_child(stream, Start())
 
 
-def _fork(context: Context) -> Context:
-    """As `context.fork()`, which makes a server connection first and throws it away: 3 % of a mocked request."""
-    forked = Context.__new__(Context)
-    forked.__dict__ = {**context.__dict__, "layers": context.layers.copy()}
-    return forked
+def adopt(layer: Layer | None, policy: RequestPolicy) -> None:
+    """Replace the HTTP layer at the end of a stack that mitmproxy has chosen by ours.
 
-
-def adopt(layer: Layer | None, policy: Policy) -> None:
-    """Make the HTTP layer at the end of a stack that mitmproxy has chosen ours."""
+    Its class is changed: a layer adds itself to the stack when it is made, so there is no making a second one.
+    """
     while layer is not None and not isinstance(layer, HttpLayer):
         layer = getattr(layer, "child_layer", None)
     if layer is not None:
-        layer.__class__ = Http  # a layer registers itself when it is made: there is no making a second one
+        layer.__class__ = Http
         layer.policy = policy  # type: ignore[attr-defined]

@@ -9,26 +9,31 @@ from latehook.mocks.matching import Matcher
 
 @dataclass(slots=True)
 class MockedHosts:
-    """The mocked hosts, each with the ports it is mocked on (None: any). A host once closed stays closed."""
+    """The mocked hosts, each with the ports it is mocked on; None stands for any port.
 
-    exact: dict[str, set[int | None]] = field(default_factory=dict)
-    suffixes: dict[str, set[int | None]] = field(default_factory=dict)
+    Hosts are only added: a host whose last mock was removed from the file is still not contacted.
+    """
 
-    def close(self, matchers: Iterable[Matcher]) -> None:
+    _exact: dict[str, set[int | None]] = field(default_factory=dict)
+    _suffixes: dict[str, set[int | None]] = field(default_factory=dict)
+
+    def add(self, matchers: Iterable[Matcher]) -> None:
+        """Add the hosts of these mocks."""
         for matcher in matchers:
-            kind = self.suffixes if matcher.host.startswith("*.") else self.exact
+            kind = self._suffixes if matcher.host.startswith("*.") else self._exact
             kind.setdefault(matcher.host, set()).add(matcher.port)
 
-    def closed(self, host: str, port: int) -> bool:
+    def contains(self, host: str, port: int) -> bool:
+        """Return whether a host, however it is spelled, is mocked on this port."""
         host = canonical_host(host)
-        ports = self.exact.get(host)
+        ports = self._exact.get(host)
         if ports is not None and (None in ports or port in ports):
             return True
         return any(
-            host_matches(suffix, host) and (None in ports or port in ports) for suffix, ports in self.suffixes.items()
+            host_matches(suffix, host) and (None in ports or port in ports) for suffix, ports in self._suffixes.items()
         )
 
     def ports(self) -> set[int]:
-        """The ports at which a mocked host may be asked for: the schemes' own and those the mocks name."""
-        named = (*self.exact.values(), *self.suffixes.values())
+        """Return the ports on which any host may be mocked: the default ports, and those that mocks name."""
+        named = (*self._exact.values(), *self._suffixes.values())
         return {*DEFAULT_PORTS.values(), *(port for ports in named for port in ports if port is not None)}

@@ -1,18 +1,19 @@
-"""Which host a client names: in what comes first of it, in a request's head, in a Host header."""
+"""Read which host a client names: in the first bytes of a connection, in the head of a request, in a Host header."""
 
 import functools
 import re
 
-from mitmproxy.net.http import url
-from mitmproxy.net.tls import starts_like_tls_record
-from mitmproxy.proxy.layers.tls import parse_client_hello
+from latehook.proxy.compat import parse_authority, parse_client_hello, starts_like_tls_record
 
-LONGEST_HOST = 300
-"""Characters of a host and port: a name has at most 255 (RFC 1035 2.3.4). What is longer is not kept in mind."""
+LONGEST_CACHED_AUTHORITY = 300
+"""Characters of the longest host and port that are cached. A host name has at most 253 (RFC 1035 2.3.4)."""
 
 
-def named_in(data: bytes) -> str | None:
-    """The host that a TLS or HTTP client names in its first bytes; "" for none, None where more bytes are needed."""
+def host_in(data: bytes) -> str | None:
+    """Return the host that a TLS or HTTP client names in the first bytes it sends.
+
+    "" if it names none, None if more bytes are needed.
+    """
     if starts_like_tls_record(data):
         try:
             hello = parse_client_hello(data)
@@ -29,16 +30,24 @@ def named_in(data: bytes) -> str | None:
 
 
 def authority(text: str) -> tuple[str, int | None]:
-    """The host and the port of a Host header; a host that is none as it is."""
-    return _read_authority(text) if len(text) <= LONGEST_HOST else url.parse_authority(text, check=False)
+    """Return the host and the port of a Host header; a text that is no host as it is."""
+    return _read_authority(text) if len(text) <= LONGEST_CACHED_AUTHORITY else parse_authority(text, check=False)
 
 
-@functools.lru_cache(maxsize=256)  # a client names the same hosts again and again, and IDNA takes its time
+@functools.lru_cache(maxsize=256)  # a client names the same hosts again and again, and IDNA is slow
 def _read_authority(text: str) -> tuple[str, int | None]:
-    return url.parse_authority(text, check=False)
+    return parse_authority(text, check=False)
 
 
 def host_header(head: bytes) -> str | None:
-    """The Host header of a request's head, as it is written."""
+    """Return the Host header in the head of a request, as it is written; None if there is none."""
     found = re.search(rb"\nhost:[ \t]*([^\r\n]*)", head, re.IGNORECASE)
     return None if found is None else found[1].decode("latin-1").strip()
+
+
+def hosts_in_head(head: bytes) -> list[str]:
+    """Return the hosts that the beginning of a request's head names, in the request line and in the Host header."""
+    line, _, headers = head.partition(b"\n")
+    target = re.match(rb"[^ ]+ (?:https?://)?([^/ ]+)", line, re.IGNORECASE)
+    in_header = host_header(b"\n" + headers)
+    return ([in_header] if in_header else []) + ([target[1].decode("latin-1")] if target else [])

@@ -10,7 +10,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.failpoints import COMBINATIONS, FOR_CONNECTIONS, IN_HOOKS, UNUSED, Failpoints
+from support.failpoints import (
+    COMBINATIONS,
+    CONNECTED,
+    FOR_CONNECTIONS,
+    IN_HOOKS,
+    REQUEST,
+    SHORTCUT,
+    UNUSED,
+    Failpoints,
+    short,
+)
 from support.forward_proxy import ForwardProxy, forward_proxy
 from support.limits import PROMPT
 from support.ports import free_port
@@ -81,7 +91,7 @@ def setup(
             yield Setup(proxy, ports, failpoints, third_party, upstream)
 
 
-@pytest.mark.parametrize("points", ["nothing", *IN_HOOKS, *COMBINATIONS])
+@pytest.mark.parametrize("points", ["", *IN_HOOKS, *COMBINATIONS], ids=short)
 def test_an_exception_in_our_code_never_forwards_a_mocked_request(setup: Setup, points: str) -> None:
     wrong, before = [], setup.contacts
 
@@ -94,7 +104,7 @@ def test_an_exception_in_our_code_never_forwards_a_mocked_request(setup: Setup, 
 
     assert wrong == []
     assert setup.contacts == before
-    assert set(points.split()) <= setup.failpoints.reached | UNUSED | {"nothing"}
+    assert set(points.split()) <= setup.failpoints.reached | UNUSED
 
 
 def is_ours(body: str, status: int) -> bool:
@@ -111,7 +121,7 @@ def may_be_closed(points: str, description: str, got: subprocess.CompletedProces
 
     A mode that connects to the server before the first request has no HTTP client yet that could get a response.
     """
-    if points != "Guard.client_connected":
+    if points != CONNECTED:
         return False
     if "reverse" not in description:
         return got.returncode == 97  # the SOCKS proxy or the upstream proxy refused
@@ -123,7 +133,7 @@ VERSIONS = {"http": ("http", False), "https": ("https", False), "https, HTTP/2":
 
 
 @pytest.mark.parametrize(
-    "points", ["nothing", *(point for point in IN_HOOKS if point not in FOR_CONNECTIONS), *COMBINATIONS]
+    "points", ["", *(point for point in IN_HOOKS if point not in FOR_CONNECTIONS), *COMBINATIONS], ids=short
 )
 def test_a_mocked_request_on_the_connection_of_a_forwarded_one_is_not_forwarded(setup: Setup, points: str) -> None:
     wrong = []
@@ -150,7 +160,7 @@ def test_after_an_exception_the_connection_can_be_used_again(setup: Setup, body:
 
     for http2 in (False, True):
         with setup.client("regular", http2) as client:
-            with setup.failpoints.failing("Latehook._settle", "Latehook.request"):
+            with setup.failpoints.failing(SHORTCUT, REQUEST):
                 failed = client.post(url, content=body)
             works = client.post(url, content=body)
 

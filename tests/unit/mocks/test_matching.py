@@ -116,13 +116,13 @@ def test_a_match_that_cannot_be_read_says_what_to_write(match: str, says: str) -
 
 def test_a_host_is_closed_on_the_ports_its_mocks_name() -> None:
     hosts = MockedHosts()
-    hosts.close([parse("ANY localhost:9000/**"), parse("ANY *.slow.example/**")])
+    hosts.add([parse("ANY localhost:9000/**"), parse("ANY *.slow.example/**")])
 
-    assert hosts.closed("localhost", 9000)
-    assert hosts.closed("LOCALHOST.", 9000)
-    assert not hosts.closed("localhost", 3000)
-    assert hosts.closed("a.b.slow.example", 8443)
-    assert not hosts.closed("slow.example", 443)
+    assert hosts.contains("localhost", 9000)
+    assert hosts.contains("LOCALHOST.", 9000)
+    assert not hosts.contains("localhost", 3000)
+    assert hosts.contains("a.b.slow.example", 8443)
+    assert not hosts.contains("slow.example", 443)
     assert hosts.ports() == {80, 443, 9000}
 
 
@@ -148,6 +148,6 @@ def test_a_long_segment_is_matched_in_one_go() -> None:
 
 def test_a_host_longer_than_names_can_be_is_still_below_its_suffix() -> None:
     hosts = MockedHosts()
-    hosts.close([parse("ANY *.slow.example/**")])
+    hosts.add([parse("ANY *.slow.example/**")])
 
-    assert hosts.closed("X" * 60_000 + ".Slow.example.", 443)
+    assert hosts.contains("X" * 60_000 + ".Slow.example.", 443)

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mitmproxy.net.http import http1
 
-from latehook.proxy.http1 import PLAIN, plain_head
+from latehook.proxy.fast import LARGEST_PLAIN_HEAD, read_head
 
 
 def by_mitmproxy(unread: bytes) -> tuple[dict[str, Any], bytes, int | None] | None:
@@ -26,7 +26,7 @@ def by_mitmproxy(unread: bytes) -> tuple[dict[str, Any], bytes, int | None] | No
 
 
 def by_us(unread: bytes) -> tuple[dict[str, Any], bytes, int | None] | None:
-    head = plain_head(unread)
+    head = read_head(unread)
     if head is None:
         return None
     return {**vars(head.request.data), "timestamp_start": None}, unread[head.size :], head.body_size
@@ -111,7 +111,7 @@ def test_what_clients_send_is_read_here(authority: bytes, rest: bytes) -> None:
 
 
 def test_a_head_that_is_long_or_has_not_ended_is_left_to_mitmproxy() -> None:
-    head = b"GET / HTTP/1.1\r\nx: " + b"y" * PLAIN
-    assert plain_head(head + b"\r\n\r\n") is None
-    assert plain_head(b"GET / HTTP/1.1\r\nhost: a.example\r\n") is None
-    assert plain_head(b"") is None
+    head = b"GET / HTTP/1.1\r\nx: " + b"y" * LARGEST_PLAIN_HEAD
+    assert read_head(head + b"\r\n\r\n") is None
+    assert read_head(b"GET / HTTP/1.1\r\nhost: a.example\r\n") is None
+    assert read_head(b"") is None

@@ -1,4 +1,4 @@
-"""What a client is to trust: the system's certificate authorities and mitmproxy's."""
+"""The certificate authorities that a client is to trust: mitmproxy's and the system's."""
 
 import os
 import re
@@ -16,19 +16,24 @@ SYSTEM_BUNDLES = (
 CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
-def own(confdir: Path) -> str:
-    """mitmproxy's authority, in the folder where it keeps it; made, if it is not there yet."""
-    certificate = confdir.expanduser() / "mitmproxy-ca-cert.pem"
-    if not certificate.exists():
-        from mitmproxy.certs import CertStore  # takes a while, so only when needed
+class Certificates:
+    """The certificates, in PEM, of a mitmproxy with this `confdir`."""
 
-        CertStore.from_store(certificate.parent, "mitmproxy", 2048)
-    return _text(_certificates(certificate))
+    def __init__(self, confdir: Path) -> None:
+        self._folder = confdir.expanduser()
 
+    def own(self) -> str:
+        """Return mitmproxy's certificate authority. Create it if it is not there yet."""
+        certificate = self._folder / "mitmproxy-ca-cert.pem"
+        if not certificate.exists():
+            from mitmproxy.certs import CertStore  # takes a while, so only when needed
 
-def bundle(confdir: Path) -> str:
-    """Both, each certificate once."""
-    return _text([*CERTIFICATE.findall(own(confdir)), *_system()])
+            CertStore.from_store(certificate.parent, "mitmproxy", 2048)
+        return _text(_certificates(certificate))
+
+    def bundle(self) -> str:
+        """Return mitmproxy's authority and the system's, each certificate once."""
+        return _text([*CERTIFICATE.findall(self.own()), *_system()])
 
 
 def _system() -> list[str]:

@@ -1,0 +1,170 @@
+"""What Latehook uses of mitmproxy beyond its documented API: the only module that imports it.
+
+`missing` checks the attributes at the start; a name that cannot be imported fails the import of this module.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mitmproxy import ctx
+from mitmproxy.addonmanager import AddonManager
+from mitmproxy.addons.next_layer import NextLayer as NextLayerAddon
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.connection import Client, Connection
+from mitmproxy.http import RequestData as RequestFields
+from mitmproxy.http import ResponseData as ResponseFields
+from mitmproxy.log import LegacyLogEvents
+from mitmproxy.master import Master
+from mitmproxy.net.http.http1 import (
+    assemble_response_head,
+    connection_close,
+    expected_http_body_size,
+    read_request_head,
+)
+from mitmproxy.net.http.url import parse_authority
+from mitmproxy.net.tls import starts_like_tls_record
+from mitmproxy.optmanager import OptManager
+from mitmproxy.proxy.commands import CloseConnection, Command, SendData, StartHook
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.events import ConnectionClosed, DataReceived, Event, Start
+from mitmproxy.proxy.layer import Layer, NextLayer
+from mitmproxy.proxy.layers import TCPLayer
+from mitmproxy.proxy.layers.http import (
+    DropStream,
+    ErrorCode,
+    Http1Server,
+    HttpErrorHook,
+    HttpLayer,
+    HTTPMode,
+    HttpRequestHeadersHook,
+    HttpRequestHook,
+    HttpResponseHeadersHook,
+    HttpResponseHook,
+    HttpStream,
+    ReceiveHttp,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseHeaders,
+    ResponseProtocolError,
+    SendHttp,
+)
+from mitmproxy.proxy.layers.http._http1 import make_body_reader, make_error_response
+from mitmproxy.proxy.layers.modes import HttpProxy, HttpUpstreamProxy, ReverseProxy
+from mitmproxy.proxy.layers.tls import parse_client_hello
+from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
+
+ATTRIBUTES: Mapping[type, str] = {
+    AddonManager: "chain get add invoke_addon_sync",
+    OptManager: "deferred keys process_deferred",
+    Proxyserver: "connections listen_addrs",
+    NextLayerAddon: "next_layer",
+    LegacyLogEvents: "master addFilter",
+    ConnectionHandler: "client layer transports",
+    ConnectionIO: "writer",
+    Context: "client server options layers fork",
+    Layer: "context handle_event _handle_event",
+    NextLayer: "context layer data_client data_server",
+    HttpLayer: "connections streams make_stream event_to_child",
+    HttpStream: (
+        "stream_id mode flow request_body_buf child_layer client_state server_state"
+        " state_wait_for_request_headers state_consume_request_body state_errored"
+        " check_body_size start_request_stream send_response make_server_connection"
+        " handle_connect_regular handle_connect_upstream handle_connect_finish"
+    ),
+    Http1Server: "conn stream_id request response buf body_reader state read_headers read_body wait",
+    RequestFields: (
+        "http_version headers content trailers timestamp_start timestamp_end host port method scheme authority path"
+    ),
+    ResponseFields: "http_version headers content trailers timestamp_start timestamp_end status_code reason",
+}
+"""The attributes that Latehook reads, sets, calls or overrides, by class."""
+
+
+def missing() -> list[str]:
+    """Return those of ATTRIBUTES that the running mitmproxy lacks, as `Class.attribute`."""
+    return [
+        f"{owner.__name__}.{name}"
+        for owner, names in ATTRIBUTES.items()
+        for name in names.split()
+        if name not in _attributes(owner)
+    ]
+
+
+def _attributes(owner: type) -> set[str]:
+    """Return the names of a class: its members, its annotations, and what its initializers set."""
+    names = set(dir(owner))
+    for base in owner.__mro__:
+        names.update(vars(base).get("__annotations__", ()))
+        names.update(getattr(vars(base).get("__init__"), "__code__", _NO_CODE).co_names)
+    return names
+
+
+_NO_CODE = compile("", "", "exec")
+
+
+# The addons
+
+
+def chain(master: Master) -> list[Any]:
+    """Return mitmproxy's addons in the order in which they hear of an event."""
+    return list(master.addons.chain)
+
+
+def place(master: Master, addon: Any, first: bool) -> None:
+    """Move an addon to the first place of mitmproxy's chain, or to the place behind the scripts.
+
+    The place behind the scripts is behind the addons that refuse requests and before those that choose layers and TLS.
+    """
+    others = [other for other in master.addons.chain if other is not addon]
+    at = 0 if first else 1 + others.index(master.addons.get("scriptloader"))
+    master.addons.chain = [*others[:at], addon, *others[at:]]
+
+
+def choose_layer(next_layer: NextLayer) -> None:
+    """Have mitmproxy choose the next layer of a connection."""
+    ctx.master.addons.get("nextlayer").next_layer(next_layer)
+
+
+# Connections
+
+
+def context_of(client: Client) -> Context:
+    """Return the context of the outermost layer of a client's connection: the layers inside share its options."""
+    context: Context = _handlers()[client.id].layer.context
+    return context
+
+
+def replays(client: Client) -> bool:
+    """Return whether mitmproxy itself is the client: it replays a saved request, and there is no connection."""
+    return client.id not in _handlers()
+
+
+def transport_of(client: Client) -> Any:
+    """Return the asyncio transport of a client's connection; None where there is none.
+
+    mitmproxy's own command for closing leaves a connection open if more data arrives at that moment.
+    """
+    handler = _handlers().get(client.id)
+    if handler is None or client not in handler.transports:
+        return None
+    return getattr(handler.transports[client].writer, "transport", None)
+
+
+def open_connections() -> Iterator[tuple[Client, list[Connection]]]:
+    """Yield each client that is connected, with the client's and the servers' connections that are open for it."""
+    for handler in _handlers().values():
+        yield handler.client, list(handler.transports)
+
+
+def listening_ports() -> set[int]:
+    """Return the ports on which the proxy listens, in all modes."""
+    proxyserver = ctx.master.addons.get("proxyserver")
+    return {address[1] for address in proxyserver.listen_addrs()} if proxyserver else set()
+
+
+def _handlers() -> Mapping[Any, Any]:
+    handlers: Mapping[Any, Any] = ctx.master.addons.get("proxyserver").connections
+    return handlers

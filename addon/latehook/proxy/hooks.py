@@ -1,0 +1,141 @@
+"""mitmproxy's hooks for HTTP: mocked requests are answered, long messages of other hosts are passed on as they come."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from mitmproxy import exceptions, http
+
+from latehook.base import logs
+from latehook.base.model import Request, Response
+from latehook.base.redaction import Redaction
+from latehook.engine.engine import Engine
+from latehook.mocks import error_responses
+from latehook.mocks.rendering import JSON
+from latehook.proxy import asgi, fast, flows
+from latehook.proxy.convert import http_response, read_while_arriving, request_of
+from latehook.proxy.observers import Observers
+from latehook.proxy.request_state import RequestState, RequestStates
+
+log = logging.getLogger(logs.LOGGER)
+
+STREAM_FROM = 1024 * 1024
+"""Bytes. A longer message of another host is streamed, and one of unknown length too."""
+
+
+class Hooks:
+    """mitmproxy's hooks for HTTP.
+
+    `control` returns the control API's application. Requests wait until `started` is set.
+    """
+
+    name = "latehook-hooks"
+
+    def __init__(
+        self,
+        engine: Engine,
+        states: RequestStates,
+        observers: Observers,
+        control: Callable[[], Awaitable[asgi.App]],
+        redaction: Redaction,
+        started: asyncio.Event,
+    ) -> None:
+        self._engine = engine
+        self._states = states
+        self._observers = observers
+        self._control = control
+        self._redaction = redaction
+        self._started = started
+
+    # mitmproxy's hooks
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if not flow.live:  # read from a file
+            return
+        if flows.WEBHOOK in flow.metadata:  # mitmproxy is to replay an attempt, which would go to any address
+            flow.response = self._not_replayed(flow)
+            return
+        state = self._states.of(flow)
+        if state.mocked:
+            self.prepare(flow, state)
+        else:
+            flow.request.stream = flow.response is None and _is_long(flow.request)
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        if not flow.live or flow.response is not None or flow.error is not None:
+            return
+        state = self._states.of(flow)
+        if state.control is not None:
+            await self._started.wait()
+            flow.response = await asgi.serve(await self._control(), flow, state)
+            raise exceptions.AddonHalt
+        if state.answered_here:
+            flow.response = await (state.answer or self.answer(flow, state))
+            state.forward = flow.response is None
+        if state.answered_here and fast.skips_hooks(self._observers):
+            raise exceptions.AddonHalt
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.live and flow.response is not None and not self._states.of(flow).answered_here:
+            flow.response.stream = flow.response.stream or _is_long(flow.response)
+
+    def update(self, flows: Sequence[Any]) -> None:
+        """Keep the changes of mocked requests' flows from mitmproxy's other addons, if no addon needs them."""
+        if fast.skips_updates(self._observers) and all(map(self._is_answered_here, flows)):
+            raise exceptions.AddonHalt
+
+    def _is_answered_here(self, flow: Any) -> bool:
+        return isinstance(flow, http.HTTPFlow) and self._states.of(flow).answered_here
+
+    # The steps of a mocked request
+
+    def prepare(self, flow: http.HTTPFlow, state: RequestState) -> None:
+        """Before the body of a mocked request arrives, decide whether to forward it, and what to read while it does."""
+        mocks = self._engine.mocks
+        if mocks.forwards and self._engine.forwards_at_once(request_of(flow, state)):
+            state.forward = flow.request.stream = True
+        elif mocks.body_members:
+            read_while_arriving(state.upload, mocks.body_members, flow.request)
+
+    async def answer(self, flow: http.HTTPFlow, state: RequestState) -> http.Response | None:
+        """Return the response to a mocked request; None if it is forwarded."""
+        request = request_of(flow, state)
+        await self._started.wait()  # mitmproxy listens a little earlier: a job of a start that then fails would be lost
+        try:
+            decision = await self._engine.accept(request)
+        except Exception as error:
+            log.exception("latehook: a request could not be answered")
+            return self._failure(500, f"an error of its own: {type(error).__name__}", request)
+        state.fault = decision.fault
+        if self._observers.records and decision.job_id is not None:
+            flow.comment = self._redaction.redact(flows.comment(decision.job_id))
+        if decision.response is None and request.body is None:
+            problem = "a forwarded request of this size needs a mock without `when` or `times`"
+            return self._failure(502, problem, request)
+        return None if decision.response is None else http_response(decision.response, request.method)
+
+    # Error responses
+
+    def not_contacted(self, flow: http.HTTPFlow) -> http.Response:
+        """Return the response to a mocked request that no hook has answered: a hook failed or was never called."""
+        error = "this request was not answered, and a mocked host is never contacted"
+        try:
+            return self._failure(502, error, request_of(flow, RequestState(True)))
+        except Exception:  # in a layer, an exception would leave the client unanswered
+            log.exception("latehook: an error of its own")
+            body = b'{"error": "latehook: %s"}' % error.encode()
+            return http_response(Response(502, (("content-type", JSON),), body), flow.request.method)
+
+    def _not_replayed(self, flow: http.HTTPFlow) -> http.Response:
+        webhook = flow.metadata[flows.WEBHOOK]
+        problem = f"an attempt at a webhook is not replayed: the command `mock.resend {webhook}` sends it again"
+        return self._failure(409, problem, request_of(flow, RequestState(True)))
+
+    def _failure(self, status: int, problem: str, request: Request) -> http.Response:
+        return http_response(error_responses.failure(status, problem, request, self._redaction), request.method)
+
+
+def _is_long(message: http.Request | http.Response) -> bool:
+    length = message.headers.get("content-length", "")
+    return not length.isdigit() or int(length) > STREAM_FROM

@@ -1,0 +1,44 @@
+"""The addresses that mitmproxy itself listens on."""
+
+import socket
+
+from mitmproxy import ctx
+
+from latehook.base.hostnames import address_of
+from latehook.proxy import compat
+from latehook.proxy.mocked_hosts import MockedHosts
+
+
+def is_own(host: str, port: int) -> bool:
+    """Return whether mitmproxy, or its web interface, listens on this port and the host is this machine."""
+    return port in _ports() and _is_this_machine(host)
+
+
+def refusal(hosts: MockedHosts, host: str, port: int, address: str | None = None) -> str | None:
+    """Return why no webhook may go to a host: it would come back to Latehook. None if it may.
+
+    `address` is the IP address that the host's name was resolved to.
+    """
+    for name in dict.fromkeys((host, str(address_of(address or host) or host))):
+        if hosts.contains(name, port):
+            return f"refused: {name} is mocked here, so the webhook would come back to Latehook"
+        if is_own(name, port):
+            return f"refused: {name}:{port} is Latehook's own port"
+    return None
+
+
+def _ports() -> set[int]:
+    return compat.listening_ports() | ({ctx.options.web_port} if "web_port" in ctx.options else set())
+
+
+def _is_this_machine(host: str) -> bool:
+    """Return whether a host is `localhost` or one of this machine's addresses: only those can be bound."""
+    if address_of(host) is None:
+        return host.lower().rstrip(".") == "localhost"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,139 @@
+"""What is known of each request on its way through the proxy, and whether it is mocked."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from mitmproxy import http
+from mitmproxy.proxy import mode_specs
+
+from latehook.base import logs
+from latehook.base.control_path import CONTROL_PATH
+from latehook.base.model import ResponseFault
+from latehook.bodies.decoding import MAX_BODY_SIZE
+from latehook.bodies.forms import MultipartReader
+from latehook.proxy import listeners, sniffing
+from latehook.proxy.mocked_hosts import MockedHosts
+
+log = logging.getLogger(logs.LOGGER)
+
+
+@dataclass(slots=True)
+class Upload:
+    """A request's body as it arrives. All of it is counted, and kept up to `bodies.decoding.MAX_BODY_SIZE` bytes.
+
+    `reader` and `hash` are there if a form or a hash is needed of a body that may be too large to keep.
+    """
+
+    size: int = 0
+    kept: bytearray | None = field(default_factory=bytearray)
+    reader: MultipartReader | None = None
+    hash: "hashlib._Hash | None" = None
+
+    def add(self, data: bytes) -> None:
+        """Add the next bytes of the body."""
+        self.size += len(data)
+        if self.reader is not None:
+            self.reader.feed(data)
+        if self.hash is not None:
+            self.hash.update(data)
+        if self.size > MAX_BODY_SIZE:
+            self.kept = None
+        elif self.kept is not None:
+            self.kept += data
+
+    @property
+    def body(self) -> bytes | None:
+        """The whole body; None if it is too large to keep."""
+        return None if self.kept is None else bytes(self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTarget:
+    """The host that a request names, before mitmproxy changes it.
+
+    `direct`: the request line names none, only the Host header does. The client asks this server, not a proxy.
+    """
+
+    host: str
+    direct: bool
+
+
+@dataclass(slots=True)
+class RequestState:
+    """What is known of one request.
+
+    `host` and `port` are those by which it is mocked. `answer` is the task that makes its response. `fault` is the
+    fault of that response. `control` is there if the request is for the control API, and `on_disconnect` is then called
+    when its client disconnects.
+    """
+
+    mocked: bool
+    host: str = ""
+    port: int = 0
+    forward: bool = False
+    answer: "asyncio.Task[http.Response | None] | None" = None
+    fault: ResponseFault | None = None
+    control: RequestTarget | None = None
+    on_disconnect: Callable[[], object] | None = None
+    upload: Upload = field(default_factory=Upload)
+
+    @property
+    def answered_here(self) -> bool:
+        """Whether Latehook answers, and nothing goes to the third party."""
+        return self.mocked and not self.forward
+
+
+class RequestStates:
+    """The states of all requests under way."""
+
+    def __init__(self, hosts: MockedHosts) -> None:
+        self._hosts = hosts
+        self._targets: WeakKeyDictionary[http.Request, RequestTarget] = WeakKeyDictionary()
+        self._states: WeakKeyDictionary[http.HTTPFlow, RequestState] = WeakKeyDictionary()
+
+    def note_target(self, request: http.Request, target: RequestTarget) -> None:
+        """Keep what a request named as its host, in case it is for the control API."""
+        self._targets[request] = target
+
+    def of(self, flow: http.HTTPFlow) -> RequestState:
+        """Return the state of a flow's request. Whether it is mocked is decided at the first call."""
+        known = self._states.get(flow)
+        if known is None:
+            try:
+                known = self._decide(flow)
+            except Exception:
+                log.exception("latehook: cannot tell whether a request is mocked: it is treated as mocked")
+                known = RequestState(True)
+            self._states[flow] = known
+        return known
+
+    def _decide(self, flow: http.HTTPFlow) -> RequestState:
+        """Look for a mocked host in the Host header, the URL and the TLS handshake, in this order."""
+        request = flow.request
+        named, named_port = sniffing.authority(request.host_header or "")
+        port = request.port
+        for host, at in ((named, named_port or port), (request.host, port), (flow.client_conn.sni or "", port)):
+            if host and self._hosts.contains(host, at):
+                return RequestState(True, host, at, control=self._control_target(request))
+        control = self._control_target(request)
+        if control is not None and (control.direct or _is_for_this_proxy(flow)):
+            return RequestState(True, request.host, port, control=control)
+        return RequestState(False)
+
+    def _control_target(self, request: http.Request) -> RequestTarget | None:
+        return self._targets.get(request) if _is_control_path(request.path) else None
+
+
+def _is_control_path(path: str) -> bool:
+    return path.startswith(CONTROL_PATH) and path[len(CONTROL_PATH) :][:1] in ("", "/", "?")
+
+
+def _is_for_this_proxy(flow: http.HTTPFlow) -> bool:
+    """Return whether a request names one of the proxy's own addresses, or came to a reverse proxy."""
+    if isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode):
+        return True
+    return listeners.is_own(flow.request.host, flow.request.port)

@@ -1,0 +1,187 @@
+"""Make Latehook's parts, hand each what it needs, and start, reconfigure and stop them."""
+
+import asyncio
+import functools
+import gc
+import logging
+import os
+import random
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import exceptions
+from mitmproxy.addonmanager import Loader
+from mitmproxy.master import Master
+
+from latehook import options
+from latehook.base import logs
+from latehook.base.clock import Clock
+from latehook.base.errors import LatehookError, OptionError
+from latehook.base.model import Outcome
+from latehook.base.redaction import Redaction
+from latehook.delivery.attempts import RunningAttempt
+from latehook.delivery.lazy_transport import LazyTransport
+from latehook.engine.engine import Engine
+from latehook.engine.operations import Operations
+from latehook.mocks.definitions import Mocks
+from latehook.mocksfile import loading
+from latehook.mocksfile.secrets import secrets_of_environment
+from latehook.mocksfile.watch import Watcher
+from latehook.proxy import asgi, compat, fast, flows, listeners, supported
+from latehook.proxy.abort import abort
+from latehook.proxy.certificates import Certificates
+from latehook.proxy.commands import Commands
+from latehook.proxy.guard import Guard
+from latehook.proxy.hooks import Hooks
+from latehook.proxy.mocked_hosts import MockedHosts
+from latehook.proxy.observers import Observers
+from latehook.proxy.request_state import RequestStates
+from latehook.store import Store
+from latehook.webhooks.targets import Origin
+
+log = logging.getLogger(logs.LOGGER)
+
+
+def start(master: Master, loader: Loader, folder: Path) -> None:
+    """Add Latehook to mitmproxy's addons, or end mitmproxy with one line. `folder` is that of mock.py."""
+    env = dict(os.environ)
+    redaction = Redaction(secrets_of_environment(env).values)
+    try:
+        for name, text in options.HELP.items():
+            loader.add_option(name, Sequence[str], [], text)
+        master.options.process_deferred()  # read the values that --set gave before the options were known
+        latehook = Latehook(master, folder, env, redaction)
+        master.addons.add(latehook)
+        latehook.observe()
+    except BaseException as error:
+        log.debug("latehook: cannot start", exc_info=True)
+        reason = str(error) if isinstance(error, LatehookError) else supported.explain(error)
+        abort(redaction.redact(reason))
+
+
+class Latehook:
+    """mitmproxy's addon. It outlives reloads of mock.py, broken edits of it and its deletion."""
+
+    name = "latehook"
+
+    def __init__(self, master: Master, folder: Path, env: Mapping[str, str], redaction: Redaction) -> None:
+        self._master = master
+        self._folder = folder
+        self._env = env
+        self._redaction = redaction
+        self._log_filter = logs.RedactingFilter(redaction)
+        log.setLevel(logging.INFO)
+        log.addFilter(self._log_filter)
+        self._started = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+        self._app: asgi.App | None = None
+        self._options = self._parse_options()
+        self._hosts = MockedHosts()
+        self._observers = Observers()
+        fast.skip_add_log(master, self._observers)
+        self._engine = self._make_engine()
+        self._operations = Operations(
+            self._engine, self._load_mocks, self._options.speed, self._options.seed, self._env
+        )
+        self._operations.seed_random()
+        states = RequestStates(self._hosts)
+        hooks = Hooks(self._engine, states, self._observers, self._control, redaction, self._started)
+        guard = Guard(self._hosts, states, hooks, fast.Shortcuts(hooks, self._observers))
+        self.addons = [guard, hooks, Commands(self._operations)]
+        self._apply(self._options)
+
+    def _make_engine(self) -> Engine:
+        store = Store(self._options.store, self._redaction)
+        transport = LazyTransport(self._refusal, self._route)
+        restore = functools.partial(loading.restore, env=self._env, redaction=self._redaction)
+        return Engine(Mocks(), store, transport, Clock(), random.Random(), restore, self._add_hosts)
+
+    # mitmproxy's hooks
+
+    def configure(self, updated: set[str]) -> None:
+        """Apply changed options. If one is wrong, OptionsError has mitmproxy restore the old value."""
+        if updated & options.HELP.keys():
+            try:
+                parsed = self._parse_options()
+                if parsed.store != self._options.store:
+                    raise OptionError(f"mock_store={parsed.store}: it is chosen at the start: restart with it")
+                self._apply(parsed)
+            except LatehookError as error:
+                raise exceptions.OptionsError(f"latehook: {self._redaction.redact(str(error))}") from None
+        self.observe()
+
+    def running(self) -> None:
+        try:
+            options.check_names(self._master.options.deferred)
+            owed = self._engine.resume(self._operations.speed)
+        except LatehookError as error:
+            abort(self._redaction.redact(str(error)))
+        if owed:
+            log.info("latehook: %d webhook%s still owed from before", owed, "" if owed == 1 else "s")
+        self._started.set()
+        gc.freeze()  # collecting garbage among all that is loaded would stop the loop for tens of milliseconds
+        self.observe()
+        log.info("latehook: ready for %s", self._named_hosts())
+
+    async def done(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+        owed = await self._engine.close()
+        if owed:
+            log.warning("latehook: stopped with %d webhook%s still owed", owed, "" if owed == 1 else "s")
+        log.removeFilter(self._log_filter)
+
+    def observe(self) -> None:
+        """Adapt to mitmproxy's other addons: take the right place among them, and show them attempts if one records."""
+        self._observers.update(self._master)
+        compat.place(self._master, self, first=fast.is_first(self._observers))
+        self._engine.observe_attempts(self._record if self._observers.records else None)
+
+    # Options
+
+    def _parse_options(self) -> options.Options:
+        given = {name: getattr(self._master.options, name) for name in options.HELP}
+        return options.parse(given, self._folder)
+
+    def _apply(self, parsed: options.Options) -> None:
+        """Use these options; MocksError if their mocks files cannot be used."""
+        watcher = Watcher(parsed.files, self._env, self._engine.use)
+        watcher.load()
+        self._engine.configure(parsed.workers, parsed.keep)
+        self._options = parsed
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = asyncio.get_running_loop().create_task(watcher.watch(), name="latehook: watch mocks files")
+
+    # What the parts ask for
+
+    def _load_mocks(self, text: str, file: str | None, variables: Mapping[str, Any]) -> Mocks:
+        return loading.load_text(text, file, self._env, variables)
+
+    def _add_hosts(self, mocks: Mocks) -> None:
+        self._hosts.add(mock.matcher for mock in mocks.all)
+
+    def _refusal(self, host: str, port: int, address: str | None) -> str | None:
+        refusal = listeners.refusal(self._hosts, host, port, address)
+        return refusal or self._options.targets.refusal(host, port, address)
+
+    def _route(self, origin: Origin) -> Origin:
+        return self._options.targets.route(origin)
+
+    def _record(self, ended: RunningAttempt, outcome: Outcome) -> None:
+        flows.record(self._master, flows.of_attempt(ended, outcome, self._redaction.redact))
+
+    async def _control(self) -> asgi.App:
+        """Return the control API. It is imported at its first request, in a thread: other requests do not wait."""
+        if self._app is None:
+            module = await asyncio.to_thread(import_module, "latehook.control.app")
+            access = module.Access(lambda: self._options.token, self._hosts.contains)
+            certificates = Certificates(Path(self._master.options.confdir))
+            self._app = self._app or module.App(self._operations, certificates, access)
+        return self._app
+
+    def _named_hosts(self) -> str:
+        hosts = dict.fromkeys(mock.matcher.host for mock in self._engine.mocks.all)
+        return ", ".join(hosts) or "no host"
