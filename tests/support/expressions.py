@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 from latehook.base.errors import Place
 from latehook.base.model import Job, Moment, Request, Stage
 from latehook.expressions.compiler import Compiler
-from latehook.expressions.expression import Bundle, render
+from latehook.expressions.expression import render
 from latehook.expressions.names import AT_REQUEST, JOB
+from latehook.expressions.sandbox import Sandbox
 from latehook.expressions.views import JobView
 from latehook.mocks.context import scope_of
 
@@ -35,19 +36,15 @@ class NoJobs:
 
 
 def evaluate(
-    text: str, body: bytes = BODY, target: str = "/jobs/7?a=1&a=2&empty=", env: dict[str, str] | None = None
+    text: str,
+    body: bytes | None = BODY,
+    target: str = "/jobs/7?a=1&a=2&empty=",
+    env: dict[str, str] | None = None,
+    sandbox: Sandbox | None = None,
 ) -> Any:
     """Compile and evaluate one expression. `body` and `target` are the request's, `env` is the environment."""
-    compiler = Compiler(env or {})
+    compiler = Compiler(env or {}, sandbox=sandbox)
     return render(compiler.compile(text, PLACE, NAMES), scope(compiler, body, target))
-
-
-def evaluate_together(texts: list[str], body: bytes | None = BODY) -> Any:
-    """Evaluate several expressions as those of one message are evaluated."""
-    compiler = Compiler({})
-    together = compiler.bundle([compiler.compile(text, PLACE, NAMES) for text in texts])
-    assert isinstance(together, Bundle)
-    return render(together, scope(compiler, body))
 
 
 def scope(compiler: Compiler, body: bytes | None, target: str = "/jobs/7?a=1&a=2&empty=") -> dict[str, Any]:
@@ -57,4 +54,4 @@ def scope(compiler: Compiler, body: bytes | None, target: str = "/jobs/7?a=1&a=2
     )
     moment = Moment(1700000001.25, 501.0, random.Random(1), lambda clock: clock + 1699999500.0)
     job = Job("j1", "a mock", 1700000000.5, request, (Stage(500.5, "queued"), Stage(560.0, "done")), {"kind": "a"})
-    return scope_of(compiler.scope(), request, moment, NoJobs()) | {"job": JobView(job, moment)}
+    return scope_of(compiler.constants(), request, moment, NoJobs()) | {"job": JobView(job, moment)}

@@ -11,9 +11,9 @@ from latehook.base.model import ResponseFault, WebhookFault
 from latehook.expressions.names import AT_REQUEST
 from latehook.expressions.sandbox import Sandbox
 from latehook.expressions.views import JobView, RandomView, RequestView, ResponseView, WebhookView
+from latehook.mocks import bodies
 from latehook.mocksfile.loading import load
 from latehook.mocksfile.shared_entries import Entry
-from latehook.mocksfile.values import BODY_KINDS
 from latehook.mocksfile.words import RESPONSE_FAULTS, WEBHOOK_FAULTS
 from latehook.webhooks import retries, schemes, signing
 from support.paths import ROOT
@@ -64,7 +64,7 @@ MEMBERS = {
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("keys", KEYS | set(BODY_KINDS)),
+        ("keys", KEYS | set(bodies.KINDS)),
         ("options", set(options.HELP)),
         ("names", MEMBERS),
         ("faults", {*ResponseFault, *WebhookFault}),

@@ -34,7 +34,7 @@ class Where:
             self._condition = compiler.compile(in_braces(text), _PLACE, {**names, "vars": dict.fromkeys(variables)})
         except MocksError as error:
             raise FilterError(f"where: {str(error).removeprefix(f'{_PLACE}: ')}") from None
-        self._constants = compiler.scope()
+        self._constants = compiler.constants()
         self.failed: str | None = None
 
     def __call__(self, scope: Mapping[str, Any]) -> bool:

@@ -1,84 +1,48 @@
-"""PURE: compiled expressions, alone and bundled, evaluated in a scope."""
+"""PURE: compiled expressions, and compiled values that contain them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from latehook.base.errors import ExpressionError, Place
 from latehook.expressions.values import to_plain
 
 Names = Mapping[str, Any]
-"""The names an expression may use: name → the members it has, as Names, or None where any will do."""
+"""The names that an expression may use: name → its members, as Names again, or None where any member is allowed."""
 
 type Evaluate = Callable[[Mapping[str, Any]], Any]
-"""Gives the value in a scope, not yet as plain data."""
+"""A function that takes a scope (name → value) and returns an expression's value, not yet as plain data."""
 
 
 class Expression:
-    """A text of a mocks file with `{{ }}` in it, compiled. Called with a scope it gives its value."""
+    """A text of a mocks file with `{{ }}` in it, compiled. Call it with a scope to get its value.
 
-    __slots__ = ("_evaluate", "place", "roots", "text")
+    `reads` are the dotted names that it reads, such as `request.json`; of a longer name the first three parts.
+    """
 
-    def __init__(self, text: str, evaluate: Evaluate, place: Place, roots: frozenset[str]) -> None:
+    __slots__ = ("_evaluate", "place", "reads", "text")
+
+    def __init__(self, text: str, evaluate: Evaluate, place: Place, reads: frozenset[str]) -> None:
         self.text = text
-        self._evaluate = evaluate
         self.place = place
-        self.roots = roots
-        """The dotted names it reads, such as `request.json`."""
+        self.reads = reads
+        self._evaluate = evaluate
 
     def __call__(self, scope: Mapping[str, Any]) -> Any:
-        """The value: of its own type where the text is one expression, else text. ExpressionError has the place."""
+        """Return the value as plain data: of its own type where the text is one expression, else a text.
+
+        Raises ExpressionError with the expression's place.
+        """
         try:
             return to_plain(self._evaluate(scope))
         except RecursionError:
             raise ExpressionError(self.place, "the expression failed: its data is nested too deeply") from None
-        except Exception as error:  # whatever Jinja's filters raise on data they were not made for
+        except Exception as error:  # Jinja's filters raise all kinds of errors for data that they do not expect
             raise ExpressionError(self.place, f"the expression failed: {error or type(error).__name__}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Hole:
-    """Where in the shape of a bundle the value of an expression goes, by its number."""
-
-    at: int
-
-
-class Bundle:
-    """A map or list with several expressions in it, evaluated as one: each call of Jinja has its price.
-
-    `shape` is the map or list with a Hole for each value of the list that `evaluate` gives; `tree` has each expression
-    for itself: it says which one failed, and in which place.
-    """
-
-    __slots__ = ("_evaluate", "_shape", "tree")
-
-    def __init__(self, tree: Any, shape: Any, evaluate: Evaluate) -> None:
-        self.tree = tree
-        self._shape = shape
-        self._evaluate = evaluate
-
-    def __call__(self, scope: Mapping[str, Any]) -> Any:
-        """The map or list as plain data. ExpressionError has the place."""
-        try:
-            return _filled(self._shape, list(map(to_plain, self._evaluate(scope))), scope)
-        except Exception:  # slower, and with the place
-            return render(self.tree, scope)
-
-
-def _filled(shape: Any, values: list[Any], scope: Mapping[str, Any]) -> Any:
-    kind = type(shape)
-    if kind is Hole:
-        return values[shape.at]
-    if kind is dict:
-        return {key: _filled(item, values, scope) for key, item in shape.items()}
-    if kind is list:
-        return [_filled(item, values, scope) for item in shape]
-    return shape(scope) if kind is Expression else shape
-
-
 def render(value: Any, scope: Mapping[str, Any]) -> Any:
-    """A compiled value, and all in it, as plain data. What can be called is an Expression, or several as a Bundle."""
-    if callable(value):
+    """Return a compiled value with the value of each expression in its place. Raises ExpressionError."""
+    if isinstance(value, Expression):
         return value(scope)
     if isinstance(value, dict):
         return {key: render(item, scope) for key, item in value.items()}
@@ -87,14 +51,17 @@ def render(value: Any, scope: Mapping[str, Any]) -> Any:
     return value
 
 
-def roots_of(value: Any) -> frozenset[str]:
-    """The dotted names that a compiled value reads."""
-    if isinstance(value, Bundle):
-        value = value.tree
+def reads_of(value: Any) -> frozenset[str]:
+    """Return the dotted names that the expressions in a compiled value read."""
     if isinstance(value, Expression):
-        return value.roots
+        return value.reads
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
-        return frozenset().union(*map(roots_of, value))
+        return frozenset().union(*map(reads_of, value))
     return frozenset()
+
+
+def as_written(value: Any) -> str:
+    """Return a compiled value as the mocks file has it: the text of an expression, else the value's own text."""
+    return value.text if isinstance(value, Expression) else str(value)

@@ -1,4 +1,4 @@
-"""PURE: the filters of expressions: Jinja's, bounded, and ours."""
+"""PURE: the filters of expressions: those of Jinja, with limits, and those of Latehook."""
 
 import base64
 import hashlib
@@ -14,148 +14,155 @@ from latehook.expressions.limits import ITEM_SIZE, LimitExceeded, SizeBudget, ch
 from latehook.expressions.values import AnnotatedText, is_null, to_plain, to_text
 
 
-def bounded(filters: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
-    """The filters, each counting its use."""
-    made = {name: filter_ if name in _CHEAP else _bounded(name, filter_) for name, filter_ in filters.items()}
-    return {**made, "join": _join, "format": _format}
+def limited(filters: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """Return the filters by name, each counting its steps and checking the size of its result."""
+    counting = {name: filter_ if name in _CHEAP else _limited(name, filter_) for name, filter_ in filters.items()}
+    return {**counting, "join": _join, "format": _format}
 
 
 @pass_context
 def _join(context: Any, value: Any, d: Any = "", attribute: Any = None) -> str:
-    """Jinja's, but what is joined is written as in any text."""
+    """Join as Jinja's filter does, but write each item as it would stand in a text."""
     if attribute is not None:
         value = context.environment.call_filter("map", value, kwargs={"attribute": attribute}, context=context)
-    budget, joint, texts = SizeBudget(), to_text(d), []
+    budget, separator, texts = SizeBudget(), to_text(d), []
     for item in value:
         text = to_text(item)
-        budget.charge(len(text) + len(joint))
-        context.count_step(len(text) + len(joint))
+        budget.charge(len(text) + len(separator))
+        context.count_step(len(text) + len(separator))
         texts.append(text)
-    return joint.join(texts)
+    return separator.join(texts)
 
 
 @pass_context
-def _format(context: Any, form: Any, /, *args: Any, **kwargs: Any) -> str:
+def _format(context: Any, template: Any, /, *args: Any, **kwargs: Any) -> str:
     if args and kwargs:
         raise ValueError("format takes values by place or by name, not both")
     context.count_step()
-    return formatted(to_text(form), kwargs or args)
+    return format_text(to_text(template), kwargs or args)
 
 
 _SPECIFIER = re.compile(r"%(?:\([^)]*\))?[#0 +-]*(\*|\d*)(?:\.(\*|\d*))?")
 
 
-def formatted(form: str, values: Any) -> str:
-    """`form % values`, where no value becomes longer than it may."""
+def format_text(template: str, values: Any) -> str:
+    """Return `template % values`. Raises LimitExceeded, before formatting, where the result could be too large."""
     if isinstance(values, Mapping):
-        values = {name: _shown(value) for name, value in values.items()}
+        values = {name: _format_argument(value) for name, value in values.items()}
         longest = max((len(str(value)) for value in values.values()), default=0)
     else:
-        values = tuple(map(_shown, values if isinstance(values, tuple) else (values,)))
+        values = tuple(map(_format_argument, values if isinstance(values, tuple) else (values,)))
         longest = max((len(str(value)) for value in values), default=0)
-    size = len(form)
-    for width, precision in _SPECIFIER.findall(form):
+    size = len(template)
+    for width, precision in _SPECIFIER.findall(template):
         if "*" in (width, precision):
-            raise ValueError("a width of * is not known before")
+            raise ValueError("a width of * cannot be checked: write the number")
         size += check_size(longest + int(width or 0) + int(precision or 0))
     check_size(size)
-    made: str = str(form) % values
-    return made
+    formatted: str = str(template) % values
+    return formatted
 
 
-def _shown(value: Any) -> Any:
+def _format_argument(value: Any) -> Any:
     return value if type(value) in (int, float, bool) else to_text(value)
 
 
-def _bounded(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that counts its use, and is not used where it would make too much."""
-    grows = _GROWS.get(name)
-    first = _FIRST[getattr(getattr(filter_, "jinja_pass_arg", None), "name", "")]
-    of_text = name in _OF_TEXT
-    times = 2 if name in _SORTING else 1
+def _limited(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that checks the size of its result first where it can grow, and counts its steps."""
+    result_size = _RESULT_SIZES.get(name)
+    first_argument = _FIRST_ARGUMENTS[getattr(getattr(filter_, "jinja_pass_arg", None), "name", "")]
+    takes_text = name in _TEXT_FILTERS
+    factor = 2 if name in _SORTING_FILTERS else 1
 
     @pass_context
-    def bounded(context: Any, value: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if of_text and not isinstance(value, str):
+    def limited(context: Any, value: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if takes_text and not isinstance(value, str):
             value = to_text(value)
-        if grows is not None:
-            context.count_step(check_size(grows(value, *args, **kwargs)))
-        made = filter_(value, *args, **kwargs) if first is None else filter_(first(context), value, *args, **kwargs)
-        context.count_step(times * (size_of(value) + size_of(made)))
-        return made
+        if result_size is not None:
+            context.count_step(check_size(result_size(value, *args, **kwargs)))
+        if first_argument is None:
+            result = filter_(value, *args, **kwargs)
+        else:
+            result = filter_(first_argument(context), value, *args, **kwargs)
+        context.count_step(factor * (size_of(value) + size_of(result)))
+        return result
 
-    return bounded
+    return limited
 
 
-_FIRST: dict[str, Callable[[Any], Any] | None] = {
+_FIRST_ARGUMENTS: dict[str, Callable[[Any], Any] | None] = {
     "": None,
     "context": lambda context: context,
     "eval_context": lambda context: context.eval_ctx,
     "environment": lambda context: context.environment,
 }
-"""What a filter is given before its value."""
+"""What a filter takes before its value, by Jinja's decorators (`pass_context` …); None: nothing."""
 
 
-def _indented(value: str, width: Any = 4, first: bool = False, blank: bool = False) -> int:
+def _indent_size(value: str, width: Any = 4, first: bool = False, blank: bool = False) -> int:
     return len(value) + (len(value.splitlines()) + 1) * (len(width) if isinstance(width, str) else width)
 
 
-def _replaced(value: str, old: Any, new: Any, count: int | None = None) -> int:
+def _replace_size(value: str, old: Any, new: Any, count: int | None = None) -> int:
     times = value.count(str(old)) if count is None or count < 0 else min(count, len(value) + 1)
     return len(value) + times * len(to_text(new))
 
 
-def _rounded(value: Any, precision: int = 0, method: str = "common") -> int:
+def _round_size(value: Any, precision: int = 0, method: str = "common") -> int:
     if abs(precision) > 300:
         raise LimitExceeded(f"no number has {precision} digits behind the point")
     return 0
 
 
-def _summed(value: Any, attribute: Any = None, start: Any = 0) -> int:
+def _sum_size(value: Any, attribute: Any = None, start: Any = 0) -> int:
     if not isinstance(start, (int, float)):
         raise TypeError("sum adds numbers only")
     return 0
 
 
-def _wrapped(
+def _wordwrap_size(
     value: str, width: int = 79, break_long_words: bool = True, wrapstring: Any = None, break_on_hyphens: bool = True
 ) -> int:
     return len(value) * (len(wrapstring or "") + 16)
 
 
-_GROWS: dict[str, Callable[..., int]] = {
+_RESULT_SIZES: dict[str, Callable[..., int]] = {
     "batch": lambda value, linecount, fill_with=None: linecount * ITEM_SIZE,
     "center": lambda value, width=80: width,
-    "indent": _indented,
-    "replace": _replaced,
-    "round": _rounded,
+    "indent": _indent_size,
+    "replace": _replace_size,
+    "round": _round_size,
     "slice": lambda value, slices, fill_with=None: slices * ITEM_SIZE,
-    "sum": _summed,
+    "sum": _sum_size,
     "urlencode": lambda value: len(to_text(value)),
-    "wordwrap": _wrapped,
+    "wordwrap": _wordwrap_size,
 }
-"""Filters that can make more than they are given: how much, in characters."""
+"""The filters whose result can be larger than their value → a function of their arguments: the size in characters."""
 
-_OF_TEXT = frozenset(
+_TEXT_FILTERS = frozenset(
     (
         *("capitalize", "center", "e", "escape", "forceescape", "indent", "lower", "replace", "safe", "string"),
         *("striptags", "title", "trim", "truncate", "upper", "wordcount", "wordwrap"),
     )
 )
-"""Filters of texts. What is none is written as in any text."""
+"""Filters that take a text. Any other value is given to them as it would stand in a text."""
 
-_SORTING = frozenset(("sort", "dictsort", "groupby"))
-"""Filters that make a key of each item and compare these: a step of `sort` took 2.6 times as long as one of `max`."""
+_SORTING_FILTERS = frozenset(("sort", "dictsort", "groupby"))
+"""Filters that compute and compare a key for each item. A step of `sort` took 2.6 times as long as one of `max`."""
 
 _CHEAP = frozenset(["default", "d", "all", "first", "last", "length", "count", "attr", "items", "unix", "iso8601"])
+"""Filters that take about the same short time for every value. Their steps are not counted."""
 
 
 def _default(value: Any, default: Any = "", boolean: bool = False) -> Any:
     return default if is_null(value) or (boolean and not value) else value
 
 
-def _or_null(convert: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that leaves null as it is: `{{ job.at.completed | iso8601 }}` of a stage to come is null."""
+def _null_or(convert: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that converts every value but null, which stays null.
+
+    So `{{ job.at.completed | iso8601 }}` is null before that stage.
+    """
 
     def filter_(value: Any, *arguments: Any) -> Any:
         return None if is_null(value) else convert(value, *arguments)
@@ -163,8 +170,8 @@ def _or_null(convert: Callable[..., Any]) -> Callable[..., Any]:
     return filter_
 
 
-def _every(value: Any) -> list[Any]:
-    """All values of a name that came several times; of anything else a list of it, of null an empty one."""
+def _all(value: Any) -> list[Any]:
+    """Return all values of a name that was given several times; any other value as a list, null as an empty one."""
     if is_null(value):
         return []
     if isinstance(value, AnnotatedText):
@@ -176,16 +183,17 @@ def _bytes(value: Any) -> bytes:
     return to_text(value).encode()
 
 
-OURS: dict[str, Callable[..., Any]] = {
+FILTERS: dict[str, Callable[..., Any]] = {
     "default": _default,
     "d": _default,
     "tojson": lambda value: encode_json(to_plain(value)).decode(),
-    "from_json": _or_null(lambda value: decode_json(to_text(value))),
-    "b64encode": _or_null(lambda value: base64.b64encode(_bytes(value)).decode()),
-    "b64decode": _or_null(lambda value: base64.b64decode(_bytes(value)).decode()),
-    "sha256": _or_null(lambda value: hashlib.sha256(_bytes(value)).hexdigest()),
-    "iso8601": _or_null(lambda moment: timestamps.iso8601(float(moment))),
-    "unix": _or_null(lambda moment: int(float(moment))),
-    "all": _every,
-    "strftime": _or_null(lambda moment, form: timestamps.utc_datetime(float(moment)).strftime(form)),
+    "from_json": _null_or(lambda value: decode_json(to_text(value))),
+    "b64encode": _null_or(lambda value: base64.b64encode(_bytes(value)).decode()),
+    "b64decode": _null_or(lambda value: base64.b64decode(_bytes(value)).decode()),
+    "sha256": _null_or(lambda value: hashlib.sha256(_bytes(value)).hexdigest()),
+    "iso8601": _null_or(lambda moment: timestamps.iso8601(float(moment))),
+    "unix": _null_or(lambda moment: int(float(moment))),
+    "all": _all,
+    "strftime": _null_or(lambda moment, form: timestamps.utc_datetime(float(moment)).strftime(form)),
 }
+"""Latehook's own filters, which come before Jinja's of the same name."""

@@ -1,4 +1,4 @@
-"""PURE: the names that an expression may use, and what each is in one evaluation."""
+"""PURE: the names that expressions may use, by where they stand in a mocks file."""
 
 from latehook.expressions.expression import Names
 from latehook.expressions.views import JobView, RandomView, RequestView, ResponseView, WebhookView
@@ -8,6 +8,8 @@ _RESPONSE: Names = dict.fromkeys(ResponseView.members)
 _JOB: Names = {**dict.fromkeys(JobView.members), "request": _REQUEST, "response": _RESPONSE}
 
 AT_LOAD: Names = {"env": None}
+"""Where a value must be known when the file is loaded."""
+
 AT_REQUEST: Names = {
     **AT_LOAD,
     "request": _REQUEST,
@@ -16,14 +18,8 @@ AT_REQUEST: Names = {
     "uuid": None,
     "random": dict.fromkeys(RandomView.members),
 }
+"""Where there is a request; `vars` come in addition, by the file's own."""
+
 REQUEST: Names = {"request": _REQUEST}
 JOB: Names = {"job": _JOB}
 WEBHOOK: Names = {"webhook": dict.fromkeys(WebhookView.members)}
-
-_OF_BODY = frozenset({"json", "text", "form", "files", "sha256"})
-
-
-def body_members(roots: frozenset[str], of: str = "request") -> frozenset[str]:
-    """Which members of `request` (or `job.request`) that need its body are read by expressions with these roots."""
-    read = {root.removeprefix(f"{of}.").partition(".")[0] for root in roots if root.startswith(f"{of}.")}
-    return _OF_BODY if of in roots else _OF_BODY & read

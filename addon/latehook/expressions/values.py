@@ -1,4 +1,4 @@
-"""PURE: the values of expressions: views, the one null; and any of them as plain data, and as text."""
+"""PURE: the values of expressions: views, annotated texts, null; and every value as plain data and as text."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,21 +11,22 @@ from latehook.base.json_text import encode_json
 from latehook.expressions.limits import ITEM_SIZE, MAX_VALUE_SIZE, SizeBudget
 
 MAX_NULL_NAME_LENGTH = 100
-"""Characters of a name that its null knows."""
+"""Characters that a null keeps of the name it was looked up by. Error messages quote them."""
 
 
 class View:
-    """Something with members that an expression may name, such as `request`. A member is computed when it is read."""
+    """A read-only object with named members, such as `request`. A member is computed when it is first read."""
 
     members: frozenset[str] = frozenset()
+    """The names that an expression may read."""
 
     def data(self) -> Mapping[str, Any]:
-        """The view as a map, for JSON."""
+        """Return all members by name, for JSON."""
         return {name: getattr(self, name) for name in sorted(self.members)}
 
 
 class AnnotatedText(str):
-    """A text that knows more: parts with names (a path's captures), or every value of a name that came repeatedly."""
+    """A text that carries more: named `parts` (what a path captures), or `all_values` of a name given repeatedly."""
 
     __slots__ = ("all_values", "parts")
     parts: Mapping[str, str]
@@ -41,7 +42,10 @@ class AnnotatedText(str):
 
 
 class Null(Undefined):
-    """The one null: falsy, chainable, empty to iterate, equal to none, taken by `default`."""
+    """The value of everything that is null or missing.
+
+    It is false, equal to `none` and empty to iterate; each of its members is null too; `default` replaces it.
+    """
 
     __slots__ = ()
 
@@ -56,11 +60,11 @@ class Null(Undefined):
 
 
 def null(name: str) -> Null:
-    """The null of a name. Of one that data has made, an error says the beginning."""
+    """Return the null value for `name`. It keeps the first MAX_NULL_NAME_LENGTH characters: data may be the name."""
     return _null(name[:MAX_NULL_NAME_LENGTH])
 
 
-@lru_cache(maxsize=256)  # one message may ask for many members that are not there
+@lru_cache(maxsize=256)  # one message may read many members that are missing
 def _null(name: str) -> Null:
     return Null(name=name)
 
@@ -70,9 +74,9 @@ def is_null(value: object) -> bool:
 
 
 def to_plain(value: Any) -> Any:
-    """What an expression gives, as plain data: the one null as None, views as maps, sequences as lists.
+    """Return a value as plain data, as JSON has it: null as None, views as dicts, sequences as lists.
 
-    ValueError for what is no data, and for what is too large.
+    Raises ValueError for a value that JSON cannot hold, LimitExceeded for one that is too large.
     """
     kind = type(value)
     if value is None or kind is int or kind is bool or (kind is str and len(value) < MAX_VALUE_SIZE):
@@ -95,7 +99,7 @@ def _to_plain(value: Any, budget: SizeBudget) -> Any:
     if isinstance(value, View):
         value = value.data()
     if kind is dict or isinstance(value, Mapping):
-        return {_key(key, budget): _to_plain(item, budget) for key, item in value.items()}
+        return {_plain_key(key, budget): _to_plain(item, budget) for key, item in value.items()}
     if isinstance(value, (int, float)):
         if math.isfinite(value):
             return value
@@ -105,14 +109,17 @@ def _to_plain(value: Any, budget: SizeBudget) -> Any:
     raise ValueError(f"a {type(value).__name__} is not data")
 
 
-def _key(key: Any, budget: SizeBudget) -> str:
+def _plain_key(key: Any, budget: SizeBudget) -> str:
     text = str(key) if isinstance(key, str) else to_text(key)
     budget.charge(len(text))
     return text
 
 
 def to_text(value: Any) -> str:
-    """A value as it stands in text: null is nothing, booleans, lists and maps are JSON."""
+    """Return a value as it stands within a text: null is empty; booleans, lists and maps are JSON.
+
+    Raises as `to_plain` does.
+    """
     if type(value) is str and len(value) < MAX_VALUE_SIZE:
         return value
     value = to_plain(value)

@@ -1,4 +1,4 @@
-"""PURE: what an expression sees of a request, a response, a job, chance and a webhook."""
+"""PURE: the views that expressions read: request, response, job, jobs, random and webhook."""
 
 import hashlib
 import random
@@ -8,7 +8,8 @@ from typing import Any, overload
 
 from latehook.base.model import FormParts, Job, Moment, Request, Response, Stage, reached_stages, status_of
 from latehook.bodies import decoding, forms
-from latehook.expressions.fields import first_of, nested
+from latehook.expressions.body_members import BODY_MEMBERS
+from latehook.expressions.fields import first_values, nested
 from latehook.expressions.values import AnnotatedText, View
 
 _ALPHABETS = {
@@ -18,11 +19,14 @@ _ALPHABETS = {
 
 
 class HeadersView(Mapping[str, AnnotatedText]):
-    """Headers without case; `headers.x_foo` is `x-foo`. Of one that came several times, the first; the filter `all`."""
+    """Headers by name, in any case; `headers.x_foo` is the header `x-foo`.
+
+    A header that was sent several times gives its first value; the filter `all` gives every one.
+    """
 
     def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
         pairs = ((name.decode("latin-1").lower(), value.decode("utf-8", "replace")) for name, value in fields)
-        self._values = first_of(pairs)
+        self._values = first_values(pairs)
 
     def __getitem__(self, name: str) -> AnnotatedText:
         name = name.lower()
@@ -36,11 +40,9 @@ class HeadersView(Mapping[str, AnnotatedText]):
 
 
 class RequestView(View):
-    """`request`: each member is read from the request when an expression first asks for it."""
+    """`request`. A member that needs the body raises BodyError where the body was not kept or cannot be decoded."""
 
-    members = frozenset(
-        {"method", "url", "host", "path", "query", "headers", "json", "form", "text", "files", "sha256", "size"}
-    )
+    members = frozenset({"method", "url", "host", "path", "query", "headers", "size", *BODY_MEMBERS})
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -58,7 +60,7 @@ class RequestView(View):
 
     @cached_property
     def query(self) -> Mapping[str, str]:
-        return first_of(forms.parse_urlencoded(self._request.query))
+        return first_values(forms.parse_urlencoded(self._request.query))
 
     @cached_property
     def headers(self) -> HeadersView:
@@ -85,7 +87,7 @@ class RequestView(View):
 
     @cached_property
     def sha256(self) -> str:
-        """Of the body as it came, in hexadecimal."""
+        """Return the hash of the body as it was sent, in hexadecimal."""
         return self._request.sha256 or hashlib.sha256(decoding.decode(self._request.body, self.size, "")).hexdigest()
 
     @cached_property
@@ -103,13 +105,13 @@ class RequestView(View):
         return self._header(b"content-type")
 
     def _header(self, wanted: bytes) -> str:
-        """As `headers` has it: to read one, not all are made into a map."""
+        """Return one header as `headers` has it, without building the map of all."""
         found = (value for name, value in self._request.headers if name.lower() == wanted)
         return next(found, b"").decode("utf-8", "replace")
 
 
 class ResponseView(View):
-    """`job.response`: what the request that started the job was answered."""
+    """`job.response`: the response to the request that started the job."""
 
     members = frozenset({"status", "headers", "json", "text"})
 
@@ -131,9 +133,9 @@ class ResponseView(View):
 
 
 class JobView(View):
-    """`job` at a moment. In a webhook its status is that webhook's own stage's.
+    """`job` as it is at a moment, or at one of its stages: in a webhook, the webhook's own.
 
-    `request` is the view of its request where there is one already: what that has parsed is not parsed again.
+    `request` is a view of the job's request that exists already; with it nothing of the request is parsed twice.
     """
 
     members = frozenset({"id", "status", "vars", "created_at", "at", "request", "response"})
@@ -154,7 +156,7 @@ class JobView(View):
 
     @cached_property
     def at(self) -> dict[str, float]:
-        """Status → when it was first reached, in Unix seconds; what is to come is not in it."""
+        """Return each status that was reached with the time when it first was, in Unix seconds."""
         at: dict[str, float] = {}
         for stage in self._reached:
             if stage.status is not None and stage.status not in at:
@@ -177,7 +179,7 @@ class JobView(View):
 
 
 class JobsView(Sequence[JobView]):
-    """`jobs`: all of them, the newest first, read when an expression asks for them."""
+    """`jobs`: all jobs, the newest first. They are read from the store when an expression first uses them."""
 
     def __init__(self, jobs: Callable[[], Sequence[Job]], moment: Moment) -> None:
         self._read = jobs
@@ -199,7 +201,7 @@ class JobsView(Sequence[JobView]):
 
 
 class RandomView(View):
-    """`random`: values out of the given source, so that a seed makes them again."""
+    """`random`: values drawn from a random source. The same seed gives the same values."""
 
     members = frozenset({"int", "hex", "base62", "choice"})
 
@@ -213,23 +215,23 @@ class RandomView(View):
         return self._source.choice(values)
 
     def hex(self, length: Any) -> str:
-        return _of(self._source, "hex", length)
+        return _characters(self._source, "hex", length)
 
     def base62(self, length: Any) -> str:
-        return _of(self._source, "base62", length)
+        return _characters(self._source, "base62", length)
 
     def data(self) -> Mapping[str, Any]:
         raise ValueError("random is not data: write random.hex(8)")
 
 
-def _of(source: random.Random, alphabet: str, length: int) -> str:
+def _characters(source: random.Random, alphabet: str, length: int) -> str:
     if not 0 <= length <= 1000:
         raise ValueError(f"random.{alphabet}({length}): write a length from 0 to 1000")
     return "".join(source.choices(_ALPHABETS[alphabet], k=length))
 
 
 class WebhookView(View):
-    """`webhook`, in a webhook: its id, the number of the attempt, its event."""
+    """`webhook`, in the messages of a webhook: its id, its event, and the number of the attempt, from 1."""
 
     members = frozenset({"id", "attempt", "event"})
 
@@ -240,7 +242,7 @@ class WebhookView(View):
 
 
 def new_uuid(source: random.Random) -> str:
-    """A version 4 UUID out of the given random source."""
+    """Return a version 4 UUID drawn from a random source."""
     digits = f"{source.getrandbits(128):032x}"
     variant = _VARIANT[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

@@ -1,4 +1,4 @@
-"""PURE: What decisions and expressions need besides the request."""
+"""PURE: what decisions and expressions need besides the request."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -9,7 +9,7 @@ from latehook.expressions.views import JobsView, RandomView, RequestView, new_uu
 
 
 class Context(Protocol):
-    """What there is besides the request: the variables, what is not to be shown, and the jobs so far."""
+    """The variables, the secrets, the jobs so far, and counts. `definition` identifies a mock, as in `Mock`."""
 
     @property
     def vars(self) -> Mapping[str, Any]: ...
@@ -17,23 +17,23 @@ class Context(Protocol):
     redaction: Redaction
 
     def jobs(self) -> Sequence[Job]:
-        """All jobs, the newest first."""
+        """Return all jobs, the newest first."""
 
     def find_job(self, id: str) -> Job | None:
-        """The newest job with this id."""
+        """Return the newest job with this id."""
 
     def job_for_idempotency_key(self, mock: str, key: str) -> Job | None:
-        """The job that a mock of this name has started for an idempotency key."""
+        """Return the job that a mock of this name has started for an idempotency key."""
 
     def answer_count(self, definition: str) -> int:
-        """How many requests this mock has answered."""
+        """Return how many requests the mock has answered."""
 
     def fault_count(self, definition: str, stage: int | None = None) -> int:
-        """How often the fault of this mock's response has happened, or that of the webhook of one of its stages."""
+        """Return how often the fault of the mock's response has happened, or of the webhook of one of its stages."""
 
 
 def scope_of(constants: Mapping[str, Any], request: Request, moment: Moment, context: Context) -> dict[str, Any]:
-    """What every expression sees that has a request: `constants` are the mocks file's own."""
+    """Return the scope of expressions that may read a request. `constants` are those of the mocks file's compiler."""
     return {
         **constants,
         "request": RequestView(request),

@@ -1,4 +1,4 @@
-"""PURE: mocks, compiled: what each says, and which of them a request fits."""
+"""PURE: mocks, compiled: what each says. All values are compiled: plain data, with Expressions in it."""
 
 import dataclasses
 import random
@@ -11,6 +11,7 @@ from latehook.base.durations import Delay
 from latehook.base.errors import Place
 from latehook.base.hostnames import canonical_host
 from latehook.base.model import Request, ResponseFault, WebhookFault
+from latehook.mocks.bodies import BodySpec
 from latehook.mocks.matching import Matcher
 from latehook.mocks.router import Router
 from latehook.webhooks.retries import RetrySchedule
@@ -18,33 +19,15 @@ from latehook.webhooks.schemes import Scheme
 
 
 @dataclass(frozen=True, slots=True)
-class FileSpec:
-    """A file, read at load."""
-
-    content: bytes
-    filename: str
-    type: str
-
-
-@dataclass(frozen=True, slots=True)
-class BodySpec:
-    """A body as a mock describes it: its kind (`json`, `form`, `text`, `file`, `multipart`) and its compiled value."""
-
-    kind: str
-    value: Any
-    place: Place
-
-
-@dataclass(frozen=True, slots=True)
 class FaultSpec[Kind: StrEnum]:
-    """What goes wrong on purpose: with this chance each time, and at most `count` times."""
+    """A fault that happens with a chance (0 to 1) each time, and at most `count` times."""
 
     kind: Kind
     chance: float = 1.0
     count: int | None = None
 
     def draw(self, source: random.Random, so_far: int) -> Kind | None:
-        """What happens this time, after it has happened so often."""
+        """Return the fault if it happens this time; `so_far` is how often it has happened."""
         if self.count is not None and so_far >= self.count:
             return None
         return self.kind if self.chance >= 1 or source.random() < self.chance else None
@@ -52,7 +35,7 @@ class FaultSpec[Kind: StrEnum]:
 
 @dataclass(frozen=True, slots=True)
 class ResponseSpec:
-    """The response a mock gives."""
+    """The response that a mock gives. `delay` is drawn anew for each response."""
 
     status: Any
     headers: Any
@@ -64,7 +47,7 @@ class ResponseSpec:
 
 @dataclass(frozen=True, slots=True)
 class SignSpec:
-    """How a webhook is signed. `secret` is one or a list; `skew` is the sender's clock error in seconds."""
+    """How a webhook is signed. `secret` is one or a list; `skew` is the error of the sender's clock, in seconds."""
 
     scheme: Scheme
     secret: Any
@@ -74,8 +57,9 @@ class SignSpec:
 
 @dataclass(frozen=True, slots=True)
 class WebhookSpec:
-    """A webhook as a mock describes it. Times are in seconds.
+    """A webhook as a mock describes it. `timeout` is in seconds, of one attempt in total.
 
+    `verify` says whether the receiver's certificate is verified, or names a file with the CA to verify it by.
     `body_members` are the members of `request` that need its body and that an attempt reads.
     """
 
@@ -98,7 +82,7 @@ class WebhookSpec:
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What a mock says of its jobs; None is the default."""
+    """What a mock says about its jobs. An `id` of None is a new UUID."""
 
     id: Any
     vars: Any
@@ -108,7 +92,7 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """A stage as a mock describes it; `after` is None for `before-response`."""
+    """A stage as a mock describes it. `after` is the delay after the request, None for `before-response`."""
 
     after: Delay | None
     status: Any
@@ -117,11 +101,11 @@ class StageSpec:
 
 @dataclass(frozen=True, slots=True)
 class Mock:
-    """One entry of a mocks file, compiled. `response` is None where the request is forwarded.
+    """One entry of a mocks file, compiled. Without a `response` the request is forwarded.
 
-    `excerpt` is what it was compiled from, and `definition` its hash. `constants` are what its expressions see besides
-    request and job. `kept_members` are the members of `request` that its jobs are asked for later and that need the
-    body.
+    `excerpt` is what the entry was compiled from, and `definition` its hash, which identifies the mock. `constants` are
+    the part of a scope that is the same for all its expressions. `kept_members` are the members of `request` that need
+    its body and that are read of a job's request after its response: jobs keep their request's body for them.
     """
 
     matcher: Matcher
@@ -148,8 +132,8 @@ class Mocks:
     """All mocks in file order, found by host and method.
 
     `vars` are the variables as the files set them. `body_members` are the members of `request` that need its body and
-    that some expression reads; `kept_members` are those that a later request reads of a job's request. `secrets` are
-    redacted wherever they would be shown, and so are the values of the variables named in `secret_vars`.
+    that any expression reads; `kept_members` are those that expressions of other mocks read of a job's request.
+    `secrets` are redacted wherever they would be shown, and so are the values of the variables named in `secret_vars`.
     """
 
     def __init__(
@@ -168,11 +152,11 @@ class Mocks:
         self.secret_vars = secret_vars
         self.vars = dict(vars or {})
         self.forwards = any(mock.response is None for mock in self.all)
-        self._by_host = Router((mock.matcher, mock) for mock in self.all)
+        self._router = Router((mock.matcher, mock) for mock in self.all)
 
     @classmethod
     def combine(cls, *several: "Mocks") -> "Mocks":
-        """All of several as one, the first in front; its variables win."""
+        """Return the mocks of several as one: those of the first come first, and its variables win."""
         if len(several) == 1:
             return several[0]
         return cls(
@@ -185,7 +169,7 @@ class Mocks:
         )
 
     def candidates(self, request: Request) -> Iterator[tuple[Mock, dict[str, str]]]:
-        """The mocks whose match a request fits, in file order, each with what it captures of the path."""
-        for mock, captures in self._by_host.find(canonical_host(request.host), request.method, request.path):
+        """Yield the mocks whose `match` fits a request, in file order, each with what it captures of the path."""
+        for mock, captures in self._router.find(canonical_host(request.host), request.method, request.path):
             if mock.matcher.matches_origin(request.scheme, request.port):
                 yield mock, captures

@@ -1,12 +1,12 @@
-"""PURE: which requests a mock answers, by method, scheme, host, port and path."""
+"""PURE: `match`, parsed: which requests a mock answers, by method, scheme, host, port and path."""
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from latehook.base.hostnames import DEFAULT_PORTS, canonical_host, host_matches
+from latehook.base.text import did_you_mean
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "ANY")
 _MATCH = re.compile(
@@ -21,20 +21,27 @@ _CAPTURE = re.compile(r"\{([^{}]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One segment of a path: a literal, or a pattern with captures, whose names do not count in its `shape`."""
+    """One segment of a path: a literal, or a pattern with captures.
+
+    `literals` are the texts in front of, between and behind the captures. Two patterns with the same ones match alike.
+    """
 
     literal: str | None
     pattern: re.Pattern[str] | None = None
-    shape: tuple[str, ...] = ()
+    literals: tuple[str, ...] = ()
 
     @property
-    def takes_any(self) -> bool:
-        return self.shape == ("", "")
+    def matches_all(self) -> bool:
+        """Whether the segment is one capture and nothing else."""
+        return self.literals == ("", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """A `match`, parsed. `methods` is None for ANY, `port` and `scheme` are None where any will do."""
+    """A `match`, parsed. `methods` is None for ANY; a `port` or `scheme` of None matches every one.
+
+    `segments` are those of the path. With `matches_rest` (`**`) they match every longer path too.
+    """
 
     text: str
     methods: frozenset[str] | None
@@ -50,37 +57,40 @@ class Matcher:
 
     @property
     def captures(self) -> frozenset[str]:
-        """The names of what the path captures."""
+        """The names of the path's captures."""
         patterns = (segment.pattern for segment in self.segments if segment.pattern is not None)
         return frozenset(name for pattern in patterns for name in pattern.groupindex)
 
     @property
     def first_literal(self) -> str | None:
-        """The first segment, where it is a literal: only a match with the same one, or with none, can take the same."""
+        """The path's first segment if it is a literal.
+
+        Two matches can match the same request only if this is the same in both, or None in one.
+        """
         return self.segments[0].literal if self.segments else None
 
     def matches_origin(self, scheme: str, port: int) -> bool:
         return self.scheme in (None, scheme) and self.port in (None, port)
 
     def matches_method(self, method: str) -> bool:
-        """HEAD is taken by what takes GET."""
+        """Return whether the method matches; HEAD also does where GET does."""
         return self.methods is None or method in self.methods or (method == "HEAD" and "GET" in self.methods)
 
     def is_implicit_head(self, method: str) -> bool:
-        """Whether the method is a HEAD that the mock takes but does not name: it gets no body and starts no job."""
+        """Return whether the method is a HEAD that `match` does not name: it gets no body and starts no job."""
         return method == "HEAD" and (self.methods is None or "HEAD" not in self.methods)
 
 
 def parse(text: str) -> Matcher:
-    """Read `METHOD[|METHOD…] [scheme://]host[:port]/path`. ValueError says what is wrong, and what to write."""
-    shape = "write METHOD [scheme://]host[:port]/path, such as POST https://api.slow.example/jobs"
+    """Parse `METHOD[|METHOD…] [scheme://]host[:port]/path`. Raises ValueError with what is wrong and what to write."""
+    syntax = "write METHOD [scheme://]host[:port]/path, such as POST https://api.slow.example/jobs"
     found = _MATCH.fullmatch(text.strip())
     if found is None:
-        reason = "leave the query out and use `when`" if "?" in text else shape
+        reason = "leave the query out and use `when`" if "?" in text else syntax
         raise ValueError(f"{text!r} is not a match: {reason}")
     path = found["path"]
     if path is None:
-        raise ValueError(f"{text!r} has no path: {shape} (/** takes every path)")
+        raise ValueError(f"{text!r} has no path: {syntax} (/** takes every path)")
     if "?" in path or "#" in path:
         raise ValueError(f"{text!r} has a query or fragment: leave it out and use `when`")
     methods = _methods(text, found["methods"].upper().split("|"))
@@ -98,9 +108,9 @@ def parse(text: str) -> Matcher:
 
 def _methods(text: str, methods: list[str]) -> frozenset[str] | None:
     for method in methods:
-        near = difflib.get_close_matches(method, METHODS, n=1, cutoff=0.7)
-        if near and method not in METHODS:  # one that is like none of them may be meant
-            raise ValueError(f"{text!r} has the method {method!r}; did you mean {near[0]!r}?")
+        hint = did_you_mean(method, METHODS)
+        if hint and method not in METHODS:  # a method that resembles none of them is one of the user's own
+            raise ValueError(f"{text!r} has the method {method!r}{hint}")
     return None if "ANY" in methods else frozenset(methods)
 
 
@@ -148,7 +158,7 @@ def _segments(text: str, path: str) -> tuple[tuple[Segment, ...], bool]:
 def _segment(text: str, part: str) -> Segment:
     pieces = _CAPTURE.split(part)  # literal, name, literal, name, … literal
     if any("{" in literal or "}" in literal for literal in pieces[::2]):
-        raise ValueError(f"{text!r}: {part!r} has a brace without its twin")
+        raise ValueError(f"{text!r}: {part!r} has a brace that is not closed or not opened")
     if len(pieces) == 1:
         return Segment(unquote(part))
     literals = tuple(map(unquote, pieces[::2]))
@@ -156,9 +166,9 @@ def _segment(text: str, part: str) -> Segment:
 
 
 def _pattern(literals: Sequence[str], names: Sequence[str]) -> str:
-    """Each capture ends where the literal behind it first stands; the last one takes what is left.
+    """Return a regular expression: each capture ends where the literal behind it first occurs, the last at the end.
 
-    A capture that has ended is not made longer again (`(?>…)`): it would not help, and takes long for a long segment.
+    Atomic groups `(?>…)` prevent backtracking into a capture: it could not find a match, and would take quadratic time.
     """
     first, *others = map(re.escape, literals)
     *before, last = [f"(?P<{name}>.+?){literal}" for name, literal in zip(names, others, strict=True)]
@@ -174,20 +184,20 @@ def covers(first: Matcher, second: Matcher) -> bool:
     host = second.host.removeprefix("*")
     if not (host_matches(first.host, host) if first.host.startswith("*.") else first.host == second.host):
         return False
-    ours, theirs = first.segments, second.segments
+    wide, narrow = first.segments, second.segments
     if first.matches_rest:
-        if len(theirs) < len(ours) or (len(theirs) == len(ours) and not second.matches_rest):
+        if len(narrow) < len(wide) or (len(narrow) == len(wide) and not second.matches_rest):
             return False
-    elif second.matches_rest or len(ours) != len(theirs):
+    elif second.matches_rest or len(wide) != len(narrow):
         return False
-    return all(_wider(a, b) for a, b in zip(ours, theirs, strict=False))
+    return all(_segment_covers(a, b) for a, b in zip(wide, narrow, strict=False))
 
 
-def _wider(first: Segment, second: Segment) -> bool:
+def _segment_covers(first: Segment, second: Segment) -> bool:
     if first.pattern is None:
         return second.pattern is None and first.literal == second.literal
-    if first.takes_any:
+    if first.matches_all:
         return second.pattern is not None or second.literal != ""
     if second.pattern is None:
         return first.pattern.fullmatch(second.literal or "") is not None
-    return first.shape == second.shape
+    return first.literals == second.literals

@@ -1,8 +1,9 @@
-"""PURE: what a request gets where no mock answers it: JSON that says what is wrong, and what came near."""
+"""PURE: why a mock does not take a request, and which mocks came nearest to taking one."""
 
 import difflib
 import heapq
 from collections.abc import Sequence
+from enum import IntEnum, auto
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,52 +14,72 @@ from latehook.base.model import Request
 from latehook.mocks.matching import Matcher
 from latehook.mocks.router import PathTree
 
-SHOWN = 3
+MAX_NEAR_MISSES = 3
+"""Near misses that are reported of a request."""
 
-LIKENESS_LENGTH = 200
-"""Characters of a path by which mocks are compared with it."""
+COMPARED_PATH_LENGTH = 200
+"""Characters of a path that are compared with the paths of mocks."""
 
-STEPS = ("host", "port", "scheme", "method", "path", "times", "when")
-"""What is looked at of a request, in order: the words with which `differs` begins."""
+
+class Step(IntEnum):
+    """What a request is compared by, in this order. A mock that passes more steps is nearer."""
+
+    HOST = auto()
+    PORT = auto()
+    SCHEME = auto()
+    METHOD = auto()
+    PATH = auto()
+    TIMES = auto()
+    LOOKUP = auto()
+    WHEN = auto()
+
+
+class Difference(Struct, frozen=True):
+    """The first step at which a request differs from what a mock takes, and the difference in words."""
+
+    step: Step
+    words: str
 
 
 class NearMiss(Struct, frozen=True):
-    """A mock that did not take a request, and the first thing that differs, in words."""
+    """A mock that did not take a request: its name, its place (`file:line`), its path, and the first difference."""
 
     mock: str
     at: str
     path: str
+    step: Step
     differs: str
-
-    @property
-    def step(self) -> int:
-        return STEPS.index(self.differs.partition(" ")[0])
 
 
 def closest(request: Request, mocks: Sequence[NearMiss]) -> list[NearMiss]:
-    """Those that came nearest, the best first."""
-    furthest = max((near.step for near in mocks), default=0)
-    asked = request.path[:LIKENESS_LENGTH]
+    """Return at most MAX_NEAR_MISSES of these, the nearest first. Mocks of other hosts only if there are no others."""
+    furthest = max((miss.step for miss in mocks), default=Step.HOST)
+    path = request.path[:COMPARED_PATH_LENGTH]
 
-    def unlike(near: NearMiss) -> tuple[int, float]:
-        if near.step < furthest:  # likeness costs, and cannot bring it before those that came further
-            return -near.step, 0.0
-        return -near.step, -difflib.SequenceMatcher(None, near.path, asked).quick_ratio()
+    def distance(miss: NearMiss) -> tuple[int, float]:
+        if miss.step < furthest:  # the comparison takes time, and could not put it before those that came further
+            return -miss.step, 0.0
+        return -miss.step, -difflib.SequenceMatcher(None, miss.path, path).quick_ratio()
 
-    found = [near for near in heapq.nsmallest(SHOWN, mocks, key=unlike) if near.step > 0 or furthest == 0]
-    return [replace(near, differs=shorten(near.differs)) for near in found]
+    nearest = heapq.nsmallest(MAX_NEAR_MISSES, mocks, key=distance)
+    return [
+        replace(miss, differs=shorten(miss.differs))
+        for miss in nearest
+        if miss.step > Step.HOST or furthest == Step.HOST
+    ]
 
 
-def difference(matcher: Matcher, request: Request) -> str | None:
-    """The first thing in which the request differs from this match, in words; None where it matches."""
+def difference(matcher: Matcher, request: Request) -> Difference | None:
+    """Return the first thing in which a request differs from a match, or None where it matches."""
     if not host_matches(matcher.host, canonical_host(request.host)):
-        return f"host is {request.host}, not {matcher.host}"
+        return Difference(Step.HOST, f"host is {request.host}, not {matcher.host}")
     if matcher.port is not None and matcher.port != request.port:
-        return f"port is {request.port}, not {matcher.port}"
+        return Difference(Step.PORT, f"port is {request.port}, not {matcher.port}")
     if matcher.scheme is not None and matcher.scheme != request.scheme:
-        return f"scheme is {request.scheme}, not {matcher.scheme}"
+        return Difference(Step.SCHEME, f"scheme is {request.scheme}, not {matcher.scheme}")
     if not matcher.matches_method(request.method):
-        return f"method is {request.method}, not {'|'.join(sorted(matcher.methods or ()))}"
+        methods = "|".join(sorted(matcher.methods or ()))
+        return Difference(Step.METHOD, f"method is {request.method}, not {methods}")
     if not PathTree([(matcher, matcher)]).find(request.path):
-        return f"path is {request.path}"
+        return Difference(Step.PATH, f"path is {request.path}")
     return None

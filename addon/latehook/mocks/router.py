@@ -1,4 +1,4 @@
-"""PURE: mocks found by host, method and path, however many there are; and the hosts that are mocked."""
+"""PURE: finding what a request matches by its host, method and path, in a time that does not grow with their number."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,14 +13,19 @@ from latehook.mocks.matching import Matcher, Segment
 
 @dataclass(slots=True)
 class _Node[Item]:
+    """The items of paths that end here, of those that take every longer path too, and the nodes of the next segment.
+
+    Each item has its position among all.
+    """
+
     literals: "dict[str, _Node[Item]]" = field(default_factory=dict)
     patterns: "list[tuple[re.Pattern[str], _Node[Item]]]" = field(default_factory=list)
-    here: list[tuple[int, Item]] = field(default_factory=list)
-    below: list[tuple[int, Item]] = field(default_factory=list)
+    exact: list[tuple[int, Item]] = field(default_factory=list)
+    prefix: list[tuple[int, Item]] = field(default_factory=list)
 
 
 class PathTree[Item]:
-    """Items by the paths of their matches, found by a path's own length and not by how many there are."""
+    """Items by the path of their match. The time of a lookup grows with the length of the path."""
 
     def __init__(self, items: Iterable[tuple[Matcher, Item]]) -> None:
         self._root: _Node[Item] = _Node()
@@ -28,13 +33,13 @@ class PathTree[Item]:
             node = self._root
             for segment in matcher.segments:
                 node = self._child(node, segment)
-            (node.below if matcher.matches_rest else node.here).append((at, item))
+            (node.prefix if matcher.matches_rest else node.exact).append((at, item))
 
     def find(self, path: str) -> list[tuple[Item, dict[str, str]]]:
-        """The items whose path this is, in the order in which they came, each with what it captures."""
+        """Return the items that match a path, in their original order, each with what it captures."""
         parts = [unquote(part) if "%" in part else part for part in path.split("/")[1:]]
         found: list[tuple[int, Item, dict[str, str]]] = []
-        self._walk(self._root, parts, {}, found)
+        self._collect(self._root, parts, {}, found)
         found.sort(key=itemgetter(0))
         return [(item, captured) for _, item, captured in found]
 
@@ -44,7 +49,7 @@ class PathTree[Item]:
         node.patterns.append((segment.pattern, _Node()))
         return node.patterns[-1][1]
 
-    def _walk(
+    def _collect(
         self,
         node: _Node[Item],
         parts: Sequence[str],
@@ -52,18 +57,18 @@ class PathTree[Item]:
         found: list[tuple[int, Item, dict[str, str]]],
     ) -> None:
         if not parts:
-            found += [(at, item, captured) for at, item in node.here]
+            found += [(at, item, captured) for at, item in node.exact]
             return
-        found += [(at, item, captured) for at, item in node.below]
+        found += [(at, item, captured) for at, item in node.prefix]
         if (child := node.literals.get(parts[0])) is not None:
-            self._walk(child, parts[1:], captured, found)
+            self._collect(child, parts[1:], captured, found)
         for pattern, child in node.patterns:
             if (match := pattern.fullmatch(parts[0])) is not None:
-                self._walk(child, parts[1:], {**captured, **match.groupdict()}, found)
+                self._collect(child, parts[1:], {**captured, **match.groupdict()}, found)
 
 
 class Router[Item]:
-    """Items by the hosts and methods of their matches; each host's are put in a tree when it is first asked for."""
+    """Items by the host and method of their match. A host's tree of paths is built when the host is first requested."""
 
     def __init__(self, items: Iterable[tuple[Matcher, Item]]) -> None:
         self._items = tuple(items)
@@ -74,8 +79,9 @@ class Router[Item]:
         self._tree = lru_cache(1024)(self._make_tree)
 
     def find(self, host: str, method: str, path: str) -> list[tuple[Item, dict[str, str]]]:
+        """Return the items that match a canonical host, method and path, each with what it captures."""
         patterns = frozenset(pattern for pattern in self._suffixes if host_matches(pattern, host))
-        method = method if method in self._methods else ""  # any other is taken by what takes ANY
+        method = method if method in self._methods else ""  # one tree for all methods that only ANY matches
         return self._tree(patterns | {host} if host in self._exact else patterns, method).find(path)
 
     def _make_tree(self, patterns: frozenset[str], method: str) -> PathTree[Item]:

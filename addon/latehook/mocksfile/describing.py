@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from latehook.base.model import ResponseFault, WebhookFault
-from latehook.expressions.expression import Bundle, Expression
-from latehook.mocks.definitions import BodySpec, FaultSpec, Mock, ResponseSpec, StageSpec, WebhookSpec
+from latehook.expressions.expression import as_written
+from latehook.mocks.bodies import BodySpec
+from latehook.mocks.definitions import FaultSpec, Mock, ResponseSpec, StageSpec, WebhookSpec
 from latehook.mocksfile.words import RESPONSE_FAULTS, WEBHOOK_FAULTS, describe_retry, describe_scheme
 from latehook.webhooks.retries import RETRY_SCHEDULES, RetrySchedule
 from latehook.webhooks.schemes import SCHEMES, Scheme
@@ -29,7 +30,7 @@ def describe(mock: Mock) -> list[str]:
 
 def _conditions(mock: Mock) -> Iterator[str]:
     if mock.lookup is not None:
-        yield f"for the job with the id {_value(mock.lookup)}"
+        yield f"for the job with the id {as_written(mock.lookup)}"
     if mock.when is not None:
         yield f"if {mock.when_text}"
     if mock.times is not None:
@@ -38,14 +39,14 @@ def _conditions(mock: Mock) -> Iterator[str]:
 
 def _response(spec: ResponseSpec) -> Iterator[str]:
     delay = f", after {spec.delay}" if spec.delay is not None else ""
-    yield f"answers {_value(spec.status)}{_body(spec.body)}{delay}"
+    yield f"answers {as_written(spec.status)}{_body(spec.body)}{delay}"
     if spec.fault is not None:
         yield f"  {_fault(spec.fault)}"
 
 
 def _stage(stage: StageSpec) -> Iterator[str]:
     time = "before the response" if stage.after is None else f"after {stage.after}"
-    parts = [f"the status is {_value(stage.status)}"] if stage.status is not None else []
+    parts = [f"the status is {as_written(stage.status)}"] if stage.status is not None else []
     if stage.webhook is not None:
         parts.append(f"sends {_webhook(stage.webhook)}")
     yield f"{time}: {', '.join(parts) or 'nothing'}"
@@ -55,7 +56,7 @@ def _stage(stage: StageSpec) -> Iterator[str]:
 
 def _webhook(spec: WebhookSpec) -> str:
     to = spec.to if isinstance(spec.to, list) else [spec.to]
-    return f"{_value(spec.method)} {', '.join(map(_value, to))}{_body(spec.body)}"
+    return f"{as_written(spec.method)} {', '.join(map(as_written, to))}{_body(spec.body)}"
 
 
 def _details(spec: WebhookSpec) -> Iterator[str]:
@@ -64,7 +65,7 @@ def _details(spec: WebhookSpec) -> Iterator[str]:
     if spec.headers:
         yield f"headers: {_names(spec.headers)}"
     if spec.when is not None:
-        yield f"if {_value(spec.when)}"
+        yield f"if {as_written(spec.when)}"
     if spec.sign is not None:
         yield f"signed with {_scheme(spec.sign.scheme)}"
     if spec.fault is not None:
@@ -93,18 +94,8 @@ def _retry(retry: RetrySchedule) -> str:
 
 
 def _body(spec: BodySpec | None) -> str:
-    if spec is None:
-        return ""
-    if spec.kind == "file":
-        return f" with the file {spec.value.filename}"
-    value = spec.value.tree if isinstance(spec.value, Bundle) else spec.value
-    kind = {"json": "JSON", "text": "the text"}.get(spec.kind, f"a {spec.kind} body")
-    return f" with {kind}: {_names(value)}" if isinstance(value, dict) else f" with {kind} {_value(value)}"
+    return "" if spec is None else f" with {spec.describe()}"
 
 
 def _names(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, dict) else _value(value)
-
-
-def _value(value: Any) -> str:
-    return value.text if isinstance(value, Expression) else str(value)
+    return ", ".join(value) if isinstance(value, dict) else as_written(value)

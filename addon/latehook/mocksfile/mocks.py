@@ -81,7 +81,7 @@ class MockCompiler:
             name=matcher.text if entry.name is UNSET else str(self._values.constant(entry.name, (*self._path, "name"))),
             place=self._values.place(self._path),
             excerpt=excerpt,
-            constants=self._compiler.scope(),
+            constants=self._compiler.constants(),
             response=response,
             when=self._values.when(entry.when, (*self._path, "when"), names if not starts else self._at_request),
             when_text=str(entry.when) if entry.when is not UNSET else "",

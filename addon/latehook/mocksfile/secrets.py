@@ -77,6 +77,6 @@ def _value(text: str, compiler: Compiler) -> Any:
 def _variables(secret: Any) -> Iterator[str]:
     """Yield the names of the variables that a secret is made of."""
     if isinstance(secret, Expression):
-        for root in secret.roots:
-            if root.startswith("vars."):
-                yield root.split(".")[1]
+        for name in secret.reads:
+            if name.startswith("vars."):
+                yield name.split(".")[1]

@@ -1,7 +1,7 @@
 """Compiles single values of a mocks file: texts, durations, faults, bodies, headers. Every error has its place."""
 
 import mimetypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -12,15 +12,16 @@ from msgspec import UNSET
 from latehook.base.durations import Delay, parse_duration
 from latehook.base.errors import MocksError, Place
 from latehook.base.text import did_you_mean
+from latehook.expressions.body_members import members_read
 from latehook.expressions.compiler import Compiler, in_braces
-from latehook.expressions.expression import Names, roots_of
-from latehook.expressions.names import AT_LOAD, body_members
-from latehook.mocks.definitions import BodySpec, FaultSpec, FileSpec
+from latehook.expressions.expression import Names, reads_of
+from latehook.expressions.names import AT_LOAD
+from latehook.mocks import bodies
+from latehook.mocks.bodies import BodySpec, FileSpec
+from latehook.mocks.definitions import FaultSpec
 from latehook.mocks.rendering import header_name_problem
 from latehook.mocksfile.shared_entries import Bodies, DelayEntry, FaultEntry
 from latehook.mocksfile.source import KeyPath, Source
-
-BODY_KINDS = Bodies.__struct_fields__
 
 
 class Values:
@@ -43,7 +44,7 @@ class Values:
         """Return a value with every text in it compiled. `names` are those that its expressions may use."""
         if isinstance(value, str):
             compiled = self._compiler.compile(value, self.place(path), names)
-            self._collect_members(roots_of(compiled))
+            self._collect_members(reads_of(compiled))
             return compiled
         if isinstance(value, dict):
             for key in value:
@@ -153,26 +154,28 @@ class Values:
     def body(self, layers: Sequence[tuple[KeyPath, Bodies]], names: Names) -> BodySpec | None:
         """Compile the body of the last layer that has one."""
         for path, entry in reversed(layers):
-            kinds = [kind for kind in BODY_KINDS if getattr(entry, kind) is not UNSET]
+            kinds = [kind for kind in bodies.KINDS if getattr(entry, kind) is not UNSET]
             if len(kinds) > 1:
-                problem = f"a body is one of {', '.join(BODY_KINDS)}; there is {kinds[0]} too: remove one of them"
+                problem = f"a body is one of {', '.join(bodies.KINDS)}; there is {kinds[0]} too: remove one of them"
                 raise self.error((*path, kinds[1]), problem)
             if kinds:
                 return self._body(kinds[0], getattr(entry, kinds[0]), (*path, kinds[0]), names)
         return None
 
     def _body(self, kind: str, value: Any, path: KeyPath, names: Names) -> BodySpec:
-        place = self.place(path)
-        if kind == "file":
-            return BodySpec(kind, self._load_file(value, path), place)
-        if kind == "multipart" and isinstance(value, dict):
-            fields = {name: self._field(item, (*path, name), names) for name, item in value.items() if item is not None}
-            return BodySpec(kind, fields, place)
-        if kind == "json":
-            return BodySpec(kind, self._compiler.bundle(self.compile(value, path, names)), place)
-        if kind in ("form", "multipart"):
-            return BodySpec(kind, self.map(value, path, names), place)
-        return BodySpec(kind, self.compile(value, path, names), place)
+        compile_value: Callable[[Any, KeyPath, Names], Any] = {
+            "json": self.compile,
+            "form": self.map,
+            "text": self.compile,
+            "file": lambda name, path, _: self._load_file(name, path),
+            "multipart": self._multipart,
+        }[kind]
+        return bodies.KINDS[kind](compile_value(value, path, names), self.place(path))
+
+    def _multipart(self, value: Any, path: KeyPath, names: Names) -> Any:
+        if not isinstance(value, dict):
+            return self.map(value, path, names)
+        return {name: self._field(item, (*path, name), names) for name, item in value.items() if item is not None}
 
     def _field(self, item: Any, path: KeyPath, names: Names) -> Any:
         """Compile a field of a multipart body: a value or a file."""
@@ -208,8 +211,9 @@ class Values:
     def error(self, path: KeyPath, problem: str) -> MocksError:
         return MocksError(self.place(path), problem)
 
-    def _collect_members(self, roots: frozenset[str]) -> None:
-        self.body_members |= body_members(roots) | body_members(roots, "job.request")
-        self.kept_members |= body_members(roots, "job.request")
-        if any(root.partition(".")[0] == "jobs" for root in roots) or "job" in roots:
-            self.kept_members |= body_members(frozenset({"request"}))
+    def _collect_members(self, reads: frozenset[str]) -> None:
+        """Note the members of requests that an expression reads; `reads` are its dotted names."""
+        self.body_members |= members_read(reads) | members_read(reads, "job.request")
+        self.kept_members |= members_read(reads, "job.request")
+        if any(name.partition(".")[0] == "jobs" for name in reads) or "job" in reads:
+            self.kept_members |= members_read(frozenset({"request"}))

@@ -10,11 +10,11 @@ from msgspec import UNSET
 
 from latehook.base.errors import SigningError
 from latehook.base.model import WebhookFault
-from latehook.expressions.expression import Names, roots_of
-from latehook.expressions.names import body_members
-from latehook.mocks.decide import is_url
-from latehook.mocks.definitions import BodySpec, FaultSpec, SignSpec, WebhookSpec
-from latehook.mocks.rendering import METHOD
+from latehook.expressions.body_members import members_read
+from latehook.expressions.expression import Names, reads_of
+from latehook.mocks.bodies import BodySpec
+from latehook.mocks.definitions import FaultSpec, SignSpec, WebhookSpec
+from latehook.mocks.rendering import METHOD_PATTERN
 from latehook.mocksfile.source import KeyPath
 from latehook.mocksfile.values import Values
 from latehook.mocksfile.webhook_entries import (
@@ -28,6 +28,7 @@ from latehook.mocksfile.webhook_entries import (
 from latehook.webhooks import signing
 from latehook.webhooks.retries import DEFAULT_RETRY, RETRY_SCHEDULES, RetrySchedule
 from latehook.webhooks.schemes import SCHEMES, Scheme
+from latehook.webhooks.targets import is_url
 
 Layer = tuple[KeyPath, WebhookEntry]
 """Keys of a webhook, and the place that has them. A webhook is made of several layers; later ones win."""
@@ -75,7 +76,7 @@ class WebhookCompiler:
             verify=self._verify(*pick(layers, "verify", True)),
             fault=self._fault(*pick(layers, "fault"), webhook_path, body, sign),
             place=self._values.place(webhook_path),
-            body_members=body_members(roots_of(read_at_attempt)),
+            body_members=members_read(reads_of(read_at_attempt)),
         )
 
     def _to(self, to: Any, path: KeyPath) -> Any:
@@ -89,7 +90,7 @@ class WebhookCompiler:
         compiled = self._values.compile(method, path, self._at_attempt)
         if callable(compiled):
             return compiled
-        if not METHOD.fullmatch(str(compiled)):
+        if not METHOD_PATTERN.fullmatch(str(compiled)):
             raise self._values.error(path, f"{compiled!r} is not a method: write GET, POST, PUT, PATCH or DELETE")
         return str(compiled).upper()
 

@@ -7,6 +7,7 @@ from mitmproxy import http
 
 from latehook.base.model import Request, Response
 from latehook.bodies.forms import MultipartReader
+from latehook.expressions.body_members import held_by
 from latehook.proxy import fast
 from latehook.proxy.request_state import RequestState, Upload
 
@@ -34,13 +35,13 @@ def _as_text(host: str) -> str:
     return host if host.isascii() else host.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def read_while_arriving(upload: Upload, reads: frozenset[str], request: http.Request) -> None:
-    """Prepare an upload for what expressions read of it (`reads`), in case it is too large to keep."""
-    if reads & {"form", "files"} and "content-encoding" not in request.headers:
+def read_while_arriving(upload: Upload, members: frozenset[str], request: http.Request) -> None:
+    """Prepare an upload for the members of `request` that expressions read, in case it is too large to keep."""
+    if held_by("parts", members) and "content-encoding" not in request.headers:
         content_type = request.headers.get("content-type", "")
         if content_type.lower().startswith("multipart/form-data"):
             upload.reader = MultipartReader(content_type)
-    if "sha256" in reads:
+    if held_by("sha256", members):
         upload.hash = hashlib.sha256()
 
 

@@ -12,7 +12,7 @@ from latehook.base.model import Request, Response
 from latehook.base.redaction import Redaction
 from latehook.engine.engine import Engine
 from latehook.mocks import error_responses
-from latehook.mocks.rendering import JSON
+from latehook.mocks.bodies import JSON_TYPE
 from latehook.proxy import asgi, fast, flows
 from latehook.proxy.convert import http_response, read_while_arriving, request_of
 from latehook.proxy.observers import Observers
@@ -125,7 +125,7 @@ class Hooks:
         except Exception:  # in a layer, an exception would leave the client unanswered
             log.exception("latehook: an error of its own")
             body = b'{"error": "latehook: %s"}' % error.encode()
-            return http_response(Response(502, (("content-type", JSON),), body), flow.request.method)
+            return http_response(Response(502, (("content-type", JSON_TYPE),), body), flow.request.method)
 
     def _not_replayed(self, flow: http.HTTPFlow) -> http.Response:
         webhook = flow.metadata[flows.WEBHOOK]

