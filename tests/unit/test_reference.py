@@ -1,0 +1,119 @@
+"""The tables of REFERENCE have the same names as the code: keys, values, options, commands, paths, filters."""
+
+import re
+from collections.abc import Collection, Iterator
+
+import pytest
+
+from latehook import options
+from latehook.base import timestamps
+from latehook.base.model import ResponseFault, State, WebhookFault
+from latehook.control.routes import OPERATIONS
+from latehook.engine.filters import FILTERS
+from latehook.mocks import bodies
+from latehook.mocksfile.entries import File, JobEntry, MockEntry, ResponseEntry, StageEntry
+from latehook.mocksfile.shared_entries import FaultEntry
+from latehook.mocksfile.webhook_entries import RetryEntry, SignEntry, WebhookEntry
+from latehook.proxy.commands import Commands
+from latehook.webhooks import retries, schemes, signing
+from support.paths import ROOT
+
+REFERENCE = (ROOT / "addon" / "REFERENCE.md").read_text()
+NAME = re.compile(r"`(\w[\w.-]*)`")
+
+
+def section(title: str) -> str:
+    """Return the text below a heading."""
+    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", REFERENCE, re.MULTILINE | re.DOTALL)
+    assert found is not None, title
+    return found[1]
+
+
+def first_column(title: str, table: int = 0) -> list[str]:
+    """Return the first cells of a table's rows, without its head. `table` counts the tables of the section."""
+    tables = re.findall(r"^\|[- |]+\|\n((?:\|.*\n)+)", section(title), re.MULTILINE)
+    return [re.split(r"(?<!\\)\|", row)[1].strip() for row in tables[table].splitlines()]
+
+
+def names(cells: Collection[str]) -> list[str]:
+    """Return what is written as code in these cells."""
+    return [name for cell in cells for name in NAME.findall(cell)]
+
+
+def row(title: str, name: str) -> str:
+    """Return the row of a table whose first cell is a name."""
+    return next(line for line in section(title).splitlines() if line.startswith(f"| `{name}` |"))
+
+
+def keys(kind: type, *without: str) -> set[str]:
+    return {*kind.__struct_fields__} - {*without}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("title", "table", "expected"),
+    [
+        ("A mocks file", 0, keys(File)),
+        ("A mock", 0, keys(MockEntry)),
+        ("Jobs", 0, keys(JobEntry)),
+        ("Responses", 0, keys(ResponseEntry, *bodies.KINDS)),
+        ("Stages", 0, keys(StageEntry)),
+        ("Webhooks", 0, keys(WebhookEntry, *bodies.KINDS)),
+        ("Webhooks", 1, {*State}),
+        ("Webhooks", 2, keys(RetryEntry)),
+        ("Bodies", 0, {*bodies.KINDS}),
+        ("Signing", 0, keys(SignEntry)),
+        ("Faults", 0, {*ResponseFault}),
+        ("Faults", 1, {*WebhookFault}),
+        ("Faults", 2, keys(FaultEntry)),
+        ("Options", 0, set(options.HELP)),
+        ("Control", 1, {*FILTERS, "limit", "after"}),
+    ],
+)
+def test_a_table_has_a_row_for_each_name(title: str, table: int, expected: set[str]) -> None:
+    found = names(first_column(title, table))
+
+    assert (set(found), len(found)) == (expected, len(expected))
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("scheme", schemes.SCHEMES),
+        ("algorithm", signing.ALGORITHMS),
+        ("secret_encoding", signing.SECRET_ENCODINGS),
+        ("encoding", signing.ENCODINGS),
+        ("timestamp_format", timestamps.FORMATS),
+    ],
+)
+def test_a_key_of_sign_lists_its_values(key: str, values: Collection[str]) -> None:
+    assert names([row("Signing", key).split("|")[2]]) == [*values]
+
+
+def test_the_retry_presets_are_listed() -> None:
+    listed = re.search(r"^Presets: ([^.]*)\.", section("Webhooks"), re.MULTILINE)
+
+    assert listed is not None and names([listed[1]]) == [*retries.RETRY_SCHEDULES]
+
+
+def test_the_commands_are_listed() -> None:
+    commands = {value.command_name for value in vars(Commands).values() if hasattr(value, "command_name")}
+
+    assert commands
+    assert set(re.findall(r"`(mock\.\w+)", "\n".join(first_column("Commands")))) == commands
+
+
+def _paths(cell: str) -> Iterator[tuple[str, str]]:
+    """Yield the operations that a cell such as "`GET jobs`, `jobs/ID`" names."""
+    method = path = ""
+    for code in re.findall(r"`(.*?)`", cell):
+        if " " in code:
+            method, code = code.split(" ")
+        path = code.replace("…", path.rpartition("/")[0])
+        yield method, path
+
+
+def test_the_operations_of_the_control_api_are_listed() -> None:
+    listed = [path for cell in first_column("Control") for path in _paths(cell)]
+    operations = [(one.method, one.path.replace("{id}", "ID")) for one in OPERATIONS if one.path]
+
+    assert sorted(listed) == sorted(operations)
