@@ -47,8 +47,8 @@ class Connections(httpx.AsyncBaseTransport):
 
     It reads these extensions of a request: `target` (bytes: path and query exactly as they go into the request line),
     `connect_to` (the `Origin` that the connection is made to; TLS is for the URL's host), `verify` (whether the
-    receiver's certificate is verified, or the file with the authority that must have signed it), and `wire` (a `WireTrace`
-    that notes what went over the connection, or None).
+    receiver's certificate is verified, or the file with the authority that must have signed it), and `wire` (a
+    `WireTrace` that notes what went over the connection, or None).
     """
 
     def __init__(self, refusal: Refusal, lookup: Lookup = system_lookup, now: Callable[[], float] = time.time) -> None:

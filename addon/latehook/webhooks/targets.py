@@ -7,7 +7,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
-from latehook.base.hostnames import DEFAULT_PORTS, Address, address_of, canonical_host, host_matches
+from latehook.base.hostnames import DEFAULT_PORTS, Address, address_of, canonical_host, host_matches, usual_address_of
 
 
 @lru_cache(maxsize=256)  # webhooks go to few URLs, and parsing is a twentieth of the cost of a webhook's decision
@@ -41,6 +41,7 @@ _KINDS: tuple[tuple[str, tuple[Network, ...]], ...] = (
         + _networks("100.100.100.200", "168.63.129.16", "192.0.0.192"),
     ),
     (PRIVATE, _networks("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7")),
+    (PRIVATE, _networks("0.0.0.0", "::")),  # to a client, its own machine
     ("link-local", _networks("169.254.0.0/16", "fe80::/10")),
     ("multicast", _networks("224.0.0.0/4", "ff00::/8")),
     ("unspecified", _networks("0.0.0.0/8", "::")),
@@ -113,7 +114,7 @@ class Targets:
 
         A name alone is never refused: nobody knows yet where it leads.
         """
-        found = address_of(host if address is None else address)
+        found = address_of(host) if address is None else usual_address_of(address)
         if found is None:
             return None if address is None else f"refused: {address} is not an address"
         kind = kind_of(found)
@@ -126,7 +127,7 @@ class Targets:
 
 
 def _canonical(host: str) -> str:
-    return str(address_of(host) or canonical_host(host))
+    return canonical_host(host)
 
 
 def _takes(pattern: str, host: str) -> bool:
@@ -189,8 +190,8 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
 
 def _named(host: str, port: int | None) -> _Opened:
     """An entry for a host as it is written: `*`, a name, an address or a network."""
-    if (address := address_of(host)) is not None:
-        return _Opened(str(address), ip_network(address), port)
+    if (address := usual_address_of(host)) is not None:
+        return _Opened(canonical_host(host), ip_network(address), port)
     if "/" in host or ":" in host:
         network = ip_network(host)
         if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
