@@ -1,75 +1,78 @@
-"""Whole jobs, from the request to its webhook: loss, lateness, processor time, and the highest rate that goes well."""
+"""Whole jobs, from the request to its webhook: losses, lateness, processor time, and the highest steady rate."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
-from fill import fill
-from processes import LATEHOOK, MOCKS, QUIET, Answered, Ask, Load, Proxy, load, mitmdump
+from processes import LATEHOOK, MOCKS, QUIET, Answered, Load, Post, Proxy, load, mitmdump
 from receivers import Receiver, hanging_receiver, receiver
 from scale import Scale
+from store_files import fill
 from table import Row, percentile
 
-AFTER = 5
+DELAY = 5
 """Seconds from a request to its webhook."""
-SOON = 1
-"""The same, where the rate counts: requests and webhooks are to meet for most of the time."""
-PATIENCE = 60.0
+SHORT_DELAY = 1
+"""The same in the search for the highest rate, so that requests and webhooks overlap for most of the time."""
+LOST_AFTER = 60.0
 """Seconds after which a webhook that has not arrived counts as lost."""
-HANG = Ask("http://hanging.example/jobs")
-HUNG = 1000
-WIDE = "mock_workers=128"
-"""A burst is answered faster than 64 attempts at once, the default, can be made to a receiver that takes 50 ms: 1,280
-a second. What is late then is late for want of these.
+POST_TO_HANGING = Post("http://hanging.example/jobs")
+PENDING = 1000
+"""Webhooks to the receiver that never answers."""
+MANY_WORKERS = "mock_workers=128"
+"""The default of 64 attempts at once allows 1,280 attempts a second to a receiver that takes 50 ms. A burst is answered
+faster, so its webhooks would be late for lack of workers.
 """
 INSTANT = 10_000
-"""Webhooks due in one instant."""
+"""Webhooks that are due at one instant."""
 LEAD = 5.0
-"""Seconds in which they are written and mitmdump starts."""
-STEPS = 0.1
-"""Between the rates that are tried, as a part of the goal."""
+"""Seconds until that instant: the store file is written meanwhile, and mitmdump starts."""
+STEP = 0.1
+"""Difference between two rates that are tried, as a fraction of the goal."""
 
 
 async def paced(folder: Path, scale: Scale) -> list[Row]:
-    """200 requests a second, and meanwhile the webhooks of earlier ones."""
+    """Measure 200 requests a second, while the webhooks of earlier ones are sent."""
     seconds = scale.paced_seconds
     name = f"200 requests/s for {seconds} s"
 
     async def run(proxy: Proxy, received: Receiver) -> list[Row]:
-        loaded, cpu = await jobs(proxy, received, load(proxy, 50, "paced", seconds, 200))
+        loaded, cpu = await run_jobs(proxy, received, load(proxy, 50, "paced", seconds, 200))
         requests = loaded.requests
         late = lateness(requests, received, lambda request: request.sent)
         return [
             Row(f"{name}: lost", len(requests) - len(late), "webhooks", 0),
-            Row(f"{name}: answer, p50", percentile(answers(requests), 50), "ms"),
-            Row(f"{name}: answer, p99", percentile(answers(requests), 99), "ms", 30),
+            Row(f"{name}: answer, p50", percentile(response_times(requests), 50), "ms"),
+            Row(f"{name}: answer, p99", percentile(response_times(requests), 99), "ms", 30),
             Row(f"{name}: late, p50", percentile(late, 50), "ms"),
             Row(f"{name}: late, p99", percentile(late, 99), "ms", 29),
             Row(f"{name}: CPU", cpu, "ms a job"),
         ]
 
-    return await _measured(folder, 0.0, run)
+    return await _with_receiver(folder, 0.0, run)
 
 
 async def burst(folder: Path, scale: Scale) -> list[Row]:
-    """All at once; then their webhooks, to a receiver that takes its time, as wide as they need it and by default."""
+    """Measure many requests at once, whose webhooks go to a slow receiver: with enough workers, and by default."""
     rows = []
-    for options in ((WIDE,), ()):
+    for options in ((MANY_WORKERS,), ()):
         name = f"{scale.burst:,} requests at once, receiver takes 50 ms{''.join(f', {option}' for option in options)}"
         rows += await _burst(folder, scale.burst, name, *options)
     return rows
 
 
 async def _burst(folder: Path, count: int, name: str, *options: str) -> list[Row]:
-    """A request waits long until the proxy comes to read it, so that no time of the client's is its end. Late therefore
-    counts from its answer; and, harder, from `job.created_at`: when Latehook had read it.
+    """Measure one burst.
+
+    A request waits until the proxy reads it, so the client does not know when its delay begins. Lateness therefore
+    counts from the response, and, more strictly, from `job.created_at`, the time when Latehook had read the request.
     """
 
     async def run(proxy: Proxy, received: Receiver) -> list[Row]:
-        loaded, cpu = await jobs(proxy, received, load(proxy, 300, "burst", count))
+        loaded, cpu = await run_jobs(proxy, received, load(proxy, 300, "burst", count))
         requests = loaded.requests
         after_answer = lateness(requests, received, lambda request: request.at)
-        after_end = lateness(requests, received, lambda request: received.created_at[request.identifier])
+        after_end = lateness(requests, received, lambda request: received.created_at[str(request.identifier)])
         return [
             Row(f"{name}: lost", len(requests) - len(after_end), "webhooks", 0),
             Row(f"{name}: answered", loaded.rate, "requests/s"),
@@ -78,17 +81,17 @@ async def _burst(folder: Path, count: int, name: str, *options: str) -> list[Row
             Row(f"{name}: CPU", cpu, "ms a job", 2.1),
         ]
 
-    return await _measured(folder, 0.05, run, *options)
+    return await _with_receiver(folder, 0.05, run, *options)
 
 
 async def hanging(folder: Path, scale: Scale) -> list[Row]:
-    """What others notice of a receiver that hangs."""
-    name = f"{HUNG:,} webhooks owed to a receiver that hangs"
+    """Measure whether a receiver that never answers delays webhooks to others."""
+    name = f"{PENDING:,} webhooks owed to a receiver that hangs"
     async with hanging_receiver() as url, receiver() as received:
-        variables = {"CALLBACK_URL": received.url, "HANGING_URL": url, "DELAY": f"{AFTER}s"}
-        async with mitmdump(folder, LATEHOOK, QUIET, f"mock_file={MOCKS}", **variables) as proxy:
-            (await load(proxy, 50, "burst", HUNG, ask=HANG)).check()
-            loaded, _ = await jobs(proxy, received, load(proxy, 50, "paced", scale.paced_seconds, 100))
+        variables = {"CALLBACK_URL": received.url, "HANGING_URL": url, "DELAY": f"{DELAY}s"}
+        async with mitmdump(folder, LATEHOOK, QUIET, f"mock_file={MOCKS}", variables=variables) as proxy:
+            (await load(proxy, 50, "burst", PENDING, post=POST_TO_HANGING)).check()
+            loaded, _ = await run_jobs(proxy, received, load(proxy, 50, "paced", scale.paced_seconds, 100))
     requests = loaded.requests
     late = lateness(requests, received, lambda request: request.sent)
     return [
@@ -98,20 +101,24 @@ async def hanging(folder: Path, scale: Scale) -> list[Row]:
 
 
 async def highest_rate(folder: Path, scale: Scale) -> list[Row]:
-    """The highest steady rate on one core, looked for from the goal on; and what a job costs there and on the way."""
+    """Search the highest steady rate on one core, from the goal on. Measure the cost of a job at each rate tried."""
     rows = []
-    for mood, options, goal, cpu in ((QUIET, (QUIET,), 650, 1.3), ("flows printed", (), 400, 2.1)):
+    printed: list[tuple[str, tuple[str, ...], int, float]] = [
+        (QUIET, (QUIET,), 650, 1.3),
+        ("flows printed", (), 400, 2.1),
+    ]
+    for title, options, goal, cpu in printed:
         async with receiver() as received:
-            variables = {"CALLBACK_URL": received.url, "DELAY": f"{SOON}s"}
+            variables = {"CALLBACK_URL": received.url, "DELAY": f"{SHORT_DELAY}s"}
             options = (*options, f"mock_file={MOCKS}")
-            async with mitmdump(folder, LATEHOOK, *options, one_core=True, **variables) as proxy:
-                await jobs(proxy, received, load(proxy, 10, "burst", 300))  # to warm up
+            async with mitmdump(folder, LATEHOOK, *options, variables=variables, one_core=True) as proxy:
+                await run_jobs(proxy, received, load(proxy, 10, "burst", 300))  # to warm up
                 costs = await _search(proxy, received, goal, scale)
         highest = max((rate for rate, cost in costs.items() if cost is not None), default=0)
         rows += [
-            Row(f"whole jobs, {mood}: highest steady rate on one core", highest, "jobs/s", goal, at_most=False),
+            Row(f"whole jobs, {title}: highest steady rate on one core", highest, "jobs/s", goal, at_most=False),
             *(
-                Row(f"whole jobs, {mood}: CPU at {rate}/s", cost, "ms a job", cpu if rate == highest else None)
+                Row(f"whole jobs, {title}: CPU at {rate}/s", cost, "ms a job", cpu if rate == highest else None)
                 for rate, cost in costs.items()
                 if cost is not None
             ),
@@ -120,9 +127,9 @@ async def highest_rate(folder: Path, scale: Scale) -> list[Row]:
 
 
 async def _search(proxy: Proxy, received: Receiver, goal: int, scale: Scale) -> dict[int, float | None]:
-    """What a job costs at each rate that was tried, from the goal on up, or down; None where it does not go well."""
-    costs = {goal: await _cost(proxy, received, goal, scale)}
-    step = STEPS if costs[goal] is not None else -STEPS
+    """Return the cost of a job at each rate tried, from the goal upwards or downwards; None if it is too high."""
+    costs: dict[int, float | None] = {goal: await _cost(proxy, received, goal, scale)}
+    step = STEP if costs[goal] is not None else -STEP
     for number in range(1, scale.steps):
         rate = round(goal * (1 + step * number))
         costs[rate] = await _cost(proxy, received, rate, scale)
@@ -132,62 +139,63 @@ async def _search(proxy: Proxy, received: Receiver, goal: int, scale: Scale) -> 
 
 
 async def _cost(proxy: Proxy, received: Receiver, rate: int, scale: Scale) -> float | None:
-    """A job's milliseconds of processor time at a rate; None where that does not go well.
+    """Return the milliseconds of processor time of a job at this rate; None if the rate is too high.
 
-    It does with answers p99 within 50 ms, webhooks within 100 ms, none lost; one hiccup of the machine is forgiven.
+    It is not too high if p99 of the responses is within 50 ms, p99 of the webhooks within 100 ms, and none is lost. A
+    second try is made, because other load on the machine may spoil the first.
     """
     for _ in range(2):
-        received.forget()
-        loaded, cpu = await jobs(proxy, received, load(proxy, 200, "paced", scale.paced_seconds / 2, rate))
+        received.clear()
+        loaded, cpu = await run_jobs(proxy, received, load(proxy, 200, "paced", scale.paced_seconds / 2, rate))
         requests = loaded.requests
-        late = lateness(requests, received, lambda request: request.sent, SOON)
+        late = lateness(requests, received, lambda request: request.sent, SHORT_DELAY)
         lost = len(requests) - len(late)
-        if not lost and percentile(answers(requests), 99) <= 50 and percentile(late, 99) <= 100:
+        if not lost and percentile(response_times(requests), 99) <= 50 and percentile(late, 99) <= 100:
             return cpu
     return None
 
 
 async def instant(folder: Path, scale: Scale) -> list[Row]:
-    """What requests notice while many webhooks are due in one instant."""
+    """Measure the responses to requests while many webhooks are due at one instant."""
     name = f"{INSTANT:,} due in one instant, and 100 requests/s"
     store = folder / "instant.sqlite"
     async with receiver() as received:
-        variables = {"CALLBACK_URL": received.url, "DELAY": f"{AFTER}s"}
+        variables = {"CALLBACK_URL": received.url, "DELAY": f"{DELAY}s"}
         due = time.time() + LEAD
         await fill(store, MOCKS, variables, [due] * INSTANT)
         options = (f"mock_file={MOCKS}", f"mock_store={store}")
-        async with mitmdump(folder, LATEHOOK, *options, **variables) as proxy:
+        async with mitmdump(folder, LATEHOOK, *options, variables=variables) as proxy:
             requests = (await load(proxy, 50, "paced", LEAD + 15, 100)).requests
-            await received.wait(len(requests) + INSTANT, PATIENCE)
-    asked = {request.identifier for request in requests}
-    arrived = [at for identifier, at in received.arrived.items() if identifier not in asked]
+            await received.wait(len(requests) + INSTANT, LOST_AFTER)
+    requested = {request.identifier for request in requests}
+    arrived = [at for identifier, at in received.arrived.items() if identifier not in requested]
     end = max(arrived, default=due)
     meanwhile = [request for request in requests if request.at > due and request.sent < end]
     return [
         Row(f"{name}: lost", INSTANT + len(requests) - len(received.arrived), "webhooks", 0),
         Row(f"{name}: delivered", len(arrived) / (end - due), "webhooks/s"),
-        Row(f"{name}: answer meanwhile, p50", percentile(answers(meanwhile), 50), "ms"),
-        Row(f"{name}: answer meanwhile, p99", percentile(answers(meanwhile), 99), "ms", 100),
+        Row(f"{name}: answer meanwhile, p50", percentile(response_times(meanwhile), 50), "ms"),
+        Row(f"{name}: answer meanwhile, p99", percentile(response_times(meanwhile), 99), "ms", 100),
     ]
 
 
-async def jobs(proxy: Proxy, received: Receiver, under_load: Awaitable[Load]) -> tuple[Load, float]:
-    """What was loaded, when its webhooks have arrived; and the milliseconds of processor time that each job took."""
-    loaded = await under_load
+async def run_jobs(proxy: Proxy, received: Receiver, generated: Awaitable[Load]) -> tuple[Load, float]:
+    """Wait for a load and its webhooks. Return the load, and the milliseconds of processor time of each job."""
+    loaded = await generated
     before = proxy.cpu
-    await received.wait(len(loaded.requests), PATIENCE)
+    await received.wait(len(loaded.requests), LOST_AFTER)
     return loaded, 1000 * (loaded.cpu + proxy.cpu - before) / len(loaded.requests)
 
 
-def answers(requests: Iterable[Answered]) -> list[float]:
-    """How many milliseconds each answer took."""
+def response_times(requests: Iterable[Answered]) -> list[float]:
+    """Return the milliseconds from each request to its response."""
     return [1000 * (request.at - request.sent) for request in requests]
 
 
 def lateness(
-    requests: Iterable[Answered], received: Receiver, end: Callable[[Answered], float], after: float = AFTER
+    requests: Iterable[Answered], received: Receiver, end: Callable[[Answered], float], after: float = DELAY
 ) -> list[float]:
-    """How many milliseconds after its time each webhook that arrived did."""
+    """Return how many milliseconds late each webhook arrived. It is due `after` seconds after `end`."""
     return [
         1000 * (received.arrived[request.identifier] - end(request) - after)
         for request in requests
@@ -195,10 +203,11 @@ def lateness(
     ]
 
 
-async def _measured(
-    folder: Path, takes: float, run: Callable[[Proxy, Receiver], Awaitable[list[Row]]], *options: str
+async def _with_receiver(
+    folder: Path, receiver_delay: float, measure: Callable[[Proxy, Receiver], Awaitable[list[Row]]], *options: str
 ) -> list[Row]:
-    async with receiver(takes) as received:
-        variables = {"CALLBACK_URL": received.url, "DELAY": f"{AFTER}s"}
-        async with mitmdump(folder, LATEHOOK, f"mock_file={MOCKS}", *options, **variables) as proxy:
-            return await run(proxy, received)
+    """Measure a proxy whose webhooks go to a receiver that answers after `receiver_delay` seconds."""
+    async with receiver(receiver_delay) as received:
+        variables = {"CALLBACK_URL": received.url, "DELAY": f"{DELAY}s"}
+        async with mitmdump(folder, LATEHOOK, f"mock_file={MOCKS}", *options, variables=variables) as proxy:
+            return await measure(proxy, received)

@@ -1,4 +1,4 @@
-"""The receivers of the webhooks, in this process."""
+"""Receivers of webhooks, which run in this process."""
 
 import asyncio
 import time
@@ -8,29 +8,33 @@ from urllib.parse import parse_qsl, urlsplit
 
 
 class Receiver:
-    """Receives webhooks and answers each after some seconds. By identifier: when the first one arrived, and when its
-    job was created."""
+    """Receives webhooks, and answers each after `delay` seconds.
 
-    def __init__(self, takes: float) -> None:
-        self.takes = takes
+    `arrived` and `created_at` have, by job identifier, when its first webhook arrived and when the job was created.
+    """
+
+    def __init__(self, delay: float) -> None:
+        self.delay = delay
         self.arrived: dict[str, float] = {}
         self.created_at: dict[str, float] = {}
         self.url = ""
 
     async def wait(self, count: int, limit: float) -> None:
-        """Return when so many have arrived, or the seconds are over."""
+        """Return when webhooks of `count` jobs have arrived, or after `limit` seconds."""
         end = time.monotonic() + limit
         while len(self.arrived) < count and time.monotonic() < end:
             await asyncio.sleep(0.05)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
+        """Forget all webhooks."""
         self.arrived.clear()
         self.created_at.clear()
 
 
 @asynccontextmanager
-async def receiver(takes: float = 0.0) -> AsyncIterator[Receiver]:
-    received = Receiver(takes)
+async def receiver(delay: float = 0.0) -> AsyncIterator[Receiver]:
+    """Run a receiver that answers each webhook after `delay` seconds."""
+    received = Receiver(delay)
     loop = asyncio.get_running_loop()
     async with await loop.create_server(lambda: _Connection(received), "127.0.0.1", 0, backlog=1024) as server:
         received.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/webhook"
@@ -39,14 +43,14 @@ async def receiver(takes: float = 0.0) -> AsyncIterator[Receiver]:
 
 @asynccontextmanager
 async def hanging_receiver() -> AsyncIterator[str]:
-    """The URL of one that takes connections and never answers."""
+    """Run a receiver that accepts connections and never answers; yield its URL."""
     loop = asyncio.get_running_loop()
     async with await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, backlog=1024) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
 
 class _Connection(asyncio.Protocol):
-    """One of the proxy's connections: GETs without a body, one after the other."""
+    """A connection from the proxy. It brings GETs without a body, one at a time."""
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
@@ -66,10 +70,10 @@ class _Connection(asyncio.Protocol):
         self._receiver.arrived.setdefault(query["identifier"], now)
         self._receiver.created_at[query["identifier"]] = float(query["created_at"])
         self._received = b""
-        if self._receiver.takes:
-            asyncio.get_running_loop().call_later(self._receiver.takes, self._answer)
+        if self._receiver.delay:
+            asyncio.get_running_loop().call_later(self._receiver.delay, self._respond)
         else:
-            self._answer()
+            self._respond()
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")

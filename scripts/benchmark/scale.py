@@ -1,20 +1,28 @@
-"""How much is done: all, or what fits into a minute and a half."""
+"""How much each measure does: in a full run, or with --quick in one of a minute and a half."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Scale:
+    """Numbers of repetitions, requests, webhooks and seconds."""
+
     rounds: int
+    """Times that each of the compared proxies is measured, in turn."""
     round_seconds: float
     round_requests: int
     paced_seconds: int
+    """Seconds of requests at a steady rate."""
     burst: int
+    """Requests that are sent at once."""
     pending: int
+    """Webhooks that are pending while memory is measured."""
     edits: int
+    """Edits of the mocks file."""
     starts: int
+    """Starts of mitmdump."""
     steps: int
-    """Rates tried in search of the highest."""
+    """Rates that are tried in the search for the highest one."""
 
 
 FULL = Scale(

@@ -1,34 +1,35 @@
-"""The long run: jobs at a steady rate into a store file. What grows?"""
+"""Soak test: jobs at a steady rate for minutes, with a store file. Measures losses, lateness and growth."""
 
 import asyncio
 from pathlib import Path
 from statistics import median
 
-from jobs import AFTER, jobs, lateness
+from jobs import DELAY, lateness, run_jobs
 from processes import LATEHOOK, MOCKS, QUIET, Proxy, load, mitmdump
 from receivers import receiver
 from table import Row, percentile
 
-SOAKED = 80
+RATE = 80
 """Jobs a second."""
 
 
 async def soak(folder: Path, minutes: float) -> list[Row]:
+    """Run jobs for so many minutes, and watch the proxy's memory and the size of the store's write-ahead log."""
     seconds = round(60 * minutes)
     store = folder / "soak.sqlite"
-    name = f"{SOAKED} jobs/s into a store file for {minutes:g} min"
+    name = f"{RATE} jobs/s into a store file for {minutes:g} min"
 
     async with receiver() as received:
-        variables = {"CALLBACK_URL": received.url, "DELAY": f"{AFTER}s"}
+        variables = {"CALLBACK_URL": received.url, "DELAY": f"{DELAY}s"}
         options = (QUIET, f"mock_file={MOCKS}", f"mock_store={store}")
-        async with mitmdump(folder, LATEHOOK, *options, **variables) as proxy:
+        async with mitmdump(folder, LATEHOOK, *options, variables=variables) as proxy:
             watch = asyncio.create_task(_watch(proxy, store.with_name(f"{store.name}-wal")))
-            loaded, cpu = await jobs(proxy, received, load(proxy, 50, "paced", seconds, SOAKED))
+            loaded, cpu = await run_jobs(proxy, received, load(proxy, 50, "paced", seconds, RATE))
             requests = loaded.requests
             watch.cancel()
             samples = await watch
     late = lateness(requests, received, lambda request: request.sent)
-    memory = [held for held, _ in samples]
+    memory = [resident for resident, _ in samples]
     tenth = len(memory) // 10
     grown = median(memory[-tenth:]) - median(memory[3 * tenth : 4 * tenth])
     return [
@@ -44,7 +45,7 @@ async def soak(folder: Path, minutes: float) -> list[Row]:
 
 
 async def _watch(proxy: Proxy, log: Path) -> list[tuple[int, int]]:
-    """The bytes that the proxy holds, and those of the store's log, ten times a second until it is canceled."""
+    """Return the resident bytes of the proxy and the bytes of the log, ten times a second until cancelled."""
     samples = []
     try:
         while True:

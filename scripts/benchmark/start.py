@@ -1,20 +1,20 @@
-"""How long a start takes, beside that of a mitmdump with an addon that is nothing, in turns."""
+"""Seconds of a start, with Latehook and with an empty addon in turn."""
 
 from pathlib import Path
 
-from processes import EMPTY, LATEHOOK, NOWHERE, mitmdump
+from processes import EMPTY_ADDON, LATEHOOK, mitmdump
 from scale import Scale
 from table import Row
 
 
 async def start(folder: Path, scale: Scale) -> list[Row]:
-    """The fastest of several: what slows one is something else's doing."""
-    took: dict[Path, list[float]] = {EMPTY: [], LATEHOOK: []}
+    """Measure the fastest of several starts: only other load on the machine makes the others slower."""
+    starts: dict[Path, list[float]] = {EMPTY_ADDON: [], LATEHOOK: []}
     for _ in range(scale.starts):
-        for script, seconds in took.items():
-            async with mitmdump(folder, script, **NOWHERE) as proxy:
-                seconds.append(proxy.took)
-    bare, ours = min(took[EMPTY]), min(took[LATEHOOK])
+        for script, seconds in starts.items():
+            async with mitmdump(folder, script) as proxy:
+                seconds.append(proxy.start_seconds)
+    bare, ours = min(starts[EMPTY_ADDON]), min(starts[LATEHOOK])
     return [
         Row(f"start, fastest of {scale.starts}: bare, with an empty addon", bare, "s"),
         Row(f"start, fastest of {scale.starts}: ours", ours, "s"),

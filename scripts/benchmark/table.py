@@ -1,4 +1,4 @@
-"""What was measured, beside its goals, and on which machine."""
+"""The table of results: what was measured, each value with its goal, and on which machine."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from statistics import median, quantiles
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `goal` is the limit that `measured` is to keep to, from below (`at_most`) or above."""
+    """One result. `goal` is the largest value allowed (`at_most`) or the smallest; None: there is no goal."""
 
     name: str
     measured: float
@@ -33,29 +33,35 @@ class Row:
         return self.name, f"{self.measured:.4g} {self.unit}", f"{sign} {self.goal:g} {self.unit}", verdict
 
 
-def ratio(ours: Sequence[float], other: Sequence[float]) -> float:
-    """Round by round: what slows the machine down for a while slows both."""
-    return median(mine / its for mine, its in zip(ours, other, strict=True))
+def ratio(values: Sequence[float], others: Sequence[float]) -> float:
+    """Return the median of the ratios of each round. What slows the machine in one round slows both values of it."""
+    return median(value / other for value, other in zip(values, others, strict=True))
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
+    """Return the percentile; infinity if there are fewer than two values."""
     return quantiles(values, n=100)[percent - 1] if len(values) > 1 else float("inf")
 
 
 def machine() -> str:
-    """The machine and what runs on it, in one line."""
+    """Describe the machine, Python and mitmproxy in one line."""
     model = platform.processor() or platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
     programs = f"Python {platform.python_version()}, mitmproxy {version('mitmproxy')}"
-    return f"{model}, {os.cpu_count()} cores, shared with load and receiver; {programs}"
+    return f"{model}, {os.cpu_count()} cores, shared with load generator and receiver; {programs}"
 
 
 def show(rows: Sequence[Row]) -> None:
-    table = [("", "measured", "goal", ""), *(row.cells() for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    """Print the machine and the table."""
     print(machine())
-    for line in table:
+    print_columns([("", "measured", "goal", ""), *(row.cells() for row in rows)])
+
+
+def print_columns(lines: Sequence[tuple[str, ...]]) -> None:
+    """Print lines of cells as columns of equal width."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -1,30 +1,30 @@
-"""Requests a second, ours beside the bare addon's, in turns: what else the machine does meets both."""
+"""Requests a second, with Latehook and with the bare addon in turn: other load on the machine slows both."""
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from processes import BARE, DEFAULT, LATEHOOK, NOWHERE, OVER_TLS, QUIET, Ask, load, mitmdump
+from processes import BARE_ADDON, DEFAULT, LATEHOOK, OVER_TLS, QUIET, Post, load, mitmdump
 from scale import Scale
 from table import Row, ratio
 
 LAZY = "connection_strategy=lazy"
-"""Without this a bare mitmdump wants to reach the third party, and answers nothing over TLS."""
+"""Without this option, mitmdump with the bare addon connects to the third party before it answers a TLS request."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """How requests come."""
+class Traffic:
+    """How the requests are sent. `kind` is the load generator's."""
 
     name: str
-    ask: Ask
+    post: Post
     kind: str = "steady"
 
 
-HTTP = Way("HTTP", DEFAULT)
-TLS = Way("TLS, keep-alive", OVER_TLS)
-FRESH = Way("TLS, a connection each", OVER_TLS, "fresh")
+HTTP = Traffic("HTTP", DEFAULT)
+TLS = Traffic("TLS, keep-alive", OVER_TLS)
+FRESH = Traffic("TLS, a connection each", OVER_TLS, "fresh")
 
 PRINTED, NO_DETAIL = "flows printed", QUIET
 GOALS = [
@@ -36,40 +36,44 @@ GOALS = [
     (HTTP, NO_DETAIL, "ours", 2.2),
     (TLS, NO_DETAIL, "ours", 2.0),
 ]
-"""(way, what is printed, who, times the bare addon's rate)"""
+"""(traffic, what mitmdump prints, proxy, least ratio of its rate to the bare addon's)"""
 
 
 async def throughput(folder: Path, scale: Scale) -> list[Row]:
-    contestants = {
-        (PRINTED, "bare"): (BARE, (LAZY,)),
+    """Measure the rate of each proxy with each kind of traffic, and its ratio to the bare addon's."""
+    proxies_to_start: dict[tuple[str, str], tuple[Path, tuple[str, ...]]] = {
+        (PRINTED, "bare"): (BARE_ADDON, (LAZY,)),
         (PRINTED, "ours"): (LATEHOOK, ()),
         (PRINTED, "ours with a store file"): (LATEHOOK, (f"mock_store={folder / 'throughput.sqlite'}",)),
-        (NO_DETAIL, "bare"): (BARE, (LAZY, QUIET)),
+        (NO_DETAIL, "bare"): (BARE_ADDON, (LAZY, QUIET)),
         (NO_DETAIL, "ours"): (LATEHOOK, (QUIET,)),
     }
-    turns = {(way, mood, one): [] for way, mood, who, _ in GOALS for one in ("bare", who)}
+    rates: dict[tuple[Traffic, str, str], list[float]] = {
+        (traffic, printed, name): [] for traffic, printed, ours, _ in GOALS for name in ("bare", ours)
+    }
     async with AsyncExitStack() as stack:
         proxies = {}
-        for key, (script, options) in contestants.items():
-            proxies[key] = await stack.enter_async_context(mitmdump(folder, script, *options, **NOWHERE))
+        for key, (script, options) in proxies_to_start.items():
+            proxies[key] = await stack.enter_async_context(mitmdump(folder, script, *options))
             await load(proxies[key], 10, "burst", 200)  # to warm up
         for _ in range(scale.rounds):
-            for (way, mood, who), rates in turns.items():
-                rates.append((await load(proxies[mood, who], 10, way.kind, scale.round_seconds, ask=way.ask)).rate)
+            for (traffic, printed, name), measured in rates.items():
+                loaded = await load(proxies[printed, name], 10, traffic.kind, scale.round_seconds, post=traffic.post)
+                measured.append(loaded.rate)
     return [
-        *(Row(f"throughput: {_named(*turn)}", median(rates), "requests/s") for turn, rates in turns.items()),
+        *(Row(f"throughput: {_title(*key)}", median(measured), "requests/s") for key, measured in rates.items()),
         *(
             Row(
-                f"{_named(way, mood, who)}, to bare",
-                ratio(turns[way, mood, who], turns[way, mood, "bare"]),
+                f"{_title(traffic, printed, name)}, to bare",
+                ratio(rates[traffic, printed, name], rates[traffic, printed, "bare"]),
                 "times",
                 goal,
                 at_most=False,
             )
-            for way, mood, who, goal in GOALS
+            for traffic, printed, name, goal in GOALS
         ),
     ]
 
 
-def _named(way: Way, mood: str, who: str) -> str:
-    return f"{way.name}, {mood}: {who}"
+def _title(traffic: Traffic, printed: str, name: str) -> str:
+    return f"{traffic.name}, {printed}: {name}"

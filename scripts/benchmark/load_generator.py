@@ -1,15 +1,17 @@
-"""The load generator, a process of its own: POSTs through the proxy on raw connections.
+"""Load generator, a process of its own: send POSTs through the proxy on raw connections, and print their times.
 
-    load.py PORT WAY URL BODY ID CONNECTIONS steady SECONDS      each sends its next request when it has its answer
-    load.py PORT WAY URL BODY ID CONNECTIONS fresh SECONDS       the same, but each request on a new connection
-    load.py PORT WAY URL BODY ID CONNECTIONS burst COUNT         so many requests, as fast as connections take them
-    load.py PORT WAY URL BODY ID CONNECTIONS paced SECONDS RATE  so many a second, whether or not others are answered
+    load_generator.py PORT TRANSPORT URL BODY ID CONNECTIONS KIND NUMBERS
 
-WAY is plain, or tls in a CONNECT.
+TRANSPORT is `plain`, or `tls` for TLS in a CONNECT. KIND and NUMBERS are one of:
 
-It prints a line when each connection has had a first answer, to a DELETE that no mock takes; and then one JSON list:
-[identifier, sent, answered] of each request, in Unix seconds. The identifier is what the answer's member ID says; null
-where the answer was none of ours.
+    steady SECONDS      each connection sends its next request when it has the response to the last
+    fresh SECONDS       the same, but each request on a new connection
+    burst COUNT         so many requests, as fast as the connections take them
+    paced SECONDS RATE  so many requests a second, no matter how many responses have come
+
+First, each connection sends a DELETE that no mock matches; when all have a response, one line is printed. At the end,
+one line of JSON is printed: the list of [identifier, sent, answered] of each request, with times in Unix seconds. The
+identifier is the member ID of the response; it is null if the status was not 20x, or no response came.
 """
 
 import asyncio
@@ -22,7 +24,7 @@ from collections import deque
 from urllib.parse import urlsplit
 
 LIMIT = 60.0
-"""Seconds after which what has no answer is given up."""
+"""Seconds after which a missing response counts as none."""
 
 Result = tuple[str | None, float, float]
 
@@ -36,14 +38,14 @@ class Connection(asyncio.Protocol):
         self._sent = 0.0
         self._first: asyncio.Future[None] | None = None
         self.transport: asyncio.Transport
-        self.tunnel: asyncio.StreamWriter | None = None  # kept: without it asyncio closes what it has opened
+        self.tunnel: asyncio.StreamWriter | None = None  # a reference: without one asyncio closes the connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     async def warm_up(self) -> None:
-        """What a proxy makes for a new connection, it makes at its first request."""
+        """Send one request and wait for its response: the first one on a connection costs a proxy more."""
         self._first = asyncio.get_running_loop().create_future()
         self.transport.write(self._load.first)
         await self._first
@@ -66,20 +68,20 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._first is not None:
-            self._first.set_exception(error or EOFError("the connection ended before its first answer"))
+            self._first.set_exception(error or EOFError("the connection ended before its first response"))
         if self._sent and not self._load.over.is_set():
             self._load.lost(self._sent)
 
 
 class Load:
-    """Requests, all alike, over a fixed number of connections."""
+    """Sends equal requests over a fixed number of connections."""
 
-    def __init__(self, port: int, way: str, url: str, body: str, id: str) -> None:
+    def __init__(self, port: int, transport: str, url: str, body: str, id: str) -> None:
         self._port = port
-        self._way = way
+        self._transport = transport
         self._url = urlsplit(url)
-        self.request = _request("POST", way, url, body)
-        self.first = _request("DELETE", way, url, body)
+        self.request = _request("POST", transport, url, body)
+        self.first = _request("DELETE", transport, url, body)
         self.member = f'"{id}":"'.encode()
         self.results: list[Result] = []
         self.over = asyncio.Event()
@@ -108,7 +110,7 @@ class Load:
     async def burst(self, count: float) -> None:
         self._expected = int(count)
         self._add(self._expected)
-        await self._answers()
+        await self._wait_for_responses()
 
     async def paced(self, seconds: float, rate: float) -> None:
         self._expected = round(seconds * rate)
@@ -116,7 +118,7 @@ class Load:
         for number in range(self._expected):
             await asyncio.sleep(started + number / rate - time.monotonic())
             self._add(1)
-        await self._answers()
+        await self._wait_for_responses()
 
     def answered(self, connection: Connection, identifier: str | None, sent: float) -> None:
         self._end(identifier, sent)
@@ -133,7 +135,7 @@ class Load:
 
     async def _open(self) -> Connection:
         loop = asyncio.get_running_loop()
-        if self._way == "plain":
+        if self._transport == "plain":
             _, connection = await loop.create_connection(lambda: Connection(self), "127.0.0.1", self._port)
             return connection
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
@@ -148,7 +150,7 @@ class Load:
         return connection
 
     async def _renew(self, connection: Connection) -> None:
-        connection.transport.set_protocol(asyncio.Protocol())  # its end is none of a request's
+        connection.transport.set_protocol(asyncio.Protocol())  # the end of this connection is not a lost request
         connection.transport.abort()
         self._idle.append(await self._open())
         self._send()
@@ -167,7 +169,7 @@ class Load:
         if len(self.results) == self._expected:
             self.over.set()
 
-    async def _answers(self) -> None:
+    async def _wait_for_responses(self) -> None:
         try:
             await asyncio.wait_for(self.over.wait(), LIMIT)
         except TimeoutError:
@@ -185,10 +187,10 @@ def _identifier(head: bytes, body: bytes, member: bytes) -> str | None:
     return body.partition(member)[2].partition(b'"')[0].decode() or None
 
 
-def _request(method: str, way: str, url: str, body: str) -> bytes:
+def _request(method: str, transport: str, url: str, body: str) -> bytes:
     parts = urlsplit(url)
     content = body.encode()
-    target = url if way == "plain" else f"{parts.path}?{parts.query}"
+    target = url if transport == "plain" else f"{parts.path}?{parts.query}"
     head = (
         f"{method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: bench\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
@@ -196,8 +198,10 @@ def _request(method: str, way: str, url: str, body: str) -> bytes:
     return head.encode() + content
 
 
-async def main(port: str, way: str, url: str, body: str, id: str, connections: str, kind: str, *numbers: str) -> None:
-    load = Load(int(port), way, url, body, id)
+async def main(
+    port: str, transport: str, url: str, body: str, id: str, connections: str, kind: str, *numbers: str
+) -> None:
+    load = Load(int(port), transport, url, body, id)
     await load.connect(int(connections))
     gc.disable()
     print("connected", flush=True)

@@ -1,4 +1,4 @@
-"""Mocks files with many mocks, and what loading them costs."""
+"""Mocks files with many mocks, and the cost of loading one while requests come in."""
 
 import asyncio
 import time
@@ -6,27 +6,28 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 
-from processes import DEFAULT_MOCKS, ENDPOINT, LATEHOOK, NOWHERE, QUIET, Ask, load, mitmdump
+from processes import DEFAULT_MOCKS, ENDPOINT, LATEHOOK, QUIET, Post, load, mitmdump
 from scale import Scale
 from table import Row
 
 MANY = 500
-"""Mocks in one file, where many are measured."""
-HOSTS_LAST = Ask("http://0.thirdparty.example/?some_parameter=some_value")
-"""What `many_hosts` has an answer for, however many they are."""
+"""Mocks in a file with many."""
+POST_TO_LAST_HOST = Post("http://0.thirdparty.example/?some_parameter=some_value")
+"""The request that the last mock of a file from `many_hosts` answers, whatever their number."""
 
 
 def many_mocks(folder: Path, count: int) -> Path:
-    """The default mock so often, each with a path of its own."""
+    """Write a file with the default mock `count` times, each time with another path."""
     return _file(folder / f"{count}-mocks.yaml", (f"{ENDPOINT}/{number}" for number in range(count)))
 
 
-def the_last(count: int) -> Ask:
-    return Ask(f"http://{ENDPOINT}/{count - 1}?some_parameter=some_value")
+def post_to_last_mock(count: int) -> Post:
+    """Return the request that the last mock of a file from `many_mocks` answers."""
+    return Post(f"http://{ENDPOINT}/{count - 1}?some_parameter=some_value")
 
 
 def many_hosts(folder: Path, count: int) -> Path:
-    """The default mock for so many hosts."""
+    """Write a file with the default mock for each of `count` hosts."""
     return _file(folder / f"{count}-hosts.yaml", (f"{number}.thirdparty.example/" for number in reversed(range(count))))
 
 
@@ -38,17 +39,19 @@ def _file(file: Path, addresses: Iterable[str]) -> Path:
 
 
 async def loading(folder: Path, scale: Scale) -> list[Row]:
-    """Many mocks are read again while requests come in, 50 a second."""
-    file, last = many_mocks(folder, MANY), the_last(MANY)
-    during, otherwise, seconds = [], [], []
-    async with mitmdump(folder, LATEHOOK, QUIET, f"mock_file={file}", **NOWHERE) as proxy:
-        await load(proxy, 50, "burst", 300, ask=last)  # to warm up
+    """Measure the reload of a file with many mocks, and the responses to 50 requests a second meanwhile."""
+    file, last = many_mocks(folder, MANY), post_to_last_mock(MANY)
+    during: list[float] = []
+    otherwise: list[float] = []
+    seconds = []
+    async with mitmdump(folder, LATEHOOK, QUIET, f"mock_file={file}") as proxy:
+        await load(proxy, 50, "burst", 300, post=last)  # to warm up
         for number in range(1, scale.edits + 1):
-            under_load = asyncio.create_task(load(proxy, 50, "paced", 3, 50, ask=last))
+            under_load = asyncio.create_task(load(proxy, 50, "paced", 3, 50, post=last))
             await asyncio.sleep(1)
             start = time.time()
             file.write_text(f"{file.read_text()}# edited\n")
-            await proxy.said("latehook: reloaded", number)
+            await proxy.wait_for_log("latehook: reloaded", number)
             end = time.time()
             seconds.append(end - start)
             loaded = await under_load

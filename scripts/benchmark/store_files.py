@@ -1,4 +1,4 @@
-"""A store file as many accepted requests would leave it, written by Latehook's own code: requests would take long."""
+"""Store files as many accepted requests would leave them, written by Latehook's own code: requests would take long."""
 
 import random
 import uuid
@@ -16,54 +16,57 @@ from latehook.engine.engine import Engine
 from latehook.mocksfile.loading import load, restore
 from latehook.store import Store
 
-AT_ONCE = 10_000
-"""Jobs written between two commits."""
+JOBS_A_COMMIT = 10_000
+"""Jobs that are written between two commits."""
 
 
 async def fill(path: Path, mocks: Path, env: Mapping[str, str], dues: Sequence[float], ended: bool = False) -> None:
-    """Write one job for each time (Unix seconds) at which its webhook is due, or `ended`: was delivered."""
+    """Write one job for each of `dues`, the times (Unix seconds) at which their webhooks are due.
+
+    `ended`: the webhooks were delivered at these times.
+    """
     store = Store(str(path))
-    job, definition = await _accepted(mocks, env)
+    job, definition = await _accepted_job(mocks, env)
     store.add_definition(*definition)
-    ids = sorted(str(uuid.uuid4()) for _ in dues)  # in chance order the index of ids would be written again and again
+    ids = sorted(str(uuid.uuid4()) for _ in dues)  # unsorted, each id would rewrite another page of the index
     for number, (id, due) in enumerate(zip(ids, dues, strict=True)):
-        (key,) = store.add_job(_another(job, id, due))
+        (key,) = store.add_job(_copy(job, id, due))
         if ended:
             content = Content(job.webhooks[0].to or "", method="GET")
             store.add_attempt(key, 1, Outcome(due, due, 200), State.DELIVERED, due, content)
-        if number % AT_ONCE == 0:
+        if number % JOBS_A_COMMIT == 0:
             store.commit()
     store.commit()
     store.checkpoint()
     store.close()
 
 
-async def _accepted(mocks: Path, env: Mapping[str, str]) -> tuple[Job, tuple[str, bytes]]:
-    """The job that the load generator's request starts, as the engine has it; and its mock as it was written."""
+async def _accepted_job(mocks: Path, env: Mapping[str, str]) -> tuple[Job, tuple[str, bytes]]:
+    """Return the job that the engine starts for the load generator's request, and its mock as the store keeps it."""
     store = Store()
     engine = Engine(
-        load([mocks], env), store, _Nobody(), Clock(), random.Random(), lambda it: restore(it, env, Redaction())
+        load([mocks], env), store, _NoSender(), Clock(), random.Random(), lambda mock: restore(mock, env, Redaction())
     )
     url = urlsplit(DEFAULT.url)
     body = DEFAULT.body.encode()
     head = {"Host": url.netloc, "User-Agent": "bench", "Content-Type": "application/json", "Content-Length": len(body)}
     fields = tuple((name.encode(), str(value).encode()) for name, value in head.items())
     request = Request("POST", "http", url.netloc, 80, f"{url.path}?{url.query}", fields, body, len(body))
-    answer = await engine.accept(request)
-    assert answer.started is not None and answer.mock is not None
+    decision = await engine.accept(request)
+    assert decision.started is not None and decision.mock is not None
     await engine.close()
-    return answer.started, (answer.mock.definition, answer.mock.excerpt)
+    return decision.started, (decision.mock.definition, decision.mock.excerpt)
 
 
-def _another(job: Job, id: str, due: float) -> Job:
-    """The same with ids of its own."""
+def _copy(job: Job, id: str, due: float) -> Job:
+    """Copy the job with other ids and another due time."""
     webhook = replace(job.webhooks[0], id=str(uuid.uuid4()), due=due)
     stages = tuple(replace(stage, due=due) for stage in job.stages)
     return replace(job, id=id, stages=stages, webhooks=(webhook,))
 
 
-class _Nobody:
-    """Sends nothing: no webhook falls due."""
+class _NoSender:
+    """Sends nothing, because no webhook falls due."""
 
     def preload(self) -> None:
         pass

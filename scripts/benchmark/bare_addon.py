@@ -1,4 +1,4 @@
-"""What Latehook is measured against: the least that an addon which answers requests can be."""
+"""The addon that Latehook is compared with: the least that an addon which answers requests can be."""
 
 from mitmproxy import http
 

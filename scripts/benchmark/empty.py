@@ -1,3 +1,0 @@
-"""What a start is measured against: an addon that is nothing."""
-
-addons = []

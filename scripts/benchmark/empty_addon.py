@@ -1,0 +1,3 @@
+"""The addon that a start of Latehook is compared with: it does nothing."""
+
+addons: list[object] = []
