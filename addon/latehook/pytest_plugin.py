@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 MARKER = """\
 latehook(mocks=None, *, vars=None, strict=False): what the fixture `latehook` begins with. mocks: the path of a mocks \
-file (beside the test, or in the folder pytest is started in), YAML text, or a dict; vars: variables; strict: at the end \
-nothing may be owed, failed or unmatched. Of several the nearest to the test comes first."""
+file (beside the test, or in the folder pytest is started in), YAML text, or a dict; vars: variables; strict: at the \
+end nothing may be owed, failed or unmatched. Of several the nearest to the test comes first."""
 
 _LOG = pytest.StashKey[tuple["Process", int]]()
 _FAILED = pytest.StashKey[bool]()
