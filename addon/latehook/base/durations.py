@@ -1,4 +1,4 @@
-"""PURE: durations as they are written, and delays that are drawn."""
+"""PURE: durations as mocks files write them, and random delays."""
 
 import math
 import random
@@ -14,7 +14,7 @@ DURATION_PATTERN = r"^\s*(\d+(\.\d+)?|(?=\S)" + "".join(rf"(\d+(\.\d+)?{unit})?\
 
 
 def parse_duration(duration: object) -> float:
-    """`250ms`, `65s`, `1m30s`, `2h`, `5d`, or a number of seconds. ValueError says what to write."""
+    """Return the seconds of `250ms`, `65s`, `1m30s`, `2h`, `5d` or a number of seconds. Raises ValueError."""
     if isinstance(duration, (int, float)) and not isinstance(duration, bool):
         if 0 <= duration < float("inf"):
             return float(duration)
@@ -27,13 +27,14 @@ def parse_duration(duration: object) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """A time in seconds: `fixed` a, `uniform` from a to b, or `lognormal` with median a and sigma b."""
+    """A delay in seconds: `fixed` at a, `uniform` from a to b, or `lognormal` with median a and sigma b."""
 
     kind: str
     a: float
     b: float = 0.0
 
     def draw(self, source: random.Random) -> float:
+        """Return a delay, drawn from a random source."""
         if self.kind == "uniform":
             return source.uniform(self.a, self.b)
         if self.kind == "lognormal":

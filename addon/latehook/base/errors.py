@@ -1,10 +1,10 @@
-"""PURE: Errors that a user can cause, and where in a mocks file each is."""
+"""PURE: the errors that cross packages, and the places in mocks files that they name."""
 
 from msgspec import Struct
 
 
 class Place(Struct, frozen=True):
-    """Where in a mocks file something is written: what every error names."""
+    """Where something stands in a mocks file. `key` is its path there, such as `mocks[0].response.status`."""
 
     file: str
     line: int
@@ -14,21 +14,23 @@ class Place(Struct, frozen=True):
         return f"{self.file}:{self.line}: {self.key}" if self.key else f"{self.file}:{self.line}"
 
 
-MESSAGE_LENGTH = 1000
-"""Characters of a problem that are shorten: what a client sends may stand in it."""
+MAX_MESSAGE_LENGTH = 1000
+"""Characters of an error message: it may quote what a client sent."""
 
 
-def shorten(problem: str) -> str:
-    """A problem as it is shorten: in a response, the log, the store. Of a long one the middle is left out."""
-    return problem if len(problem) <= MESSAGE_LENGTH else f"{problem[: MESSAGE_LENGTH - 300]} […] {problem[-300:]}"
+def shorten(message: str) -> str:
+    """Return a message without its middle, if it has more than MAX_MESSAGE_LENGTH characters."""
+    if len(message) <= MAX_MESSAGE_LENGTH:
+        return message
+    return f"{message[: MAX_MESSAGE_LENGTH - 300]} […] {message[-300:]}"
 
 
 class LatehookError(Exception):
-    """Something the user can mend. Its text is one line: place, what is wrong, the value, the remedy."""
+    """An error that the user can repair. Its text is one line: the place, the problem, the value, the remedy."""
 
 
 class MocksError(LatehookError):
-    """A mocks file that cannot be used."""
+    """A mocks file cannot be used."""
 
     def __init__(self, place: Place, problem: str) -> None:
         super().__init__(f"{place}: {problem}")
@@ -37,47 +39,47 @@ class MocksError(LatehookError):
 
 
 class ExpressionError(LatehookError):
-    """An expression that failed for one request or webhook."""
+    """An expression failed for one request or webhook."""
 
     def __init__(self, place: Place, problem: str) -> None:
         super().__init__(f"{place}: {shorten(problem)}")
 
 
 class FilterError(LatehookError):
-    """A filter that cannot be used: what is wrong, the value, the remedy."""
+    """A filter of jobs, webhooks or requests cannot be used."""
 
 
 class OperationError(LatehookError):
-    """An operation that cannot be done: what is wrong, the value, the remedy."""
+    """An operation cannot be done."""
 
 
 class NotFound(OperationError):
-    """There is nothing of this id."""
+    """Nothing has the id that an operation names."""
 
 
 class WrongState(OperationError):
-    """There is, but not in a state that this could be done in."""
+    """What an operation names is not in a state in which the operation is possible."""
 
 
 class SigningError(ValueError):
-    """A signature that cannot be made, with the reason. It never holds the secret."""
+    """A webhook cannot be signed. The text is the reason; it never contains the secret."""
 
 
 class BodyError(ValueError):
-    """A body that cannot be read, with the reason."""
+    """A body cannot be decoded. The text is the reason."""
 
 
 class OptionError(LatehookError):
-    """An option that is not known or has a value that does not fit."""
+    """An option is not known, or its value is not valid."""
 
 
 class StoreError(LatehookError):
-    """The store cannot be opened, or could not write: nothing that was to be written with it counts."""
+    """The store cannot be opened, or a commit failed and nothing of it was written."""
 
 
 class UnstorableError(StoreError):
-    """What is to be written has no form in the store. Nothing of it was written: what others write counts."""
+    """The store has no form for a value. Nothing with it was written; what others write in the same commit was."""
 
 
 class ControlError(LatehookError):
-    """Latehook did not do what it was asked; the text is its own."""
+    """The control API answered with an error. The text is the API's."""

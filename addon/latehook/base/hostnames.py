@@ -1,4 +1,4 @@
-"""PURE: Host names and addresses as they are compared."""
+"""PURE: host names and addresses in the form in which they are compared."""
 
 import re
 import unicodedata
@@ -8,25 +8,26 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 Address = IPv4Address | IPv6Address
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+"""Scheme → the port that a URL without one means."""
 
-LONGEST_HOST = 253
-"""Characters of a host name (RFC 1035 section 2.3.4). What is read of a longer one is not cached."""
+MAX_HOST_LENGTH = 253
+"""Characters of a host name (RFC 1035 section 2.3.4). Results for longer ones are not cached."""
 
 _THIS_MACHINE = {ip_address("0.0.0.0"): ip_address("127.0.0.1"), ip_address("::"): ip_address("::1")}
-"""The addresses that clients connect to themselves by, and the loopback addresses that they reach by them."""
+"""Unspecified addresses, by which clients connect to their own machine → the loopback addresses that they reach."""
 
 
 def address_of(host: str) -> Address | None:
-    """Return the address that a host is, in whatever form; None for a name.
+    """Return a host as an address, whatever its form; None for a name.
 
-    An IPv4 address is read in each form that `inet_aton` takes: `127.1`, `2130706433`, `0x7f.0.0.1`, `0177.0.0.1`.
-    An IPv4 address that is written as an IPv6 one (`::ffff:127.0.0.1`) is the IPv4 address.
+    IPv4 addresses are read in each form that `inet_aton` accepts: `127.1`, `2130706433`, `0x7f.0.0.1`, `0177.0.0.1`.
+    An IPv4-mapped IPv6 address (`::ffff:127.0.0.1`) gives the IPv4 address.
     """
-    return (_address_of if len(host) <= LONGEST_HOST else _address_of.__wrapped__)(host)
+    return (_address_of if len(host) <= MAX_HOST_LENGTH else _address_of.__wrapped__)(host)
 
 
-def usual_address_of(host: str) -> Address | None:
-    """As `address_of`, but None for an IPv4 address that is not in the form of four decimal numbers."""
+def standard_address_of(host: str) -> Address | None:
+    """Return what `address_of` does, but None for an IPv4 address that is not written as four decimal numbers."""
     try:
         address = ip_address(host.partition("%")[0] if ":" in host else host)
     except ValueError:
@@ -34,13 +35,13 @@ def usual_address_of(host: str) -> Address | None:
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
-@lru_cache(4096)  # asked some times for each attempt, of the same few hosts
+@lru_cache(4096)  # each attempt asks several times, for the same few hosts
 def _address_of(host: str) -> Address | None:
-    return usual_address_of(host) or _by_inet_aton(host)
+    return standard_address_of(host) or _by_inet_aton(host)
 
 
 def _by_inet_aton(host: str) -> IPv4Address | None:
-    """Read up to four numbers, each decimal, octal or hexadecimal. The last one fills the bytes that are left."""
+    """Return the address of up to four numbers, decimal, octal or hexadecimal. The last one fills the other bytes."""
     texts = host.split(".")
     if len(texts) > 4 or not all(_NUMBER.fullmatch(text) for text in texts):
         return None
@@ -54,12 +55,12 @@ _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,300}|0[0-7]{0,300}|[1-9][0-9]{0,9}")
 
 
 def canonical_host(host: str) -> str:
-    """Return a host as it is compared.
+    """Return a host in the form in which hosts are compared.
 
-    A name is in lower case, without full stops at its end, its international labels as `xn--`. An address is in its
-    shortest form; `0.0.0.0` and `::`, by which a client reaches its own machine, are the loopback addresses.
+    A name is in lower case, without dots at the end, with international labels in ASCII (`xn--`). An address is in its
+    shortest form; `0.0.0.0` and `::`, by which a client reaches its own machine, become the loopback addresses.
     """
-    return (_canonical if len(host) <= LONGEST_HOST else _canonical.__wrapped__)(host)
+    return (_canonical if len(host) <= MAX_HOST_LENGTH else _canonical.__wrapped__)(host)
 
 
 @lru_cache(4096)
@@ -72,9 +73,9 @@ def _canonical(host: str) -> str:
 
 
 def _in_ascii(host: str) -> str:
-    """Return a host in ASCII (IDNA), its full stops of other scripts as `.` (RFC 3490 section 3.1)."""
+    """Return a host in ASCII (IDNA), with `.` for the dots of other scripts (RFC 3490 section 3.1)."""
     host = unicodedata.normalize("NFKC", host).replace("\u3002", ".").rstrip(".")
-    if len(host) > LONGEST_HOST:  # no name; IDNA takes long for a long text
+    if len(host) > MAX_HOST_LENGTH:  # not a name, and IDNA is slow for long texts
         return host
     try:
         return host.encode("idna").decode()
@@ -83,5 +84,10 @@ def _in_ascii(host: str) -> str:
 
 
 def host_matches(pattern: str, host: str) -> bool:
-    """Return whether a canonical host is the pattern's, or below it for `*.suffix`."""
+    """Return whether a canonical host equals the pattern, or is a subdomain for the pattern `*.DOMAIN`."""
     return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
+
+
+def host_in_url(host: str) -> str:
+    """Return a host as URLs have it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host

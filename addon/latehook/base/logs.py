@@ -1,15 +1,15 @@
-"""Log lines: all rooms write theirs to one logger, which hides secrets in them."""
+"""Log lines: all packages write to one logger, whose filter redacts secrets."""
 
 import logging
 
 from latehook.base.redaction import Redaction
 
 LOGGER = "latehook"
-"""The one logger: a filter of a logger sees only what is written to itself, not to those below it."""
+"""The only logger: a logger's filter does not see records of its child loggers."""
 
 
 class RedactingFilter(logging.Filter):
-    """Hides secrets in lines and their tracebacks, before any handler sees them."""
+    """Redacts secrets in lines and their tracebacks before any handler sees them."""
 
     def __init__(self, redaction: Redaction) -> None:
         super().__init__()
@@ -19,7 +19,9 @@ class RedactingFilter(logging.Filter):
         line = record.getMessage()
         if record.exc_info:
             line += "\n" + _FORMATTER.formatException(record.exc_info)
-        record.exc_info = record.exc_text = None  # mitmproxy would write it from the exception
+        record.exc_info = record.exc_text = (
+            None  # mitmproxy's handlers would format the exception again, with its secrets
+        )
         record.msg, record.args = self._redaction.redact(line), ()
         return True
 

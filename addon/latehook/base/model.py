@@ -1,4 +1,4 @@
-"""The words of Latehook as values, frozen but for `WireTrace`; structs for their speed. Nothing is decided here."""
+"""PURE: the values that all packages exchange: requests, jobs, webhooks, attempts. Immutable except `WireTrace`."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from latehook.base.hostnames import DEFAULT_PORTS
+from latehook.base.hostnames import DEFAULT_PORTS, host_in_url
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -15,13 +15,13 @@ Headers = tuple[tuple[str, str], ...]
 class State(StrEnum):
     """A webhook's state."""
 
-    PENDING = "pending"  # its time, or its next attempt, is to come
+    PENDING = "pending"  # waits for its time, or for its next attempt
     HELD = "held"
     DELIVERING = "delivering"
     DELIVERED = "delivered"
-    FAILED = "failed"  # given up
+    FAILED = "failed"  # no more attempts are made
     CANCELED = "canceled"
-    SKIPPED = "skipped"  # nothing to send
+    SKIPPED = "skipped"  # there was nothing to send
 
 
 UNFINISHED = (State.PENDING, State.HELD, State.DELIVERING)
@@ -37,27 +37,27 @@ FINISHED = (State.DELIVERED, State.FAILED, State.CANCELED, State.SKIPPED)
 class ResponseFault(StrEnum):
     """What the SUT gets on purpose instead of a response."""
 
-    RESET = "reset"  # the connection ends, as TCP's reset does it
-    EMPTY = "empty"  # it is closed without an answer
-    TRUNCATE = "truncate"  # it is closed in the middle of the answer
-    HANG = "hang"  # nothing follows the middle of the answer
-    GARBAGE = "garbage"  # what comes is no HTTP
+    RESET = "reset"  # the connection ends with a TCP reset
+    EMPTY = "empty"  # the connection is closed without a response
+    TRUNCATE = "truncate"  # the connection is closed in the middle of the response
+    HANG = "hang"  # the response stops in the middle, and the connection stays open
+    GARBAGE = "garbage"  # bytes are sent that are not HTTP
 
 
 class WebhookFault(StrEnum):
-    """What is wrong on purpose with an attempt."""
+    """What goes wrong on purpose with an attempt."""
 
-    DROP = "drop"  # it is lost
+    DROP = "drop"  # it is not sent
     DUPLICATE = "duplicate"  # it is sent twice
-    CORRUPT_BODY = "corrupt-body"  # not the body that was signed
-    CORRUPT_SIGNATURE = "corrupt-signature"
+    CORRUPT_BODY = "corrupt-body"  # its body is changed after it was signed
+    CORRUPT_SIGNATURE = "corrupt-signature"  # its signature is wrong
 
 
 class Moment(Struct, frozen=True):
-    """What a decision may not take for itself: the time and chance.
+    """The time and the random numbers of one decision: pure functions get them as an argument.
 
-    `now` is Unix seconds, as the SUT sees it; `clock` is seconds of Latehook's own clock, which decides what is due;
-    `real_at` gives the Unix seconds at which that clock showed, or will show, a time.
+    `now` is real time in Unix seconds. `clock` is the time of Latehook's clock in seconds, which decides what is due;
+    `real_at` converts a time of that clock to Unix seconds.
     """
 
     now: float
@@ -67,7 +67,7 @@ class Moment(Struct, frozen=True):
 
 
 class FilePart(Struct, frozen=True):
-    """A file of a multipart request: `field` is its name in the form, `sha256` in hexadecimal."""
+    """A file in a multipart form. `field` is its field's name, `size` is in bytes, `sha256` is hexadecimal."""
 
     field: str
     filename: str
@@ -77,18 +77,18 @@ class FilePart(Struct, frozen=True):
 
 
 class FormParts(Struct, frozen=True):
-    """A request's form, taken apart while it came."""
+    """The fields and files of a form."""
 
     fields: tuple[tuple[str, str], ...] = ()
     files: tuple[FilePart, ...] = ()
 
 
 class Request(Struct, frozen=True):
-    """A request of the system under test, as it came.
+    """A request of the system under test, as it was sent.
 
     `target` is path and query as sent. `size` counts all bytes of the body; `body` is None where it was not kept
     (`bodies.decoding.MAX_BODY_SIZE`). `parts` and `sha256` are set where they were computed while the body arrived.
-    `captures` are the name and value of each part of the path that the match captures.
+    `captures` are names and values: what the mock's `match` captures of the path.
     """
 
     method: str
@@ -113,10 +113,9 @@ class Request(Struct, frozen=True):
 
     @property
     def url(self) -> str:
-        """The whole URL, without a scheme's own port."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """The whole URL, without the default port of its scheme."""
         port = "" if self.port == DEFAULT_PORTS.get(self.scheme) else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.target}"
+        return f"{self.scheme}://{host_in_url(self.host)}{port}{self.target}"
 
 
 class Response(Struct, frozen=True):
@@ -128,7 +127,7 @@ class Response(Struct, frozen=True):
 
 
 class Stage(Struct, frozen=True):
-    """A moment in a job's life. `due` is in seconds of Latehook's clock; a stage may leave the status as it is."""
+    """A moment in a job's life. `due` is in seconds of Latehook's clock; a status of None keeps the one before."""
 
     due: float
     status: str | None
@@ -137,9 +136,9 @@ class Stage(Struct, frozen=True):
 class Webhook(Struct, frozen=True):
     """A request owed to the system under test at a stage of its job.
 
-    `stage` is its stage's index in the job. `definition` identifies the mock that describes it, `mock_stage` is the
-    stage's index there. `request` is the request which that mock answered, where it is not the job's own. `due` is in
-    seconds of Latehook's clock.
+    `stage` is the index of its stage in the job. `definition` identifies the mock that describes the webhook, and
+    `mock_stage` is the index of the stage there. `request` is the one that this mock answered, if it is not the job's
+    own. `due` is in seconds of Latehook's clock. `ordered` webhooks wait for the first attempts of earlier stages.
     """
 
     id: str
@@ -157,9 +156,9 @@ class Webhook(Struct, frozen=True):
 
 
 class Job(Struct, frozen=True):
-    """What one accepted request started. `mock` is that mock's name, `created_at` Unix seconds.
+    """What one accepted request started. `mock` is the name of the mock that started it; `created_at` is Unix seconds.
 
-    `key` is the store's, 0 before it is there.
+    `key` is its key in the store, 0 until it is stored.
     """
 
     id: str
@@ -175,7 +174,7 @@ class Job(Struct, frozen=True):
 
 
 class Content(Struct, frozen=True):
-    """What a webhook says: decided at its first attempt and the same at every later one."""
+    """The content of a webhook: rendered at its first attempt, and the same at every later one."""
 
     url: str
     body: bytes = b""
@@ -184,7 +183,7 @@ class Content(Struct, frozen=True):
 
 
 class ResponseHead(Struct, frozen=True):
-    """An answer but for its body, `at` when it had come (Unix seconds)."""
+    """The head of a receiver's answer. `at` is when it had arrived, in Unix seconds."""
 
     at: float
     version: str
@@ -194,9 +193,10 @@ class ResponseHead(Struct, frozen=True):
 
 
 class WireTrace(Struct):
-    """What is noted of an attempt on its way, where somebody looks at it. What has not happened is None.
+    """What an attempt did on the wire, recorded for mitmproxy's flows. A member is None until it has happened.
 
-    `server` is what is connected to, `target` and `headers` are what was sent to it, until `sent_at` (Unix seconds).
+    `server` is the address and port that the attempt connects to. `target` and `headers` are what was sent; `sent_at`
+    is when the last byte was, in Unix seconds.
     """
 
     server: tuple[str, int] | None = None
@@ -207,10 +207,10 @@ class WireTrace(Struct):
 
 
 class Outgoing(Struct, frozen=True):
-    """One attempt, ready to be sent. `timeout` is in seconds, for the attempt in total.
+    """One attempt, ready to be sent. `timeout` is in seconds, for the whole attempt.
 
-    `verify` is whether the receiver's certificate is, or the file with the CA it is to come from. `fault` is what goes
-    wrong with it on purpose. `wire` is there where somebody looks.
+    `verify` says whether the receiver's certificate is verified, or names a file with the CA to verify it by. `fault`
+    is what goes wrong on purpose. The attempt records what it does in `wire`, if it has one.
     """
 
     method: str
@@ -224,9 +224,9 @@ class Outgoing(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """How an attempt ended: a status, or the reason there is none. Times are Unix seconds.
+    """How an attempt ended: with a status, or with the error that prevented one. Times are Unix seconds.
 
-    `final`: another attempt would end the same way.
+    `retry_after` is that header of the answer. After a `final` outcome no other attempt is made: it would end the same.
     """
 
     started_at: float
@@ -239,7 +239,7 @@ class Outcome(Struct, frozen=True):
 
 
 class Attempt(Struct, frozen=True):
-    """One try to deliver a webhook. Times are Unix seconds; `ended_at` is None while it is under way."""
+    """One try to deliver a webhook. Times are Unix seconds; `ended_at` is None while it is running."""
 
     number: int
     started_at: float
@@ -250,7 +250,7 @@ class Attempt(Struct, frozen=True):
 
 
 class Criteria(Struct, frozen=True):
-    """Which webhooks, or jobs by their webhooks, somebody means. What is None is any."""
+    """Which webhooks are selected, or which jobs by their webhooks. None selects all."""
 
     job: str | None = None
     mock: str | None = None
@@ -259,7 +259,7 @@ class Criteria(Struct, frozen=True):
 
 
 class StoredWebhook(Struct, frozen=True):
-    """A webhook as the store gives it back: with its job, and what its attempts have left."""
+    """A webhook as the store has it: with its job, the number of its attempts, and its content after the first one."""
 
     key: int
     webhook: Webhook
@@ -268,17 +268,18 @@ class StoredWebhook(Struct, frozen=True):
     content: Content | None = None
 
 
-PENDING = "pending"  # a job's status before its first stage
+PENDING = "pending"
+"""The status of a job before its first stage."""
 
-
-COMPLETED = "completed"  # the status of a job whose only stage is its webhook
+COMPLETED = "completed"
+"""The status of a job whose only stage is that of its webhook."""
 
 
 def reached_stages(stages: Sequence[Stage], clock: float) -> Sequence[Stage]:
-    """The stages that are behind, at a time of Latehook's clock."""
+    """Return the stages that are due by a time of Latehook's clock, in seconds."""
     return [stage for stage in stages if stage.due <= clock]
 
 
 def status_of(stages: Sequence[Stage]) -> str:
-    """The status that these stages, all reached, have left."""
+    """Return a job's status once it has reached these stages and no others."""
     return next((stage.status for stage in reversed(stages) if stage.status is not None), PENDING)

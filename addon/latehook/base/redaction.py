@@ -1,4 +1,4 @@
-"""PURE: secrets kept out of what people read: text goes in, and comes out with *** in their place."""
+"""PURE: replaces secrets by *** in everything that people read."""
 
 import base64
 import json
@@ -8,14 +8,14 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
-HIDDEN = "***"
+REDACTED = "***"
 
-LEAST = 6
-"""Characters of the shortest secret that is hidden: a shorter one stands in ordinary text too, and would maul it."""
+MIN_SECRET_LENGTH = 6
+"""Characters of the shortest secret that is redacted: shorter ones occur in ordinary words."""
 
 
 class Redaction:
-    """Secrets, to be hidden in whatever is shown. What was one once stays one: they are only added."""
+    """The secrets to replace. Secrets can be added, not removed: old log lines and jobs may still contain them."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: frozenset[str] = frozenset()
@@ -23,20 +23,20 @@ class Redaction:
         self.add(secrets)
 
     def add(self, secrets: Iterable[str]) -> None:
-        """Hide these too."""
+        """Redact these secrets too."""
         stripped = (secret.strip() for secret in secrets)
-        known = self._secrets | {secret for secret in stripped if len(secret) >= LEAST}
+        known = self._secrets | {secret for secret in stripped if len(secret) >= MIN_SECRET_LENGTH}
         if known != self._secrets:
             self._pattern = re.compile(_any_of({form for secret in known for form in _forms(secret)}))
             self._secrets = known
 
     def redact[Plain](self, value: Plain) -> Plain:
-        """Text or bytes without the secrets; a map or list with the texts in it so, its keys as they are."""
+        """Return text or bytes with *** for each secret; a dict or list with redacted values and unchanged keys."""
         return value if self._pattern is None else _replaced(self._pattern, value)
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """Every text and number in plain data, as text."""
+    """Yield every text and number in plain data as text."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
@@ -48,19 +48,19 @@ def texts_in(value: Any) -> Iterator[str]:
 
 def _replaced(pattern: re.Pattern[str], value: Any) -> Any:
     if isinstance(value, str):
-        return pattern.sub(HIDDEN, value)
+        return pattern.sub(REDACTED, value)
     if value is None:
         return None
     if isinstance(value, bytes):
         text = value.decode("utf-8", "surrogateescape")
-        return pattern.sub(HIDDEN, text).encode("utf-8", "surrogateescape")
+        return pattern.sub(REDACTED, text).encode("utf-8", "surrogateescape")
     if isinstance(value, dict):
         return {key: _replaced(pattern, item) for key, item in value.items()}
     return [_replaced(pattern, item) for item in value] if isinstance(value, list) else value
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """The secret, and what is left of it in base64, wherever it begins there: behind a user's name, as Basic has it."""
+    """Yield the secret, and its base64 at each of the three offsets: `Basic` encodes it behind a user name."""
     yield secret
     raw = secret.encode("utf-8", "surrogateescape")
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -70,24 +70,25 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _any_of(forms: Iterable[str]) -> str:
-    """A regular expression for all of them, by their first character: it is fast as long as most do not come near."""
+    """Return a regular expression for all forms, grouped by first character: most texts fail at that fast."""
     groups = groupby(sorted(forms), key=lambda form: form[0])
     return "|".join(_pattern(first) + _longest_of([form[1:] for form in group]) for first, group in groups)
 
 
 def _longest_of(forms: Iterable[str]) -> str:
-    return f"(?:{'|'.join(map(_pattern, sorted(forms, key=len, reverse=True)))})"  # one may begin with another
+    longest_first = sorted(forms, key=len, reverse=True)  # a form may be the beginning of another
+    return f"(?:{'|'.join(map(_pattern, longest_first))})"
 
 
 def _pattern(form: str) -> str:
-    """A regular expression for it as it is, in a URL, in JSON, and as Python quotes it in an error."""
+    """Return a regular expression for a form as it is, in a URL, in JSON, and as Python quotes it in an error."""
     return "".join(map(_character, form))
 
 
 def _character(character: str) -> str:
-    if re.fullmatch(r"[\w.~-]", character, re.ASCII):  # the same everywhere
+    if re.fullmatch(r"[\w.~-]", character, re.ASCII):  # written the same in all of these
         return re.escape(character)
-    if character.isspace():  # an error in one line has a blank for a line break
+    if character.isspace():  # an error of one line has a blank for a line break
         return r"(?:\s|\\[nrt]|\+|%(?i:20|0a|0d|09))"
     escaped = (character, "\\" + character, json.dumps(character)[1:-1], repr(character)[1:-1])
     percent = quote(character, safe="", errors="surrogateescape")

@@ -1,1 +1,1 @@
-"""Bodies of requests and answers, decoded within bounds. Pure: no I/O."""
+"""Bodies of requests and answers, decoded with limits. Pure: no I/O."""

@@ -1,4 +1,4 @@
-"""PURE: forms, urlencoded and multipart. A multipart body is read as it comes: its files pass, its fields stay."""
+"""PURE: forms, urlencoded and multipart. A multipart body can be read while it arrives: only its fields are kept."""
 
 import hashlib
 from contextlib import suppress
@@ -12,17 +12,17 @@ from latehook.base.errors import BodyError
 from latehook.base.model import FilePart, FormParts
 
 MAX_URLENCODED_SIZE = 4 * 1024 * 1024
-"""Bytes of a form that is written like a query: a larger one would hold everybody up while it is read."""
+"""Bytes of an urlencoded form: parsing a larger one would delay all other requests."""
 
 MAX_FIELDS_SIZE = 1024 * 1024
-"""Bytes kept of all of a form's fields together; what is beyond is cut off."""
+"""Bytes of all fields of a form together. The rest is cut off."""
 
 MAX_PARTS = 1000
-"""Fields and files of one form, or parameters of one query, that are kept: the first ones."""
+"""Fields and files of one form, or parameters of one query. Only the first ones are kept."""
 
 
 class MultipartReader:
-    """Reads a multipart body piece by piece, in memory that its size does not change."""
+    """Reads a multipart body piece by piece, in constant memory."""
 
     def __init__(self, content_type: str) -> None:
         self._fields: list[tuple[str, str]] = []
@@ -38,25 +38,27 @@ class MultipartReader:
             "on_part_data": self._data,
             "on_part_end": self._end,
         }
-        with suppress(ValueError):  # a boundary that is none: no form
+        with suppress(ValueError):  # without a valid boundary it is not a form
             _, options = parse_options_header(content_type.encode("utf-8", "surrogateescape"))
             if boundary := options.get(b"boundary"):
                 self._parser = MultipartParser(boundary, callbacks)
 
     def feed(self, data: bytes) -> None:
+        """Read the next bytes of the body."""
         if self._parser is None:
             return
         try:
             self._parser.write(data)
-        except FormParserError:  # malformed, or more than is kept: what came before it stays
+        except FormParserError:  # malformed, or too many parts: the ones before are kept
             self._parser = None
 
     def parts(self) -> FormParts:
+        """Return the fields and files that were read so far."""
         return FormParts(tuple(self._fields), tuple(self._files))
 
     def _begin(self) -> None:
         if len(self._fields) + len(self._files) >= MAX_PARTS:
-            raise FormParserError("what follows is not kept: reading it would only take time")
+            raise FormParserError("the form has too many parts")
         self._headers: dict[bytes, bytes] = {}
         self._name = self._value = b""
 
@@ -97,7 +99,7 @@ class MultipartReader:
 
 
 def parse_form(body: bytes, content_type: str) -> FormParts:
-    """The fields and files of a form's body; none where it is no form. BodyError where it is too large."""
+    """Return the fields and files of a form, none for other bodies. Raises BodyError for one that is too large."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         reader = MultipartReader(content_type)
@@ -113,6 +115,6 @@ def parse_form(body: bytes, content_type: str) -> FormParts:
 
 
 def parse_urlencoded(text: str) -> list[tuple[str, str]]:
-    """Names and values of a query, or of a form that is written as one."""
+    """Return the names and values of a query or an urlencoded form."""
     first = text.split("&", MAX_PARTS)[:MAX_PARTS]
     return parse_qsl("&".join(first), keep_blank_values=True)

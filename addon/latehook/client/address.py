@@ -5,6 +5,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from latehook.base.control_path import CONTROL_PATH
+from latehook.base.hostnames import host_in_url
 
 LOCAL = "localhost,127.0.0.1,::1"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
@@ -33,8 +34,7 @@ class Place(Struct, frozen=True):
 
     @property
     def proxy(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://{host_in_url(self.host)}:{self.port}"
 
     @property
     def control(self) -> str:

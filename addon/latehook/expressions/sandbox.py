@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jinja2 import Template, nodes, pass_context
+from jinja2 import nodes, pass_context
 from jinja2.runtime import LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
@@ -21,6 +21,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({*OPERATOR_SIZES, "%"})
 
+    evaluation: type[Evaluation] = Evaluation
+    """The class of the contexts in which its templates are evaluated."""
+
     def __init__(self) -> None:
         super().__init__(undefined=Null, finalize=_write, keep_trailing_newline=True, cache_size=0)
         self.globals = {"range": self.globals["range"], "namespace": Namespace}
@@ -28,10 +31,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
             del self.filters[name]
         self.filters = {**limited({**self.filters, **FILTERS}), "_loop_items": _loop_items, "_concat": _concat}
         self.tests.update({"none": is_null, "undefined": is_null, "defined": lambda value: not is_null(value)})
-
-    def evaluation(self, template: Template, scope: Mapping[str, Any]) -> Evaluation:
-        """Return the context for one evaluation of a template."""
-        return Evaluation(template, scope)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return a member. One message calls this some fifty times, so the most frequent types come first."""

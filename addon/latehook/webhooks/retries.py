@@ -1,4 +1,4 @@
-"""PURE: what follows an attempt: delivered, given up, or tried again and when."""
+"""PURE: what follows an attempt, and how known providers retry. The providers' rows name their source and date."""
 
 from dataclasses import dataclass
 from datetime import UTC
@@ -7,15 +7,18 @@ from email.utils import parsedate_to_datetime
 from latehook.base.model import Outcome, State
 
 NEVER = float("inf")
-"""Seconds until what does not happen."""
+"""Seconds until an attempt that is not made."""
 
-LONGEST_RETRY_AFTER = 86400.0
-"""Seconds that a receiver's Retry-After can put an attempt off."""
+MAX_RETRY_AFTER = 86400.0
+"""Seconds by which a receiver's Retry-After can delay an attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
-    """How a webhook is retried: waits in seconds, and the statuses that count as success or end it."""
+    """When a webhook is tried again: after each of `waits` (seconds), until an attempt ends with a status of `success`.
+
+    A status of `stop_on` ends the retries. With `retry_after` the receiver's Retry-After can lengthen a wait.
+    """
 
     waits: tuple[float, ...]
     success: tuple[str, ...] = ("2xx",)
@@ -24,7 +27,7 @@ class RetrySchedule:
 
 
 def after_attempt(schedule: RetrySchedule, number: int, outcome: Outcome) -> tuple[State, float]:
-    """The webhook's state after its attempt of this number, and the seconds until the next if it is pending."""
+    """Return a webhook's state after its attempt number `number`, and the seconds until the next if it is pending."""
     status = outcome.status
     if status is not None and any(matches_status(pattern, status) for pattern in schedule.success):
         return State.DELIVERED, 0.0
@@ -33,23 +36,23 @@ def after_attempt(schedule: RetrySchedule, number: int, outcome: Outcome) -> tup
     if stopped or outcome.final or wait == NEVER:
         return State.FAILED, 0.0
     if schedule.retry_after and outcome.retry_after is not None:
-        wait = max(wait, min(_retry_after(outcome.retry_after, outcome.ended_at), LONGEST_RETRY_AFTER))
+        wait = max(wait, min(_retry_after(outcome.retry_after, outcome.ended_at), MAX_RETRY_AFTER))
     return State.PENDING, wait
 
 
 def least_wait(schedule: RetrySchedule, number: int) -> float:
-    """The least seconds from the attempt of this number to the next; NEVER where there is none."""
+    """Return the fewest seconds from attempt number `number` to the next; NEVER if there is no next one."""
     return schedule.waits[number - 1] if number <= len(schedule.waits) else NEVER
 
 
 def matches_status(pattern: str, status: int) -> bool:
-    """Whether a status is meant by `2xx`, `204`."""
+    """Return whether a status matches a pattern such as `204` or `2xx`."""
     text = str(status)
     return len(pattern) == len(text) and all(a in ("x", b) for a, b in zip(pattern.lower(), text, strict=True))
 
 
 def _retry_after(header: str, now: float) -> float:
-    """RFC 9110 10.2.3: seconds, or a date. What is neither asks for nothing."""
+    """Return the seconds that a Retry-After asks for, by RFC 9110 10.2.3: a number or a date. 0 for anything else."""
     header = header.strip()
     if header.isascii() and header.isdigit():
         return float(header[:9])

@@ -1,13 +1,13 @@
-"""PURE data: how known providers sign and retry. Each row has its source and date; none promises to be exact today."""
+"""PURE: how known providers sign webhooks. Each row names its source and the date when it was read."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """How a webhook is signed; the keys are those of `sign` in a mocks file.
+    """How a webhook is signed. The fields are the keys of `sign` in a mocks file.
 
-    `digest_query` names a query parameter that carries the SHA-256 of a body that is no form (Twilio).
+    `digest_query` is not one: it names a query parameter with the SHA-256 of a body that is not a form (Twilio).
     """
 
     algorithm: str = "hmac-sha256"
@@ -20,7 +20,8 @@ class Scheme:
     digest_query: str | None = None
 
 
-def _trio(prefix: str) -> Scheme:
+def _standard_webhooks(prefix: str) -> Scheme:
+    """Return the scheme of Standard Webhooks, with its three headers under another prefix."""
     return Scheme(
         secret_encoding="base64",
         message="{id}.{timestamp}.{body}",
@@ -33,22 +34,23 @@ def _trio(prefix: str) -> Scheme:
     )
 
 
-def _stamped(header: str, version: str = "v1") -> Scheme:
+def _timestamped(header: str, version: str = "v1") -> Scheme:
+    """Return a scheme with time and signatures in one header, as Stripe has it."""
     value = f"t={{timestamp}},{version}={{signature}},{version}={{signature.2}},{version}={{signature.3}}"
     return Scheme(message="{timestamp}.{body}", headers={header: value})
 
 
 SCHEMES: dict[str, Scheme] = {
     # Standard Webhooks 1.0.0, spec/standard-webhooks.md at b2fa7b8; read 2026-11
-    "standard-webhooks": _trio("webhook"),
+    "standard-webhooks": _standard_webhooks("webhook"),
     # svix-webhooks at 4fc0cfb, python/svix/webhooks.py; read 2026-11
-    "svix": _trio("svix"),
+    "svix": _standard_webhooks("svix"),
     # stripe-python at 6c6e373, stripe/_webhook.py: the secret verbatim, whsec_ and all; read 2026-11
-    "stripe": _stamped("Stripe-Signature"),
+    "stripe": _timestamped("Stripe-Signature"),
     # mux-node-sdk at 89eff08, src/resources/webhooks; read 2026-11
-    "mux": _stamped("Mux-Signature"),
+    "mux": _timestamped("Mux-Signature"),
     # elevenlabs-python at 54e5899, webhooks_custom.py; read 2026-11
-    "elevenlabs": _stamped("ElevenLabs-Signature", "v0"),
+    "elevenlabs": _timestamped("ElevenLabs-Signature", "v0"),
     # octokit/webhooks-methods.js at da0cc1c; read 2026-11
     "github": Scheme(headers={"X-Hub-Signature-256": "sha256={signature}"}),
     # python-slack-sdk at ae87985, slack_sdk/signature; read 2026-11

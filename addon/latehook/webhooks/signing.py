@@ -1,4 +1,4 @@
-"""PURE: signatures over the exact bytes that are sent, by a scheme of templates."""
+"""PURE: signs the exact bytes that are sent, by the templates of a scheme."""
 
 import base64
 import binascii
@@ -29,12 +29,12 @@ SECRET_ENCODINGS = ("utf8", "base64", "hex")
 ENCODINGS = ("hex", "base64", "base64url")
 
 _TOKEN = re.compile(r"\{([A-Za-z_-]+)(?:([.:])([^{}]*))?\}")
-_PLAIN = ("id", "timestamp", "body", "url", "method", "form_sorted", "secret")
+_SIMPLE_TOKENS = ("id", "timestamp", "body", "url", "method", "form_sorted", "secret")
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a signature changes: the headers it adds, and the URL and body as they are sent."""
+    """A signed message: the headers to add, and the URL and body to send."""
 
     headers: tuple[tuple[str, str], ...]
     url: str
@@ -43,7 +43,7 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is signed, before it is. `timestamp` is Unix seconds."""
+    """A message to sign. `timestamp` is in Unix seconds."""
 
     id: str
     timestamp: float
@@ -53,66 +53,69 @@ class Message:
     content_type: str
 
 
-def sign(scheme: Scheme, secrets: Sequence[str], message: Message, wrong: bool = False) -> Signed:
-    """The message with its signatures, one a secret. SigningError says what cannot be done.
+def sign(scheme: Scheme, secrets: Sequence[str], message: Message, corrupt: bool = False) -> Signed:
+    """Return the message with one signature for each secret. Raises SigningError.
 
-    `wrong`: signatures, and secrets that are sent, look right and are not.
+    With `corrupt` the signatures, and the secrets that are sent, are well-formed but wrong.
     """
-    message = replace(message, url=message.url.partition("#")[0])  # a fragment is not sent, so nobody can verify it
+    message = replace(
+        message, url=message.url.partition("#")[0]
+    )  # the fragment is not sent, so no receiver can verify it
     url = _with_digest(scheme, message)
     body = message.body
-    tokens = _Tokens(scheme, message, url, [_spoilt(secret) for secret in secrets] if wrong else secrets)
-    for at in scheme.fields:  # a field is part of what is signed: it stands there empty first
-        body = _put(body, message.content_type, at, "")
-    signatures = [_sign_once(scheme, secret, tokens.fill(scheme.message, body, secret)) for secret in secrets]
-    if wrong:
-        signatures = [_spoilt(signature) for signature in signatures]
+    sent_secrets = [_corrupted(secret) for secret in secrets] if corrupt else secrets
+    templates = _Templates(scheme, message, url, sent_secrets)
+    for at in scheme.fields:  # what is signed includes the field of the signature, empty
+        body = _write(body, message.content_type, at, "")
+    signatures = [_sign_with(scheme, secret, templates.fill_bytes(scheme.message, body, secret)) for secret in secrets]
+    if corrupt:
+        signatures = [_corrupted(signature) for signature in signatures]
     for at, template in scheme.fields.items():
-        body = _put(body, message.content_type, at, tokens.text(template, body, signatures) or "")
-    headers = ((name, tokens.text(template, body, signatures)) for name, template in scheme.headers.items())
+        body = _write(body, message.content_type, at, templates.fill(template, body, signatures) or "")
+    headers = ((name, templates.fill(template, body, signatures)) for name, template in scheme.headers.items())
     return Signed(tuple((name, value) for name, value in headers if value is not None), url, body)
 
 
-def _spoilt(signature: str) -> str:
-    """With another digit in it, which is in every encoding's alphabet.
+def _corrupted(signature: str) -> str:
+    """Return a signature or secret with another digit in it: digits are in the alphabet of every encoding.
 
-    Not at the end, where base64 has bits that do not count, nor at the start, which may be a structure's (DER).
+    The digit is not at the end, where base64 has unused bits, nor at the start, where a structure (DER) has its header.
     """
     at = max(len(signature) - 8, 0)
     return signature[:at] + ("1" if signature[at : at + 1] == "0" else "0") + signature[at + 1 :]
 
 
 def check_template(template: str, after: bool) -> str | None:
-    """What is wrong with a template, if anything; `after` the signature is made, its own tokens may stand in it."""
+    """Return the problem of a template, None if it has none. `after` the signature is made, it may contain it."""
     for name, mark, argument in _TOKEN.findall(template):
-        if name in _PLAIN and not mark:
+        if name in _SIMPLE_TOKENS and not mark:
             continue
         if (name, mark) in (("json", ":"), ("field", ":")) and argument:
             continue
         if name == "signature" and after and (not mark or (mark == "." and re.fullmatch(r"[1-9]\d?", argument))):
             continue
-        names = [*_PLAIN, "json:/pointer", "field:NAME", *(["signature", "signature.2"] if after else [])]
+        names = [*_SIMPLE_TOKENS, "json:/pointer", "field:NAME", *(["signature", "signature.2"] if after else [])]
         hint = did_you_mean(name.lower(), names)
         known = " ".join(f"{{{known}}}" for known in names)
         return f"{{{name}{mark}{argument}}} is not known{hint}: use {known}"
     return None
 
 
-class _Tokens:
-    """Fills templates."""
+class _Templates:
+    """Fills the templates of a scheme for one message. `secrets` are those that may be sent."""
 
     def __init__(self, scheme: Scheme, message: Message, url: str, secrets: Sequence[str]) -> None:
         self._message = message
         self._secrets = secrets
-        self._plain = {
+        self._simple_values = {
             "id": message.id,
             "timestamp": format_timestamp(message.timestamp, scheme.timestamp_format),
             "url": url,
             "method": message.method,
         }
 
-    def fill(self, template: str, body: bytes, secret: str) -> bytes:
-        """The bytes that are signed: the body goes in as it is."""
+    def fill_bytes(self, template: str, body: bytes, secret: str) -> bytes:
+        """Return the bytes to sign, with the body's own bytes in them."""
         filled = bytearray()
         end = 0
         for found in _TOKEN.finditer(template):
@@ -121,10 +124,13 @@ class _Tokens:
             end = found.end()
         return bytes(filled + template[end:].encode())
 
-    def text(self, template: str, body: bytes, signatures: Sequence[str]) -> str | None:
-        """A header or field. A part that names a signature which no secret makes is left out; None if that is all."""
-        joint = " " if " " in template else ","
-        parts = [part for part in template.split(joint) if not _lacks(part, len(signatures))]
+    def fill(self, template: str, body: bytes, signatures: Sequence[str]) -> str | None:
+        """Return a header or field.
+
+        Parts with a signature for which there is no secret are left out. None if no part is left.
+        """
+        separator = " " if " " in template else ","
+        parts = [part for part in template.split(separator) if not _lacks_signature(part, len(signatures))]
         if not parts and template:
             return None
 
@@ -135,7 +141,7 @@ class _Tokens:
                 return body.decode("utf-8", "replace")
             return self._value(found, body, self._secrets[0] if self._secrets else "")
 
-        return _TOKEN.sub(value, joint.join(parts))
+        return _TOKEN.sub(value, separator.join(parts))
 
     def _value(self, found: re.Match[str], body: bytes, secret: str) -> str:
         name, argument = found[1], found[3]
@@ -144,17 +150,18 @@ class _Tokens:
         if name == "form_sorted":
             return _form_sorted(body, self._message.content_type)
         if name == "json":
-            return _text(_get(body, argument))
+            return _text(_find(body, argument))
         if name == "field":
             return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)).get(argument, "")
-        return self._plain[name]
+        return self._simple_values[name]
 
 
-def _lacks(part: str, count: int) -> bool:
+def _lacks_signature(part: str, count: int) -> bool:
+    """Return whether a part of a template has a signature with a higher number than `count`."""
     return any(name == "signature" and int(number or 1) > count for name, _, number in _TOKEN.findall(part))
 
 
-def _sign_once(scheme: Scheme, secret: str, message: bytes) -> str:
+def _sign_with(scheme: Scheme, secret: str, message: bytes) -> str:
     return _ENCODE[scheme.encoding](_digest(scheme, secret, message))
 
 
@@ -179,7 +186,7 @@ _ENCODE: dict[str, Callable[[bytes], str]] = {
 
 
 def _raw(secret: str, encoding: str) -> bytes:
-    """A secret's bytes. Standard Webhooks' prefixes (whsec_, whsk_) are not part of what is decoded."""
+    """Return a secret's bytes. The prefixes of Standard Webhooks (whsec_, whsk_) are not decoded."""
     try:
         if encoding == "base64":
             text = re.sub(r"^wh(sec|sk)_", "", secret)
@@ -193,7 +200,7 @@ def _ed25519(secret: str, encoding: str) -> ed25519.Ed25519PrivateKey:
     if secret.lstrip().startswith("-----"):
         return cast(ed25519.Ed25519PrivateKey, _pem(secret, ed25519.Ed25519PrivateKey))
     raw = _raw(secret, encoding)
-    if len(raw) not in (32, 64):  # Standard Webhooks keeps seed and public key together
+    if len(raw) not in (32, 64):  # 64: Standard Webhooks appends the public key to the seed
         raise SigningError("the secret is not an Ed25519 key: it is PEM, or 32 or 64 bytes in base64 or hex")
     return ed25519.Ed25519PrivateKey.from_private_bytes(raw[:32])
 
@@ -217,15 +224,16 @@ def _pem(secret: str, kind: type[Any]) -> Any:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise SigningError("the secret is not a private key in PEM") from None
     if not isinstance(key, kind):
-        raise SigningError(f"the secret is a key of another kind: {kind.__name__} is wanted")
+        raise SigningError(f"the secret is a key of another kind: {kind.__name__} is required")
     return key
 
 
 def _with_digest(scheme: Scheme, message: Message) -> str:
+    """Return the URL, with the body's digest in its query where the scheme has it there."""
     if scheme.digest_query is None or not message.body or _is_form(message.content_type):
         return message.url
-    joint = "&" if "?" in message.url else "?"
-    return f"{message.url}{joint}{scheme.digest_query}={hashlib.sha256(message.body).hexdigest()}"
+    separator = "&" if "?" in message.url else "?"
+    return f"{message.url}{separator}{scheme.digest_query}={hashlib.sha256(message.body).hexdigest()}"
 
 
 def _is_form(content_type: str) -> bool:
@@ -233,25 +241,25 @@ def _is_form(content_type: str) -> bool:
 
 
 def _form_sorted(body: bytes, content_type: str) -> str:
-    """Names with their values, sorted and glued; the same value twice counts once (Twilio)."""
+    """Return a form's names and values, sorted and joined; the same pair counts once (Twilio)."""
     if not _is_form(content_type):
         return ""
     pairs = set(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
     return "".join(name + value for name, value in sorted(pairs))
 
 
-def _get(body: bytes, pointer: str) -> Any:
-    """What an RFC 6901 pointer finds in a JSON body; None where there is nothing."""
+def _find(body: bytes, pointer: str) -> Any:
+    """Return what a JSON pointer (RFC 6901) refers to in a JSON body; None if there is nothing."""
     try:
         value = json.loads(body)
-        for part in _parts(pointer):
+        for part in _pointer_parts(pointer):
             value = value[int(part)] if isinstance(value, list) else value[part]
     except (ValueError, LookupError, TypeError):
         return None
     return value
 
 
-def _parts(pointer: str) -> list[str]:
+def _pointer_parts(pointer: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
 
 
@@ -261,14 +269,14 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else encode_json(value).decode()
 
 
-def _put(body: bytes, content_type: str, at: str, value: str) -> bytes:
-    """The body with a text written into it: at a JSON pointer, or as a form's field."""
+def _write(body: bytes, content_type: str, at: str, value: str) -> bytes:
+    """Return the body with a text in it: at a JSON pointer, or as a form's field. Raises SigningError."""
     if _is_form(content_type):
         pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
         return urlencode([pair for pair in pairs if pair[0] != at] + [(at, value)]).encode()
     try:
         document = json.loads(body)
-        *parts, last = _parts(at)
+        *parts, last = _pointer_parts(at)
         holder = document
         for part in parts:
             holder = holder[int(part)] if isinstance(holder, list) else holder.setdefault(part, {})

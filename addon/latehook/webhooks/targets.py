@@ -1,4 +1,4 @@
-"""PURE: where webhooks may go: this machine, its private networks, and what `mock_targets` opens or maps."""
+"""PURE: where webhooks may go: to this machine, to private networks, and where `mock_targets` allows or maps it."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,15 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
-from latehook.base.hostnames import DEFAULT_PORTS, Address, address_of, canonical_host, host_matches, usual_address_of
+from latehook.base.hostnames import (
+    DEFAULT_PORTS,
+    Address,
+    address_of,
+    canonical_host,
+    host_in_url,
+    host_matches,
+    standard_address_of,
+)
 
 
 @lru_cache(maxsize=256)  # webhooks go to few URLs, and parsing is a twentieth of the cost of a webhook's decision
@@ -23,7 +31,7 @@ def is_url(text: str) -> bool:
 Network = IPv4Network | IPv6Network
 
 OPTION = "mock_targets"
-SHAPE = (
+SYNTAX = (
     "write a host, *.suffix, an address or a network, each with :PORT if only that one is meant, or *; "
     "or https://hooks.acme.com=http://app:8000"
 )
@@ -48,24 +56,24 @@ _KINDS: tuple[tuple[str, tuple[Network, ...]], ...] = (
     ("reserved", _networks("192.0.0.0/24", "192.88.99.0/24", "240.0.0.0/4", "2001::/32", "2002::/16")),
     (PUBLIC, _networks("0.0.0.0/0", "2000::/3")),
 )
-"""The first that holds an address says of which kind it is; what none holds is reserved.
+"""Kinds of addresses and their networks. The first kind whose network has an address applies; else it is reserved.
 
-`ipaddress` has kinds of its own, but by those the unspecified and the reserved addresses are private too.
+The kinds of `ipaddress` do not fit: there, unspecified and reserved addresses are private too.
 """
 _NAT64 = ip_network("64:ff9b::/96")
 
 
 @lru_cache(4096)
 def kind_of(address: Address) -> str:
-    """What an address is: private, public, or why it is neither."""
-    if address in _NAT64:  # a way to an IPv4 address: to a public one, or round this check
+    """Return the kind of an address: PRIVATE, PUBLIC, or the name of a kind to which no webhook goes."""
+    if address in _NAT64:  # translated to an IPv4 address, which may be public or not
         return PUBLIC if kind_of(IPv4Address(int(address) & 0xFFFFFFFF)) == PUBLIC else "reserved"
     return next((kind for kind, networks in _KINDS if any(address in network for network in networks)), "reserved")
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A scheme, a host as it is looked up, and a port."""
+    """A scheme, a host in the form in which it is resolved, and a port."""
 
     scheme: str
     host: str
@@ -73,52 +81,52 @@ class Origin:
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{host_in_url(self.host)}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
-    """An entry that opens a name, or a network; `port` is None for any."""
+class _Rule:
+    """An entry that allows a name or a network; a `port` of None allows all."""
 
     name: str
     network: Network | None
     port: int | None
 
-    def opens(self, host: str, port: int, address: Address, kind: str) -> bool:
+    def allows(self, host: str, port: int, address: Address, kind: str) -> bool:
+        """Return whether a webhook may go to this host and port; `address` is the host's, `kind` the address's."""
         if self.port not in (None, port):
             return False
         if self.network is not None:
             return address in self.network
-        # Whoever a name belongs to says where it leads. So a name opens the public addresses only.
-        return kind == PUBLIC and _takes(self.name, host)
+        # The owner of a name decides its addresses, so a name allows public addresses only.
+        return kind == PUBLIC and _matches(self.name, host)
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What `mock_targets` says: entries that open, and origins with those that are connected to instead."""
+    """The entries of `mock_targets`: rules that allow targets, and origins mapped to those to connect to instead."""
 
-    opened: tuple[_Opened, ...] = ()
+    allowed: tuple[_Rule, ...] = ()
     mapped: tuple[tuple[Origin, Origin], ...] = ()
 
     def route(self, origin: Origin) -> Origin:
-        """Where a webhook to this origin is connected to: the same, unless an entry maps it."""
-        host = _canonical(origin.host)
+        """Return the origin to connect to for a webhook to this one: the same, unless an entry maps it."""
+        host = canonical_host(origin.host)
         for public, other in self.mapped:
-            if (public.scheme, public.port) == (origin.scheme, origin.port) and _takes(public.host, host):
+            if (public.scheme, public.port) == (origin.scheme, origin.port) and _matches(public.host, host):
                 return other
         return origin
 
     def refusal(self, host: str, port: int, address: str | None = None) -> str | None:
-        """Why no webhook may go to a host, if it may not; `address` is what its name has led to.
+        """Return why no webhook may go to a host, None if it may; `address` is what its name was resolved to.
 
-        A name alone is never refused: nobody knows yet where it leads.
+        A name without an address is not refused: it is not known yet where it leads.
         """
-        found = address_of(host) if address is None else usual_address_of(address)
+        found = address_of(host) if address is None else standard_address_of(address)
         if found is None:
             return None if address is None else f"refused: {address} is not an address"
         kind = kind_of(found)
-        if kind == PRIVATE or any(entry.opens(canonical_host(host), port, found, kind) for entry in self.opened):
+        if kind == PRIVATE or any(rule.allows(canonical_host(host), port, found, kind) for rule in self.allowed):
             return None
         leads = "is" if address is None or address_of(host) else f"leads to {found},"
         entry = canonical_host(host) if kind == PUBLIC else found
@@ -126,31 +134,27 @@ class Targets:
         return f"refused: {host} {leads} {article} {kind} address: --set {OPTION}={entry} would open it to webhooks"
 
 
-def _canonical(host: str) -> str:
-    return canonical_host(host)
-
-
-def _takes(pattern: str, host: str) -> bool:
+def _matches(pattern: str, host: str) -> bool:
     return pattern == "*" or host_matches(pattern, host)
 
 
 def parse_targets(texts: Iterable[str]) -> Targets:
-    """Read all entries. ValueError names the one that is wrong, and what to write."""
-    opened: list[_Opened] = []
+    """Parse all entries. Raises ValueError that quotes the wrong entry and says what to write."""
+    allowed: list[_Rule] = []
     mapped: list[tuple[Origin, Origin]] = []
     for text in filter(None, map(str.strip, texts)):
         try:
             if "=" in text:
-                public, other = (_origin(part) for part in text.split("=", 1))
+                public, other = (_parse_origin(part) for part in text.split("=", 1))
                 if other.host.startswith("*"):
-                    raise ValueError("what is connected to is one host")
+                    raise ValueError("the target of a mapping is one host")
                 mapped.append((public, other))
-                opened.append(_named(other.host, other.port))
+                allowed.append(_rule(other.host, other.port))
             else:
-                opened.append(_opened(text))
+                allowed.append(_parse_rule(text))
         except ValueError as error:
-            raise ValueError(f"{text}: {error}: {SHAPE}") from None
-    return Targets(tuple(opened), tuple(mapped))
+            raise ValueError(f"{text}: {error}: {SYNTAX}") from None
+    return Targets(tuple(allowed), tuple(mapped))
 
 
 _ENTRY = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>.*))?")
@@ -158,24 +162,24 @@ _ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<rest>[^/?#@\s]+)/?", re.IGNORECA
 _LABELS = re.compile(r"(?:[\w-]+\.)*[\w-]+")
 
 
-def _opened(text: str) -> _Opened:
+def _parse_rule(text: str) -> _Rule:
     if "://" in text:
-        raise ValueError("no scheme stands here")
+        raise ValueError("an entry that is not a mapping has no scheme")
     if text.count(":") > 1 and "[" not in text:
-        return _named(text, None)
-    return _named(*_host_and_port(text))
+        return _rule(text, None)
+    return _rule(*_host_and_port(text))
 
 
-def _origin(text: str) -> Origin:
+def _parse_origin(text: str) -> Origin:
     found = _ORIGIN.fullmatch(text.strip())
     if found is None:
         raise ValueError(f"{text.strip()!r} is not scheme://host[:port]")
     scheme = found["scheme"].lower()
     host, port = _host_and_port(found["rest"])
-    entry = _named(host, port)
-    if entry.network is not None and entry.network.num_addresses > 1:
+    rule = _rule(host, port)
+    if rule.network is not None and rule.network.num_addresses > 1:
         raise ValueError(f"{host!r} is a network")
-    return Origin(scheme, entry.name, port or DEFAULT_PORTS[scheme])
+    return Origin(scheme, rule.name, port or DEFAULT_PORTS[scheme])
 
 
 def _host_and_port(text: str) -> tuple[str, int | None]:
@@ -188,19 +192,19 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
     return found["v6"] or found["host"], None if port is None else int(port)
 
 
-def _named(host: str, port: int | None) -> _Opened:
-    """An entry for a host as it is written: `*`, a name, an address or a network."""
-    if (address := usual_address_of(host)) is not None:
-        return _Opened(canonical_host(host), ip_network(address), port)
+def _rule(host: str, port: int | None) -> _Rule:
+    """Return the rule for a host as it is written: `*`, a name, an address or a network. Raises ValueError."""
+    if (address := standard_address_of(host)) is not None:
+        return _Rule(canonical_host(host), ip_network(address), port)
     if "/" in host or ":" in host:
         network = ip_network(host)
         if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
-            raise ValueError(f"{host!r} is a network of IPv4 addresses: they are compared as such")
-        return _Opened(host, network, port)
+            raise ValueError(f"{host!r} is a network of IPv4 addresses: write it as an IPv4 network")
+        return _Rule(host, network, port)
     name = canonical_host(host)
     labels = name.removeprefix("*.")
     if name != "*" and not _LABELS.fullmatch(labels):
         raise ValueError(f"{host!r} is not a host")
     if re.fullmatch(r"\d+|0x[0-9a-f]*", labels.rpartition(".")[2]):
         raise ValueError(f"{host!r} is neither a name nor an address in its usual form")
-    return _Opened(name, None, port)
+    return _Rule(name, None, port)

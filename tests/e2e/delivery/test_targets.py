@@ -107,5 +107,5 @@ def test_an_invalid_entry_ends_the_start(confdir: Path, file: Path) -> None:
     with mitmdump(confdir, *options(file, "https://hooks.acme.com"), wait=False) as proxy:
         assert proxy.wait() == 1
         assert proxy.lines[-1].startswith(
-            "latehook: mock_targets=https://hooks.acme.com: no scheme stands here: write a host"
+            "latehook: mock_targets=https://hooks.acme.com: an entry that is not a mapping has no scheme: write a host"
         )

@@ -160,13 +160,13 @@ def test_a_mapping_leads_elsewhere_and_opens_that(entry: str, url: str, other: s
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("https://hooks.acme.com", "no scheme stands here"),
+        ("https://hooks.acme.com", "an entry that is not a mapping has no scheme"),
         ("hooks.acme.com=app:8000", "'hooks.acme.com' is not scheme://host[:port]"),
         ("https://hooks.acme.com=app:8000", "'app:8000' is not scheme://host[:port]"),
         ("https://hooks.acme.com/hook=http://app", "'https://hooks.acme.com/hook' is not scheme://host[:port]"),
         ("https://user@a.example=http://app", "'https://user@a.example' is not scheme://host[:port]"),
-        ("https://a.example=http://*.b.example", "what is connected to is one host"),
-        ("https://a.example=http://*", "what is connected to is one host"),
+        ("https://a.example=http://*.b.example", "the target of a mapping is one host"),
+        ("https://a.example=http://*", "the target of a mapping is one host"),
         ("a.example:0", "'0' is not a port from 1 to 65535"),
         ("a.example:http", "'http' is not a port from 1 to 65535"),
         ("a.example:", "'' is not a port from 1 to 65535"),

@@ -32,7 +32,7 @@ def bare_deflate(body: bytes) -> bytes:
         pytest.param("deflate", bare_deflate(PLAIN), id="deflate without its frame"),
         pytest.param("br", brotli.compress(PLAIN), id="br"),
         pytest.param("zstd", zstandard.compress(PLAIN), id="zstd"),
-        pytest.param("gzip, br", brotli.compress(gzip.compress(PLAIN)), id="one in the other"),
+        pytest.param("gzip, br", brotli.compress(gzip.compress(PLAIN)), id="one inside the other"),
     ],
 )
 def test_a_coded_body_is_read(coding: str, coded: bytes) -> None:
@@ -93,7 +93,7 @@ def test_json_is_written_compact_in_utf_8() -> None:
 @pytest.mark.parametrize(
     ("coding", "body", "problem"),
     [
-        pytest.param("gzip" + ", gzip" * 4, b"", "5 content codings, one in the other, and may have 4", id="codings"),
+        pytest.param("gzip" + ", gzip" * 4, b"", "5 content codings, one inside the other, and may have 4", id="codings"),
         pytest.param("gzip", gzip.compress(b"") * 10_001, "more than 10,000 members", id="members"),
         pytest.param("zstd", zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters(window_log=27)).compressobj().compress(b"") + b"\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00", "too much memory", id="window"),
     ],

@@ -74,18 +74,20 @@ def test_a_value_that_is_one_expression_keeps_its_type_and_text_is_text(text: st
     assert evaluate(text) == value
 
 
-class JinjaContextSandbox(Sandbox):
-    """Evaluates with contexts that Jinja's own `Context.__init__` has prepared."""
+class JinjaEvaluation(Evaluation):
+    """An evaluation that Jinja's own `Context.__init__` has prepared."""
 
-    def evaluation(self, template: Template, scope: Mapping[str, Any]) -> Evaluation:
-        evaluation = Evaluation.__new__(Evaluation)
-        Context.__init__(evaluation, self, dict(scope), template.name, template.blocks)
-        return evaluation
+    def __init__(self, template: Template, scope: Mapping[str, Any]) -> None:
+        Context.__init__(self, template.environment, dict(scope), template.name, template.blocks)
+
+
+class JinjaSandbox(Sandbox):
+    evaluation = JinjaEvaluation
 
 
 @pytest.mark.parametrize(("text", "value"), VALUES)
 def test_a_value_is_the_same_in_a_context_of_jinjas_own(text: str, value: Any) -> None:
-    assert evaluate(text, sandbox=JinjaContextSandbox()) == value == evaluate(text)
+    assert evaluate(text, sandbox=JinjaSandbox()) == value == evaluate(text)
 
 
 def test_a_body_that_was_not_kept_is_an_error_only_where_it_is_read() -> None:

@@ -440,7 +440,7 @@ def test_a_wrong_signature_looks_like_the_right_one_and_is_another(name: str) ->
     message = Message("msg_1", NOW, "POST", URL, document, JSON)
     secret = SECRETS.get(name, base64.b64encode(bytes(24)).decode())
 
-    right, wrong = (sign(SCHEMES[name], [secret], message, wrong=wrong) for wrong in (False, True))
+    right, wrong = (sign(SCHEMES[name], [secret], message, corrupt=wrong) for wrong in (False, True))
 
     assert right.url == wrong.url
     assert [name for name, _ in right.headers] == [name for name, _ in wrong.headers]
@@ -451,13 +451,15 @@ def test_a_wrong_signature_looks_like_the_right_one_and_is_another(name: str) ->
 
 
 def test_a_wrong_signature_is_well_formed_and_does_not_verify() -> None:
-    [(_, text), *_] = sign(SCHEMES["sendgrid"], [pem(P256)], Message("", NOW, "", URL, b"x", TEXT), wrong=True).headers
+    [(_, text), *_] = sign(
+        SCHEMES["sendgrid"], [pem(P256)], Message("", NOW, "", URL, b"x", TEXT), corrupt=True
+    ).headers
     raw = base64.b64decode(text, validate=True)
     with pytest.raises(InvalidSignature):
         P256.public_key().verify(raw, b"%dx" % NOW, ec.ECDSA(hashes.SHA256()))
 
     [(_, text)] = sign(
-        scheme(algorithm="ed25519"), [pem(ED25519)], Message("", NOW, "", URL, b"x", TEXT), wrong=True
+        scheme(algorithm="ed25519"), [pem(ED25519)], Message("", NOW, "", URL, b"x", TEXT), corrupt=True
     ).headers
     with pytest.raises(InvalidSignature):
         ED25519.public_key().verify(bytes.fromhex(text), b"x")
