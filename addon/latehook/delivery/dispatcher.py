@@ -18,7 +18,7 @@ STARTS_PER_TURN = 8
 EXAMINED_PER_TURN = 200
 """Due webhooks examined in one turn. Most of them start nothing, where their destination has no free slot."""
 
-DEFAULT_WORKERS = 64
+DEFAULT_WORKERS = 128
 """Attempts that run at once to one destination."""
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import TemplateSyntaxError, meta, nodes
+from jinja2 import Environment, TemplateSyntaxError, meta, nodes
 
 from latehook.base.errors import ExpressionError, MocksError, Place
 from latehook.base.text import did_you_mean
@@ -146,6 +146,15 @@ class Compiler:
 def in_braces(text: str) -> str:
     """Return the text of an expression with braces: a mocks file may leave them out where only an expression fits."""
     return text if "{{" in text or "{%" in text else "{{ " + text + " }}"
+
+
+def is_one_expression(text: str) -> bool:
+    """Return whether a text is a single `{{ … }}`, with nothing before or behind it."""
+    try:
+        kinds = [kind for _, kind, _ in Environment().lex(text)]
+    except TemplateSyntaxError:  # reported with its place when the text is compiled
+        return False
+    return kinds[:1] == ["variable_begin"] and kinds[-1] == "variable_end" and kinds.count("variable_begin") == 1
 
 
 _VALUE = "_value"

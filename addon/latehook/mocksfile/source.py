@@ -10,6 +10,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from latehook.base.errors import MocksError, Place
 from latehook.base.json_text import encode_json
+from latehook.expressions.compiler import is_one_expression
 
 KeyPath = tuple[str | int, ...]
 """The keys and indexes that lead to a value: `("mocks", 0, "match")`."""
@@ -144,13 +145,21 @@ class _Reader:
                         self._place(node, path), f"JSON has no number {node.value}: write a finite number, or text"
                     )
                 case "str" | "timestamp":  # dates stay text
-                    return str(node.value)
+                    return _text(node)
         except (ValueError, KeyError):
             pass
         raise MocksError(self._place(node, path), f"the YAML tag {kind!r} cannot be used here: write plain YAML 1.2")
 
     def _place(self, node: Node, path: KeyPath) -> Place:
         return Place(self._file, node.start_mark.line + 1, _dotted(path) if path in self.lines else "")
+
+
+def _text(node: ScalarNode) -> str:
+    """Return a scalar's text. The line break that ends a block scalar (`|`, `>`) is no part of a single expression."""
+    text = str(node.value)
+    if node.style in ("|", ">") and text.endswith("\n") and is_one_expression(text[:-1]):
+        return text[:-1]
+    return text
 
 
 def _dotted(path: KeyPath) -> str:

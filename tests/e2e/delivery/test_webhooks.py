@@ -9,11 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 
+from support.limits import LONG_LIMIT
 from support.ports import free_port
 from support.process import Proxy, mitmdump
 from support.raw_servers import raw_server
@@ -283,3 +285,43 @@ def test_an_end_with_nothing_owed_says_nothing(start: Callable[..., Proxy], sut:
 
         assert asker.proxy.stop() == 0
         assert "owed" not in asker.proxy.output
+
+
+class _OneAtATime(HTTPServer):
+    """What `python3 -m http.server` would be with one thread: connections wait in the system's queue of five."""
+
+    request_queue_size = 5
+
+    def __init__(self) -> None:
+        self.requests = 0
+        super().__init__(("127.0.0.1", 0), _Counting)
+
+
+class _Counting(BaseHTTPRequestHandler):
+    server: _OneAtATime
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.requests += 1
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_receiver_of_one_thread_gets_a_burst_at_the_first_attempt(asker: Sut) -> None:
+    """The default of `mock_workers` does not overrun the smallest receiver that people have."""
+    count = 300
+    control = f"{asker.proxy.url}/_latehook"
+    with _OneAtATime() as server, httpx.Client(trust_env=False) as tester:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        tester.post(f"{control}/hold", json={})
+        for _ in range(count):
+            asker.ask("/patient", f"http://127.0.0.1:{server.server_port}/hook")
+        tester.post(f"{control}/release", json={})
+        delivered = rf"webhook delivered, attempt 1: http://127.0.0.1:{server.server_port}/"
+        asker.proxy.wait_for(delivered, count, LONG_LIMIT)
+        server.shutdown()
+
+    assert server.requests == count
