@@ -154,10 +154,15 @@ class _Reader:
         return Place(self._file, node.start_mark.line + 1, _dotted(path) if path in self.lines else "")
 
 
-def _text(node: ScalarNode) -> str:
+def _text(node: Node) -> str:
     """Return a scalar's text. The line break that ends a block scalar (`|`, `>`) is no part of a single expression."""
     text = str(node.value)
-    if node.style in ("|", ">") and text.endswith("\n") and is_one_expression(text[:-1]):
+    if (
+        isinstance(node, ScalarNode)
+        and node.style in ("|", ">")
+        and text.endswith("\n")
+        and is_one_expression(text[:-1])
+    ):
         return text[:-1]
     return text
 

@@ -1,6 +1,8 @@
 """Open a store's database: create its tables where there are none, and lock its file."""
 
+import os
 import sqlite3
+from contextlib import suppress
 
 from latehook.base.errors import StoreError
 from latehook.store.values import read_event
@@ -39,6 +41,8 @@ def connect(path: str) -> tuple[sqlite3.Connection, sqlite3.Connection | None]:
 
     Raises StoreError for a database that is not a store of this version, and sqlite3.Error.
     """
+    if path != MEMORY:
+        _make_private(path)
     lock = None if path == MEMORY else _lock(path)
     db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
     _prepare(db, path)
@@ -68,9 +72,20 @@ def _lock(path: str) -> sqlite3.Connection:
 
     The lock is on a file beside it, so that other programs can still read the store itself.
     """
+    _make_private(f"{path}-lock")
     lock = sqlite3.connect(f"{path}-lock", isolation_level=None, timeout=0)
     lock.execute("BEGIN EXCLUSIVE")
     return lock
+
+
+def _make_private(path: str) -> None:
+    """Let only its owner read and write a file: it holds secrets. SQLite gives the files beside it the same mode.
+
+    A file that cannot be created or changed is left to SQLite, whose error says why.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.chmod(path, 0o600)
 
 
 def _reason(error: sqlite3.Error) -> str:

@@ -303,3 +303,20 @@ def test_a_mock_whose_name_holds_a_secret_is_found_by_it() -> None:
     assert [found.id for found in store.matching_jobs(criteria, None, 10)] == ["j"]
     assert [owed.job.id for owed in store.matching_webhooks(criteria, None, 10)] == ["j"]
     assert store.matching_webhooks(Criteria(mock="another"), None, 10) == []
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["a new file", "a file that others could read"])
+def test_only_its_owner_can_read_a_store(tmp_path: Path, exists: bool) -> None:
+    path = tmp_path / "store.sqlite"
+    if exists:
+        Store(str(path)).close()
+        path.chmod(0o644)
+
+    store = Store(str(path))
+    store.add_job(job("1", webhook()))
+    store.commit()
+
+    modes = {file.name: oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()}
+    assert modes.keys() >= {"store.sqlite", "store.sqlite-lock", "store.sqlite-shm", "store.sqlite-wal"}
+    assert set(modes.values()) == {"0o600"}
+    store.close()
