@@ -99,7 +99,7 @@ def test_what_is_sent_holds_them_and_what_is_written_of_it_does_not(begin: Start
     assert shown_in(proxy.output) == []
     assert shown_in(readable(store)) == []
     assert f"{sut.url}/hook?token=***&key=***" in readable(store)
-    assert "authorization: Bearer ***" in readable(store)
+    assert "Authorization: Bearer ***" in readable(store)
 
 
 def test_a_webhook_goes_to_its_real_url_after_a_restart(
@@ -240,6 +240,6 @@ def test_a_check_does_not_show_them(tmp_path: Path) -> None:
 
     assert checked.returncode == 0
     assert "send for ***: POST api.slow.example/bot***/send" in checked.stdout
-    assert "sends POST http://app.test/hook?token=***&key=*** with JSON password" in checked.stdout
+    assert "sends POST http://app.test/hook?token=***&key=*** with JSON: password" in checked.stdout
     assert "when request.headers.authorization == '***'" in checked.stdout
     assert shown_in(checked.stdout) == []
