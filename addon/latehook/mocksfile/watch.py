@@ -17,8 +17,10 @@ log = logging.getLogger(logs.LOGGER)
 
 POLL_INTERVAL = 0.25
 """Seconds between two checks of the files."""
-TURN = 0.0005
-"""Seconds after which a thread that reads lets the loop go on."""
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which the thread that loads a file lets the event loop continue."""
+NEVER = 2**30
+"""A threshold of Python's garbage collection that is not reached while a file is loaded."""
 
 FileState = tuple[int, int, int]
 """Time of the last change in nanoseconds, size in bytes, inode."""
@@ -51,7 +53,7 @@ class Watcher:
     async def _reload(self) -> None:
         names = ", ".join(map(str, self._files))
         try:
-            with _beside_the_loop():
+            with _short_pauses():
                 mocks = await asyncio.to_thread(loading.load, self._files, self._env)
         except MocksError as error:
             log.warning("latehook: %s; the previous mocks stay in use", error)
@@ -66,15 +68,23 @@ class Watcher:
 
 
 @contextmanager
-def _beside_the_loop() -> Iterator[None]:
-    turn = sys.getswitchinterval()
-    sys.setswitchinterval(TURN)
-    gc.disable()
+def _short_pauses() -> Iterator[None]:
+    """Keep the event loop's pauses short while a thread loads a file.
+
+    Both settings are those of the whole process, so they are restored at the end. Each is needed. Measured with a file
+    of 500 mocks and 50 requests a second, on a busy machine: the slowest hundredth of the requests took about 300 ms
+    without the switch interval, and 20 to 110 ms with it, because the loop waits for the thread after each of its system
+    calls. One full garbage collection looks at all nodes of the YAML file and stops the loop for 50 to 70 ms (200 ms
+    with 2,000 mocks); the other collections, which go on, take at most 12 ms.
+    """
+    interval, (young, middle, old) = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    gc.set_threshold(young, middle, NEVER)
     try:
         yield
     finally:
-        gc.enable()
-        sys.setswitchinterval(turn)
+        gc.set_threshold(young, middle, old)
+        sys.setswitchinterval(interval)
 
 
 def _state(file: Path) -> FileState | None:

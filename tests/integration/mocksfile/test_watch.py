@@ -1,4 +1,4 @@
-"""Mocks files read again: the loop's requests go on meanwhile."""
+"""Reloading of mocks files: the event loop's requests go on meanwhile."""
 
 import asyncio
 import gc
@@ -12,46 +12,46 @@ import pytest
 
 from latehook.mocks.definitions import Mocks
 from latehook.mocksfile import loading
-from latehook.mocksfile.watch import TURN, Watcher
+from latehook.mocksfile.watch import NEVER, SWITCH_INTERVAL, Watcher
 
 
-class Seen(NamedTuple):
-    """How an edit was read."""
+class Settings(NamedTuple):
+    """Where code runs, and the settings of the process meanwhile."""
 
     on_the_loop: bool
-    turn: float
-    collects: bool
+    switch_interval: float
+    thresholds: tuple[int, int, int]
+
+    @classmethod
+    def now(cls) -> "Settings":
+        on_the_loop = threading.current_thread() is threading.main_thread()
+        return cls(on_the_loop, sys.getswitchinterval(), gc.get_threshold())
 
 
 def fail() -> Mocks:
     raise ValueError("a fault")
 
 
-@pytest.mark.parametrize("end", [Mocks, fail], ids=["it is read", "it cannot be read"])
-async def test_an_edit_is_read_beside_the_loop_in_short_turns(
+@pytest.mark.parametrize("end", [Mocks, fail], ids=["it is loaded", "it cannot be loaded"])
+async def test_an_edit_is_loaded_in_a_thread_without_long_pauses_of_the_loop(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, end: Callable[[], Mocks]
 ) -> None:
-    before = sys.getswitchinterval()
+    before = Settings.now()
     file = tmp_path / "mocks.yaml"
     file.write_text("mocks: []\n")
-    reload = Watcher([file], {}, lambda mocks: None)
-    reload.load()
-    seen: list[Seen] = []
+    watcher = Watcher([file], {}, lambda mocks: None)
+    watcher.load()
+    seen: list[Settings] = []
 
     def load(*_: Any) -> Mocks:
-        on_the_loop = threading.current_thread() is threading.main_thread()
-        seen.append(Seen(on_the_loop, sys.getswitchinterval(), gc.isenabled()))
+        seen.append(Settings.now())
         return end()
 
     monkeypatch.setattr(loading, "load", load)
-    watching = asyncio.create_task(reload.watch())
+    watching = asyncio.create_task(watcher.watch())
     file.write_text("mocks: []  # edited\n")
-    while not (seen and gc.isenabled()):
+    while not (seen and Settings.now() == before):
         await asyncio.sleep(0.01)
     watching.cancel()
 
-    [read] = seen
-    assert not read.on_the_loop
-    assert read.turn == pytest.approx(TURN)
-    assert not read.collects
-    assert sys.getswitchinterval() == before
+    assert seen == [Settings(False, pytest.approx(SWITCH_INTERVAL), (*before.thresholds[:2], NEVER))]
