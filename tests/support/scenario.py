@@ -1,5 +1,6 @@
 """Mocks without a proxy: requests are decided in memory, with a clock that the test sets and seeded random numbers."""
 
+import json
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from latehook.base.hostnames import DEFAULT_PORTS
 from latehook.base.model import Content, Job, Moment, Outgoing, Request, StoredWebhook, Webhook
 from latehook.base.redaction import Redaction
 from latehook.mocks import decide, rendering
@@ -63,34 +65,34 @@ class Scenario:
 
     def ask(self, method: str, url: str, body: bytes = b"", **headers: str) -> Decision:
         """Decide a request; keep the job that it starts or changes."""
-        answer = decide.decide(self.mocks, request(method, url, body, **headers), self.moment, self)
-        if answer.mock is not None:
-            self.counts[answer.mock.definition] += 1
-            self.faults[answer.mock.definition, None] += answer.fault is not None
-        if answer.started is not None:
-            self.stored.append(replace(answer.started, key=len(self.stored) + 1))
-        if answer.changed is not None:
-            self.stored = [answer.changed if job.key == answer.changed.key else job for job in self.stored]
-        return answer
+        decision = decide.decide(self.mocks, request(method, url, body, **headers), self.moment, self)
+        if decision.mock is not None:
+            self.counts[decision.mock.definition] += 1
+            self.faults[decision.mock.definition, None] += decision.fault is not None
+        if decision.started is not None:
+            self.stored.append(replace(decision.started, key=len(self.stored) + 1))
+        if decision.changed is not None:
+            self.stored = [decision.changed if job.key == decision.changed.key else job for job in self.stored]
+        return decision
 
-    def content(self, answer: Decision, at: int = 0) -> Content:
-        """Return the content of the webhook number `at` of the job that `answer` started or changed."""
-        plan, owed = self._owed(answer, at)
-        return rendering.prepare_attempt(plan, answer.mock.constants, owed, self.moment, self)[0]
+    def content(self, decision: Decision, at: int = 0) -> Content:
+        """Return the content of webhook number `at` of the job that a decision started or changed."""
+        spec, stored = self._webhook(decision, at)
+        return rendering.prepare_attempt(spec, decision.mock.constants, stored, self.moment, self)[0]
 
-    def attempt(self, answer: Decision, at: int = 0, number: int = 1, content: Content | None = None) -> Outgoing:
+    def attempt(self, decision: Decision, at: int = 0, number: int = 1, content: Content | None = None) -> Outgoing:
         """Return attempt `number` at that webhook; `content` is what an earlier attempt sent."""
-        plan, owed = self._owed(answer, at)
-        owed = replace(owed, attempts=number - 1, content=content)
-        outgoing = rendering.prepare_attempt(plan, answer.mock.constants, owed, self.moment, self)[1]
-        self.faults[owed.webhook.definition, owed.webhook.mock_stage] += outgoing.fault is not None
+        spec, stored = self._webhook(decision, at)
+        stored = replace(stored, attempts=number - 1, content=content)
+        outgoing = rendering.prepare_attempt(spec, decision.mock.constants, stored, self.moment, self)[1]
+        self.faults[stored.webhook.definition, stored.webhook.mock_stage] += outgoing.fault is not None
         return outgoing
 
-    def _owed(self, answer: Decision, at: int) -> Any:
-        job = answer.started or answer.changed
+    def _webhook(self, decision: Decision, at: int) -> Any:
+        job = decision.started or decision.changed
         assert job is not None
         webhook: Webhook = job.webhooks[at]
-        return answer.mock.stages[webhook.mock_stage].webhook, StoredWebhook(1, webhook, job)
+        return decision.mock.stages[webhook.mock_stage].webhook, StoredWebhook(1, webhook, job)
 
 
 def new_scenario(tmp_path: Path, mocks: str, **env: str) -> Scenario:
@@ -105,5 +107,11 @@ def request(method: str, url: str, body: bytes = b"", **headers: str) -> Request
     parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     fields = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
-    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
     return Request(method, parts.scheme, parts.hostname or "", port, target, fields, body, len(body))
+
+
+def json_body(decision: Decision) -> Any:
+    """Return the JSON of a decision's response."""
+    assert decision.response is not None
+    return json.loads(decision.response.body)

@@ -1,4 +1,4 @@
-"""Bodies: decoded within bounds, read as text and JSON."""
+"""Bodies: decoded with limits, and read as text and JSON."""
 
 import gzip
 import json
@@ -7,6 +7,8 @@ import zlib
 import brotli
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from latehook.base.errors import BodyError
 from latehook.base.json_text import MAX_JSON_VALUES, encode_json
@@ -15,9 +17,9 @@ from latehook.bodies.decoding import MAX_BODY_SIZE, decode, decode_text, parse_j
 PLAIN = json.dumps({"name": "Zoë", "items": list(range(1000))}).encode()
 
 
-def bare_deflate(body: bytes) -> bytes:
-    squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return squeeze.compress(body) + squeeze.flush()
+def raw_deflate(body: bytes) -> bytes:
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return compressor.compress(body) + compressor.flush()
 
 
 @pytest.mark.parametrize(
@@ -29,13 +31,13 @@ def bare_deflate(body: bytes) -> bytes:
         pytest.param("X-GZIP", gzip.compress(PLAIN), id="x-gzip"),
         pytest.param("gzip", gzip.compress(PLAIN[:9]) + gzip.compress(PLAIN[9:]), id="two members"),
         pytest.param("deflate", zlib.compress(PLAIN), id="deflate"),
-        pytest.param("deflate", bare_deflate(PLAIN), id="deflate without its frame"),
+        pytest.param("deflate", raw_deflate(PLAIN), id="deflate without the zlib frame"),
         pytest.param("br", brotli.compress(PLAIN), id="br"),
         pytest.param("zstd", zstandard.compress(PLAIN), id="zstd"),
         pytest.param("gzip, br", brotli.compress(gzip.compress(PLAIN)), id="one inside the other"),
     ],
 )
-def test_a_coded_body_is_read(coding: str, coded: bytes) -> None:
+def test_a_body_with_content_codings_is_decoded(coding: str, coded: bytes) -> None:
     assert decode(coded, len(coded), coding) == PLAIN
 
 
@@ -48,29 +50,29 @@ def test_a_coded_body_is_read(coding: str, coded: bytes) -> None:
         pytest.param("zstd", zstandard.compress(bytes(MAX_BODY_SIZE + 1)), id="zstd"),
     ],
 )
-def test_a_bomb_is_refused(coding: str, bomb: bytes) -> None:
+def test_a_decompression_bomb_is_an_error(coding: str, bomb: bytes) -> None:
     assert len(bomb) < MAX_BODY_SIZE / 100
     with pytest.raises(BodyError, match="has more than 16,777,216 bytes when it is unpacked"):
         decode(bomb, len(bomb), coding)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
-def test_a_body_that_is_not_what_it_says_is_told(coding: str) -> None:
+def test_a_body_without_its_content_coding_is_an_error(coding: str) -> None:
     with pytest.raises(BodyError, match=f"the body is not {coding}"):
         decode(b"\xff not that at all", 16, coding)
 
 
-def test_an_unknown_coding_is_told() -> None:
+def test_an_unknown_content_coding_is_an_error() -> None:
     with pytest.raises(BodyError, match="the content coding 'snappy' is not known: use one of gzip"):
         decode(b"x", 1, "snappy")
 
 
-def test_of_a_body_that_was_not_kept_the_size_is_told() -> None:
+def test_reading_a_body_that_was_not_kept_is_an_error_with_its_size() -> None:
     with pytest.raises(BodyError, match="the body has 200,000,000 bytes and only 16,777,216 are kept"):
         parse_json(None, 200_000_000, "")
 
 
-def test_text_follows_the_charset() -> None:
+def test_text_is_decoded_by_its_charset() -> None:
     assert decode_text("Zoë".encode(), 4, "", "text/plain") == "Zoë"
     assert decode_text("Zoë".encode("latin-1"), 3, "", 'text/plain; charset="iso-8859-1"') == "Zoë"
     assert decode_text(b"\xff", 1, "", "text/plain") == "\ufffd"
@@ -83,7 +85,7 @@ def test_what_is_not_json_is_null(body: bytes) -> None:
     assert parse_json(body, len(body), "") is None
 
 
-def test_json_is_written_compact_in_utf_8() -> None:
+def test_json_is_encoded_compactly_in_utf_8() -> None:
     assert encode_json({"a": ["Zoë", 1, None, True]}) == '{"a":["Zoë",1,null,true]}'.encode()
     assert encode_json("\ud800") == b'"\\ud800"'
     with pytest.raises(ValueError, match="JSON"):
@@ -98,12 +100,12 @@ def test_json_is_written_compact_in_utf_8() -> None:
         pytest.param("zstd", zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters(window_log=27)).compressobj().compress(b"") + b"\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00", "too much memory", id="window"),
     ],
 )  # fmt: skip
-def test_decoding_is_bounded(coding: str, body: bytes, problem: str) -> None:
+def test_decoding_has_limits(coding: str, body: bytes, problem: str) -> None:
     with pytest.raises(BodyError, match=problem):
         decode(body, len(body), coding)
 
 
-def test_a_gzip_body_of_many_members_is_read() -> None:
+def test_a_gzip_body_with_many_members_is_decoded() -> None:
     body = gzip.compress(b"ab") * 9_000
 
     assert decode(body, len(body), "gzip") == b"ab" * 9_000
@@ -112,14 +114,14 @@ def test_a_gzip_body_of_many_members_is_read() -> None:
 @pytest.mark.parametrize(
     "charset", ["punycode", "utf-7", "unicode_escape", "hex", "idna", "undefined", "a\0b", "x" * 9999]
 )
-def test_a_charset_is_one_of_texts(charset: str) -> None:
+def test_only_charsets_of_texts_are_known(charset: str) -> None:
     body = b"a" * 1_000_000  # as punycode it would take hours
 
     with pytest.raises(BodyError, match=r"the charset .* is not known"):
         decode_text(body, len(body), "", f"text/plain; charset={charset}")
 
 
-def test_json_of_too_many_values_is_told_and_any_depth_is_borne() -> None:
+def test_json_with_too_many_values_is_an_error_and_with_any_depth_is_not() -> None:
     body = b"[" + b"[]," * MAX_JSON_VALUES + b"[]]"
 
     with pytest.raises(BodyError, match="the JSON has more than 1,000,000 values"):
@@ -127,5 +129,26 @@ def test_json_of_too_many_values_is_told_and_any_depth_is_borne() -> None:
     assert parse_json(b"[" * 900_000, 900_000, "") is None
 
 
-def test_half_a_character_in_json_is_the_replacement_character() -> None:
+def test_a_lone_surrogate_in_json_becomes_the_replacement_character() -> None:
     assert parse_json(b'["\\ud83d\\ude00 \\ud83d"]', 22, "") == ["\U0001f600 \ufffd"]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.binary(max_size=200)
+    | json_values.map(lambda value: json.dumps(value).encode())
+    | json_values.map(lambda value: json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+)
+def test_json_has_the_value_that_pythons_decoder_gives(body: bytes) -> None:
+    try:
+        expected = json.loads(body, parse_constant=int)  # NaN and Infinity are not JSON
+    except ValueError:
+        expected = None
+
+    assert repr(parse_json(body, len(body), "")) == repr(expected)  # unlike ==, this tells 1 from 1.0 and true

@@ -1,8 +1,8 @@
-"""`match`: what it takes, what it captures, and what is said of one that cannot be read."""
+"""`match`: what it matches and captures, what differs where it does not match, and errors of one that is not valid."""
 
 import pytest
 
-from latehook.base.hostnames import canonical_host
+from latehook.base.hostnames import DEFAULT_PORTS, canonical_host
 from latehook.base.model import Request
 from latehook.mocks import near_misses
 from latehook.mocks.matching import parse
@@ -14,20 +14,18 @@ def request(method: str = "POST", url: str = "https://api.slow.example/jobs") ->
     scheme, _, rest = url.partition("://")
     authority, slash, target = rest.partition("/")
     host, _, port = authority.partition(":")
-    return Request(
-        method, scheme, canonical_host(host), int(port or {"http": 80, "https": 443}[scheme]), slash + target
-    )
+    return Request(method, scheme, canonical_host(host), int(port or DEFAULT_PORTS[scheme]), slash + target)
 
 
 @pytest.mark.parametrize(
-    ("match", "asked", "captured"),
+    ("match", "sent", "captured"),
     [
         pytest.param("POST api.slow.example/jobs", request(), {}, id="no scheme: both"),
         pytest.param("POST api.slow.example/jobs", request(url="http://api.slow.example:8080/jobs"), {}, id="any port"),
         pytest.param("post API.slow.Example./jobs", request(), {}, id="methods and hosts without case"),
         pytest.param("ANY api.slow.example/jobs", request("PURGE"), {}, id="any method"),
         pytest.param("PUT|POST api.slow.example/jobs", request(), {}, id="one of two methods"),
-        pytest.param("GET api.slow.example/jobs", request("HEAD"), {}, id="HEAD is taken by GET"),
+        pytest.param("GET api.slow.example/jobs", request("HEAD"), {}, id="HEAD matches GET"),
         pytest.param("POST *.slow.example/jobs", request(), {}, id="a label"),
         pytest.param("POST *.example/jobs", request(), {}, id="two labels"),
         pytest.param(
@@ -51,15 +49,15 @@ def request(method: str = "POST", url: str = "https://api.slow.example/jobs") ->
         pytest.param("POST bücher.example/jobs", request(url="https://xn--bcher-kva.example/jobs"), {}, id="IDNA"),
     ],
 )
-def test_a_request_that_fits_is_taken(match: str, asked: Request, captured: dict[str, str]) -> None:
+def test_a_request_matches(match: str, sent: Request, captured: dict[str, str]) -> None:
     matcher = parse(match)
 
-    assert near_misses.difference(matcher, asked) is None
-    assert PathTree([(matcher, "it")]).find(asked.path) == [("it", captured)]
+    assert near_misses.difference(matcher, sent) is None
+    assert PathTree([(matcher, "it")]).find(sent.path) == [("it", captured)]
 
 
 @pytest.mark.parametrize(
-    ("match", "asked", "differs"),
+    ("match", "sent", "differs"),
     [
         pytest.param(
             "POST api.fast.example/jobs", request(), "host is api.slow.example, not api.fast.example", id="host"
@@ -82,14 +80,14 @@ def test_a_request_that_fits_is_taken(match: str, asked: Request, captured: dict
         ),
     ],
 )
-def test_a_request_that_does_not_fit_is_told_the_first_difference(match: str, asked: Request, differs: str) -> None:
+def test_a_request_that_does_not_match_has_a_first_difference(match: str, sent: Request, differs: str) -> None:
     matcher = parse(match)
 
-    found = near_misses.difference(matcher, asked)
+    found = near_misses.difference(matcher, sent)
     assert found is not None
     assert found.words == differs
     if differs.startswith("path"):
-        assert PathTree([(matcher, "it")]).find(asked.path) == []
+        assert PathTree([(matcher, "it")]).find(sent.path) == []
 
 
 @pytest.mark.parametrize(
@@ -108,7 +106,7 @@ def test_a_request_that_does_not_fit_is_told_the_first_difference(match: str, as
         ("POST api.slow.example/{a", "a brace that is not closed or not opened"),
     ],
 )
-def test_a_match_that_cannot_be_read_says_what_to_write(match: str, says: str) -> None:
+def test_an_error_in_a_match_says_what_to_write(match: str, says: str) -> None:
     with pytest.raises(ValueError) as raised:
         parse(match)
 
@@ -116,7 +114,7 @@ def test_a_match_that_cannot_be_read_says_what_to_write(match: str, says: str) -
     assert "\n" not in str(raised.value)
 
 
-def test_a_host_is_closed_on_the_ports_its_mocks_name() -> None:
+def test_a_host_is_closed_on_the_ports_that_its_mocks_name() -> None:
     hosts = MockedHosts()
     hosts.add([parse("ANY localhost:9000/**"), parse("ANY *.slow.example/**")])
 
@@ -128,7 +126,7 @@ def test_a_host_is_closed_on_the_ports_its_mocks_name() -> None:
     assert hosts.ports() == {80, 443, 9000}
 
 
-def test_of_many_paths_all_that_fit_are_found_in_the_order_in_which_they_came() -> None:
+def test_all_matching_paths_are_found_in_their_original_order() -> None:
     matches = ["/a/{x}", "/{y}/b", "/a/b", "/**", "/a/b/c", "/a/**", "/a/{z}.json", "/a"]
     tree = PathTree((parse(f"GET a.example{match}"), match) for match in matches)
 
@@ -140,15 +138,15 @@ def test_of_many_paths_all_that_fit_are_found_in_the_order_in_which_they_came() 
     assert [match for match, _ in tree.find("/")] == ["/**"]
 
 
-def test_a_long_segment_is_matched_in_one_go() -> None:
+def test_a_long_segment_is_matched_in_linear_time() -> None:
     matcher = parse("POST api.slow.example/{a}-{b}-{c}.json")
     tree = PathTree([(matcher, "it")])
 
-    assert tree.find("/" + "-" * 60_000) == []  # trying every way to cut it would take for ever
+    assert tree.find("/" + "-" * 60_000) == []  # with backtracking this would take hours
     assert tree.find("/1--2-3-4.json.json") == [("it", {"a": "1", "b": "-2", "c": "3-4.json"})]
 
 
-def test_a_host_longer_than_names_can_be_is_still_below_its_suffix() -> None:
+def test_a_host_longer_than_a_name_can_be_is_still_a_subdomain() -> None:
     hosts = MockedHosts()
     hosts.add([parse("ANY *.slow.example/**")])
 

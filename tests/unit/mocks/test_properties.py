@@ -1,8 +1,7 @@
-"""Laws of the heart, for any request whatever."""
+"""Properties of decisions that hold for every request."""
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from latehook.base.durations import parse_duration
+from latehook.base.errors import ExpressionError
 from latehook.base.model import reached_stages, status_of
-from latehook.base.timestamps import iso8601
-from latehook.bodies.decoding import parse_json
-from latehook.mocks import decide
+from latehook.mocks.decide import Decision, decide
+from latehook.mocks.definitions import Mocks
 from latehook.mocksfile.loading import load
-from support.scenario import Scenario as Play
-from support.scenario import request
+from support.scenario import Scenario, request
 
 MOCKS = """
 vars: {variable: 1}
@@ -40,8 +37,8 @@ mocks:
 
 
 @pytest.fixture(scope="session")
-def mocks(tmp_path_factory: pytest.TempPathFactory) -> decide.Mocks:
-    file: Path = tmp_path_factory.mktemp("laws") / "mocks.yaml"
+def mocks(tmp_path_factory: pytest.TempPathFactory) -> Mocks:
+    file: Path = tmp_path_factory.mktemp("properties") / "mocks.yaml"
     file.write_text(MOCKS)
     return load([file], {})
 
@@ -60,15 +57,17 @@ segments = st.text(
 
 
 @dataclass(frozen=True)
-class Asked:
+class Sample:
+    """What varies between the requests."""
+
     segment: str
     query: str
     body: bytes
     content_type: str
 
 
-requests = st.builds(
-    Asked,
+samples = st.builds(
+    Sample,
     segments,
     st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=20),
     bodies,
@@ -81,53 +80,53 @@ requests = st.builds(
 )
 
 
-def ask(mocks: decide.Mocks, asked: Asked, seed: int = 1) -> tuple[Play, decide.Decision]:
-    play = Play(mocks, seed)
-    sent = request("POST", "https://api.slow.example/", asked.body, content_type=asked.content_type)
-    target = f"/echo/{asked.segment}/?q={asked.query}"
-    return play, decide.decide(mocks, replace(sent, target=target), play.moment, play)
+def ask(mocks: Mocks, sample: Sample, seed: int = 1) -> tuple[Scenario, Decision]:
+    scenario = Scenario(mocks, seed)
+    sent = request("POST", "https://api.slow.example/", sample.body, content_type=sample.content_type)
+    target = f"/echo/{sample.segment}/?q={sample.query}"
+    return scenario, decide(mocks, replace(sent, target=target), scenario.moment, scenario)
 
 
-@given(requests)
+@given(samples)
 @settings(max_examples=150, deadline=None)
-def test_every_request_gets_a_value_or_one_named_error(mocks: decide.Mocks, asked: Asked) -> None:
-    _, answer = ask(mocks, asked)
+def test_every_request_gets_a_response_or_one_error_with_its_place(mocks: Mocks, sample: Sample) -> None:
+    _, decision = ask(mocks, sample)
 
-    assert answer.response is not None
-    if answer.response.status == 500:
-        assert "mocks.yaml:" in json.loads(answer.response.body)["error"]
-        assert answer.started is None
+    assert decision.response is not None
+    if decision.response.status == 500:
+        assert "mocks.yaml:" in json.loads(decision.response.body)["error"]
+        assert decision.started is None
     else:
-        assert answer.response.status == 200
-        assert answer.started is not None
-        json.loads(answer.response.body)
+        assert decision.response.status == 200
+        assert decision.started is not None
+        json.loads(decision.response.body)
 
 
-@given(requests)
+@given(samples)
 @settings(max_examples=100, deadline=None)
-def test_every_webhook_gets_its_content_or_one_named_error(mocks: decide.Mocks, asked: Asked) -> None:
-    play, answer = ask(mocks, asked)
-    if answer.started is None:
+def test_every_webhook_gets_its_content_or_one_error_with_its_place(mocks: Mocks, sample: Sample) -> None:
+    scenario, decision = ask(mocks, sample)
+    if decision.started is None:
         return
 
-    for at, _ in enumerate(answer.started.webhooks):
+    for at, _ in enumerate(decision.started.webhooks):
         try:
-            content = play.content(answer, at)
-        except decide.ExpressionError as error:
+            content = scenario.content(decision, at)
+        except ExpressionError as error:
             assert str(error).partition(": ")[0].rpartition("/")[2].startswith("mocks.yaml:")
         else:
             json.loads(content.body)
 
 
-@given(requests, st.lists(st.floats(0, 30), min_size=2, max_size=8))
+@given(samples, st.lists(st.floats(0, 30), min_size=2, max_size=8))
 @settings(max_examples=100, deadline=None)
-def test_a_jobs_status_goes_forward_through_its_stages(mocks: decide.Mocks, asked: Asked, moments: list[float]) -> None:
-    play, answer = ask(mocks, asked)
-    if answer.started is None:
+def test_a_job_goes_through_its_stages_in_order(mocks: Mocks, sample: Sample, moments: list[float]) -> None:
+    scenario, decision = ask(mocks, sample)
+    if decision.started is None:
         return
-    stages = answer.started.stages
+    stages = decision.started.stages
 
-    seen = [len(reached_stages(stages, play.moment.clock + moment)) for moment in sorted(moments)]
+    seen = [len(reached_stages(stages, scenario.moment.clock + moment)) for moment in sorted(moments)]
 
     assert seen == sorted(seen)
     assert [stage.due for stage in stages] == sorted(stage.due for stage in stages)
@@ -136,41 +135,17 @@ def test_a_jobs_status_goes_forward_through_its_stages(mocks: decide.Mocks, aske
 
 @given(json_values)
 @settings(max_examples=100, deadline=None)
-def test_an_interpolated_value_is_never_evaluated(mocks: decide.Mocks, value: Any) -> None:
-    _, answer = ask(mocks, Asked("a", "", json.dumps({"x": value}).encode(), "application/json"))
-    if answer.started is None or "Infinity" in json.dumps(value):  # which is no JSON
+def test_an_interpolated_value_is_never_evaluated(mocks: Mocks, value: Any) -> None:
+    _, decision = ask(mocks, Sample("a", "", json.dumps({"x": value}).encode(), "application/json"))
+    if decision.started is None or "Infinity" in json.dumps(value):  # which is no JSON
         return
 
-    assert answer.response is not None
-    assert json.loads(answer.response.body)["all"][0] == json.loads(json.dumps({"x": value}))
-    assert b"49" not in answer.response.body or "49" in json.dumps(value)
+    assert decision.response is not None
+    assert json.loads(decision.response.body)["all"][0] == json.loads(json.dumps({"x": value}))
+    assert b"49" not in decision.response.body or "49" in json.dumps(value)
 
 
-@given(st.lists(requests, max_size=4), st.integers(0, 3))
+@given(st.lists(samples, max_size=4), st.integers(0, 3))
 @settings(max_examples=40, deadline=None)
-def test_the_same_seed_and_requests_give_the_same_bytes(mocks: decide.Mocks, asked: list[Asked], seed: int) -> None:
-    assert [ask(mocks, one, seed)[1] for one in asked] == [ask(mocks, one, seed)[1] for one in asked]
-
-
-@given(st.integers(0, 9999), st.sampled_from(["ms", "s", "m", "h", "d"]))
-def test_a_duration_is_its_number_times_its_unit(number: int, unit: str) -> None:
-    sizes = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-    assert parse_duration(f"{number}{unit}") == pytest.approx(number * sizes[unit])
-
-
-@given(st.floats(0, 2**33))
-def test_a_moment_is_written_as_datetime_writes_it(moment: float) -> None:
-    written = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
-
-    assert iso8601(moment) == written.replace("+00:00", "Z")
-
-
-@given(bodies | json_values.map(lambda value: json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")))
-def test_json_is_what_pythons_own_reader_makes_of_it(body: bytes) -> None:
-    try:
-        expected = json.loads(body, parse_constant=int)  # NaN and Infinity are no JSON
-    except ValueError:
-        expected = None
-
-    assert repr(parse_json(body, len(body), "")) == repr(expected)  # 1 is not 1.0, nor true
+def test_the_same_seed_and_requests_give_the_same_bytes(mocks: Mocks, requests: list[Sample], seed: int) -> None:
+    assert [ask(mocks, one, seed)[1] for one in requests] == [ask(mocks, one, seed)[1] for one in requests]
