@@ -62,7 +62,7 @@ async def test_an_attempt_is_made_sent_and_concluded() -> None:
     assert (attempts.prepared, attempts.concluded) == ([7], [(7, DONE)])
 
 
-async def test_a_destination_has_so_many_attempts_at_once_and_no_more() -> None:
+async def test_a_destination_has_a_limited_number_of_attempts_at_once() -> None:
     attempts = FakeAttempts()
     await start(attempts, range(5), workers=2)
     assert list(attempts.sent) == [0, 1]
@@ -83,7 +83,7 @@ async def test_an_attempt_is_made_only_when_its_slot_is_free() -> None:
     assert attempts.prepared == [0, 1]
 
 
-async def test_a_destination_that_is_full_holds_back_no_other() -> None:
+async def test_a_full_destination_does_not_delay_others() -> None:
     hanging = dict.fromkeys(range(1000), "http://hanging.example")
     attempts = FakeAttempts({**hanging, 1000: "http://quick.example"})
     dispatcher = await start(attempts, range(1000), workers=2)
@@ -96,7 +96,7 @@ async def test_a_destination_that_is_full_holds_back_no_other() -> None:
     assert attempts.concluded == [(1000, DONE)]
 
 
-async def test_those_that_waited_for_a_slot_come_before_those_that_became_due_later() -> None:
+async def test_webhooks_that_wait_for_a_slot_come_first() -> None:
     attempts = FakeAttempts()
     dispatcher = await start(attempts, [1, 2, 3], workers=1)
     dispatcher.enqueue([4])
@@ -108,7 +108,7 @@ async def test_those_that_waited_for_a_slot_come_before_those_that_became_due_la
     assert list(attempts.sent) == [1, 2, 3, 4]
 
 
-async def test_in_one_turn_of_the_loop_only_some_attempts_start() -> None:
+async def test_a_limited_number_of_attempts_start_in_one_turn_of_the_loop() -> None:
     attempts = FakeAttempts()
     started_by_turn = []
     Dispatcher(attempts, attempts.send, workers=100).enqueue(range(3 * STARTS_PER_TURN))
@@ -121,7 +121,7 @@ async def test_in_one_turn_of_the_loop_only_some_attempts_start() -> None:
     assert started_by_turn[-1] == 3 * STARTS_PER_TURN
 
 
-async def test_what_is_not_to_be_sent_any_more_takes_no_slot() -> None:
+async def test_a_webhook_that_is_not_sent_any_more_takes_no_slot() -> None:
     attempts = FakeAttempts({1: None})
     attempts.nothing_to_send = {2}
     await start(attempts, [1, 2, 3], workers=1)
@@ -129,7 +129,7 @@ async def test_what_is_not_to_be_sent_any_more_takes_no_slot() -> None:
     assert (attempts.prepared, list(attempts.sent)) == ([2, 3], [3])
 
 
-async def test_an_attempt_that_breaks_is_reported_and_gives_its_slot_back(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_error_in_an_attempt_is_logged_and_frees_its_slot(caplog: pytest.LogCaptureFixture) -> None:
     attempts = FakeAttempts()
     await start(attempts, [1, 2], workers=1)
     attempts.sent[1].set_exception(RuntimeError("a bug of ours"))
@@ -139,7 +139,7 @@ async def test_an_attempt_that_breaks_is_reported_and_gives_its_slot_back(caplog
     assert "an attempt broke: RuntimeError('a bug of ours')" in caplog.text
 
 
-async def test_draining_waits_for_what_is_under_way_and_starts_nothing_more() -> None:
+async def test_drain_waits_for_running_attempts_and_starts_no_more() -> None:
     attempts = FakeAttempts()
     dispatcher = await start(attempts, [1, 2, 3], workers=2)
     draining = asyncio.create_task(dispatcher.drain(10))
@@ -154,7 +154,7 @@ async def test_draining_waits_for_what_is_under_way_and_starts_nothing_more() ->
     assert list(attempts.sent) == [1, 2]
 
 
-async def test_draining_breaks_off_what_takes_too_long() -> None:
+async def test_drain_cancels_slow_attempts() -> None:
     attempts = FakeAttempts()
     dispatcher = await start(attempts, [1, 2], workers=2)
     await attempts.end(1)
@@ -164,7 +164,7 @@ async def test_draining_breaks_off_what_takes_too_long() -> None:
     assert [key for key, _ in attempts.concluded] == [1]
 
 
-async def test_after_draining_what_becomes_due_is_not_started() -> None:
+async def test_after_drain_nothing_is_started() -> None:
     attempts = FakeAttempts()
     dispatcher = await start(attempts, [])
     await dispatcher.drain(10)
@@ -174,7 +174,7 @@ async def test_after_draining_what_becomes_due_is_not_started() -> None:
     assert attempts.prepared == []
 
 
-async def test_more_slots_count_from_the_next_start() -> None:
+async def test_a_higher_number_of_slots_applies_to_the_next_attempt() -> None:
     attempts = FakeAttempts()
     dispatcher = await start(attempts, [1, 2], workers=1)
     dispatcher.set_workers(3)
@@ -184,7 +184,7 @@ async def test_more_slots_count_from_the_next_start() -> None:
     assert list(attempts.sent) == [1, 3]
 
 
-async def test_thousands_owed_to_a_full_destination_are_put_aside_in_few_turns() -> None:
+async def test_thousands_of_webhooks_to_a_full_destination_are_examined_in_few_turns() -> None:
     hanging = dict.fromkeys(range(3000), "http://hanging.example")
     attempts = FakeAttempts({**hanging, 3000: "http://quick.example"})
     turns = 0
@@ -196,7 +196,7 @@ async def test_thousands_owed_to_a_full_destination_are_put_aside_in_few_turns()
     assert turns < 30
 
 
-async def test_of_those_that_wait_one_that_is_not_to_be_sent_any_more_holds_back_no_other() -> None:
+async def test_a_waiting_webhook_that_is_not_sent_any_more_does_not_block_others() -> None:
     attempts = FakeAttempts()
     await start(attempts, [1, 2, 3, 4], workers=1)
     attempts.destinations |= {2: None, 3: None}
@@ -206,7 +206,7 @@ async def test_of_those_that_wait_one_that_is_not_to_be_sent_any_more_holds_back
     assert list(attempts.sent) == [1, 4]
 
 
-async def test_one_whose_destination_cannot_be_told_holds_back_no_other() -> None:
+async def test_an_error_about_a_destination_does_not_block_others() -> None:
     class Broken(FakeAttempts):
         def destination(self, key: int) -> str | None:
             if key == 1:

@@ -36,7 +36,7 @@ def run(scenario: Callable[[ScheduleSetup], Coroutine[Any, Any, None]]) -> Sched
     return setup
 
 
-def test_the_earliest_comes_first_whatever_was_pushed_first() -> None:
+def test_keys_wake_in_the_order_of_due_times() -> None:
     async def scenario(setup: ScheduleSetup) -> None:
         for key, due in enumerate([30, 10, 20]):
             setup.schedule.push(NOON + due, key)
@@ -45,7 +45,7 @@ def test_the_earliest_comes_first_whatever_was_pushed_first() -> None:
     assert run(scenario).woken == [(10, [1]), (20, [2]), (30, [0])]
 
 
-def test_what_is_due_together_wakes_together_in_the_order_of_keys() -> None:
+def test_keys_that_are_due_together_wake_together_in_order() -> None:
     async def scenario(setup: ScheduleSetup) -> None:
         for key in (3, 1, 2):
             setup.schedule.push(NOON + 5, key)
@@ -66,7 +66,7 @@ def test_one_timer_is_enough_for_a_thousand_webhooks() -> None:
     run(scenario)
 
 
-def test_an_earlier_one_does_not_wait_for_those_before_it() -> None:
+def test_a_key_pushed_later_may_be_due_earlier() -> None:
     async def scenario(setup: ScheduleSetup) -> None:
         setup.schedule.push(NOON + 20, 1)
         setup.schedule.push(NOON + 3, 2)
@@ -76,7 +76,7 @@ def test_an_earlier_one_does_not_wait_for_those_before_it() -> None:
     assert run(scenario).woken == [(3, [2]), (20, [1])]
 
 
-def test_what_is_overdue_wakes_at_once_but_not_inside_push() -> None:
+def test_an_overdue_key_wakes_at_once_but_not_inside_push() -> None:
     async def scenario(setup: ScheduleSetup) -> None:
         setup.schedule.push(NOON - 100, 1)
         assert setup.woken == []
@@ -85,7 +85,7 @@ def test_what_is_overdue_wakes_at_once_but_not_inside_push() -> None:
     assert run(scenario).woken == [(0, [1])]
 
 
-def test_what_is_pushed_while_waking_is_scheduled_too() -> None:
+def test_a_key_can_be_pushed_again_after_it_woke() -> None:
     async def scenario(setup: ScheduleSetup) -> None:
         setup.schedule.push(NOON + 1, 1)
         await asyncio.sleep(1)
@@ -95,7 +95,7 @@ def test_what_is_pushed_while_waking_is_scheduled_too() -> None:
     assert run(scenario).woken == [(1, [1]), (2, [1])]
 
 
-def test_days_pass_with_looks_at_the_clock_in_between() -> None:
+def test_a_due_time_days_away_is_exact() -> None:
     async def scenario(setup: ScheduleSetup) -> None:
         setup.schedule.push(NOON + 86_400, 1)
         await asyncio.sleep(100_000)
@@ -104,7 +104,7 @@ def test_days_pass_with_looks_at_the_clock_in_between() -> None:
 
 
 @pytest.mark.parametrize("jump", [3600.0, 86_400.0])
-def test_a_clock_that_is_set_forward_is_noticed_soon(jump: float) -> None:
+def test_a_clock_set_forward_is_noticed_soon(jump: float) -> None:
     """A laptop that slept: its loop's time stood still, the clock did not."""
 
     async def scenario(setup: ScheduleSetup) -> None:
@@ -118,7 +118,7 @@ def test_a_clock_that_is_set_forward_is_noticed_soon(jump: float) -> None:
     assert at <= 10 + LONGEST_SLEEP
 
 
-def test_a_clock_that_is_set_back_makes_nothing_early() -> None:
+def test_a_clock_set_back_makes_nothing_early() -> None:
     async def scenario(setup: ScheduleSetup) -> None:
         setup.schedule.push(NOON + 20, 1)
         setup.machine_clock.offset -= 3600
@@ -129,7 +129,7 @@ def test_a_clock_that_is_set_back_makes_nothing_early() -> None:
     assert run(scenario).woken == [(3620, [1])]
 
 
-def test_after_stop_nothing_wakes_any_more() -> None:
+def test_after_stop_nothing_wakes() -> None:
     async def scenario(setup: ScheduleSetup) -> None:
         setup.schedule.push(NOON + 5, 1)
         setup.schedule.stop()

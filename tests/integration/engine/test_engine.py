@@ -81,7 +81,7 @@ def test_a_request_is_answered_at_once_and_its_webhook_sent_at_its_time(run: Run
     assert setup.store.count_unfinished() == 0
 
 
-def test_a_webhook_that_has_ended_was_due_when_its_last_attempt_was(run: Run) -> None:
+def test_a_delivered_webhook_keeps_its_due_time(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 2.0
         await setup.post()
@@ -94,7 +94,7 @@ def test_a_webhook_that_has_ended_was_due_when_its_last_attempt_was(run: Run) ->
     run(scenario)
 
 
-def test_the_job_is_in_the_store_before_the_answer_comes(run: Run) -> None:
+def test_the_job_is_committed_before_the_response(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
 
@@ -103,7 +103,7 @@ def test_the_job_is_in_the_store_before_the_answer_comes(run: Run) -> None:
     run(scenario)
 
 
-def test_requests_of_one_turn_of_the_loop_share_a_commit_to_a_file(run: Run, tmp_path: Path) -> None:
+def test_requests_of_one_turn_of_the_loop_share_a_commit(run: Run, tmp_path: Path) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await asyncio.gather(*(setup.post() for _ in range(16)))
 
@@ -112,7 +112,7 @@ def test_requests_of_one_turn_of_the_loop_share_a_commit_to_a_file(run: Run, tmp
     run(scenario, path=str(tmp_path / "store.db"))
 
 
-def test_a_commit_that_fails_is_a_503_and_nothing_is_scheduled(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_commit_gives_a_503_and_schedules_nothing(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.store.full = True
         answers = await asyncio.gather(*(setup.post() for _ in range(3)))
@@ -128,7 +128,7 @@ def test_a_commit_that_fails_is_a_503_and_nothing_is_scheduled(run: Run, caplog:
     assert "latehook: the store cannot write: disk full" in logged(caplog)
 
 
-def test_after_a_commit_that_failed_the_next_one_counts(run: Run) -> None:
+def test_a_failed_commit_does_not_affect_the_next_one(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.store.full = True
         await setup.post()
@@ -141,7 +141,7 @@ def test_after_a_commit_that_failed_the_next_one_counts(run: Run) -> None:
     run(scenario)
 
 
-def test_one_caller_that_gives_up_takes_no_commit_from_the_others(run: Run) -> None:
+def test_a_canceled_request_does_not_cancel_the_commit_of_others(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         impatient = asyncio.create_task(setup.post())
         patient = asyncio.create_task(setup.post())
@@ -153,7 +153,7 @@ def test_one_caller_that_gives_up_takes_no_commit_from_the_others(run: Run) -> N
     run(scenario)
 
 
-def test_retries_come_after_the_waits_and_say_the_same_at_a_time_of_their_own(run: Run) -> None:
+def test_retries_have_the_same_body_and_current_headers(run: Run) -> None:
     setup = run(post_and_wait, 500, "Connection refused", 200)
 
     assert setup.sender.times == [5, 6, 16]
@@ -161,16 +161,14 @@ def test_retries_come_after_the_waits_and_say_the_same_at_a_time_of_their_own(ru
     assert [float(dict(outgoing.headers)["x-now"]) - NOON for _, outgoing in setup.sender.sent] == [5, 6, 16]
 
 
-def test_content_is_of_the_first_attempt_and_not_of_the_request(run: Run) -> None:
+def test_the_body_is_rendered_at_the_first_attempt(run: Run) -> None:
     setup = run(post_and_wait)
 
     [(_, outgoing)] = setup.sender.sent
     assert json.loads(outgoing.body)["now"] - NOON == 5
 
 
-def test_each_outcome_is_one_line_and_the_last_says_that_it_was_given_up(
-    run: Run, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_each_outcome_is_one_log_line(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(setup: EngineSetup) -> None:
         _, body = answered(await setup.post(to="http://user:secret@app.test/hook"))
         await asyncio.sleep(3600)
@@ -198,11 +196,11 @@ def test_any_2xx_is_delivered(run: Run, caplog: pytest.LogCaptureFixture, status
 
 
 @pytest.mark.parametrize("status", [199, 300, 307, 404, 503])
-def test_anything_else_is_tried_again(run: Run, status: int) -> None:
+def test_any_other_status_is_retried(run: Run, status: int) -> None:
     assert run(post_and_wait, status).sender.times == [5, 6, 16]
 
 
-def test_410_ends_it(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_410_is_not_retried(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     setup = run(post_and_wait, 410)
 
     assert setup.sender.times == [5]
@@ -238,13 +236,13 @@ def test_a_jobs_webhooks_have_their_first_attempts_in_stage_order(run: Run) -> N
     assert said(setup) == [(1, "first"), (3, "free"), (6, "second")]
 
 
-def test_a_retry_keeps_no_later_webhook_waiting(run: Run) -> None:
+def test_later_webhooks_do_not_wait_for_a_retry(run: Run) -> None:
     setup = run(post_and_wait, 500, 200, mocks=SEVERAL)
 
     assert said(setup) == [(1, "first"), (2, "second"), (3, "free"), (11, "first")]
 
 
-def test_other_jobs_do_not_wait(run: Run) -> None:
+def test_webhooks_of_other_jobs_do_not_wait(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 5
         await setup.post()
@@ -288,7 +286,7 @@ def test_a_webhook_before_the_response_has_its_first_attempt_before_it(run: Run,
     run(scenario, result, 200, mocks=BEFORE)
 
 
-def test_a_response_may_be_delayed_and_its_webhook_counts_from_the_request(run: Run) -> None:
+def test_a_delayed_response_does_not_delay_its_webhook(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         assert asyncio.get_running_loop().time() == 2
@@ -297,7 +295,7 @@ def test_a_response_may_be_delayed_and_its_webhook_counts_from_the_request(run: 
     assert run(scenario, mocks=BEFORE.replace("before-response", "1s")).sender.times == [1]
 
 
-def test_a_clock_that_runs_faster_brings_webhooks_earlier_and_no_response(run: Run) -> None:
+def test_a_faster_clock_makes_webhooks_earlier_but_not_responses(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.engine.clock.set_speed(60)
         await setup.post()
@@ -309,7 +307,7 @@ def test_a_clock_that_runs_faster_brings_webhooks_earlier_and_no_response(run: R
     assert setup.sender.times == [5, pytest.approx(5 + 10 / 60, abs=0.01)]
 
 
-def test_a_receiver_may_ask_for_a_longer_wait(run: Run) -> None:
+def test_retry_after_makes_the_wait_longer(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.retry_after = "30"
         await setup.post()
@@ -318,7 +316,7 @@ def test_a_receiver_may_ask_for_a_longer_wait(run: Run) -> None:
     assert run(scenario, 503, 200).sender.times == [5, 35]
 
 
-def test_an_expression_that_fails_in_a_webhook_fails_it_at_once_with_its_place(
+def test_a_failing_expression_fails_the_webhook_and_its_place_is_logged(
     run: Run, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     async def scenario(setup: EngineSetup) -> None:
@@ -334,7 +332,9 @@ def test_an_expression_that_fails_in_a_webhook_fails_it_at_once_with_its_place(
     assert "division by zero" in line
 
 
-def test_a_webhook_to_nowhere_is_skipped_with_the_reason(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_webhook_without_a_url_is_skipped_and_the_reason_is_logged(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
     async def scenario(setup: EngineSetup) -> None:
         assert answered(await setup.post())[0] == 200
         await asyncio.sleep(3600)
@@ -347,7 +347,9 @@ def test_a_webhook_to_nowhere_is_skipped_with_the_reason(run: Run, caplog: pytes
     assert line.endswith(": webhook skipped: its `to` is null")
 
 
-def test_a_webhook_whose_when_is_false_is_skipped_without_a_line(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_webhook_whose_when_is_false_is_skipped_without_a_log_line(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
     async def scenario(setup: EngineSetup) -> None:
         assert answered(await setup.post())[0] == 200
         await asyncio.sleep(3600)
@@ -359,7 +361,7 @@ def test_a_webhook_whose_when_is_false_is_skipped_without_a_line(run: Run, caplo
     assert not [record for record in caplog.records if record.levelno >= logging.INFO]
 
 
-def test_a_job_keeps_the_definitions_it_started_with(run: Run, read: Callable[[str], Mocks]) -> None:
+def test_a_job_keeps_the_mock_that_started_it(run: Run, read: Callable[[str], Mocks]) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         setup.engine.use(read(MOCKS.replace('json: {id: "{{ job.id }}", drawn', "method: PUT\n      json: {edited")))
@@ -375,9 +377,7 @@ def test_a_job_keeps_the_definitions_it_started_with(run: Run, read: Callable[[s
 
 
 @pytest.mark.parametrize("url", ["not a url", "http://app.test:port/hook", "http://[::1/hook", "http://[app.test]/"])
-def test_a_url_that_cannot_be_read_delays_no_other_webhook_and_ends_in_a_log_line(
-    run: Run, caplog: pytest.LogCaptureFixture, url: str
-) -> None:
+def test_an_invalid_url_fails_its_webhook_only(run: Run, caplog: pytest.LogCaptureFixture, url: str) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post(to=url)
         await setup.post()
@@ -396,7 +396,7 @@ FAULTY = MOCKS.replace("response: {", "response: {fault: {kind: empty, count: 1}
 )
 
 
-def test_faults_are_counted_and_each_is_a_line(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_faults_are_counted_and_logged(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(setup: EngineSetup) -> None:
         answers = [await setup.post() for _ in range(3)]
         await asyncio.sleep(3600)
@@ -413,7 +413,7 @@ def test_faults_are_counted_and_each_is_a_line(run: Run, caplog: pytest.LogCaptu
     assert sum(line.endswith(": the webhook's fault: duplicate") for line in lines) == 2
 
 
-def test_a_job_that_could_not_be_written_is_a_503_without_a_fault(run: Run) -> None:
+def test_a_job_that_cannot_be_written_gives_a_503_without_a_fault(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.store.full = True
         answer = await setup.post()
@@ -423,7 +423,7 @@ def test_a_job_that_could_not_be_written_is_a_503_without_a_fault(run: Run) -> N
     run(scenario, mocks=FAULTY)
 
 
-def test_an_attempt_that_is_final_is_not_tried_again(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_final_outcome_is_not_retried(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         await asyncio.sleep(3600)
@@ -435,7 +435,7 @@ def test_an_attempt_that_is_final_is_not_tried_again(run: Run, caplog: pytest.Lo
     assert logged(caplog)[-1].endswith("attempt 1: http://app.test/hook: lost; given up")
 
 
-def test_closing_lets_attempts_end_and_says_how_many_are_still_owed(run: Run) -> None:
+def test_close_waits_for_running_attempts_and_counts_unfinished_webhooks(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 1
         await setup.post()
@@ -451,7 +451,7 @@ def test_closing_lets_attempts_end_and_says_how_many_are_still_owed(run: Run) ->
     run(scenario)
 
 
-def test_closing_breaks_off_an_attempt_that_takes_too_long_and_it_stays_owed(run: Run) -> None:
+def test_close_cancels_a_slow_attempt_and_its_webhook_stays_unfinished(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 60
         await setup.post()
@@ -464,7 +464,7 @@ def test_closing_breaks_off_an_attempt_that_takes_too_long_and_it_stays_owed(run
     run(scenario)
 
 
-def test_from_the_shutdown_on_requests_get_a_503(run: Run) -> None:
+def test_requests_during_the_shutdown_get_a_503(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 1
         await setup.post()
@@ -479,7 +479,7 @@ def test_from_the_shutdown_on_requests_get_a_503(run: Run) -> None:
     run(scenario)
 
 
-def test_now_and_then_old_jobs_are_forgotten(run: Run) -> None:
+def test_old_jobs_are_pruned_after_every_so_many_jobs(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         for _ in range(PRUNE_EVERY - 1):
             await setup.post()
@@ -491,7 +491,7 @@ def test_now_and_then_old_jobs_are_forgotten(run: Run) -> None:
 
 
 @pytest.mark.parametrize("after", ["5s", "before-response"])
-def test_a_filter_that_breaks_on_data_it_was_not_made_for_fails_the_webhook_and_nobody_waits(
+def test_an_unexpected_error_in_a_filter_fails_the_webhook(
     run: Run, caplog: pytest.LogCaptureFixture, after: str
 ) -> None:
     async def scenario(setup: EngineSetup) -> None:
@@ -510,7 +510,9 @@ def test_a_filter_that_breaks_on_data_it_was_not_made_for_fails_the_webhook_and_
     assert ": webhook failed: " in logged(caplog)[0]
 
 
-def test_a_file_that_was_edited_is_another_definition(run: Run, read: Callable[[str], Mocks], tmp_path: Path) -> None:
+def test_a_mock_with_an_edited_body_file_is_another_definition(
+    run: Run, read: Callable[[str], Mocks], tmp_path: Path
+) -> None:
     text = 'mocks: [{match: POST api.slow.example/jobs, webhook: {after: 5s, to: "http://app.test/", file: body.txt}}]'
 
     async def scenario(setup: EngineSetup) -> None:
@@ -525,7 +527,7 @@ def test_a_file_that_was_edited_is_another_definition(run: Run, read: Callable[[
     run(scenario)
 
 
-def test_of_large_requests_little_is_kept(run: Run) -> None:
+def test_the_journal_keeps_little_of_large_requests(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         for size in (1000, 100_000):
             await setup.request("PUT", "/", b"x" * size, ((b"a", b"b"),))
@@ -536,7 +538,7 @@ def test_of_large_requests_little_is_kept(run: Run) -> None:
     run(scenario)
 
 
-def test_a_job_that_cannot_be_kept_fails_alone(run: Run) -> None:
+def test_a_job_that_cannot_be_stored_does_not_affect_others(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         answers = await asyncio.gather(*(setup.post(n=n) for n in (1, 10**30, 2)))
         assert [answered(answer)[0] for answer in answers] == [200, 500, 200]
@@ -551,7 +553,7 @@ def test_a_job_that_cannot_be_kept_fails_alone(run: Run) -> None:
     )
 
 
-def test_what_the_store_could_not_be_told_it_is_told_at_the_end(run: Run) -> None:
+def test_close_writes_the_results_that_could_not_be_written_before(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         setup.store.full = True
@@ -564,7 +566,7 @@ def test_what_the_store_could_not_be_told_it_is_told_at_the_end(run: Run) -> Non
     run(scenario)
 
 
-def test_an_attempt_that_could_not_be_written_is_not_made_again_and_is_not_lost(run: Run) -> None:
+def test_an_attempt_that_cannot_be_written_is_not_repeated_and_is_written_later(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         setup.store.full = True
@@ -580,7 +582,7 @@ def test_an_attempt_that_could_not_be_written_is_not_made_again_and_is_not_lost(
     run(scenario, 500, 200)
 
 
-def test_a_webhook_is_not_held_back_by_one_whose_end_could_not_be_written(run: Run) -> None:
+def test_a_later_webhook_does_not_wait_for_a_result_that_cannot_be_written(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         setup.store.full = True
@@ -591,7 +593,7 @@ def test_a_webhook_is_not_held_back_by_one_whose_end_could_not_be_written(run: R
     assert said(setup) == [(1, "first"), (2, "second"), (3, "free")]
 
 
-def test_whoever_has_written_in_a_turn_that_another_commits_early_is_told_what_came_of_it(run: Run) -> None:
+def test_a_failed_transaction_fails_the_earlier_writes_of_its_turn(run: Run) -> None:
     """An operation that fails takes back what was written before it in the same turn: that must not look like done."""
 
     async def scenario(setup: EngineSetup) -> None:
@@ -609,7 +611,7 @@ def test_whoever_has_written_in_a_turn_that_another_commits_early_is_told_what_c
     run(scenario)
 
 
-def test_definitions_that_are_in_no_file_any_more_are_kept_compiled_up_to_a_number(
+def test_mocks_that_are_in_no_file_any_more_stay_compiled_up_to_a_number(
     run: Run, read: Callable[[str], Mocks]
 ) -> None:
     async def scenario(setup: EngineSetup) -> None:

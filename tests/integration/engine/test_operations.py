@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from latehook.base.errors import OperationError
+from latehook.base.errors import OperationError, StoreError
 from latehook.base.model import State
 from latehook.delivery.advance import MAX_LEFT
 from support.engine_setup import EngineSetup, Scenario, run_scenario
@@ -74,7 +74,7 @@ def state(setup: EngineSetup, number: int = 0) -> State:
 # Advance
 
 
-def test_an_advance_makes_happen_what_falls_into_it_and_takes_no_time(run: Run) -> None:
+def test_an_advance_sends_what_becomes_due_at_once(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         left = await setup.operations.advance("65s")
@@ -86,7 +86,7 @@ def test_an_advance_makes_happen_what_falls_into_it_and_takes_no_time(run: Run) 
     run(scenario)
 
 
-def test_what_is_shown_stays_real_and_a_stage_was_reached_when_it_was_advanced_to(run: Run) -> None:
+def test_a_stage_was_reached_at_the_real_time_of_the_advance(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         await asyncio.sleep(5)
@@ -97,7 +97,7 @@ def test_what_is_shown_stays_real_and_a_stage_was_reached_when_it_was_advanced_t
     run(scenario)
 
 
-def test_an_advance_short_of_a_stage_brings_it_nearer(run: Run) -> None:
+def test_an_advance_makes_later_stages_earlier(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         await setup.operations.advance(20)
@@ -107,7 +107,7 @@ def test_an_advance_short_of_a_stage_brings_it_nearer(run: Run) -> None:
     assert [at for at, _, _ in sent(run(scenario))] == [10, 40]
 
 
-def test_retries_that_fall_inside_happen_too_in_order_with_what_others_are_due(run: Run) -> None:
+def test_an_advance_includes_retries_in_the_order_of_due_times(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.results = [500, 500, 500, 200]
         await setup.post(id="a")
@@ -123,7 +123,7 @@ def test_retries_that_fall_inside_happen_too_in_order_with_what_others_are_due(r
     run(scenario)
 
 
-def test_what_is_due_after_a_retry_does_not_overtake_it(run: Run) -> None:
+def test_later_webhooks_do_not_overtake_a_retry(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.results = [500, 200]
         for id in ("a", "b", "c"):
@@ -137,7 +137,7 @@ def test_what_is_due_after_a_retry_does_not_overtake_it(run: Run) -> None:
     run(scenario)
 
 
-def test_an_advance_waits_for_the_attempts(run: Run) -> None:
+def test_an_advance_waits_for_its_attempts(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 3
         await setup.post()
@@ -149,7 +149,7 @@ def test_an_advance_waits_for_the_attempts(run: Run) -> None:
     run(scenario)
 
 
-def test_an_advance_gives_up_after_ten_seconds_and_says_what_has_not_happened(run: Run) -> None:
+def test_an_advance_returns_unfinished_webhooks_after_ten_seconds(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 60
         await setup.post()
@@ -161,7 +161,7 @@ def test_an_advance_gives_up_after_ten_seconds_and_says_what_has_not_happened(ru
     run(scenario)
 
 
-def test_an_advance_names_no_more_than_the_first_of_very_many_that_have_not_happened(run: Run) -> None:
+def test_an_advance_returns_a_limited_number_of_unfinished_webhooks(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 60
         for number in range(MAX_LEFT + 100):
@@ -175,7 +175,7 @@ def test_an_advance_names_no_more_than_the_first_of_very_many_that_have_not_happ
     run(scenario)
 
 
-def test_an_advance_names_what_was_due_before_it_and_has_not_happened(run: Run) -> None:
+def test_an_advance_returns_unfinished_webhooks_that_were_due_before_it(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 60
         await setup.post()
@@ -187,7 +187,7 @@ def test_an_advance_names_what_was_due_before_it_and_has_not_happened(run: Run) 
     run(scenario)
 
 
-def test_an_advance_of_one_job_leaves_the_others_as_they_are(run: Run) -> None:
+def test_an_advance_of_one_job_does_not_affect_others(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post(id="a")
         await setup.post(id="b")
@@ -202,7 +202,7 @@ def test_an_advance_of_one_job_leaves_the_others_as_they_are(run: Run) -> None:
     run(scenario)
 
 
-def test_an_advance_of_one_job_has_its_retries_inside_too(run: Run) -> None:
+def test_an_advance_of_one_job_includes_its_retries(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.results = [500, 200]
         await setup.post(id="a")
@@ -213,7 +213,7 @@ def test_an_advance_of_one_job_has_its_retries_inside_too(run: Run) -> None:
     assert [at for at, _, _ in sent(run(scenario))] == [0, 0, 15]
 
 
-def test_a_thousand_jobs_are_advanced_past(run: Run) -> None:
+def test_an_advance_over_a_thousand_jobs(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         for number in range(1000):
             await setup.post(id=str(number))
@@ -232,7 +232,7 @@ def test_a_thousand_jobs_are_advanced_past(run: Run) -> None:
         (("1s", "nobody"), "there is no job 'nobody'"),
     ],
 )
-def test_an_advance_that_cannot_be_says_why(run: Run, arguments: Any, says: str) -> None:
+def test_an_impossible_advance_is_an_error(run: Run, arguments: Any, says: str) -> None:
     async def scenario(setup: EngineSetup) -> None:
         with pytest.raises(OperationError, match=says):
             await setup.operations.advance(*arguments)
@@ -243,7 +243,7 @@ def test_an_advance_that_cannot_be_says_why(run: Run, arguments: Any, says: str)
 # Hold and release
 
 
-def test_nothing_starts_while_all_is_held_and_the_clock_goes_on(run: Run) -> None:
+def test_a_hold_stops_all_webhooks_and_not_the_clock(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         await setup.operations.hold()
@@ -257,7 +257,7 @@ def test_nothing_starts_while_all_is_held_and_the_clock_goes_on(run: Run) -> Non
     assert [(at, id) for at, id, _ in sent(run(scenario))] == [(65, "a"), (65, "a"), (95, "b"), (125, "b")]
 
 
-def test_one_that_is_held_blocks_nobody_and_goes_out_when_it_is_released(run: Run) -> None:
+def test_a_held_webhook_blocks_no_other_and_is_sent_when_released(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         await setup.operations.hold(webhook_id(setup, 0))
@@ -269,7 +269,7 @@ def test_one_that_is_held_blocks_nobody_and_goes_out_when_it_is_released(run: Ru
     assert sent(run(scenario))[1:] == [(70, "a", "processing good")]
 
 
-def test_one_that_is_released_before_its_time_waits_for_it(run: Run) -> None:
+def test_a_webhook_released_early_is_sent_when_due(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         await setup.operations.hold(webhook_id(setup, 0))
@@ -295,7 +295,7 @@ def test_fire_sends_at_once_and_moves_the_job_to_that_stage(run: Run) -> None:
     assert sent(run(scenario))[1:] == [(30, "a", "processing good")]
 
 
-def test_fire_does_not_mind_a_hold(run: Run) -> None:
+def test_fire_sends_during_a_hold(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         await setup.operations.hold()
@@ -305,7 +305,7 @@ def test_fire_does_not_mind_a_hold(run: Run) -> None:
     assert sent(run(scenario)) == [(0, "a", "processing good")]
 
 
-def test_what_was_canceled_is_not_sent(run: Run) -> None:
+def test_canceled_webhooks_are_not_sent(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post(id="a")
         await setup.post(id="b")
@@ -320,7 +320,7 @@ def test_what_was_canceled_is_not_sent(run: Run) -> None:
     run(scenario)
 
 
-def test_an_attempt_under_way_ends_though_its_webhook_is_canceled(run: Run) -> None:
+def test_a_running_attempt_goes_on_when_its_webhook_is_canceled(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 5
         setup.sender.results = [500, 200]
@@ -336,7 +336,7 @@ def test_an_attempt_under_way_ends_though_its_webhook_is_canceled(run: Run) -> N
 
 
 @pytest.mark.parametrize("result", [200, 410])
-def test_an_ended_webhook_is_sent_again_with_the_same_content_and_the_next_number(run: Run, result: int) -> None:
+def test_resend_sends_the_same_content_with_the_next_number(run: Run, result: int) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.results = [result, 200]
         await setup.post()
@@ -360,7 +360,7 @@ def test_an_ended_webhook_is_sent_again_with_the_same_content_and_the_next_numbe
         ("fire x", "there is no webhook 'x': mock.pending lists those still owed"),
     ],
 )
-def test_an_operation_that_does_not_fit_says_what_would(run: Run, operation: str, says: str) -> None:
+def test_an_operation_in_the_wrong_state_names_the_right_states(run: Run, operation: str, says: str) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         name, _, id = operation.partition(" ")
@@ -374,7 +374,7 @@ def test_an_operation_that_does_not_fit_says_what_would(run: Run, operation: str
 # Speed, vars, reset
 
 
-def test_the_clock_may_run_faster(run: Run) -> None:
+def test_the_clock_can_run_faster(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         await asyncio.sleep(10)
@@ -392,7 +392,7 @@ mocks:
 """
 
 
-def test_a_variable_that_signs_is_redacted_as_it_was_and_as_it_is_set(run: Run) -> None:
+def test_old_and_new_values_of_a_signing_variable_are_redacted(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.operations.set_vars({"signing": ["second-secret", "a-rotation"]})
         redacted = setup.operations.redact(
@@ -403,7 +403,7 @@ def test_a_variable_that_signs_is_redacted_as_it_was_and_as_it_is_set(run: Run) 
     run(scenario, SIGNED)
 
 
-def test_variables_count_for_what_comes_after_and_must_be_known(run: Run) -> None:
+def test_set_variables_apply_to_later_attempts_and_must_exist(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         await setup.operations.set_vars({"verdict": "bad"})
@@ -412,6 +412,26 @@ def test_variables_count_for_what_comes_after_and_must_be_known(run: Run) -> Non
         await asyncio.sleep(31)
 
     assert sent(run(scenario)) == [(30, "a", "processing bad")]
+
+
+@pytest.mark.parametrize(
+    ("operation", "argument"), [("hold", None), ("set_speed", 10), ("set_vars", {"verdict": "bad"}), ("advance", "1h")]
+)
+def test_a_change_that_cannot_be_written_is_not_applied(run: Run, operation: str, argument: Any) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post()
+        setup.store.full = True
+        with pytest.raises(StoreError):
+            await getattr(setup.operations, operation)(*([] if argument is None else [argument]))
+        setup.store.full = False
+
+        operations = setup.operations
+        assert (operations.holding, operations.clock.speed, operations.vars) == (False, 1, {"verdict": "good"})
+        assert setup.clock.now() == pytest.approx(NOON, abs=0.1)
+        await asyncio.sleep(31)
+        assert sent(setup) == [(30, "a", "processing good")]
+
+    run(scenario)
 
 
 def test_reset_forgets_everything(run: Run) -> None:
@@ -442,7 +462,7 @@ def test_reset_forgets_everything(run: Run) -> None:
     run(scenario)
 
 
-def test_the_last_thousand_requests_are_kept(run: Run) -> None:
+def test_the_journal_keeps_the_last_thousand_requests(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         for number in range(1100):
             await setup.request("GET", f"/nothing/{number}")

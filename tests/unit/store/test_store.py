@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-def test_a_webhook_comes_back_as_it_was_written_with_its_job(store: Store) -> None:
+def test_a_webhook_is_read_as_it_was_written_with_its_job(store: Store) -> None:
     [key] = store.add_job(job("j", webhook("w")))
     store.commit()
 
@@ -50,7 +50,7 @@ def test_a_webhook_comes_back_as_it_was_written_with_its_job(store: Store) -> No
 
 
 @pytest.mark.parametrize("body", [None, b"", bytes(range(256))])
-def test_a_request_without_its_body_is_not_one_with_an_empty_body(store: Store, body: bytes | None) -> None:
+def test_a_missing_body_and_an_empty_body_differ(store: Store, body: bytes | None) -> None:
     [key] = store.add_job(job("j", webhook(), body=body))
 
     owed = store.pending_webhook(key)
@@ -59,7 +59,7 @@ def test_a_request_without_its_body_is_not_one_with_an_empty_body(store: Store, 
     assert owed.job.request.body == body
 
 
-def test_a_jobs_webhooks_have_keys_of_their_own_in_order(store: Store) -> None:
+def test_the_webhooks_of_a_job_have_successive_keys(store: Store) -> None:
     first = store.add_job(job("j", webhook("a"), webhook("b"), webhook("c")))
     second = store.add_job(job("j", webhook("d")))  # ids need not be unique: keys are
 
@@ -67,7 +67,7 @@ def test_a_jobs_webhooks_have_keys_of_their_own_in_order(store: Store) -> None:
     assert second[0] not in first
 
 
-def test_what_is_added_after_a_commit_does_not_take_back_the_commit(store: Store) -> None:
+def test_writes_after_a_commit_do_not_affect_it(store: Store) -> None:
     store.add_job(job("j", webhook()))
     store.commit()
     store.add_job(job("k", webhook()))
@@ -78,7 +78,7 @@ def test_what_is_added_after_a_commit_does_not_take_back_the_commit(store: Store
     assert store.count_unfinished() == 2
 
 
-def test_a_retry_keeps_the_webhook_owed_with_its_content_and_its_number(store: Store) -> None:
+def test_a_failed_attempt_leaves_the_webhook_pending_with_its_content(store: Store) -> None:
     [key] = store.add_job(job("j", webhook()))
 
     store.add_attempt(key, 1, REFUSED, State.PENDING, 1_800_000_006.0, CONTENT)
@@ -91,7 +91,7 @@ def test_a_retry_keeps_the_webhook_owed_with_its_content_and_its_number(store: S
 
 
 @pytest.mark.parametrize(("outcome", "state"), [(OK, State.DELIVERED), (REFUSED, State.FAILED)])
-def test_a_webhook_that_has_ended_is_owed_no_more(store: Store, outcome: Outcome, state: State) -> None:
+def test_a_finished_webhook_is_not_pending(store: Store, outcome: Outcome, state: State) -> None:
     [key] = store.add_job(job("j", webhook()))
 
     store.add_attempt(key, 1, outcome, state, 0.0, CONTENT)
@@ -99,7 +99,7 @@ def test_a_webhook_that_has_ended_is_owed_no_more(store: Store, outcome: Outcome
     assert (store.pending_webhook(key), store.due(key), store.count_unfinished()) == (None, None, 0)
 
 
-def test_a_webhook_that_can_never_be_sent_is_owed_no_more(store: Store) -> None:
+def test_a_failed_webhook_is_not_pending(store: Store) -> None:
     [key] = store.add_job(job("j", webhook()))
 
     store.set_state(key, State.FAILED, "the expression failed")
@@ -107,13 +107,13 @@ def test_a_webhook_that_can_never_be_sent_is_owed_no_more(store: Store) -> None:
     assert (store.pending_webhook(key), store.due(key), store.count_unfinished()) == (None, None, 0)
 
 
-def test_what_was_skipped_from_the_start_is_not_owed(store: Store) -> None:
+def test_a_skipped_webhook_is_not_pending(store: Store) -> None:
     [key] = store.add_job(job("j", webhook(state=State.SKIPPED)))
 
     assert (store.pending_webhook(key), store.count_unfinished()) == (None, 0)
 
 
-def test_pruning_forgets_the_oldest_ended_jobs_and_keeps_what_is_owed(store: Store) -> None:
+def test_prune_deletes_the_oldest_ended_jobs_and_keeps_unfinished_ones(store: Store) -> None:
     [owed] = store.add_job(job("old, owed", webhook()))
     half, other_half = store.add_job(job("old, half ended", webhook("a"), webhook("b")))
     store.add_attempt(half, 1, OK, State.DELIVERED, 0.0, CONTENT)
@@ -132,7 +132,7 @@ def test_pruning_forgets_the_oldest_ended_jobs_and_keeps_what_is_owed(store: Sto
     assert count(store, "attempt") == 1 + 3
 
 
-def test_pruning_a_store_that_is_small_enough_changes_nothing(store: Store) -> None:
+def test_prune_of_a_small_store_deletes_nothing(store: Store) -> None:
     [key] = store.add_job(job("j", webhook()))
     store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
 
@@ -141,7 +141,7 @@ def test_pruning_a_store_that_is_small_enough_changes_nothing(store: Store) -> N
     assert (count(store, "job"), count(store, "webhook"), count(store, "attempt")) == (1, 1, 1)
 
 
-def test_a_definition_that_was_taken_back_or_forgotten_is_written_with_the_next_job(store: Store) -> None:
+def test_a_definition_is_written_again_after_a_rollback_and_after_clear(store: Store) -> None:
     store.add_definition("new", b"written")
     store.fail_transaction()
     with pytest.raises(StoreError):
@@ -157,7 +157,7 @@ def test_a_definition_that_was_taken_back_or_forgotten_is_written_with_the_next_
         assert store.definition("new") is None
 
 
-def test_pruning_goes_on_behind_old_jobs_that_are_still_owed(store: Store) -> None:
+def test_prune_continues_behind_old_unfinished_jobs(store: Store) -> None:
     """A million of them are not looked at every time."""
     for number in range(PRUNE_BATCH):
         store.add_job(job(f"owed {number}", webhook()))
@@ -177,7 +177,7 @@ def test_pruning_goes_on_behind_old_jobs_that_are_still_owed(store: Store) -> No
     assert store.find_job("owed 0") is None
 
 
-def test_pruning_does_not_look_at_every_webhook_for_each_job(store: Store) -> None:
+def test_prune_uses_the_index_of_webhooks_by_job(store: Store) -> None:
     """With a hundred thousand jobs that took half a minute, and the loop stood still."""
     plan = query(
         store,
@@ -198,7 +198,7 @@ def count(store: Store, table: str) -> int:
     return int(query(store, f"SELECT count(*) FROM {table}")[0][0])
 
 
-def test_a_write_that_fails_takes_all_that_was_not_committed_with_it(store: Store) -> None:
+def test_a_failed_write_rolls_back_the_whole_transaction(store: Store) -> None:
     with closing(sqlite3.connect(store.path)) as db:  # as SQLite does it when the disk is full
         condition = "length(NEW.value) > 100000"
         db.execute(
@@ -217,7 +217,7 @@ def test_a_write_that_fails_takes_all_that_was_not_committed_with_it(store: Stor
     assert store.find_job("next") is not None
 
 
-def test_of_a_job_that_cannot_be_encoded_nothing_stays_and_of_others_all(store: Store) -> None:
+def test_a_job_that_cannot_be_encoded_leaves_other_writes_alone(store: Store) -> None:
     store.add_job(job("before", webhook()))
     with pytest.raises(UnstorableError, match="whole numbers have at most 64 bits"):
         store.add_job(replace(job("large"), vars={"n": 10**30}))
@@ -233,7 +233,7 @@ def test_of_a_job_that_cannot_be_encoded_nothing_stays_and_of_others_all(store: 
     assert store.attempts([key]) == []
 
 
-def test_definitions_that_no_job_refers_to_any_more_are_forgotten_with_it(tmp_path: Path) -> None:
+def test_prune_deletes_definitions_without_jobs(tmp_path: Path) -> None:
     path = str(tmp_path / "store.sqlite")
     store = Store(path)
     for number in range(4):
@@ -258,7 +258,7 @@ def test_definitions_that_no_job_refers_to_any_more_are_forgotten_with_it(tmp_pa
     store.close()
 
 
-def test_the_log_begins_anew_while_the_store_is_written_to(tmp_path: Path) -> None:
+def test_a_checkpoint_empties_the_log_while_the_store_is_written_to(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store.sqlite"))
     for _ in range(20):
         store.add_job(job("j", webhook(), body=bytes(100_000)))
@@ -276,7 +276,7 @@ def test_the_log_begins_anew_while_the_store_is_written_to(tmp_path: Path) -> No
     store.close()
 
 
-def test_a_reader_that_stays_keeps_the_log_and_stops_nobody(tmp_path: Path) -> None:
+def test_a_reader_keeps_the_log_from_shrinking_and_blocks_no_write(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store.sqlite"))
     store.add_job(job("j", webhook()))
     store.commit()
@@ -295,7 +295,7 @@ def test_a_reader_that_stays_keeps_the_log_and_stops_nobody(tmp_path: Path) -> N
     store.close()
 
 
-def test_a_mock_whose_name_holds_a_secret_is_found_by_it() -> None:
+def test_a_mock_with_a_secret_in_its_name_is_found_by_it() -> None:
     store = Store(redaction=Redaction(["s3cret-name"]))
     store.add_job(replace(job("j", webhook()), mock="the s3cret-name mock"))
     criteria = Criteria(mock="the s3cret-name mock")
