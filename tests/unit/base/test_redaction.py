@@ -1,4 +1,4 @@
-"""Secrets hidden in texts, whatever form they stand in there; and which values of a mocks file are secrets."""
+"""Secrets are redacted in every form; and which values of a mocks file are secrets."""
 
 import base64
 import json
@@ -19,12 +19,12 @@ ODD = "p@ss wörd/'1\"\\+x"
 PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2Vw\n-----END PRIVATE KEY-----"
 
 
-def test_without_secrets_nothing_is_changed() -> None:
+def test_without_secrets_nothing_changes() -> None:
     assert Redaction().redact("anything") == "anything"
 
 
 @pytest.mark.parametrize(("secret", "shown"), [("abcdef", "x=***"), ("abcde", "x=abcde"), ("", "x=")])
-def test_secrets_from_six_characters_on_are_hidden(secret: str, shown: str) -> None:
+def test_secrets_of_six_characters_and_more_are_redacted(secret: str, shown: str) -> None:
     assert Redaction([secret]).redact(f"x={secret}") == shown
 
 
@@ -43,14 +43,14 @@ def test_secrets_from_six_characters_on_are_hidden(secret: str, shown: str) -> N
         pytest.param(lambda text: " ".join(text.split()), id="in one line"),
     ],
 )
-def test_a_secret_is_hidden_in_every_form(secret: str, form: Any) -> None:
+def test_a_secret_is_redacted_in_every_form(secret: str, form: Any) -> None:
     assert Redaction([secret]).redact(f"<{form(secret)}>") == "<***>"
 
 
 @pytest.mark.parametrize("user", ["", "a", "ab", "abc"])
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
-def test_nothing_of_a_secret_can_be_read_out_of_base64(user: str, encode: Any) -> None:
-    """What is left are the user's name and a few bits of the character at each end."""
+def test_base64_of_a_secret_is_redacted(user: str, encode: Any) -> None:
+    """The user's name and a few bits of a character at each end remain."""
     shown = Redaction([ODD]).redact(encode(f"{user}:{ODD}".encode()).decode())
 
     before, hidden, after = shown.partition("***")
@@ -59,18 +59,18 @@ def test_nothing_of_a_secret_can_be_read_out_of_base64(user: str, encode: Any) -
     assert len(after.rstrip("=")) <= 1
 
 
-def test_of_secrets_that_begin_alike_the_longer_one_is_hidden_whole() -> None:
+def test_a_secret_that_begins_with_another_is_redacted_as_a_whole() -> None:
     assert Redaction(["secret", "secret-two"]).redact("secret-two, secret") == "***, ***"
 
 
-def test_secrets_are_only_ever_added() -> None:
+def test_added_secrets_are_redacted_besides_the_others() -> None:
     redaction = Redaction(["first-one"])
     redaction.add(["second-one"])
 
     assert redaction.redact("first-one second-one") == "*** ***"
 
 
-def test_data_keeps_its_form_and_keys() -> None:
+def test_plain_data_keeps_its_structure_and_keys() -> None:
     data = {"method": ["GET", 1, None, {"url": "http://a/?method"}], "body": b"\xff method"}
 
     assert Redaction(["method"]).redact(data) == {
@@ -79,7 +79,7 @@ def test_data_keeps_its_form_and_keys() -> None:
     }
 
 
-def test_a_log_line_and_its_traceback_are_written_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_lines_and_tracebacks_have_no_secrets(caplog: pytest.LogCaptureFixture) -> None:
     log = logging.getLogger(logs.LOGGER)
     hiding = logs.RedactingFilter(Redaction(["s3cret-value"]))
     log.addFilter(hiding)
@@ -119,7 +119,7 @@ ENV = {
 }
 
 
-def test_what_signs_and_what_the_environment_calls_so_are_secrets(tmp_path: Path) -> None:
+def test_signing_secrets_and_variables_named_as_secrets_are_secrets(tmp_path: Path) -> None:
     file = tmp_path / "mocks.yaml"
     file.write_text(FILE)
 
@@ -141,7 +141,7 @@ def test_what_signs_and_what_the_environment_calls_so_are_secrets(tmp_path: Path
         ("m-y-secret, algorithm: m-y-secret", "'***' is not a value of `algorithm` (possible values: hmac-sha1"),
     ],
 )
-def test_an_error_of_a_file_does_not_show_what_signs(tmp_path: Path, secret: str, says: str) -> None:
+def test_an_error_of_a_file_does_not_show_a_signing_secret(tmp_path: Path, secret: str, says: str) -> None:
     webhook = f"{{to: null, sign: {{scheme: github, secret: {secret}}}}}"
 
     error = error_of(tmp_path, f"[{{match: GET a.example/, webhook: {webhook}}}]")
@@ -157,7 +157,7 @@ def test_an_error_of_a_file_does_not_show_what_signs(tmp_path: Path, secret: str
         ("webhook: {to: '{{ env.API_KEY }}'}", "'***' is not a URL"),
     ],
 )
-def test_an_error_of_a_file_does_not_show_the_environments(tmp_path: Path, mock: str, says: str) -> None:
+def test_an_error_of_a_file_does_not_show_a_secret_of_the_environment(tmp_path: Path, mock: str, says: str) -> None:
     error = error_of(tmp_path, f"[{{match: GET a.example/, {mock}}}]")
 
     assert says in error
@@ -172,7 +172,7 @@ def error_of(tmp_path: Path, mocks: str) -> str:
     return str(error.value)
 
 
-def test_two_files_that_set_a_secret_dial_differently_do_not_show_it(tmp_path: Path) -> None:
+def test_an_error_of_two_files_does_not_show_a_secret_variable(tmp_path: Path) -> None:
     one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
     one.write_text(FILE)
     other.write_text("vars: {rotating: other-secret}\nmocks: []")

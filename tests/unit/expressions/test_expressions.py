@@ -1,4 +1,4 @@
-"""Expressions: names checked at load, one null, native types, and data that stays data."""
+"""Expressions: their names are checked at load, values keep their types, and everything missing is null."""
 
 import hashlib
 import random
@@ -70,7 +70,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("text", "value"), VALUES)
-def test_a_value_that_is_one_expression_keeps_its_type_and_text_is_text(text: str, value: Any) -> None:
+def test_one_expression_keeps_its_type_and_a_text_around_it_gives_a_text(text: str, value: Any) -> None:
     assert evaluate(text) == value
 
 
@@ -86,7 +86,7 @@ class JinjaSandbox(Sandbox):
 
 
 @pytest.mark.parametrize(("text", "value"), VALUES)
-def test_a_value_is_the_same_in_a_context_of_jinjas_own(text: str, value: Any) -> None:
+def test_a_value_is_the_same_in_a_context_that_jinja_prepares(text: str, value: Any) -> None:
     assert evaluate(text, sandbox=JinjaSandbox()) == value == evaluate(text)
 
 
@@ -114,7 +114,7 @@ def test_a_body_that_was_not_kept_is_an_error_only_where_it_is_read() -> None:
         ("{{ {'a': NULL} | tojson }}", '{"a":null}'),
     ],
 )
-def test_what_is_missing_and_what_is_null_are_one_null(text: str, null: str, value: Any) -> None:
+def test_missing_values_are_null(text: str, null: str, value: Any) -> None:
     assert evaluate(text.replace("NULL", f"({null})" if null == "none" else null)) == value
 
 
@@ -140,7 +140,7 @@ def test_a_dot_on_data_is_a_key_and_never_a_method() -> None:
     assert evaluate("{{ request.json.text.upper }}") is None
 
 
-def test_an_interpolated_value_is_data() -> None:
+def test_a_value_is_never_evaluated_as_an_expression() -> None:
     assert evaluate("{{ request.json.text }}") == "{{ 7*7 }}"
     assert evaluate("<{{ request.json.text }}>") == "<{{ 7*7 }}>"
 
@@ -165,7 +165,7 @@ def test_an_interpolated_value_is_data() -> None:
         ("{{ env['MISSING'] }}", "the environment variable MISSING is not set"),
     ],
 )
-def test_a_name_that_does_not_exist_is_an_error_at_load(text: str, says: str) -> None:
+def test_an_unknown_name_is_an_error_at_load(text: str, says: str) -> None:
     with pytest.raises(MocksError) as raised:
         Compiler({"CALLBACK": "x"}).compile(text, PLACE, NAMES)
 
@@ -192,7 +192,7 @@ def test_env_is_read_at_load() -> None:
         "{{ 'x' | unix }}",
     ],
 )
-def test_an_expression_that_fails_says_where(text: str) -> None:
+def test_an_expression_that_fails_is_an_error_with_its_place(text: str) -> None:
     with pytest.raises(ExpressionError, match=r"^mocks\.yaml:7: mocks\[0\]\.response\.json: the expression failed: \S"):
         evaluate(text + "{{ now }}")
 
@@ -201,7 +201,7 @@ def test_a_body_that_is_not_json_is_null() -> None:
     assert evaluate("{{ request.json.n | default('none') }}", body=b"%PDF-1.7") == "none"
 
 
-def test_text_of_values() -> None:
+def test_every_value_has_a_text() -> None:
     assert [to_text(value) for value in (None, True, 1, 1.5, "é", [1], {"a": None})] == [
         *("", "true", "1", "1.5", "é", "[1]", '{"a":null}')
     ]
