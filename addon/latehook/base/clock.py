@@ -15,7 +15,7 @@ MAX_SEGMENTS = 1000
 class Clock:
     """Latehook's own clock, in seconds: real time by speed, plus advances. It decides what is due.
 
-    `real` returns Unix seconds, which are what the SUT is shown. The store keeps `segments`, so that the clock goes on
+    `real` returns real time in Unix seconds. The store keeps `segments`, so that the clock goes on
     while the process is down.
     """
 

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 
 class Place(Struct, frozen=True):
-    """Where something stands in a mocks file. `key` is its path there, such as `mocks[0].response.status`."""
+    """The place of something in a mocks file. `key` is its path there, such as `mocks[0].response.status`."""
 
     file: str
     line: int

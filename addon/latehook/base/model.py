@@ -134,7 +134,7 @@ class Stage(Struct, frozen=True):
 
 
 class Webhook(Struct, frozen=True):
-    """A request owed to the system under test at a stage of its job.
+    """A request to the system under test that is due at a stage of its job.
 
     `stage` is the index of its stage in the job. `definition` identifies the mock that describes the webhook, and
     `mock_stage` is the index of the stage there. `request` is the one that this mock answered, if it is not the job's

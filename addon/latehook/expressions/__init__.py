@@ -1,1 +1,1 @@
-"""Expressions of mocks files: compiled at load, evaluated within bounds. Pure: no I/O."""
+"""Expressions of mocks files: compiled at load, evaluated with limits. Pure: no I/O."""

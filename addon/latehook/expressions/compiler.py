@@ -12,7 +12,7 @@ from latehook.base.text import did_you_mean
 from latehook.expressions.expression import Evaluate, Expression, Names
 from latehook.expressions.sandbox import Sandbox, add_limits, concat
 
-NO_JOB = ": this mock starts no job (it would with `job: {}`, `webhook` or `stages`), and asks for none with `lookup`"
+NO_JOB = ": this mock starts no job (it would with `job: {}`, `webhook` or `stages`), and finds none with `lookup`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class _DottedName:
 
 @dataclass(frozen=True, slots=True)
 class _CompiledText:
-    """What a text gives, wherever it stands. `free` are the names that it takes from the scope."""
+    """A compiled text, which may occur in several places. `free` are the names that it reads from the scope."""
 
     evaluate: Evaluate
     free: frozenset[str]
@@ -93,7 +93,7 @@ class Compiler:
         return self._value_evaluator(tree)
 
     def _value_evaluator(self, tree: nodes.Template) -> Evaluate:
-        """Return a function that runs a template and takes the value that it assigns: as output it would be text."""
+        """Return a function that runs a template and returns the value that it assigns: its output would be text."""
         template, evaluation = self._sandbox.from_string(tree), self._sandbox.evaluation
         run = template.root_render_func
 

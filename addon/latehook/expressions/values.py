@@ -116,7 +116,7 @@ def _plain_key(key: Any, budget: SizeBudget) -> str:
 
 
 def to_text(value: Any) -> str:
-    """Return a value as it stands within a text: null is empty; booleans, lists and maps are JSON.
+    """Return a value as it is written into a text: null is empty; booleans, lists and maps are JSON.
 
     Raises as `to_plain` does.
     """

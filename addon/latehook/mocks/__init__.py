@@ -1,1 +1,1 @@
-"""What the third party would do: a request in; a response, a job and its webhooks out. Pure: no I/O."""
+"""Decides what the third party would do: for a request, a response, a job and its webhooks. Pure: no I/O."""

@@ -28,7 +28,7 @@ class Decision(Struct, frozen=True):
 
     `started` is a new job. `changed` is a job whose stages after the first `kept_stages` are replaced. `delay` is in
     seconds, `fault` is what goes wrong with the response on purpose. `job_id` is the job that the request started or
-    asked for. `near_misses` are the mocks that came nearest, where none took the request.
+    asked for. `near_misses` are the mocks that came nearest, where none answers.
     """
 
     response: Response | None
@@ -177,7 +177,7 @@ def _near_miss(mock: Mock, differs: Difference) -> NearMiss:
 
 
 def _difference(mock: Mock, request: Request, context: Context) -> Difference:
-    """Return the first thing in which a request differs from what a mock takes."""
+    """Return the first thing in which a request differs from what a mock answers."""
     found = difference(mock.matcher, request)
     if found is not None:
         return found

@@ -133,7 +133,7 @@ class Mocks:
 
     `vars` are the variables as the files set them. `body_members` are the members of `request` that need its body and
     that any expression reads; `kept_members` are those that expressions of other mocks read of a job's request.
-    `secrets` are redacted wherever they would be shown, and so are the values of the variables named in `secret_vars`.
+    `secrets` are redacted in everything that people read, as are the values of the variables in `secret_vars`.
     """
 
     def __init__(

@@ -19,6 +19,6 @@ def failure(status: int, error: str, request: Request, redaction: Redaction, **d
 
 
 def unmatched(request: Request, near_misses: Sequence[NearMiss], redaction: Redaction) -> Response:
-    """Return the 501 for a request that no mock takes, with the mocks that came nearest."""
+    """Return the 501 for a request that no mock answers, with the mocks that came nearest."""
     nearest = [{"mock": miss.mock, "at": miss.at, "differs": miss.differs} for miss in near_misses]
     return failure(501, "no mock matches this request", request, redaction, nearest=nearest)

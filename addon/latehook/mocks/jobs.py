@@ -47,7 +47,7 @@ def idempotency_key(mock: Mock, scope: Mapping[str, Any]) -> str | None:
 
 
 def stages(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> tuple[Stage, ...]:
-    """Return the mock's stages with their times and statuses. No stage is due before the one in front of it."""
+    """Return the mock's stages with their times and statuses. No stage is due before an earlier one."""
     found = []
     due = moment.clock
     for at, spec in enumerate(mock.stages):

@@ -53,6 +53,7 @@ class Matcher:
 
     @property
     def path(self) -> str:
+        """The path as it is written."""
         return "/" + self.text.partition("://")[2 if "://" in self.text else 0].partition("/")[2]
 
     @property
@@ -70,6 +71,7 @@ class Matcher:
         return self.segments[0].literal if self.segments else None
 
     def matches_origin(self, scheme: str, port: int) -> bool:
+        """Return whether scheme and port match. The host is matched by the router."""
         return self.scheme in (None, scheme) and self.port in (None, port)
 
     def matches_method(self, method: str) -> bool:
@@ -90,7 +92,7 @@ def parse(text: str) -> Matcher:
         raise ValueError(f"{text!r} is not a match: {reason}")
     path = found["path"]
     if path is None:
-        raise ValueError(f"{text!r} has no path: {syntax} (/** takes every path)")
+        raise ValueError(f"{text!r} has no path: {syntax} (/** matches every path)")
     if "?" in path or "#" in path:
         raise ValueError(f"{text!r} has a query or fragment: leave it out and use `when`")
     methods = _methods(text, found["methods"].upper().split("|"))
@@ -123,7 +125,7 @@ def _scheme(text: str, scheme: str | None) -> str | None:
 def _host(text: str, host: str) -> str:
     if "*" in host.removeprefix("*."):
         raise ValueError(
-            f"{text!r} has the host {host!r}: a * stands for whole labels at the front, as in *.slow.example"
+            f"{text!r} has the host {host!r}: a * replaces whole labels at the front, as in *.slow.example"
         )
     return f"*.{canonical_host(host[2:])}" if host.startswith("*.") else canonical_host(host)
 
@@ -142,16 +144,16 @@ def _segments(text: str, path: str) -> tuple[tuple[Segment, ...], bool]:
     if matches_rest:
         parts.pop()
     if any("**" in part for part in parts):
-        raise ValueError(f"{text!r}: ** takes the rest of a path, so it can only be its last segment")
+        raise ValueError(f"{text!r}: ** matches the rest of a path, so it can only be its last segment")
     for part in parts:
         if part == "*" or re.fullmatch(r":\w+", part):
-            raise ValueError(f"{text!r}: {part!r} stands for no segment: write {{{part.strip(':*') or 'name'}}}")
+            raise ValueError(f"{text!r}: {part!r} matches no segment: write {{{part.strip(':*') or 'name'}}}")
     names = [name for part in parts for name in _CAPTURE.findall(part)]
     for name in names:
         if not name.isidentifier():
             raise ValueError(f"{text!r}: {{{name}}} is not a name: use letters, digits and _")
         if names.count(name) > 1:
-            raise ValueError(f"{text!r}: {{{name}}} stands twice: give each part of the path its own name")
+            raise ValueError(f"{text!r}: {{{name}}} occurs twice: give each part of the path its own name")
     return tuple(_segment(text, part) for part in parts), matches_rest
 
 

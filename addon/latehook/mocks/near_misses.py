@@ -1,4 +1,4 @@
-"""PURE: why a mock does not take a request, and which mocks came nearest to taking one."""
+"""PURE: why a mock does not answer a request, and which mocks came nearest to doing so."""
 
 import difflib
 import heapq
@@ -15,7 +15,7 @@ from latehook.mocks.matching import Matcher
 from latehook.mocks.router import PathTree
 
 MAX_NEAR_MISSES = 3
-"""Near misses that are reported of a request."""
+"""Near misses that are reported for one request."""
 
 COMPARED_PATH_LENGTH = 200
 """Characters of a path that are compared with the paths of mocks."""
@@ -35,14 +35,14 @@ class Step(IntEnum):
 
 
 class Difference(Struct, frozen=True):
-    """The first step at which a request differs from what a mock takes, and the difference in words."""
+    """The first step at which a request differs from what a mock answers, and the difference in words."""
 
     step: Step
     words: str
 
 
 class NearMiss(Struct, frozen=True):
-    """A mock that did not take a request: its name, its place (`file:line`), its path, and the first difference."""
+    """A mock that does not answer a request: its name, its place (`file:line`), its path, and the first difference."""
 
     mock: str
     at: str

@@ -13,9 +13,10 @@ from latehook.mocks.matching import Matcher, Segment
 
 @dataclass(slots=True)
 class _Node[Item]:
-    """The items of paths that end here, of those that take every longer path too, and the nodes of the next segment.
+    """A node for the segments of a path so far. It has the nodes of the next segment by literal and by pattern.
 
-    Each item has its position among all.
+    `exact` are the items that match a path which ends at this node, `prefix` those that match every longer one. Each
+    has its position among all items.
     """
 
     literals: "dict[str, _Node[Item]]" = field(default_factory=dict)

@@ -58,9 +58,7 @@ def sign(scheme: Scheme, secrets: Sequence[str], message: Message, corrupt: bool
 
     With `corrupt` the signatures, and the secrets that are sent, are well-formed but wrong.
     """
-    message = replace(
-        message, url=message.url.partition("#")[0]
-    )  # the fragment is not sent, so no receiver can verify it
+    message = replace(message, url=message.url.partition("#")[0])  # receivers cannot verify a fragment: it is not sent
     url = _with_digest(scheme, message)
     body = message.body
     sent_secrets = [_corrupted(secret) for secret in secrets] if corrupt else secrets
@@ -86,7 +84,10 @@ def _corrupted(signature: str) -> str:
 
 
 def check_template(template: str, after: bool) -> str | None:
-    """Return the problem of a template, None if it has none. `after` the signature is made, it may contain it."""
+    """Return the problem of a template, None if it has none.
+
+    `after` says whether the template is filled after signing, so that it may contain signatures.
+    """
     for name, mark, argument in _TOKEN.findall(template):
         if name in _SIMPLE_TOKENS and not mark:
             continue

@@ -410,7 +410,7 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         ),
         pytest.param(
             MOCK.replace("/jobs", "/:id/x"),
-            "mocks.yaml:2: mocks[0].match: 'POST api.slow.example/:id/x': ':id' stands for no segment: write {id}",
+            "mocks.yaml:2: mocks[0].match: 'POST api.slow.example/:id/x': ':id' matches no segment: write {id}",
             id="another router's capture",
         ),
         pytest.param(
