@@ -74,8 +74,8 @@ def _short_pauses() -> Iterator[None]:
     Both settings are those of the whole process, so they are restored at the end. Each is needed. Measured with a file
     of 500 mocks and 50 requests a second, on a busy machine: the slowest hundredth of the requests took about 300 ms
     without the switch interval, and 20 to 110 ms with it: the loop waits for the thread after each of its system calls.
-    One full garbage collection looks at all nodes of the YAML file and stops the loop for 50 to 70 ms (200 ms with 2,000
-    mocks); the other collections, which go on, take at most 12 ms.
+    One full garbage collection looks at all nodes of the YAML file and stops the loop for 50 to 70 ms (200 ms with
+    2,000 mocks); the other collections, which go on, take at most 12 ms.
     """
     interval, (young, middle, old) = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(SWITCH_INTERVAL)
