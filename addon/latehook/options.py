@@ -18,15 +18,15 @@ from latehook.webhooks.targets import Targets, parse_targets
 
 PREFIX = "mock_"
 HELP = {
-    "mock_file": "A mocks file; may be repeated. Default: ./mocks.yaml if there, else the one beside mock.py",
-    "mock_keep": "How long ended jobs are kept. Default: 24h, and at most 100,000",
-    "mock_seed": "Any text: ids, delays and whatever else is drawn are the same at every run. Default: chance",
+    "mock_file": "A mocks file; may be repeated. Default: ./mocks.yaml if it exists, else the one beside mock.py",
+    "mock_keep": "How long ended jobs are kept. Default: 24h, at most 100,000",
+    "mock_seed": "Any text: ids, delays and whatever else is drawn are the same at every run. Default: random",
     "mock_speed": "How fast Latehook's clock runs: 60 is an hour a minute. Default: 1",
     "mock_store": "A file that keeps jobs and what is owed through restarts. Default: memory",
     "mock_targets": (
         "Where webhooks may go besides this machine and private networks: a host, *.suffix, an address or a network, "
         "each with :PORT if need be, or *; or https://public=http://other:8000, which connects to the other instead. "
-        "May be repeated"
+        "May be repeated. Default: none"
     ),
     "mock_token": "Lets other machines use the control API, with `Authorization: Bearer TOKEN`. Default: none",
     "mock_workers": f"Webhook attempts at once to one destination. Default: {DEFAULT_WORKERS}",

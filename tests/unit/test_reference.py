@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,13 @@ from latehook.base import timestamps
 from latehook.base.model import ResponseFault, State, WebhookFault
 from latehook.control.routes import OPERATIONS
 from latehook.engine.filters import FILTERS
+from latehook.expressions import filters
+from latehook.expressions.names import AT_REQUEST, JOB, WEBHOOK
+from latehook.expressions.views import JobView, RandomView, RequestView, ResponseView, WebhookView
 from latehook.mocks import bodies
 from latehook.mocksfile.entries import File, JobEntry, MockEntry, ResponseEntry, StageEntry
-from latehook.mocksfile.shared_entries import FaultEntry
+from latehook.mocksfile.schema import json_schema
+from latehook.mocksfile.shared_entries import DelayEntry, FaultEntry, Lognormal
 from latehook.mocksfile.webhook_entries import RetryEntry, SignEntry, WebhookEntry
 from latehook.proxy.commands import Commands
 from latehook.webhooks import retries, schemes, signing
@@ -29,10 +34,16 @@ def section(title: str) -> str:
     return found[1]
 
 
+def rows(title: str, table: int = 0) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of a table, each as its cells. `table` counts the tables of the section."""
+    tables = re.findall(r"^\|.*\|\n\|[- |]+\|\n(?:\|.*\n)+", section(title), re.MULTILINE)
+    lines = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in tables[table].splitlines()]
+    return lines[0], lines[2:]
+
+
 def first_column(title: str, table: int = 0) -> list[str]:
-    """Return the first cells of a table's rows, without its head. `table` counts the tables of the section."""
-    tables = re.findall(r"^\|[- |]+\|\n((?:\|.*\n)+)", section(title), re.MULTILINE)
-    return [re.split(r"(?<!\\)\|", row)[1].strip() for row in tables[table].splitlines()]
+    """Return the first cells of a table's rows."""
+    return [cells[0] for cells in rows(title, table)[1]]
 
 
 def names(cells: Collection[str]) -> list[str]:
@@ -73,6 +84,64 @@ def test_a_table_has_a_row_for_each_name(title: str, table: int, expected: set[s
     found = names(first_column(title, table))
 
     assert (set(found), len(found)) == (expected, len(expected))
+
+
+def default_in_words(text: str) -> str:
+    """Return what a description says behind "Default:", without the marks of code."""
+    found = re.search(r"Default: (.*?)\.?$", text)
+    return found[1].replace("`", "") if found else ""
+
+
+def check_defaults(title: str, table: int, descriptions: dict[str, str]) -> None:
+    head, body = rows(title, table)
+    column = head.index("default")
+    listed = {name: cells[column].replace("`", "") for cells in body for name in names(cells[:1])}
+
+    assert listed == {name: default_in_words(descriptions[name]) for name in listed}
+
+
+@pytest.mark.parametrize(
+    ("title", "table", "kind"),
+    [
+        ("A mock", 0, "MockEntry"),
+        ("Jobs", 0, "JobEntry"),
+        ("Responses", 0, "ResponseEntry"),
+        ("Stages", 0, "StageEntry"),
+        ("Webhooks", 0, "WebhookEntry"),
+        ("Webhooks", 2, "RetryEntry"),
+        ("Signing", 0, "SignEntry"),
+        ("Faults", 2, "WebhookFaultEntry"),
+    ],
+)
+def test_the_defaults_of_keys_are_those_of_the_json_schema(title: str, table: int, kind: str) -> None:
+    properties: dict[str, Any] = json_schema()["$defs"][kind]["properties"]
+
+    check_defaults(title, table, {name: schema["description"] for name, schema in properties.items()})
+
+
+def test_the_defaults_of_options_are_those_of_their_help() -> None:
+    check_defaults("Options", 0, options.HELP)
+
+
+def test_the_random_times_are_listed() -> None:
+    cells = first_column("Times")[1:]
+
+    assert [re.findall(r"\w+", cell)[0] for cell in cells] == [*DelayEntry.__struct_fields__]
+    assert re.findall(r"\w+", cells[1])[1:] == [*Lognormal.__struct_fields__]
+
+
+def test_the_names_of_expressions_are_listed() -> None:
+    cells = {name: value for first, value in rows("Expressions")[1] for name in re.findall(r"\w+", first)}
+    of_response = re.search(r"`response` \((.*?)\)", cells["job"])
+    assert of_response is not None
+
+    assert cells.keys() - {"filters"} == {*AT_REQUEST, *JOB, *WEBHOOK, "vars"}
+    assert set(names([cells["request"].partition(".")[0]])) == RequestView.members
+    assert set(names([cells["job"].replace(of_response[0], "`response`").replace(".STATUS", "")])) == JobView.members
+    assert set(names([of_response[1]])) == ResponseView.members
+    assert set(names([cells["webhook"]])) == WebhookView.members
+    assert set(re.findall(r"`(\w+)\(", cells["random"])) == RandomView.members
+    assert set(re.findall(r"`(\w+)", cells["filters"])) == filters.FILTERS.keys() - {"default", "d"}  # Jinja's names
 
 
 @pytest.mark.parametrize(

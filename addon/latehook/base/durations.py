@@ -11,6 +11,7 @@ _DURATION = re.compile(
 )
 DURATION_PATTERN = r"^\s*(\d+(\.\d+)?|(?=\S)" + "".join(rf"(\d+(\.\d+)?{unit})?\s*" for unit in _UNITS) + r")\s*$"
 """The texts that `parse_duration` accepts, as a regular expression for JSON Schema (ECMA 262)."""
+DURATION_HINT = "write 250ms, 65s, 1m30s, 2h, 5d or a number of seconds"
 
 
 def parse_duration(duration: object) -> float:
@@ -22,7 +23,7 @@ def parse_duration(duration: object) -> float:
         if found["number"]:
             return float(found["number"])
         return sum(float(found[unit] or 0) * size for unit, size in _UNITS.items())
-    raise ValueError(f"{duration!r} is not a duration: write 250ms, 65s, 1m30s, 2h, 5d or a number of seconds")
+    raise ValueError(f"{duration!r} is not a duration: {DURATION_HINT}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from latehook.base.hostnames import DEFAULT_PORTS, canonical_host, host_matches
 from latehook.base.text import did_you_mean
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "ANY")
+MATCH_HINT = "write METHOD [scheme://]host[:port]/path, such as POST https://api.slow.example/jobs"
 _MATCH = re.compile(
     r"(?P<methods>[A-Za-z]+(?:\|[A-Za-z]+)*)\s+"
     r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?"
@@ -85,14 +86,13 @@ class Matcher:
 
 def parse(text: str) -> Matcher:
     """Parse `METHOD[|METHOD…] [scheme://]host[:port]/path`. Raises ValueError with what is wrong and what to write."""
-    syntax = "write METHOD [scheme://]host[:port]/path, such as POST https://api.slow.example/jobs"
     found = _MATCH.fullmatch(text.strip())
     if found is None:
-        reason = "leave the query out and use `when`" if "?" in text else syntax
+        reason = "leave the query out and use `when`" if "?" in text else MATCH_HINT
         raise ValueError(f"{text!r} is not a match: {reason}")
     path = found["path"]
     if path is None:
-        raise ValueError(f"{text!r} has no path: {syntax} (/** matches every path)")
+        raise ValueError(f"{text!r} has no path: {MATCH_HINT} (/** matches every path)")
     if "?" in path or "#" in path:
         raise ValueError(f"{text!r} has a query or fragment: leave it out and use `when`")
     methods = _methods(text, found["methods"].upper().split("|"))

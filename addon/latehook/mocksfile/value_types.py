@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from latehook.base.durations import DURATION_PATTERN
+from latehook.base.durations import DURATION_HINT, DURATION_PATTERN
+from latehook.mocks.matching import MATCH_HINT
+from latehook.webhooks.targets import URL_HINT
 
 EXPRESSION_PATTERN = r"\{\{|\{%|\{#"
 """A text that contains this is an expression, or has one in it."""
@@ -31,9 +33,13 @@ def shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def text_like(*patterns: str) -> Meta:
-    """Describe a text that matches one of these regular expressions (ECMA 262), or has an expression in it."""
-    return Meta(extra_json_schema={"pattern": "|".join((*patterns, EXPRESSION_PATTERN))})
+def text_like(*patterns: str, hint: str | None = None) -> Meta:
+    """Describe a text that matches one of these regular expressions (ECMA 262), or has an expression in it.
+
+    `hint` says what to write. It is not in JSON Schema, but editors show it instead of the regular expression.
+    """
+    schema = {"pattern": "|".join((*patterns, EXPRESSION_PATTERN))}
+    return Meta(extra_json_schema=schema if hint is None else {**schema, "patternErrorMessage": hint})
 
 
 def one_of(values: Iterable[str], *patterns: str) -> Meta:
@@ -44,14 +50,14 @@ def one_of(values: Iterable[str], *patterns: str) -> Meta:
     return Meta(extra_json_schema={"anyOf": [choice, text_like(*patterns).extra_json_schema]})
 
 
-OnlyExpression = Annotated[str, text_like()]
+OnlyExpression = Annotated[str, text_like(hint="write one expression, {{ … }}, or a value of another type")]
 Templated = dict[str, Any] | OnlyExpression
 """A map, or one expression that gives a map."""
 Seconds = Annotated[float, Meta(extra_json_schema={"minimum": 0})]
-Duration = Annotated[str, text_like(DURATION_PATTERN)] | Seconds
+Duration = Annotated[str, text_like(DURATION_PATTERN, hint=DURATION_HINT)] | Seconds
 SignedDuration = Annotated[str, text_like(DURATION_PATTERN.replace("^", "^-?", 1))] | float
-Match = Annotated[str, text_like(r"^\s*[A-Za-z]+(\|[A-Za-z]+)*\s+[^\s/]+(//[^\s/]+)?/\S*\s*$")]
-Url = Annotated[str, text_like(r"^[Hh][Tt][Tt][Pp][Ss]?://[^/]")]
+Match = Annotated[str, text_like(r"^\s*[A-Za-z]+(\|[A-Za-z]+)*\s+[^\s/]+(//[^\s/]+)?/\S*\s*$", hint=MATCH_HINT)]
+Url = Annotated[str, text_like(r"^[Hh][Tt][Tt][Pp][Ss]?://[^/]", hint=URL_HINT)]
 Method = Annotated[str, text_like(r"^[A-Za-z]+$")]
 Times = Annotated[int, Meta(extra_json_schema={"minimum": 1})] | Annotated[str, text_like(r"^\d+$")]
 ResponseStatus = (

@@ -172,7 +172,7 @@ class WebhookEntry(Bodies):
         Duration | UnsetType,
         about("The longest duration of one attempt, from the connection to the whole answer.", default=DEFAULT_TIMEOUT),
     ] = UNSET
-    sign: Annotated[SignEntry | UnsetType | None, about("How it is signed.", otherwise="not signed")] = UNSET
+    sign: Annotated[SignEntry | UnsetType | None, about("How it is signed.", otherwise="none")] = UNSET
     ordered: Annotated[
         bool | OnlyExpression | UnsetType,
         about("Whether the first attempts of a job's webhooks are made in the order of the stages.", default=True),

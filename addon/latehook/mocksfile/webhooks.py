@@ -28,7 +28,7 @@ from latehook.mocksfile.webhook_entries import (
 from latehook.webhooks import signing
 from latehook.webhooks.retries import DEFAULT_RETRY, RETRY_SCHEDULES, RetrySchedule
 from latehook.webhooks.schemes import SCHEMES, Scheme
-from latehook.webhooks.targets import is_url
+from latehook.webhooks.targets import URL_HINT, is_url
 
 Layer = tuple[KeyPath, WebhookEntry]
 """Keys of a webhook, and the place that has them. A webhook is made of several layers; later ones win."""
@@ -83,7 +83,7 @@ class WebhookCompiler:
         compiled = self._values.compile(to, path, self._at_request)
         for url in compiled if isinstance(compiled, list) else [compiled]:
             if isinstance(url, str) and not is_url(url):
-                raise self._values.error(path, f"{url!r} is not a URL: write http://host[:port]/path")
+                raise self._values.error(path, f"{url!r} is not a URL: {URL_HINT}")
         return compiled
 
     def _method(self, path: KeyPath, method: str) -> Any:

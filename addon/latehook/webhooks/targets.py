@@ -17,6 +17,9 @@ from latehook.base.hostnames import (
     standard_address_of,
 )
 
+URL_HINT = "write http://host[:port]/path"
+"""What errors say about a text that is not a URL."""
+
 
 @lru_cache(maxsize=256)  # webhooks go to few URLs, and parsing is a twentieth of the cost of a webhook's decision
 def is_url(text: str) -> bool:
