@@ -1,9 +1,11 @@
-"""Receivers that fail in every way: the store keeps the outcome and its reason, and the webhook can be sent again."""
+"""Receivers that fail in every way: the store has the outcome with its reason, and the webhook can be sent again."""
 
+import json
 import socket
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,130 +14,137 @@ import pytest
 from support.certificates import certificate
 from support.mitmproxy_commands import Commands
 from support.ports import free_port
-from support.process import Proxy
+from support.process import Proxy, mitmdump
 from support.programs import curl
 from support.raw_servers import OK, drips, hangs, raw_server, resets, sends
 from support.receivers import receiver
 
 MOCKS = """
+defaults:
+  webhook: {to: "{{ request.text }}", headers: {x-attempt: "{{ webhook.attempt }}"}, timeout: 60s, retry: []}
 mocks:
-  - match: POST api.slow.example/jobs
-    response: {json: {id: "{{ job.id }}"}}
-    webhook:
-      to: "{{ request.text }}"
-      json: {nonce: "{{ uuid() }}"}
-      headers: {x-attempt: "{{ webhook.attempt }}"}
-      timeout: 500ms
-      retry: []
-  - match: POST api.slow.example/patient
-    webhook: {to: "{{ request.text }}", retry: [5s, 5m, 30m]}
-  - match: POST api.slow.example/tls
-    webhook: {to: "{{ request.text }}", verify: VERIFY, retry: []}
-"""
+""" + "".join(
+    f"  - {{match: POST api.slow.example/{path}, response: {{json: {{id: '{{{{ job.id }}}}'}}}}, webhook: {webhook}}}\n"
+    for path, webhook in {
+        "jobs": '{json: {nonce: "{{ uuid() }}"}}',
+        "impatient": "{timeout: 2s}",
+        "retries": "{retry: [5s, 5m, 30m]}",
+        "tls": "{verify: CA-FILE}",
+    }.items()
+)
 
 
-@pytest.fixture
-def proxy(start: Callable[..., Proxy], commands: Commands, tmp_path: Path) -> Proxy:
-    ca = certificate(tmp_path / "right", "localhost").ca
-    store = f"mock_store={tmp_path / 'store.sqlite'}"
-    return start("--set", store, *commands.arguments, mocks=MOCKS.replace("VERIFY", ca))
+@dataclass
+class Setup:
+    """A proxy with a store, and the files beside it."""
+
+    proxy: Proxy
+    commands: Commands
+    folder: Path
+
+    def start_job(self, path: str, to: str) -> str:
+        """Send the SUT's request; return the id of its job, whose webhook goes to a URL."""
+        sent = curl("--fail-with-body", "-x", self.proxy.url, "-d", to, f"http://api.slow.example/{path}")
+        return str(json.loads(sent.stdout)["id"])
+
+    def rows(self, sql: str, job: str) -> list[Any]:
+        """Return what a query of the store finds; its parameter is the id of the job."""
+        with closing(sqlite3.connect(self.folder / "store.sqlite")) as db:
+            return db.execute(sql, [job]).fetchall()
+
+    def outcomes(self, job: str) -> list[Any]:
+        """Return state and reason of the job's webhook, with number, status and error of each of its attempts."""
+        columns = "webhook.state, webhook.reason, attempt.number, attempt.status, attempt.error"
+        tables = "job JOIN webhook ON webhook.job = job.key JOIN attempt ON attempt.webhook = webhook.key"
+        return self.rows(f"SELECT {columns} FROM {tables} WHERE job.id = ? ORDER BY attempt.number", job)
+
+    def resend(self, job: str) -> None:
+        [(id,)] = self.rows("SELECT webhook.id FROM job JOIN webhook ON webhook.job = job.key WHERE job.id = ?", job)
+        assert self.commands.operate(self.proxy, f"mock.resend {id}") == "done"
 
 
-def post(proxy: Proxy, path: str, to: str) -> None:
-    assert curl("-f", "-x", proxy.url, "-d", to, f"http://api.slow.example{path}").returncode == 0
+@pytest.fixture(scope="module")
+def setup(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
+    folder = tmp_path_factory.mktemp("receivers")
+    commands = Commands(folder)
+    (folder / "mocks.yaml").write_text(MOCKS.replace("CA-FILE", certificate(folder / "right", "localhost").ca))
+    options = "--set", f"mock_file={folder}/mocks.yaml", "--set", f"mock_store={folder}/store.sqlite"
+    with mitmdump(confdir, *options, *commands.arguments) as proxy:
+        yield Setup(proxy, commands, folder)
 
 
-def rows(tmp_path: Path, sql: str) -> list[Any]:
-    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db:
-        return db.execute(sql).fetchall()
-
-
-def outcomes(tmp_path: Path) -> list[Any]:
-    """State and reason of the webhook, number, status and error of each of its attempts."""
-    return rows(tmp_path, "SELECT state, reason, number, status, error FROM webhook JOIN attempt ON key = webhook")
-
-
-def says(status: str, *headers: str, body: bytes = b"") -> Callable[[socket.socket], None]:
-    head = "".join(f"{line}\r\n" for line in (f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", ""))
-    return sends(head.encode() + body)
+def responds(status: str, *headers: str) -> Callable[[socket.socket], None]:
+    """Send a response without a body."""
+    return sends("".join(f"{line}\r\n" for line in (f"HTTP/1.1 {status}", *headers, "Content-Length: 0", "")).encode())
 
 
 def gigabyte_of_error(connection: socket.socket) -> None:
+    """Send a 500 with a body of 1 GiB."""
     connection.recv(65536)
     connection.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 1073741824\r\n\r\n")
     for _ in range(1024):
         connection.sendall(bytes(1024 * 1024))
 
 
+BROKEN_OFF = "the receiver closed the connection in the middle of its answer"
 FAILURES: dict[str, tuple[Callable[[socket.socket], None], int | None, str]] = {
-    "hanging": (hangs, None, "no answer within 0.5 s"),
+    "hanging": (hangs, None, "no answer within 2 s"),
+    "endless headers": (drips(OK, b"X-More: 1\r\n"), None, "no answer within 2 s"),
     "reset": (resets, None, "Connection reset by peer"),
-    "half an answer": (
-        sends(OK + b"Content-Length: 9\r\n\r\nabc"),
-        None,
-        "the receiver closed the connection in the middle of its answer",
-    ),
-    "endless headers": (drips(OK, b"X-More: 1\r\n"), None, "no answer within 0.5 s"),
+    "half an answer": (sends(OK + b"Content-Length: 9\r\n\r\nabc"), None, BROKEN_OFF),
     "a gigabyte": (gigabyte_of_error, 500, "status 500"),
-    "500": (says("500 No"), 500, "status 500"),
-    "429": (says("429 Slow Down", "Retry-After: 7"), 429, "status 429"),
-    "410": (says("410 Gone"), 410, "status 410"),
-    "301": (says("301 Elsewhere", "Location: http://127.0.0.1:9/"), 301, "status 301"),
+    "500": (responds("500 No"), 500, "status 500"),
+    "429": (responds("429 Slow Down", "Retry-After: 7"), 429, "status 429"),
+    "410": (responds("410 Gone"), 410, "status 410"),
+    "301": (responds("301 Elsewhere", "Location: http://127.0.0.1:9/"), 301, "status 301"),
 }
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_what_was_given_up_is_recorded_with_its_reason_and_can_be_sent_again(
-    proxy: Proxy, commands: Commands, tmp_path: Path, failure: str
-) -> None:
+def test_a_failed_webhook_is_stored_with_its_reason_and_can_be_sent_again(setup: Setup, failure: str) -> None:
     serve, status, reason = FAILURES[failure]
+    path = "impatient" if "within" in reason else "jobs"
     with raw_server(serve) as port:
-        post(proxy, "/jobs", f"http://127.0.0.1:{port}/")
-        proxy.wait_for("given up")
+        job = setup.start_job(path, f"http://127.0.0.1:{port}/")
+        setup.proxy.wait_for(f"job {job}: .*given up")
     error = None if status else reason
-    assert outcomes(tmp_path) == [("failed", reason, 1, status, error)]
+    assert setup.outcomes(job) == [("failed", reason, 1, status, error)]
 
     with receiver(port=port) as server:
-        [(id,)] = rows(tmp_path, "SELECT id FROM webhook")
-        assert commands.operate(proxy, f"mock.resend {id}") == "done"
+        setup.resend(job)
         [webhook] = server.wait(1)
-        proxy.wait_for("delivered, attempt 2")
+        setup.proxy.wait_for(f"job {job}: .*delivered, attempt 2")
     assert webhook.headers["x-attempt"] == "2"
-    assert outcomes(tmp_path) == [("delivered", None, 1, status, error), ("delivered", None, 2, 200, None)]
+    assert setup.outcomes(job) == [("delivered", None, 1, status, error), ("delivered", None, 2, 200, None)]
 
 
-def test_a_receiver_that_is_down_for_a_minute_gets_its_webhook_then(
-    proxy: Proxy, commands: Commands, tmp_path: Path
-) -> None:
+def test_a_receiver_that_is_down_for_a_while_gets_its_webhook_later(setup: Setup) -> None:
     port = free_port()
-    post(proxy, "/patient", f"http://127.0.0.1:{port}/")
-    proxy.wait_for("attempt 1: .*: Connection refused; next attempt in 5 s")
-    assert commands.operate(proxy, "mock.advance 1m") == "done"
-    proxy.wait_for("attempt 2: .*: Connection refused; next attempt in 300 s")
+    job = setup.start_job("retries", f"http://127.0.0.1:{port}/")
+    setup.proxy.wait_for(f"job {job}: .*attempt 1: .*: Connection refused; next attempt in 5 s")
+    assert setup.commands.operate(setup.proxy, f"mock.advance 1m {job}") == "done"
+    setup.proxy.wait_for(f"job {job}: .*attempt 2: .*: Connection refused; next attempt in 300 s")
 
     with receiver(port=port) as server:
-        assert commands.operate(proxy, "mock.advance 5m") == "done"
+        assert setup.commands.operate(setup.proxy, f"mock.advance 5m {job}") == "done"
         assert len(server.requests) == 1
     refused = "Connection refused"
-    assert outcomes(tmp_path) == [
+    assert setup.outcomes(job) == [
         ("delivered", None, 1, None, refused),
         ("delivered", None, 2, None, refused),
         ("delivered", None, 3, 200, None),
     ]
 
 
-def test_a_receiver_whose_certificate_does_not_verify_gets_nothing_until_it_does(
-    proxy: Proxy, commands: Commands, tmp_path: Path
-) -> None:
-    with receiver(tls=certificate(tmp_path / "wrong", "localhost").context) as server:
-        post(proxy, "/tls", f"https://localhost:{server.port}/")
-        proxy.wait_for("given up")
+def test_a_receiver_with_an_invalid_certificate_gets_nothing_until_it_has_a_valid_one(setup: Setup) -> None:
+    with receiver(tls=certificate(setup.folder / "wrong", "localhost").context) as server:
+        job = setup.start_job("tls", f"https://localhost:{server.port}/")
+        setup.proxy.wait_for(f"job {job}: .*given up")
         assert server.requests == []
-    [(state, reason, number, status, error)] = outcomes(tmp_path)
+    [(state, reason, number, status, error)] = setup.outcomes(job)
     assert (state, number, status, error) == ("failed", 1, None, reason)
     assert reason.startswith("TLS: ")
 
-    with receiver(tls=certificate(tmp_path / "right", "localhost").context, port=server.port) as server:
-        [(id,)] = rows(tmp_path, "SELECT id FROM webhook")
-        assert commands.operate(proxy, f"mock.resend {id}") == "done"
+    with receiver(tls=certificate(setup.folder / "right", "localhost").context, port=server.port) as server:
+        setup.resend(job)
         server.wait(1)
