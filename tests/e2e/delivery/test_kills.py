@@ -1,0 +1,136 @@
+"""The process is killed or stopped again and again while requests come: every client that got a response is called back."""
+
+import http.client
+import json
+import os
+import random
+import threading
+import time
+from collections import Counter
+
+from support.limits import LIMIT
+from support.receivers import Handler, Receiver, answer
+from support.stored_jobs import Start
+from support.waiting import wait_until
+
+
+class Load:
+    """Posts at a rate per second, and remembers the jobs whose requests were answered.
+
+    It goes on when the proxy dies. Each of its threads has its own times, and catches up when it is late.
+    """
+
+    def __init__(self, rate: float, threads: int = 8) -> None:
+        self.answered: list[str] = []
+        self.broken_off = 0
+        self._pause = threads / rate
+        self._port = 0
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(n / rate,), daemon=True) for n in range(threads)]
+
+    def send_to(self, port: int) -> None:
+        """Post to a port from now on, or to nobody if it is 0."""
+        self._port = port
+
+    def wait_for_more(self, count: int) -> None:
+        """Wait until so many more requests are answered."""
+        wanted = len(self.answered) + count
+        wait_until(lambda: len(self.answered) >= wanted, f"{count} more responses")
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join(LIMIT)
+
+    def _run(self, first: float) -> None:
+        while not self._done.wait(0.005):
+            if port := self._port:
+                self._post_to(port, time.monotonic() + first)
+
+    def _post_to(self, port: int, due: float) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT)
+        sent = False
+        try:
+            connection.connect()
+            while not self._done.wait(max(due - time.monotonic(), 0.0)) and port == self._port:
+                due += self._pause
+                sent = True
+                connection.request("POST", "http://api.slow.example/jobs", b"{}")
+                response = connection.getresponse()
+                body = response.read()
+                sent = False
+                if response.status == 200:
+                    self.answered.append(json.loads(body)["id"])
+        except (OSError, http.client.HTTPException):
+            self.broken_off += sent  # otherwise the proxy was down, and no request was sent
+        finally:
+            connection.close()
+
+
+ROUNDS = int(os.environ.get("LATEHOOK_ROUNDS", "4"))
+"""How often the process is killed. The full proof has 25 and more."""
+
+
+def test_every_answered_job_is_called_back_although_the_process_is_killed_repeatedly(
+    start_with_store: Start, sut: Receiver
+) -> None:
+    chance = random.Random(4)
+    sut.behave = answer(200)
+
+    with Load(rate=100) as load:
+        for _ in range(ROUNDS):
+            proxy = start_with_store("500ms", EXTRA="x")
+            load.send_to(proxy.port)
+            load.wait_for_more(chance.randint(20, 150))
+            proxy.kill()
+            load.send_to(0)
+    start_with_store("500ms")
+
+    def received() -> Counter[str]:
+        return Counter(json.loads(webhook.body)["id"] for webhook in list(sut.requests))
+
+    wait_until(lambda: set(load.answered) <= set(received()), "every answered job is called back")
+    unanswered = set(received()) - set(load.answered)
+    twice = [id for id, count in received().items() if count > 1]
+    print(
+        f"{ROUNDS} rounds: {len(load.answered)} answered, {load.broken_off} broken off;"
+        f" {len(unanswered)} received and not answered, {len(twice)} received twice, {max(received().values())} at most"
+    )
+    assert len(unanswered) <= load.broken_off
+    assert len(twice) <= MOST_ATTEMPTS * ROUNDS  # at most the attempts that were running at each kill
+    assert max(received().values()) <= 3
+
+
+MOST_ATTEMPTS = 128
+"""How many attempts to one destination run at once."""
+
+
+def test_a_process_that_is_stopped_sends_no_webhook_twice(start_with_store: Start, sut: Receiver) -> None:
+    stopping = threading.Event()
+
+    def answer_when_it_stops(handler: Handler, number: int) -> None:
+        stopping.wait(LIMIT)
+        answer(200)(handler, number)
+
+    sut.behave = answer_when_it_stops
+    with Load(rate=60) as load:
+        for _ in range(3):
+            stopping.clear()
+            proxy = start_with_store("100ms")
+            load.send_to(proxy.port)
+            load.wait_for_more(40)
+            load.send_to(0)
+            stopping.set()
+            assert proxy.stop() == 0
+    start_with_store("100ms")
+
+    wait_until(
+        lambda: {json.loads(webhook.body)["id"] for webhook in list(sut.requests)} >= set(load.answered),
+        "every answered job is called back",
+    )
+    assert set(Counter(json.loads(webhook.body)["id"] for webhook in sut.requests).values()) == {1}
