@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from ca_bundle import ca_bundle
-from latehook.client.address import Place
+from latehook.client.address import ProxyAddress
 
 
 def main() -> None:
@@ -16,8 +16,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=os.environ.get("PORT") or "8080")
     parser.add_argument("--confdir", type=Path, default=os.environ.get("CONFDIR") or "~/.mitmproxy")
     given = parser.parse_args()
-    place = Place("127.0.0.1", given.port, ca_bundle(given.confdir))
-    for name, value in place.env().items():
+    address = ProxyAddress("127.0.0.1", given.port, ca_bundle(given.confdir))
+    for name, value in address.env().items():
         print(f"export {name}={shlex.quote(value)}")
 
 

@@ -1,6 +1,6 @@
 """The pytest plugin: the fixture `latehook`, a proxy that is started once a session and reset after each test.
 
-pytest imports this at every start, so what takes time to import is imported where it is used.
+pytest imports this module at every start. So what takes time to import is imported where it is used.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from latehook.client.process import Process
+    from latehook.client.process import ProxyProcess
     from latehook.client.sync import Latehook
 
 MARKER = """\
-latehook(mocks=None, *, vars=None, strict=False): what the fixture `latehook` begins with. mocks: the path of a mocks \
-file (beside the test, or in the folder pytest is started in), YAML text, or a dict; vars: variables; strict: at the \
-end nothing may be owed, failed or unmatched. Of several the nearest to the test comes first."""
+latehook(mocks=None, *, vars=None, strict=False): use the fixture `latehook`, and start the test with these mocks and \
+variables. mocks: the path of a mocks file (beside the test's file, or in the folder where pytest is started), YAML \
+text, or a dict. vars: a dict of variables. strict: fail at the test's end if a webhook is pending or failed, or if a \
+request matched no mock. All markers of a test count; the nearest one comes first."""
 
-_LOG = pytest.StashKey[tuple["Process", int]]()
+_LOG = pytest.StashKey[tuple["ProxyProcess", int]]()
 _FAILED = pytest.StashKey[bool]()
 
 
@@ -26,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """A test with the marker has the fixture, though it does not name it."""
+    """Give a test with the marker the fixture, even if it does not name it."""
     names = getattr(item, "fixturenames", None)
     if names is not None and "latehook" not in names and item.get_closest_marker("latehook"):
         names.append("latehook")
@@ -36,31 +37,31 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that failed shows what the proxy has said meanwhile."""
-    made = yield
-    if made.failed and _LOG in item.stash:
+    """Show what the proxy has logged during a test that failed."""
+    report = yield
+    if report.failed and _LOG in item.stash:
         item.stash[_FAILED] = True
         process, begin = item.stash[_LOG]
-        made.sections.append(("Latehook's log", process.log(begin)))
-    return made
+        report.sections.append(("Latehook's log", process.log(begin)))
+    return report
 
 
 @pytest.fixture(scope="session")
 def latehook_options() -> Mapping[str, str | Sequence[str]]:
-    """Options of the proxy, as `--set` takes them. Override it: `{"mock_targets": ["app", "*.internal"]}`."""
+    """Options of the proxy, as `--set` takes them. Override it: `return {"mock_targets": ["app", "*.internal"]}`."""
     return {}
 
 
 @pytest.fixture(scope="session")
-def _latehook_process(latehook_options: Mapping[str, str | Sequence[str]]) -> Iterator["Process"]:
+def _latehook_process(latehook_options: Mapping[str, str | Sequence[str]]) -> Iterator["ProxyProcess"]:
     from latehook.client import process
 
-    with process.started(None, latehook_options) as own:
-        yield own
+    with process.run_proxy(None, latehook_options) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
-def _latehook_client(_latehook_process: "Process") -> Iterator["Latehook"]:
+def _latehook_client(_latehook_process: "ProxyProcess") -> Iterator["Latehook"]:
     from latehook.client import sync
 
     with sync.connect(_latehook_process.port) as client:
@@ -69,32 +70,37 @@ def _latehook_client(_latehook_process: "Process") -> Iterator["Latehook"]:
 
 @pytest.fixture
 def latehook(
-    request: pytest.FixtureRequest, _latehook_process: "Process", _latehook_client: "Latehook"
+    request: pytest.FixtureRequest, _latehook_process: "ProxyProcess", _latehook_client: "Latehook"
 ) -> Iterator["Latehook"]:
-    """A proxy that stands in for the third parties of the test's mocks, and what steers it."""
+    """A proxy that stands in for the third parties of the test's mocks: a `latehook.Latehook`, reset after the test.
+
+    To annotate it: `def test_it(latehook: latehook.Latehook)`.
+    """
     item = request.node
-    item.stash[_LOG] = _latehook_process, _latehook_process.position()
-    client = _latehook_client.reading_beside(request.path.parent)
-    marks = [_Mark(*mark.args, **mark.kwargs) for mark in item.iter_markers("latehook")]
+    item.stash[_LOG] = _latehook_process, _latehook_process.log_size()
+    client = _latehook_client.in_folder(request.path.parent)
+    markers = [_Marker(*marker.args, **marker.kwargs) for marker in item.iter_markers("latehook")]
     try:
-        for mark in reversed(marks):
-            mark.begin(client)
+        for marker in reversed(markers):
+            marker.apply(client)
         yield client
-        if next((mark.strict for mark in marks if mark.strict is not None), False) and _FAILED not in item.stash:
+        is_strict = next((marker.strict for marker in markers if marker.strict is not None), False)
+        if is_strict and _FAILED not in item.stash:
             client.check_strictly()
     finally:
         client.reset()
 
 
-class _Mark:
-    """What one marker says."""
+class _Marker:
+    """The arguments of one marker. `strict` is None where it does not say."""
 
     def __init__(self, mocks: Any = None, *, vars: Mapping[str, Any] | None = None, strict: bool | None = None) -> None:
         self._mocks = mocks
         self._vars = vars
         self.strict = strict
 
-    def begin(self, client: "Latehook") -> None:
+    def apply(self, client: "Latehook") -> None:
+        """Give the proxy the marker's mocks and variables."""
         if self._mocks is not None:
             client.load(self._mocks)
         if self._vars:

@@ -11,7 +11,7 @@ from support.paths import ROOT
 LATEHOOK = ROOT / "addon" / "latehook"
 ORDER = (
     *("cli", "pytest_plugin", "addon", "wiring", "proxy", "control", "options", "engine", "delivery", "mocksfile"),
-    *("mocks", "expressions", "webhooks", "bodies", "store", "client", "base"),
+    *("mocks", "expressions", "webhooks", "bodies", "store", "client", "api", "base"),
 )
 """From the top down. A module imports its own package and those behind it."""
 PURE = ("mocks", "expressions", "webhooks", "bodies")
@@ -38,18 +38,7 @@ def imports(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-UNFINISHED = {"client/process.py", "control/certificates.py"}
-"""Modules that still import what they may not. Remove a name here when its imports are right."""
-
-
-def cases() -> Iterator[object]:
-    for file in MODULES:
-        name = str(file.relative_to(LATEHOOK))
-        marks = pytest.mark.xfail(name in UNFINISHED, reason="its imports are not right yet", strict=False)
-        yield pytest.param(file, id=name, marks=marks)
-
-
-@pytest.mark.parametrize("file", cases())
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(LATEHOOK)))
 def test_a_module_imports_only_what_its_package_may(file: Path) -> None:
     package = package_of(file)
     names = [name.split(".") for name in imports(file)]

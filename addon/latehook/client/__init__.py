@@ -1,1 +1,1 @@
-"""The client of the control API, for tests and scripts: sync, and async under `aio`."""
+"""The client of the control API, for tests and scripts: synchronous, and asynchronous under `aio`."""

@@ -1,13 +1,13 @@
-"""Where a proxy is, and what points a process at it."""
+"""The address of a proxy, and the environment variables that make a process use it."""
 
 from pathlib import Path
 
 from msgspec import Struct
 
-from latehook.base.control_path import CONTROL_PATH
+from latehook.api.defaults import PREFIX
 from latehook.base.hostnames import host_in_url
 
-LOCAL = "localhost,127.0.0.1,::1"
+LOOPBACK = "localhost,127.0.0.1,::1"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 NO_PROXIES = ("NO_PROXY", "no_proxy")
 CA_BUNDLES = (
@@ -24,8 +24,8 @@ CA_BUNDLES = (
 )
 
 
-class Place(Struct, frozen=True):
-    """A proxy's address, and the file with the authorities that its clients trust."""
+class ProxyAddress(Struct, frozen=True):
+    """Where a proxy listens, a file with the CA certificates that its clients should trust, and the API's token."""
 
     host: str
     port: int
@@ -34,21 +34,24 @@ class Place(Struct, frozen=True):
 
     @property
     def proxy(self) -> str:
+        """The proxy's URL."""
         return f"http://{host_in_url(self.host)}:{self.port}"
 
     @property
     def control(self) -> str:
-        return f"{self.proxy}{CONTROL_PATH}/"
+        """The URL before each path of the control API."""
+        return f"{self.proxy}{PREFIX}"
 
     @property
     def headers(self) -> dict[str, str]:
+        """The headers of each request to the control API."""
         return {"authorization": f"Bearer {self.token}"} if self.token else {}
 
     def env(self) -> dict[str, str]:
-        """What points a process at the proxy."""
+        """Return the environment variables that make a process use the proxy and trust its certificates."""
         return {
             **dict.fromkeys(PROXIES, self.proxy),
-            **dict.fromkeys(NO_PROXIES, LOCAL),
+            **dict.fromkeys(NO_PROXIES, LOOPBACK),
             "NODE_USE_ENV_PROXY": "1",  # Node 24's own fetch reads the variables above only with this
             **dict.fromkeys(CA_BUNDLES, str(self.ca_bundle)),
         }

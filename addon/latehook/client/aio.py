@@ -1,119 +1,248 @@
-"""The client, awaitable: for tests whose system runs in the same event loop."""
+"""The asynchronous client: for tests whose system under test runs in the same event loop.
 
-import asyncio
+`scripts/unasync` makes the synchronous client (`sync.py`) from this file.
+"""
+
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Unpack
+from typing import Unpack
 
-import httpx
-
+from latehook.api.defaults import WAIT_STATE, WAIT_TIMEOUT
+from latehook.api.models import Job, Request, Webhook
 from latehook.client import calls, failures, process
-from latehook.client.address import Place
-from latehook.client.calls import Answer, Ask, Call, Filters, OfRequests, OfWebhooks
-from latehook.client.http import CLIENT, Shell, answer
+from latehook.client.address import ProxyAddress
+from latehook.client.filters import Filters, RequestFilters, WebhookFilters
 from latehook.client.mocks import Mocks, read_mocks
-from latehook.client.models import Job, Request, Webhook
+from latehook.client.session import AsyncSession
+from latehook.client.transport import AsyncTransport
 
-__tracebackhide__ = failures.is_told
+__tracebackhide__ = failures.hides_frames
 
 
 @asynccontextmanager
-async def connect(port: int, host: str = "127.0.0.1", token: str | None = None) -> AsyncIterator["Latehook"]:
-    """A client of a proxy that runs. `token` is its `mock_token`, where it is on another machine."""
+async def connect(port: int, host: str = "127.0.0.1", token: str | None = None) -> AsyncIterator["AsyncLatehook"]:
+    """Connect to a proxy that runs already. Use it with `async with`: the block gets the client.
+
+    Args:
+        port: The port on which the proxy listens.
+        host: The host name or address of the proxy's machine.
+        token: The proxy's option `mock_token`: needed from another machine.
+
+    Raises:
+        ControlError: Nothing answers there, or it is not Latehook, or the token is wrong.
+
+    Example:
+        async with latehook.aio.connect(8080) as client:
+            await client.advance("65s")
+    """
     with TemporaryDirectory(prefix="latehook-") as folder:
-        place = Place(host, port, Path(folder) / "ca-bundle.pem", token)
-        latehook = Latehook(place)
-        place.ca_bundle.write_bytes(await latehook._do(calls.ca_bundle()))
+        address = ProxyAddress(host, port, Path(folder) / "ca-bundle.pem", token)
+        async with AsyncTransport(address) as transport:
+            address.ca_bundle.write_bytes(await transport.run(calls.ca_bundle()))
+            yield AsyncLatehook(transport)
+
+
+@asynccontextmanager
+async def start(mocks: Mocks | None = None, **options: str | Sequence[str]) -> AsyncIterator["AsyncLatehook"]:
+    """Start a proxy on a free port of this machine. Use it with `async with`: the proxy ends with the block.
+
+    Args:
+        mocks: The path of a mocks file, YAML text, or a dict. A reset keeps these mocks.
+        **options: Options of Latehook and mitmproxy by name, as `--set` takes them. A list sets one several times.
+
+    Raises:
+        LatehookError: The proxy does not start. The message has its log.
+
+    Example:
+        async with latehook.aio.start("mocks.yaml", mock_speed="60") as client:
+            print(client.proxy)
+    """
+    async with process.run_proxy_async(mocks, options) as started, connect(started.port) as latehook:
         yield latehook
 
 
-@asynccontextmanager
-async def start(mocks: Mocks | None = None, **options: str | Sequence[str]) -> AsyncIterator["Latehook"]:
-    """A proxy of one's own, with these mocks: a path, YAML text, or a dict. `options` are those of `--set`."""
-    own = process.started(mocks, options)
-    async with AsyncExitStack() as stack:
-        started = await asyncio.to_thread(own.__enter__)
-        stack.push_async_exit(lambda *raised: asyncio.to_thread(own.__exit__, *raised))
-        yield await stack.enter_async_context(connect(started.port))
+class AsyncLatehook(AsyncSession):
+    """The asynchronous client of a proxy: where it is, and every operation on it.
 
+    Every method raises ControlError if the proxy does not answer, or refuses the operation: the message says why.
 
-class Latehook(Shell):
-    """A proxy's operations, each awaited, and where it is. latehook.client.sync.Latehook says what each does.
-
-    It holds no connection between two calls, so that it may be used from one loop after the other.
+    Methods with `**filters` concern those that match all filters: `job` (an id), `mock` (a name), `event`, `state` (one
+    or a list) and `where`, an expression such as `request.json.order == 'o-17'`. Without filters they concern all.
     """
 
-    async def vars(self, **values: Any) -> dict[str, Any]:
-        """Set these variables; how all of them stand."""
-        if values:
-            await self._do(calls.set_vars(values))
-        return await self._do(calls.get_vars())
-
     async def load(self, mocks: Mocks) -> None:
-        await self._do(calls.load(read_mocks(mocks, self._folders)))
+        """Add mocks. Requests are tried against them before all others, until the next reset.
+
+        Args:
+            mocks: The path of a mocks file, YAML text, or a dict. The proxy looks for files that the mocks name beside
+                the mocks file.
+
+        Raises:
+            LatehookError: There is no such file, or the mocks have an error: the message has file and line.
+
+        Example:
+            await latehook.load({"mocks": [{"match": "GET api.slow.example/health", "response": {"status": 503}}]})
+        """
+        await self._run(calls.load(read_mocks(mocks, self._folders)))
 
     async def advance(self, duration: str | float, job: str | None = None) -> None:
-        await self._do(calls.advance(duration, job))
+        """Move Latehook's clock forward: everything that becomes due on the way happens now, in order, retries too.
+
+        Returns when all of it has happened.
+
+        Args:
+            duration: How far: text such as `65s` or `1h30m`, or a number of seconds.
+            job: The id of a job: move only its times. None: those of all jobs.
+
+        Raises:
+            AdvanceTimeout: Something has not happened within 10 s of real time. The message lists it.
+
+        Example:
+            await latehook.advance("65s")
+        """
+        await self._run(calls.advance(duration, job))
 
     async def wait_for(
         self,
         *,
-        state: str | Sequence[str] = "delivered",
+        state: str | Sequence[str] = WAIT_STATE,
         count: int = 1,
-        timeout: str | float = "10s",
-        **filters: Unpack[OfWebhooks],
+        timeout: str | float = WAIT_TIMEOUT,
+        **filters: Unpack[WebhookFilters],
     ) -> list[Webhook]:
-        return await self._do(calls.wait_for(state, count, timeout, filters))
+        """Wait until `count` webhooks are in a state.
 
-    async def pending(self, **filters: Unpack[OfWebhooks]) -> list[Webhook]:
-        return await self._do(calls.pending(filters))
+        Args:
+            state: The state, or several of which each will do.
+            count: How many webhooks: at most 1,000.
+            timeout: How long to wait, in real time: text such as `250ms` or `10s`, or a number of seconds; at most 10m.
+            **filters: Only webhooks that match these.
+
+        Returns:
+            All webhooks in the state that match the filters, oldest first: at least `count`.
+
+        Raises:
+            WaitTimeout: There were not enough in time. The message says what did happen.
+
+        Example:
+            [webhook] = await latehook.wait_for(job=job_id, event="completed")
+            assert webhook.attempts[-1].status == 200
+        """
+        return await self._run(calls.wait_for(state, count, timeout, filters))
+
+    async def pending(self, **filters: Unpack[WebhookFilters]) -> list[Webhook]:
+        """List the webhooks that are still to be delivered: pending, held or delivering.
+
+        Args:
+            **filters: Only webhooks that match these.
+
+        Returns:
+            The webhooks that match the filters, in the order in which they are due.
+        """
+        return await self._run(calls.pending(filters))
 
     async def webhooks(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> list[Webhook]:
-        return await self._do(calls.webhooks(filters, limit))
+        """List webhooks.
+
+        Args:
+            limit: Only so many, the newest. None: all.
+            **filters: Only webhooks that match these.
+
+        Returns:
+            The webhooks, oldest first.
+        """
+        return await self._run(calls.webhooks(filters, limit))
 
     async def requests(
-        self, matched: bool | None = None, *, limit: int | None = None, **filters: Unpack[OfRequests]
+        self, matched: bool | None = None, *, limit: int | None = None, **filters: Unpack[RequestFilters]
     ) -> list[Request]:
-        return await self._do(calls.requests(matched, filters, limit))
+        """List requests to mocked hosts. The proxy keeps the last 1,000.
+
+        Args:
+            matched: True: only those that a mock matched. False: only those that no mock matched; `why` says why.
+            limit: Only so many, the newest. None: all.
+            **filters: Only requests that match these.
+
+        Returns:
+            The requests, oldest first.
+        """
+        return await self._run(calls.requests(matched, filters, limit))
 
     async def jobs(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> list[Job]:
-        return await self._do(calls.jobs(filters, limit))
+        """List jobs, each with its request, response, stages and webhooks.
+
+        Args:
+            limit: Only so many, the newest. None: all.
+            **filters: Only jobs that match these. `event` and `state` mean: it has a webhook like that.
+
+        Returns:
+            The jobs, oldest first.
+        """
+        return await self._run(calls.jobs(filters, limit))
 
     async def fire(self, webhook: str | Webhook) -> Webhook:
-        return await self._do(calls.one("fire", webhook))
+        """Send a webhook now, held or not, and move its job to its stage.
+
+        Args:
+            webhook: A webhook that is pending or held, or its id.
+
+        Returns:
+            The webhook as it is then. Its attempt may still be in progress: `wait_for` waits for the end.
+        """
+        return await self._run(calls.one("fire", webhook))
 
     async def hold(self, webhook: str | Webhook | None = None, **filters: Unpack[Filters]) -> None:
-        await self._do(calls.several("hold", webhook, filters))
+        """Start no attempt any more, until a release.
+
+        Args:
+            webhook: A webhook, or its id: hold only this one.
+            **filters: Hold the webhooks that match these. Without webhook and filters: hold all, also of later jobs.
+        """
+        await self._run(calls.several("hold", webhook, filters))
 
     async def release(self, webhook: str | Webhook | None = None, **filters: Unpack[Filters]) -> None:
-        await self._do(calls.several("release", webhook, filters))
+        """Send held webhooks when they are due, or at once if that time is past.
+
+        Args:
+            webhook: A webhook, or its id: release only this one.
+            **filters: Release the webhooks that match these. Without webhook and filters: release all.
+        """
+        await self._run(calls.several("release", webhook, filters))
 
     async def cancel(self, webhook: str | Webhook | None = None, **filters: Unpack[Filters]) -> None:
-        await self._do(calls.several("cancel", webhook, filters))
+        """Do not send webhooks any more. Attempts in progress are ended.
+
+        Args:
+            webhook: A webhook, or its id: cancel only this one.
+            **filters: Cancel the webhooks that match these. Without webhook and filters: cancel all.
+        """
+        await self._run(calls.several("cancel", webhook, filters))
 
     async def resend(self, webhook: str | Webhook | None = None, **filters: Unpack[Filters]) -> None:
-        await self._do(calls.several("resend", webhook, filters))
+        """Send webhooks that have ended once more: the same content, the next attempt number.
+
+        Args:
+            webhook: A webhook, or its id: send only this one.
+            **filters: Send the webhooks that match these. Without webhook and filters: send all that have ended.
+        """
+        await self._run(calls.several("resend", webhook, filters))
 
     async def reset(self, **filters: Unpack[Filters]) -> None:
-        await self._do(calls.several("reset", None, filters))
+        """Set everything back to the start: no jobs, requests or added mocks, nothing held; variables and clock too.
+
+        Args:
+            **filters: Forget only the jobs that match these, and change nothing else.
+        """
+        await self._run(calls.several("reset", None, filters))
 
     async def check_strictly(self) -> None:
-        await self._do(calls.strict())
+        """Check that nothing is left: no webhook pending or failed, no request that no mock matched.
 
-    async def _do[Result](self, call: Call[Result]) -> Result:
-        try:
-            ask = next(call)
-            while True:
-                ask = call.send(await self._answer(ask))
-        except StopIteration as ended:
-            result: Result = ended.value
-            return result
+        Waits some seconds for attempts in progress. The marker's `strict=True` does this at the end of a test.
 
-    async def _answer(self, ask: Ask) -> Answer:
-        try:
-            async with httpx.AsyncClient(**CLIENT) as http:
-                return answer(await http.send(self._request(ask)))
-        except httpx.HTTPError as error:
-            raise self._silence(error) from None
+        Raises:
+            StrictCheckFailed: Something is left. The message lists it.
+        """
+        await self._run(calls.strict())

@@ -1,32 +1,34 @@
-"""PURE: what a client asks of the control API and how it reads the answers. The shells, sync and async, carry them.
+"""PURE: the requests that each method of the client sends, and how it reads the responses. A transport sends them.
 
-A call is a generator: it yields what to ask, is sent the answer, and returns the result. Queries are in order of time.
+A call is a generator: it yields a request, is sent its response, and returns the result. Lists are in order of time.
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from latehook.api.defaults import LONGEST_PAGE
+from latehook.api.models import Job, Request, Webhook
+from latehook.api.payloads import Advanced, JobPage, Page, Problem, RequestPage, WaitProblem, WebhookList, WebhookPage
 from latehook.base.durations import parse_duration
 from latehook.base.errors import ControlError
-from latehook.client import failures, models
-from latehook.client.mocks import Written
-from latehook.client.models import Job, Page, Request, Webhook
+from latehook.base.model import UNFINISHED
+from latehook.client import failures
+from latehook.client.mocks import MocksText
 
-__tracebackhide__ = failures.is_told
+__tracebackhide__ = failures.hides_frames
 
 LIMIT = 30.0
-"""Seconds that an answer may take beyond what it waits for. The server ends an advance itself, after 10."""
-PAGE = 1000
+"""Seconds that a response may take, beyond what the request waits for. The server ends an advance before."""
+
 STRICT_ROUNDS = 10
-"""Changes, or seconds, that what is under way is given to end in before a strict test is judged."""
-OWED = ("pending", "held", "delivering")
+"""How often a strict check waits for a change (at most a second each time) while attempts are in progress."""
 
 
-class Ask(Struct, frozen=True):
-    """A request to the control API. `path` counts from `/_latehook/`."""
+class ApiRequest(Struct, frozen=True):
+    """A request to the control API. `path` is relative to its prefix; `timeout` is in seconds."""
 
     method: str
     path: str
@@ -36,135 +38,117 @@ class Ask(Struct, frozen=True):
     timeout: float = LIMIT
 
 
-class Answer(Struct, frozen=True):
-    """What came back."""
+class ApiResponse(Struct, frozen=True):
+    """A response of the control API."""
 
     status: int
     content: bytes
 
 
-type Call[Result] = Generator[Ask, Answer, Result]
-
-
-class OfRequests(TypedDict, total=False):
-    """Which requests; `where` is an expression, such as `request.json.order == 'o-17'`."""
-
-    job: str | int
-    mock: str
-    where: str
-
-
-class OfWebhooks(OfRequests, total=False):
-    """Which webhooks, whatever their state."""
-
-    event: str
-
-
-class Filters(OfWebhooks, total=False):
-    """Which webhooks, or jobs by their webhooks."""
-
-    state: str | Sequence[str]
+type Call[Result] = Generator[ApiRequest, ApiResponse, Result]
 
 
 def webhooks(filters: Mapping[str, Any], limit: int | None = None) -> Call[list[Webhook]]:
-    return (yield from _all("webhooks", Page[Webhook], filters, limit))
+    return (yield from _list("webhooks", WebhookPage, filters, limit))
 
 
 def jobs(filters: Mapping[str, Any], limit: int | None = None) -> Call[list[Job]]:
-    return (yield from _all("jobs", Page[Job], filters, limit))
+    return (yield from _list("jobs", JobPage, filters, limit))
 
 
 def requests(matched: bool | None, filters: Mapping[str, Any], limit: int | None = None) -> Call[list[Request]]:
-    return (yield from _all("requests", Page[Request], {"matched": matched, **filters}, limit))
+    return (yield from _list("requests", RequestPage, {"matched": matched, **filters}, limit))
 
 
 def pending(filters: Mapping[str, Any]) -> Call[list[Webhook]]:
-    """What is owed, in the order in which it is due."""
-    owed = yield from webhooks({"state": OWED, **filters})
-    return sorted(owed, key=lambda webhook: webhook.due_at)
+    """List the webhooks that are still to be delivered, in the order in which they are due."""
+    unfinished = yield from webhooks({"state": UNFINISHED, **filters})
+    return sorted(unfinished, key=lambda webhook: webhook.due_at)
 
 
 def wait_for(
     state: str | Sequence[str], count: int, timeout: str | float, filters: Mapping[str, Any]
 ) -> Call[list[Webhook]]:
     query = _query({**filters, "state": state, "count": count, "timeout": timeout})
-    answer = yield Ask("GET", "wait", query, timeout=_seconds(timeout) + LIMIT)
-    if answer.status == 408:
-        seen = msgspec.json.decode(answer.content, type=models.Missed)
-        raise failures.NotHappened(failures.missed(filters, count, query["state"], timeout, seen))
-    return list(_read(answer, Page[Webhook]).items)
+    response = yield ApiRequest("GET", "wait", query, timeout=_seconds(timeout) + LIMIT)
+    if response.status == 408:
+        problem = msgspec.json.decode(response.content, type=WaitProblem)
+        raise failures.WaitTimeout(failures.describe_wait(filters, count, query["state"], timeout, problem))
+    return list(_decode(response, WebhookList).items)
 
 
 def advance(duration: str | float, job: str | None) -> Call[None]:
-    answer = yield _post("clock", {"advance": duration, "job": job})
-    if remaining := _read(answer, models.Advanced).left:
-        raise failures.NotHappened(failures.left(duration, remaining))
+    response = yield _post("clock", {"advance": duration, "job": job})
+    if left := _decode(response, Advanced).left:
+        raise failures.AdvanceTimeout(failures.describe_advance(duration, left))
 
 
 def one(operation: str, webhook: str | Webhook) -> Call[Webhook]:
-    """An operation on one webhook; how it stands after."""
+    """Apply an operation to one webhook. Return the webhook as it is then."""
     id = webhook.id if isinstance(webhook, Webhook) else webhook
-    answer = yield _post(f"webhooks/{id}/{operation}", {})
-    return _read(answer, Webhook)
+    response = yield _post(f"webhooks/{id}/{operation}", {})
+    return _decode(response, Webhook)
 
 
 def several(operation: str, webhook: str | Webhook | None, filters: Mapping[str, Any]) -> Call[None]:
-    """An operation on one webhook, or on all that the filters let through; without any, on all there are."""
+    """Apply an operation to one webhook, or to those that the filters select: without any, to all."""
     if webhook is not None:
         yield from one(operation, webhook)
     else:
         _check((yield _post(operation, filters)))
 
 
-def load(mocks: Written) -> Call[None]:
+def load(mocks: MocksText) -> Call[None]:
     query = {} if mocks.file is None else {"file": str(mocks.file.resolve())}
-    _check((yield Ask("POST", "mocks", query=query, content=mocks.content.encode(), content_type=mocks.content_type)))
+    content = mocks.content.encode()
+    _check((yield ApiRequest("POST", "mocks", query=query, content=content, content_type=mocks.content_type)))
 
 
-def get_vars() -> Call[dict[str, Any]]:
-    return _read((yield Ask("GET", "vars")), dict[str, Any])
+def get_variables() -> Call[dict[str, Any]]:
+    return _decode((yield ApiRequest("GET", "vars")), dict[str, Any])
 
 
-def set_vars(values: Mapping[str, Any]) -> Call[None]:
-    _check((yield Ask("PUT", "vars", content=msgspec.json.encode(values))))
+def set_variables(values: Mapping[str, Any]) -> Call[dict[str, Any]]:
+    """Set variables. Return all of them."""
+    return _decode((yield ApiRequest("PUT", "vars", content=msgspec.json.encode(values))), dict[str, Any])
 
 
 def ca_bundle() -> Call[bytes]:
-    answer = yield Ask("GET", "ca-bundle.pem")
-    _check(answer)
-    return answer.content
+    response = yield ApiRequest("GET", "ca-bundle.pem")
+    _check(response)
+    return response.content
 
 
 def strict() -> Call[None]:
-    """NotHappened where something is owed, has failed or matched nothing. What is under way may end first."""
+    """Raise StrictCheckFailed if something is pending, failed or unmatched. Attempts in progress may end first."""
     for _ in range(STRICT_ROUNDS):
-        revision = _read((yield Ask("GET", "status")), dict[str, Any])["revision"]
+        revision = _decode((yield ApiRequest("GET", "status")), dict[str, Any])["revision"]
         if not (yield from webhooks({"state": "delivering"}, limit=1)):
             break
-        yield Ask("GET", "status", {"after": str(revision), "timeout": "1s"})
-    owed = yield from pending({})
+        yield ApiRequest("GET", "status", {"after": str(revision), "timeout": "1s"})
+    unfinished = yield from pending({})
     failed = yield from webhooks({"state": "failed"})
     unmatched = yield from requests(False, {})
-    if text := failures.undone(owed, failed, unmatched):
-        raise failures.NotHappened(text)
+    if text := failures.describe_strict(unfinished, failed, unmatched):
+        raise failures.StrictCheckFailed(text)
 
 
-def _all[Item](path: str, page: type[Page[Item]], filters: Mapping[str, Any], limit: int | None) -> Call[list[Item]]:
-    """A list, page by page; of its newest `limit`. The API has the newest first."""
+def _list[Item](path: str, kind: type[Page[Item]], filters: Mapping[str, Any], limit: int | None) -> Call[list[Item]]:
+    """Read a list page by page, or its newest `limit` items. The API has the newest first, the result the oldest."""
     items: list[Item] = []
     after = None
     while True:
-        part = PAGE if limit is None else min(limit - len(items), PAGE)
-        read = _read((yield Ask("GET", path, _query({**filters, "limit": part, "after": after}))), page)
-        items += read.items
-        after = read.next
+        size = LONGEST_PAGE if limit is None else min(limit - len(items), LONGEST_PAGE)
+        page = _decode((yield ApiRequest("GET", path, _query({**filters, "limit": size, "after": after}))), kind)
+        items += page.items
+        after = page.next
         if after is None or len(items) == limit:
             return items[::-1]
 
 
-def _post(path: str, body: Mapping[str, Any]) -> Ask:
+def _post(path: str, body: Mapping[str, Any]) -> ApiRequest:
     given = {name: value for name, value in body.items() if value is not None}
-    return Ask("POST", path, content=msgspec.json.encode(given))
+    return ApiRequest("POST", path, content=msgspec.json.encode(given))
 
 
 def _query(values: Mapping[str, Any]) -> dict[str, str]:
@@ -184,18 +168,18 @@ def _seconds(timeout: str | float) -> float:
         raise ControlError(f"timeout: {error}") from None
 
 
-def _read[Result](answer: Answer, type: type[Result]) -> Result:
-    _check(answer)
-    return msgspec.json.decode(answer.content, type=type)
+def _decode[Result](response: ApiResponse, type: type[Result]) -> Result:
+    _check(response)
+    return msgspec.json.decode(response.content, type=type)
 
 
-def _check(answer: Answer) -> None:
-    if answer.status >= 400:
-        raise ControlError(_detail(answer))
+def _check(response: ApiResponse) -> None:
+    if response.status >= 400:
+        raise ControlError(_detail(response))
 
 
-def _detail(answer: Answer) -> str:
+def _detail(response: ApiResponse) -> str:
     try:
-        return msgspec.json.decode(answer.content, type=models.Problem).detail
+        return msgspec.json.decode(response.content, type=Problem).detail
     except msgspec.MsgspecError:
-        return f"what answers there is not Latehook: {answer.status} {answer.content[:200]!r}"
+        return f"the server there is not Latehook: {response.status} {response.content[:200]!r}"

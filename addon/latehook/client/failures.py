@@ -1,108 +1,131 @@
-"""PURE: what did happen, in words: the text of a test's failure."""
+"""PURE: the failures of a test's expectations. Their texts say what did happen."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from latehook.api.models import Attempt, Request, Webhook
+from latehook.api.payloads import WaitProblem
 from latehook.base.errors import LatehookError
-from latehook.client.models import Attempt, Missed, Request, Webhook
+from latehook.base.model import State
 
 SHOWN = 200
-"""Characters of a receiver's answer."""
-
-_ENDED_UNSENT = ("canceled", "skipped")
+"""Characters of a receiver's answer that are shown."""
 
 
-class NotHappened(AssertionError):
-    """A wait or an advance in vain, or a strict test that left something undone. The text says what did happen."""
+class ExpectationFailed(AssertionError):
+    """Something that a test expects has not happened. The message says what did happen instead."""
 
 
-def is_told(raised: Any) -> bool:
-    """Whether a failure's text says it all. pytest asks modules for it, and then shows none of their lines."""
-    return bool(raised.errisinstance((NotHappened, LatehookError)))
+class WaitTimeout(ExpectationFailed):
+    """`wait_for` did not get enough webhooks in time."""
 
 
-def missed(wanted: Mapping[str, Any], count: int, state: str, timeout: str | float, seen: Missed) -> str:
-    """Why a wait was in vain."""
-    having = ", ".join(f"{name}={value!r}" for name, value in wanted.items())
-    number = "no webhook was" if count == 1 else f"{len(seen.found)} of {count} webhooks were"
-    matched = [request for request in seen.requests if request.matched]
-    return _text(
-        f"{number} {state} within {_seconds(timeout)}{f' ({having})' if having else ''}",
+class AdvanceTimeout(ExpectationFailed):
+    """`advance` did not get everything done in time."""
+
+
+class StrictCheckFailed(ExpectationFailed):
+    """A strict check found webhooks that are pending or failed, or requests that no mock matched."""
+
+
+def hides_frames(raised: Any) -> bool:
+    """Return whether pytest leaves the frames of the client out of a traceback: where the message says enough.
+
+    pytest calls this for a module that has it as `__tracebackhide__`.
+    """
+    return bool(raised.errisinstance((ExpectationFailed, LatehookError)))
+
+
+def describe_wait(
+    filters: Mapping[str, Any], count: int, state: str, timeout: str | float, problem: WaitProblem
+) -> str:
+    """Return why a wait for `count` webhooks in a state failed."""
+    selected = ", ".join(f"{name}={value!r}" for name, value in filters.items())
+    number = "no webhook was" if count == 1 else f"{len(problem.found)} of {count} webhooks were"
+    matched = [request for request in problem.requests if request.matched]
+    others = "other webhooks" if problem.found else "webhooks"
+    return _report(
+        f"{number} {state} within {_seconds(timeout)}{f' ({selected})' if selected else ''}",
         {
-            "found": map(_webhook, seen.found),
-            "other webhooks" if seen.found else "webhooks": map(_webhook, seen.webhooks) if seen.webhooks else ["none"],
+            "found": map(_webhook, problem.found),
+            others: map(_webhook, problem.webhooks) if problem.webhooks else ["none"],
             "requests": map(_request, matched) if matched else ["none that a mock answered"],
-            "requests that matched nothing": map(_request, seen.unmatched),
+            "requests that matched nothing": map(_request, problem.unmatched),
         },
     )
 
 
-def left(duration: str | float, webhooks: Sequence[Webhook]) -> str:
-    """What an advance has left undone."""
-    number = "1 webhook has" if len(webhooks) == 1 else f"{len(webhooks)} webhooks have"
-    return _text(f"advance {duration}: {number} not happened", {"left": map(_webhook, webhooks)})
+def describe_advance(duration: str | float, left: Sequence[Webhook]) -> str:
+    """Return which webhooks an advance has left."""
+    number = "1 webhook has" if len(left) == 1 else f"{len(left)} webhooks have"
+    return _report(f"advance {duration}: {number} not happened", {"left": map(_webhook, left)})
 
 
-def undone(owed: Iterable[Webhook], failed: Iterable[Webhook], unmatched: Iterable[Request]) -> str | None:
-    """What a strict test may not leave; None where it has left nothing."""
+def describe_strict(
+    unfinished: Iterable[Webhook], failed: Iterable[Webhook], unmatched: Iterable[Request]
+) -> str | None:
+    """Return what a strict check found, or None if it found nothing."""
     lists = {
-        "still owed": [_webhook(webhook) for webhook in owed],
+        "still owed": [_webhook(webhook) for webhook in unfinished],
         "failed": [_webhook(webhook) for webhook in failed],
         "requests that matched nothing": [_request(request) for request in unmatched],
     }
     if not any(lists.values()):
         return None
     counts = ", ".join(f"{len(lines)} {name}" for name, lines in lists.items() if lines)
-    return _text(f"strict=True, and at the test's end: {counts}", lists)
+    return _report(f"strict=True, and at the test's end: {counts}", lists)
 
 
-def _text(first: str, lists: Mapping[str, Iterable[str]]) -> str:
+def _report(first: str, lists: Mapping[str, Iterable[str]]) -> str:
+    """Return a first line, and below it each list that is not empty, under its name."""
     lines = [first]
     for name, entries in lists.items():
-        if written := list(entries):
-            lines += [f"{name}:", *(f"  {entry}" for entry in written)]
+        if indented := [f"  {entry}" for entry in entries]:
+            lines += [f"{name}:", *indented]
     return "\n".join(lines)
 
 
 def _webhook(webhook: Webhook) -> str:
     event = f" {webhook.event!r}" if webhook.event else ""
     to = f", to {webhook.url}" if webhook.url else ""
-    return f"job {webhook.job}{event}: {_state(webhook)}{to}{_last(webhook.attempts)}"
+    return f"job {webhook.job}{event}: {_state(webhook)}{to}{_last_answer(webhook.attempts)}"
 
 
 def _state(webhook: Webhook) -> str:
-    if webhook.state == "pending" and webhook.due_in is not None:
-        attempt = f"attempt {len(webhook.attempts) + 1}, " if webhook.attempts else ""
-        return f"pending, {attempt}due in {_seconds(webhook.due_in)}"
-    if webhook.state == "delivering":
-        return f"delivering, attempt {len(webhook.attempts)} is under way"
-    if webhook.state in _ENDED_UNSENT or (webhook.state == "failed" and not webhook.attempts):
-        return f"{webhook.state}: {webhook.reason}"
-    if webhook.state == "failed":
-        return f"failed after {len(webhook.attempts)} attempt{'s'[: len(webhook.attempts) - 1]}"
+    count = len(webhook.attempts)
+    match webhook.state:
+        case State.PENDING if webhook.due_in is not None:
+            attempt = f"attempt {count + 1}, " if count else ""
+            return f"pending, {attempt}due in {_seconds(webhook.due_in)}"
+        case State.DELIVERING:
+            return f"delivering, attempt {count} is under way"
+        case State.FAILED if count:
+            return f"failed after {count} attempt{'s'[: count - 1]}"
+        case State.FAILED | State.CANCELED | State.SKIPPED:
+            return f"{webhook.state}: {webhook.reason}"
     return webhook.state
 
 
-def _last(attempts: Sequence[Attempt]) -> str:
+def _last_answer(attempts: Sequence[Attempt]) -> str:
     ended = [attempt for attempt in attempts if attempt.ended_at is not None]
     if not ended:
         return ""
     last = ended[-1]
-    said = last.error if last.status is None else f"{last.status} {_short(last.body or '')!r}"
-    return f"; attempt {last.number} at {_clock(last.at)}: {said}"
+    answer = last.error if last.status is None else f"{last.status} {_shorten(last.body)!r}"
+    return f"; attempt {last.number} at {_time_of_day(last.at)}: {answer}"
 
 
 def _request(request: Request) -> str:
     job = f", job {request.job}" if request.job else ""
-    line = f"{_clock(request.at)} {request.method} {request.url}: {request.status}"
+    line = f"{_time_of_day(request.at)} {request.method} {request.url}: {request.status}"
     if request.matched:
         return f"{line}, mock {request.mock!r}{job}"
-    near = "".join(f"\n    not {miss.mock!r}: {miss.differs}" for miss in request.why or ())
-    return f"{line}, no mock matched{near or ': there is none for this host'}"
+    near_misses = "".join(f"\n    not {miss.mock!r}: {miss.differs}" for miss in request.why or ())
+    return f"{line}, no mock matched{near_misses or ': there is none for this host'}"
 
 
-def _clock(at: float) -> str:
+def _time_of_day(at: float) -> str:
     return datetime.fromtimestamp(at).strftime("%H:%M:%S")
 
 
@@ -110,5 +133,5 @@ def _seconds(duration: str | float) -> str:
     return duration if isinstance(duration, str) else f"{duration:.3g} s"
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

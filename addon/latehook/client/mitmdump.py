@@ -1,4 +1,4 @@
-"""The proxy's own process, run by its path: the mitmdump of this interpreter, ended with whoever started it."""
+"""Runs mitmdump of this interpreter, and ends with its parent process. process.py runs this file by its path."""
 
 import os
 import signal
@@ -7,8 +7,8 @@ from importlib.metadata import entry_points
 
 
 def _end_with_parent() -> None:
-    """The other end of stdin closes when the parent has ended, however it ended: it leaves no proxy behind."""
-    os.read(0, 1)  # not through sys.stdin: a thread that waits there would not let the interpreter end
+    """Wait until stdin closes, and end this process then: the parent's end of it closes however the parent ends."""
+    os.read(0, 1)  # not through sys.stdin: a thread that waits there keeps the interpreter from ending
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -10,27 +10,32 @@ from msgspec import Struct
 from latehook.base.errors import LatehookError
 
 Mocks = str | Path | Mapping[str, Any]
+"""The path of a mocks file, YAML text, or a dict with what such a file contains."""
 
-_FILES = (".yaml", ".yml", ".json")
+_SUFFIXES = (".yaml", ".yml", ".json")
 
 
-class Written(Struct, frozen=True):
-    """A mocks file's text. `file` is where it stands, None where it is in no file."""
+class MocksText(Struct, frozen=True):
+    """The text of mocks. `file` is where it is from, None if it is from no file."""
 
     content: str
     content_type: str = "application/yaml"
     file: Path | None = None
 
 
-def read_mocks(mocks: Mocks, folders: Sequence[Path]) -> Written:
-    """A text of one line that ends in `.yaml`, `.yml` or `.json` is a path, in the first of the folders that has it."""
+def read_mocks(mocks: Mocks, folders: Sequence[Path]) -> MocksText:
+    """Return the text of mocks. A relative path is looked for in each of the folders, in order.
+
+    A `str` of one line that ends in `.yaml`, `.yml` or `.json` is a path; any other is YAML. Raises LatehookError if no
+    folder has the file.
+    """
     if isinstance(mocks, Mapping):
-        return Written(json.dumps(mocks, indent=1), "application/json")
-    if isinstance(mocks, str) and ("\n" in mocks or not mocks.endswith(_FILES)):
-        return Written(mocks)
-    places = [folder / Path(mocks).expanduser() for folder in folders]
-    for file in places:
+        return MocksText(json.dumps(mocks, indent=1), "application/json")
+    if isinstance(mocks, str) and ("\n" in mocks or not mocks.endswith(_SUFFIXES)):
+        return MocksText(mocks)
+    candidates = [folder / Path(mocks).expanduser() for folder in folders]
+    for file in candidates:
         if file.is_file():
-            return Written(file.read_text(encoding="utf-8"), file=file)
-    looked = " or ".join(str(place) for place in dict.fromkeys(places))
-    raise LatehookError(f"there is no mocks file {str(mocks)!r}: it was looked for as {looked}")
+            return MocksText(file.read_text(encoding="utf-8"), file=file)
+    tried = " or ".join(str(file) for file in dict.fromkeys(candidates))
+    raise LatehookError(f"there is no mocks file {str(mocks)!r}: it was looked for as {tried}")

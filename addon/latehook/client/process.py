@@ -1,30 +1,31 @@
-"""A proxy of one's own: a mitmdump process on a free port, with a folder of its own for CA, mocks and log."""
+"""A proxy of one's own: a mitmdump process on a free port, with its own folder for CA, mocks and log."""
 
+import asyncio
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import latehook
 from latehook.base.errors import LatehookError
 from latehook.client.mocks import Mocks, read_mocks
 
 LIMIT = 30.0
 """Seconds that the start, and the end, may take on a busy machine."""
 
-PACKAGE = Path(latehook.__file__).parent
+PACKAGE = Path(__file__).parent.parent
 _LISTENING = re.compile(r"proxy listening at \S*:(\d+)")
 _READY = "latehook: ready"
 
 Options = Mapping[str, str | Sequence[str]]
+"""Options of mitmproxy and Latehook, as `--set` takes them; a list sets an option several times."""
 
 
-class Process:
-    """A proxy that runs. `port` is there once it is ready."""
+class ProxyProcess:
+    """A running proxy. `port` is the port on which it listens, 0 before it is ready."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log_file: Path) -> None:
         self._process = process
@@ -32,27 +33,29 @@ class Process:
         self.port = 0
 
     def log(self, since: int = 0) -> str:
-        """What it has said, from a position in bytes."""
+        """Return what the proxy has logged, from a position in bytes on."""
         return self._log_file.read_bytes()[since:].decode(errors="replace")
 
-    def position(self) -> int:
-        """Where its log ends now."""
+    def log_size(self) -> int:
+        """Return the size of the log in bytes: the position of what is logged from now on."""
         return self._log_file.stat().st_size
 
     def wait_until_ready(self) -> None:
+        """Wait until the proxy listens. Raises LatehookError, with the log, if it ends before or takes too long."""
         end = time.monotonic() + LIMIT
         while _READY not in (log := self.log()):
             if (status := self._process.poll()) is not None:
                 raise LatehookError(f"the proxy ended with status {status} while it started:\n{self.log().strip()}")
             if time.monotonic() > end:
-                raise LatehookError(f"the proxy was not ready within {LIMIT:g} s; it said:\n{log.strip()}")
+                raise LatehookError(f"the proxy was not ready within {LIMIT:g} s; its log:\n{log.strip()}")
             time.sleep(0.01)
         listening = _LISTENING.search(log)
         if listening is None:
-            raise LatehookError(f"the proxy does not say where it listens; it said:\n{log.strip()}")
+            raise LatehookError(f"the proxy does not say where it listens; its log:\n{log.strip()}")
         self.port = int(listening[1])
 
-    def end(self) -> None:
+    def stop(self) -> None:
+        """End the process, by force if it does not end in time."""
         self._process.terminate()
         try:
             self._process.wait(LIMIT)
@@ -65,8 +68,8 @@ class Process:
 
 
 @contextmanager
-def started(mocks: Mocks | None, options: Options) -> Iterator[Process]:
-    """A proxy that is ready. `options` are mitmproxy's and Latehook's own, as `--set` takes them."""
+def run_proxy(mocks: Mocks | None, options: Options) -> Iterator[ProxyProcess]:
+    """Start a proxy, wait until it is ready, and end it with the block."""
     with TemporaryDirectory(prefix="latehook-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         process = _launch(folder, {"mock_file": str(_mock_file(mocks, folder)), **options})
@@ -74,10 +77,21 @@ def started(mocks: Mocks | None, options: Options) -> Iterator[Process]:
             process.wait_until_ready()
             yield process
         finally:
-            process.end()
+            process.stop()
+
+
+@asynccontextmanager
+async def run_proxy_async(mocks: Mocks | None, options: Options) -> AsyncIterator[ProxyProcess]:
+    """Do the same without blocking the event loop."""
+    proxy = run_proxy(mocks, options)
+    async with AsyncExitStack() as stack:
+        process = await asyncio.to_thread(proxy.__enter__)
+        stack.push_async_exit(lambda *raised: asyncio.to_thread(proxy.__exit__, *raised))
+        yield process
 
 
 def _mock_file(mocks: Mocks | None, folder: Path) -> Path:
+    """Return the mocks file, written into `folder` unless the mocks are a file already."""
     read = read_mocks({"mocks": []} if mocks is None else mocks, [Path.cwd()])
     if read.file is not None:
         return read.file
@@ -86,9 +100,9 @@ def _mock_file(mocks: Mocks | None, folder: Path) -> Path:
     return file
 
 
-def _launch(folder: Path, options: Options) -> Process:
+def _launch(folder: Path, options: Options) -> ProxyProcess:
     own = {"confdir": str(folder), "listen_host": "127.0.0.1", "listen_port": "0", "flow_detail": "0"}
-    settings = [f"{name}={text}" for name, given in {**own, **options}.items() for text in _texts(given)]
+    settings = [f"{name}={value}" for name, given in {**own, **options}.items() for value in _values(given)]
     log_file = folder / "log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
@@ -97,16 +111,16 @@ def _launch(folder: Path, options: Options) -> Process:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the tests: they end it when they have seen what is left
+            start_new_session=True,  # Ctrl-C is for the tests: they end the proxy when they have shown what is left
         )
-    return Process(process, log_file)
+    return ProxyProcess(process, log_file)
 
 
-def _texts(given: str | Sequence[str]) -> Sequence[str]:
+def _values(given: str | Sequence[str]) -> Sequence[str]:
     return [given] if isinstance(given, str) else given
 
 
 def _script() -> Path:
-    """mock.py lies beside the package in a checkout, within it in a wheel."""
-    within = PACKAGE / "script" / "mock.py"
-    return within if within.exists() else PACKAGE.parent / "mock.py"
+    """Return mock.py: beside the package in a checkout, within it in a wheel."""
+    in_wheel = PACKAGE / "script" / "mock.py"
+    return in_wheel if in_wheel.exists() else PACKAGE.parent / "mock.py"

@@ -1,4 +1,4 @@
-"""Who may ask: this machine, and whoever has the token; and no web page of somebody else's."""
+"""Who may use the API: this machine, and clients with the token. Pages of other sites may not."""
 
 import hmac
 import ipaddress
@@ -11,25 +11,32 @@ from latehook.base.hostnames import DEFAULT_PORTS
 from latehook.control.responses import Refusal
 
 SAFE = ("GET", "HEAD")
-JSON = "application/json"
 
 
 class Access:
-    """What a request must have to be carried out: `token` is the one that is set, `mocked` knows the mocked hosts."""
+    """Decides whether a request may be carried out.
+
+    `token` returns the option `mock_token`; `mocked` says whether a host, at a port, is mocked.
+    """
 
     def __init__(self, token: Callable[[], str | None], mocked: Callable[[str, int], bool]) -> None:
         self._token = token
         self._mocked = mocked
 
-    def check(self, request: Request, shows_nothing: bool = False) -> None:
-        """Refusal, where it is not to be carried out. What shows nothing is everybody's, where there is a token."""
-        if shows_nothing and self._token():
+    def check(self, request: Request, is_public: bool = False) -> None:
+        """Raise Refusal unless the request may be carried out.
+
+        `is_public`: the response shows nothing. Everybody gets it if there is a token.
+        """
+        if is_public and self._token():
             return
         has_token = self._has_token(request)
         if not has_token and not _is_loopback(request.client.host if request.client else ""):
             self._demand_token(request)
-        if not has_token and not self._is_ours(request.headers.get("host", ""), request.url.scheme):
-            raise Refusal(403, _not_ours(request.headers.get("host", "")))
+        host = request.headers.get("host", "")
+        if not has_token and not self._is_trusted(host, request.url.scheme):
+            remedy = "use localhost, an address or a mocked host, or send the token"
+            raise Refusal(403, f"the host {host!r} is not one of Latehook's: {remedy}")
         _check_origin(request)
 
     def _has_token(self, request: Request) -> bool:
@@ -42,13 +49,13 @@ class Access:
     def _demand_token(self, request: Request) -> None:
         if not self._token():
             peer = request.client.host if request.client else "unknown"
-            raise Refusal(403, f"{peer} is not this machine: start with --set mock_token=TOKEN to let others ask")
-        problem = "the token is another one" if "authorization" in request.headers else "a token is needed"
+            raise Refusal(403, f"{peer} is not this machine: start with --set mock_token=TOKEN to permit others")
+        problem = "the token is wrong" if "authorization" in request.headers else "a token is needed"
         remedy = "send the header `Authorization: Bearer TOKEN` with the value of mock_token"
         raise Refusal(401, f"{problem}: {remedy}", {"www-authenticate": "Bearer"})
 
-    def _is_ours(self, host: str, scheme: str) -> bool:
-        """Whether a Host header is one that no other's name can have led to this machine by."""
+    def _is_trusted(self, host: str, scheme: str) -> bool:
+        """Return whether a Host header is safe from DNS rebinding: others cannot make it lead to this machine."""
         try:
             parts = urlsplit(f"//{host}")
             name, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(scheme, 80)
@@ -57,18 +64,14 @@ class Access:
         return name == "localhost" or name.endswith(".localhost") or _is_address(name) or self._mocked(name, port)
 
 
-def _not_ours(host: str) -> str:
-    return f"the host {host!r} is none of Latehook's: ask by localhost, an address or a mocked host, or send the token"
-
-
 def _check_origin(request: Request) -> None:
-    """A page that a browser has from elsewhere may neither write nor read."""
+    """Raise Refusal if a browser's page from another site sends the request: it may neither write nor read."""
     origin = request.headers.get("origin")
     if origin is None:
         return
     parts = urlsplit(origin)
     if parts.scheme not in ("http", "https") or parts.netloc.lower() != request.headers.get("host", "").lower():
-        raise Refusal(403, f"the origin {origin!r} is another site: only Latehook's own page may ask")
+        raise Refusal(403, f"the origin {origin!r} is another site: only Latehook's own page may use the API")
 
 
 def _is_loopback(peer: str) -> bool:

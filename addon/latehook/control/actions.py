@@ -1,58 +1,64 @@
-"""What changes something: the operations, of one webhook, of those selected, of all."""
+"""The handlers that change something: one webhook, those that filters select, or all; the clock, variables, mocks."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from latehook.control import params, schemas
-from latehook.control.context import Here
-from latehook.control.params import ClockChange, Filters, Nothing, PostedMocks, Vars
+from latehook.api import models, payloads
+from latehook.control import serializers
+from latehook.control.context import HandlerContext
+from latehook.control.params import ClockChange, Filters, NoParameters, PostedMocks, Variables
+from latehook.control.parsing import filters_of
 from latehook.control.responses import Refusal
 from latehook.engine.filters import WEBHOOKS, Filter
 from latehook.engine.operations import Operations
 from latehook.expressions.expression import Names
 
-Ids = schemas.Items[str]
 
+def one(
+    operation: Callable[[Operations, str], Awaitable[object]],
+) -> Callable[[HandlerContext, NoParameters, str], Awaitable[Any]]:
+    """Return a handler that applies an operation to the webhook with an id, and answers with this webhook."""
 
-def one(operation: Callable[[Operations, str], Awaitable[object]]) -> Callable[[Here, Nothing, str], Awaitable[Any]]:
-    """An operation on the webhook with this id, answered with the webhook as it is then."""
+    async def handle(context: HandlerContext, params: NoParameters, id: str) -> models.Webhook:
+        await operation(context.operations, id)
+        return context.webhook(id)
 
-    async def does(here: Here, asked: Nothing, id: str) -> schemas.Webhook:
-        await operation(here.operations, id)
-        return here.webhook(id)
-
-    return does
+    return handle
 
 
 def several(
     operation: Callable[[Operations, Filter], Awaitable[list[str]]], names: Names = WEBHOOKS
-) -> Callable[[Here, Filters, str], Awaitable[Ids]]:
-    """An operation on those that filters select, without any on all, answered with their ids."""
+) -> Callable[[HandlerContext, Filters, str], Awaitable[Any]]:
+    """Return a handler that applies an operation to what filters select, and answers with the ids.
 
-    async def does(here: Here, asked: Filters, id: str) -> Ids:
-        return Ids(await operation(here.operations, here.lists.parse_filter(params.filters(asked), names)))
+    `names` are the names that the filter `where` may use.
+    """
 
-    return does
+    async def handle(context: HandlerContext, params: Filters, id: str) -> payloads.IdList:
+        filter = context.queries.parse_filter(filters_of(params), names)
+        return payloads.IdList(tuple(await operation(context.operations, filter)))
+
+    return handle
 
 
-async def clock(here: Here, asked: ClockChange, id: str) -> schemas.Advanced:
-    if (asked.advance is None) == (asked.speed is None):
+async def change_clock(context: HandlerContext, params: ClockChange, id: str) -> payloads.Advanced:
+    if (params.advance is None) == (params.speed is None):
         raise Refusal(400, 'write one of {"advance": "65s"} and {"speed": 60}')
-    if asked.speed is not None and asked.job is not None:
+    if params.speed is not None and params.job is not None:
         raise Refusal(400, "the speed is that of all jobs: leave `job` out")
-    if asked.speed is not None:
-        await here.operations.set_speed(asked.speed)
-        return schemas.Advanced(schemas.clock(here.operations.clock), [])
-    job = None if asked.job is None else str(asked.job)
-    left = await here.operations.advance(asked.advance or 0.0, job)
-    seen = here.lists.webhook_details([here.lists.with_current_state(each) for each in left])
-    return schemas.Advanced(schemas.clock(here.operations.clock), here.webhooks(seen))
+    if params.speed is not None:
+        await context.operations.set_speed(params.speed)
+        return payloads.Advanced(clock=serializers.clock(context.operations.clock), left=())
+    job = None if params.job is None else str(params.job)
+    left = await context.operations.advance(params.advance or 0.0, job)
+    details = context.queries.webhook_details([context.queries.with_current_state(stored) for stored in left])
+    return payloads.Advanced(clock=serializers.clock(context.operations.clock), left=context.webhooks(details))
 
 
-async def set_vars(here: Here, asked: Vars, id: str) -> Vars:
-    await here.operations.set_vars(asked)
-    return dict(here.operations.vars)
+async def set_variables(context: HandlerContext, params: Variables, id: str) -> Variables:
+    await context.operations.set_vars(params)
+    return dict(context.operations.vars)
 
 
-async def add_mocks(here: Here, asked: PostedMocks, id: str) -> schemas.Items[schemas.Mock]:
-    return schemas.Items(schemas.mocks(await here.operations.add_mocks(asked.text, asked.file)))
+async def add_mocks(context: HandlerContext, params: PostedMocks, id: str) -> payloads.MockList:
+    return payloads.MockList(serializers.mocks(await context.operations.add_mocks(params.text, params.file)))

@@ -2,21 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any, Protocol
 
-from latehook.control import schemas
-from latehook.control.responses import Answers
+from latehook.api import models
+from latehook.control import serializers
+from latehook.control.responses import Responder
 from latehook.engine.operations import Operations
 from latehook.engine.queries import Queries, WebhookDetails
-
-
-def version() -> str:
-    """Latehook's."""
-    try:
-        return metadata.version("latehook")
-    except metadata.PackageNotFoundError:  # it runs from its folder
-        return "not installed"
 
 
 class Certificates(Protocol):
@@ -30,20 +22,24 @@ class Certificates(Protocol):
 
 
 @dataclass(frozen=True)
-class Here:
-    """The operations, the certificates, how answers are given, and the OpenAPI document."""
+class HandlerContext:
+    """What every handler is given besides its parameters.
+
+    `openapi` returns the OpenAPI document.
+    """
 
     operations: Operations
     certificates: Certificates
-    answers: Answers
-    document: Callable[[], dict[str, Any]]
+    responder: Responder
+    openapi: Callable[[], dict[str, Any]]
 
     @property
-    def lists(self) -> Queries:
+    def queries(self) -> Queries:
         return self.operations.queries
 
-    def webhooks(self, details: list[WebhookDetails]) -> list[schemas.Webhook]:
-        return [schemas.webhook(each, self.operations.clock) for each in details]
+    def webhooks(self, details: list[WebhookDetails]) -> tuple[models.Webhook, ...]:
+        return tuple(serializers.webhook(each, self.operations.clock) for each in details)
 
-    def webhook(self, id: str) -> schemas.Webhook:
-        return self.webhooks(self.lists.webhook_details([self.lists.webhook(id)]))[0]
+    def webhook(self, id: str) -> models.Webhook:
+        """Return the webhook with this id as it stands now. Raises NotFound if there is none."""
+        return self.webhooks(self.queries.webhook_details([self.queries.webhook(id)]))[0]

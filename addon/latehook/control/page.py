@@ -1,4 +1,4 @@
-"""The page: one file of HTML, style and script, and what a browser may do for it."""
+"""The page: one file with HTML, style and script, and the policy for it."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ def page() -> Response:
 
 
 def _policy(content: bytes) -> str:
-    """Only its own style and script count; it asks nobody but this API, and stands in nobody's frame."""
+    """Return a Content-Security-Policy: only the page's own style and script, requests to this API only, no frames."""
     style, script = (_hash(content, tag) for tag in (b"style", b"script"))
     return (
         f"default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; img-src data:; "

@@ -1,183 +1,123 @@
-"""What may be asked for: the parameters of each path, their types, and what is wrong with those that do not fit."""
+"""The parameters of each operation, in its query or its JSON body.
 
-from collections.abc import Iterable, Sequence
+The docstring below a field is its description in the OpenAPI document too.
+"""
+
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta, Struct
 
-from latehook.base.durations import parse_duration
-from latehook.base.text import did_you_mean
-from latehook.base.validation import Mismatch, parse_validation_error
-from latehook.control.responses import Refusal
-from latehook.engine.filters import FILTERS
+from latehook.api.defaults import LONGEST_PAGE, WAIT_TIMEOUT
 
-YAML = ("application/yaml", "application/x-yaml", "text/yaml", "application/json")
-"""What posted mocks may be. None of these is one that a web page may send without asking."""
-
-LONGEST_WAIT = 600.0
-"""Seconds that a wait may last."""
-
-Limit = Annotated[int, Meta(ge=1, le=1000)]
-Text = str | int
+Id = Annotated[str | int, Meta(examples=["4a3a6ff5-1f5b-4d8e-9a53-0b6a7f1c2d3e"])]
 """Ids compare as text: a number will do."""
 
+Duration = Annotated[str | float, Meta(examples=["10s", 0.5])]
+"""Text such as `250ms`, `65s` or `1m30s`, or a number of seconds."""
 
-class Nothing(Struct, forbid_unknown_fields=True):
-    """No parameters."""
+StateName = Annotated[str, Meta(extra_json_schema={"$ref": "#/components/schemas/State"})]
+"""A state by its name: one that is not known is reported with the names that are."""
 
-
-class Filters(Nothing):
-    """Which webhooks, or jobs by their webhooks; none: all. `state`: one or several; `where`: an expression."""
-
-    job: Text | None = None
-    mock: str | None = None
-    event: str | None = None
-    state: str | list[str] | None = None
-    where: str | None = None
+Expression = Annotated[str, Meta(examples=["request.json.order == 'o-17'"])]
+Limit = Annotated[int, Meta(ge=1, le=LONGEST_PAGE)]
 
 
-class Listed(Filters):
-    """A page of a list: `after` is the `next` of the one before."""
+class NoParameters(Struct, forbid_unknown_fields=True):
+    """Nothing: the operation takes no parameters here."""
+
+
+class Filters(NoParameters):
+    """Which webhooks an operation concerns, or which jobs, by their webhooks. Without any filter: all."""
+
+    job: Id | None = None
+    """Only the job with this id, and its webhooks."""
+    mock: Annotated[str, Meta(examples=["create transcript"])] | None = None
+    """Only jobs that the mock with this name started, and their webhooks."""
+    event: Annotated[str, Meta(examples=["completed"])] | None = None
+    """Only webhooks with this event; of jobs, those that have such a webhook."""
+    state: str | list[StateName] | None = None
+    """Only webhooks in this state, or in one of several; of jobs, those that have such a webhook. The states are
+    `pending`, `held`, `delivering`, `delivered`, `failed`, `canceled` and `skipped`. Separate several by commas."""
+    where: Expression | None = None
+    """Only those for which this expression is true. It sees `request` (the job's), `job`, `webhook` (of webhooks),
+    `vars`, `env` and `now`."""
+
+
+class ListQuery(Filters):
+    """Which jobs or webhooks to list, page by page."""
 
     limit: Limit = 100
+    """How many items the page holds at most."""
     after: str | None = None
+    """The `next` of the page before this one."""
 
 
-class ListedRequests(Nothing):
-    """A page of the list of requests."""
+class RequestsQuery(NoParameters):
+    """Which requests to list, page by page."""
 
     matched: bool | None = None
-    job: Text | None = None
-    mock: str | None = None
-    where: str | None = None
+    """True: only requests that a mock matched. False: only those that no mock matched."""
+    job: Id | None = None
+    """Only requests that started the job with this id, or asked for it."""
+    mock: Annotated[str, Meta(examples=["create transcript"])] | None = None
+    """Only requests that the mock with this name matched."""
+    where: Expression | None = None
+    """Only those for which this expression is true. It sees `request`, `vars`, `env` and `now`."""
     limit: Limit = 100
+    """How many items the page holds at most."""
     after: str | None = None
+    """The `next` of the page before this one."""
 
 
-class Waited(Filters):
-    """Webhooks to wait for: so many of a state, `delivered` unless given."""
+class WaitQuery(Filters):
+    """Which webhooks to wait for."""
 
+    state: str | list[StateName] | None = None
+    """The state to wait for, or several, separated by commas: `pending`, `held`, `delivering`, `delivered`, `failed`,
+    `canceled` or `skipped`. Without it: `delivered`."""
     count: Limit = 1
-    timeout: str | float = "10s"
+    """How many webhooks must be in this state."""
+    timeout: Duration = WAIT_TIMEOUT
+    """How long to wait, in real time: text such as `250ms` or `1m30s`, or a number of seconds; at most `10m`."""
 
 
-class StatusAfter(Nothing):
-    """`after` is a revision: the answer comes when there is another, or the time is over."""
+class StatusQuery(NoParameters):
+    """Whether to wait for a change."""
 
     after: int | None = None
-    timeout: str | float = "10s"
+    """The `revision` of an earlier answer: the answer comes once there is another revision. Without it: at once."""
+    timeout: Duration = WAIT_TIMEOUT
+    """How long to wait, in real time: text such as `250ms` or `1m30s`, or a number of seconds; at most `10m`. The
+    answer comes then all the same."""
 
 
-class ClockChange(Nothing):
-    """One of both: `advance`, for all jobs or for one, and `speed`."""
+class ClockChange(NoParameters):
+    """One change of the clock: either `advance` or `speed`."""
 
-    advance: str | float | None = None
-    job: Text | None = None
+    advance: Duration | None = None
+    """How far to move the clock forward: text such as `65s` or `2h`, or a number of seconds."""
+    job: Id | None = None
+    """With `advance`: move only the times of the job with this id."""
     speed: float | None = None
+    """How many seconds of Latehook's clock pass in one second of real time, for all jobs: more than 0."""
 
 
-Vars = dict[str, Any]
-"""Variables by name; those that are not named keep their values."""
+Variables = dict[str, Any]
+"""Variables by name."""
 
 
-class MocksFile(Nothing):
-    """The file that a text is from: errors name it, and the files it names are looked for beside it."""
+class MocksQuery(NoParameters):
+    """Where the mocks are from."""
 
     file: str | None = None
+    """The path of the file that the text is from, on Latehook's machine. Errors name it, and files that the mocks name
+    are looked for beside it."""
 
 
 @dataclass(frozen=True)
 class PostedMocks:
-    """A mocks file's whole text, in YAML or JSON."""
+    """The whole text of a mocks file, in YAML or JSON. `file` is the path that it is from."""
 
     text: str
     file: str | None
-
-
-def filters(asked: Any) -> dict[str, Any]:
-    """The filters among parameters, by name."""
-    return {name: getattr(asked, name) for name in FILTERS if hasattr(asked, name)}
-
-
-def wait_seconds(timeout: str | float) -> float:
-    try:
-        wanted = parse_duration(timeout)
-    except ValueError as error:
-        raise Refusal(400, f"timeout: {error}") from None
-    if wanted > LONGEST_WAIT:
-        raise Refusal(400, f"timeout {timeout!r} is too long: at most 10m")
-    return wanted
-
-
-def cursor(after: str | None) -> int | None:
-    """The place in a list that a `next` means."""
-    if after is None:
-        return None
-    if not (after.isascii() and after.isdigit() and len(after) < 19):
-        raise Refusal(400, f"after {after!r} is no `next` of a list")
-    return int(after)
-
-
-def from_query[Asked: Struct](kind: type[Asked], pairs: Iterable[tuple[str, str]]) -> Asked:
-    """The parameters in a query. Only `state` may stand several times."""
-    given: dict[str, Any] = {}
-    for name, value in pairs:
-        if name not in given:
-            given[name] = value
-        elif name == "state":
-            given[name] = f"{given[name]},{value}"
-        else:
-            raise Refusal(400, f"{name} stands twice in the query: {given[name]!r} and {value!r}")
-    return _convert(kind, given, strict=False)
-
-
-def from_body(kind: Any, body: bytes) -> Any:
-    """The parameters in a JSON body; none where it is empty."""
-    try:
-        given = msgspec.json.decode(body) if body.strip() else {}
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Refusal(400, f"the body is not JSON: {error}") from None
-    if not isinstance(given, dict):
-        raise Refusal(400, f"the body is {_shown(given)}: send a JSON object")
-    return given if kind is Vars else _convert(kind, given, strict=True)
-
-
-def mocks_from_body(body: bytes, query: MocksFile) -> PostedMocks:
-    try:
-        return PostedMocks(body.decode(), query.file)
-    except UnicodeDecodeError as error:
-        raise Refusal(400, f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
-
-
-def check_type(content_type: str, wanted: Sequence[str]) -> None:
-    """A body says what it is. A web page of somebody else's cannot send it so without asking first, and is refused."""
-    given = content_type.partition(";")[0].strip().lower()
-    if given not in wanted:
-        said = f"the content type {given!r} does not do" if given else "there is no content type"
-        raise Refusal(415, f"{said}: send the header `content-type: {wanted[0]}`")
-
-
-def _convert[Asked: Struct](kind: type[Asked], given: dict[str, Any], strict: bool) -> Asked:
-    try:
-        return msgspec.convert(given, kind, strict=strict)
-    except msgspec.ValidationError as error:
-        raise Refusal(400, _explained(kind, given, parse_validation_error(error))) from None
-
-
-def _explained(kind: type[Struct], given: dict[str, Any], mismatch: Mismatch) -> str:
-    """Return what is wrong with the parameters `given`."""
-    if mismatch.unknown is not None:
-        known = kind.__struct_fields__
-        hint = did_you_mean(mismatch.unknown, known) or (
-            f"; there are {', '.join(known)}" if known else "; there are none here"
-        )
-        return f"there is no parameter {mismatch.unknown!r}{hint}"
-    name = str(mismatch.path[0])
-    return f"{name} {_shown(given.get(name))} does not fit: expected {mismatch.expected}"
-
-
-def _shown(value: Any) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 100 else f"{text[:100]}…"

@@ -1,142 +1,156 @@
-"""What is asked without changing anything: lists, one of them, waiting, files."""
+"""The handlers that change nothing: lists, one job or webhook, waits and files."""
+
+import asyncio
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 from starlette.responses import Response
 
+from latehook.api import models, payloads
+from latehook.api.defaults import WAIT_STATE
 from latehook.base.model import UNFINISHED, State
-from latehook.control import params, responses, schemas
-from latehook.control.context import Here, version
-from latehook.control.page import page as the_page
-from latehook.control.params import Listed, ListedRequests, Nothing, StatusAfter, Waited
+from latehook.base.version import version
+from latehook.control import responses, serializers
+from latehook.control.context import HandlerContext
+from latehook.control.page import page as page_response
+from latehook.control.params import ListQuery, NoParameters, RequestsQuery, StatusQuery, WaitQuery
+from latehook.control.parsing import cursor, filters_of, wait_seconds
 from latehook.engine.filters import JOBS, REQUESTS, Filter
 
-TOLD = 20
-"""Of webhooks and of requests: what a wait in vain is told at most."""
+LISTED = 20
+"""Webhooks and requests that the answer to a wait in vain lists at most, of each kind."""
+
+IN_WORDS = 3
+"""Webhooks that its `detail` describes at most."""
 
 PEM = "application/x-pem-file"
 
 
-async def page(here: Here, asked: Nothing, id: str) -> Response:
-    return the_page()
+async def page(context: HandlerContext, params: NoParameters, id: str) -> Response:
+    return page_response()
 
 
-async def openapi(here: Here, asked: Nothing, id: str) -> dict[str, object]:
-    return here.document()
+async def openapi(context: HandlerContext, params: NoParameters, id: str) -> dict[str, object]:
+    return await asyncio.to_thread(context.openapi)  # this takes too long for the event loop
 
 
-async def status(here: Here, asked: StatusAfter, id: str) -> schemas.Status:
-    operations = here.operations
-    if asked.after is not None:
-        await operations.notifier.wait_for_change(asked.after, params.wait_seconds(asked.timeout))
-    return schemas.Status(
+async def status(context: HandlerContext, params: StatusQuery, id: str) -> payloads.Status:
+    operations, queries = context.operations, context.queries
+    if params.after is not None:
+        await operations.notifier.wait_for_change(params.after, wait_seconds(params.timeout))
+    requests, unmatched = queries.count_requests()
+    return payloads.Status(
         version=version(),
         ready=True,
-        clock=schemas.clock(operations.clock),
+        clock=serializers.clock(operations.clock),
         holding=operations.holding,
         vars=dict(operations.vars),
-        counts=schemas.Counts(here.lists.count_jobs(), here.lists.count_webhooks(), *here.lists.count_requests()),
-        mocks=schemas.mocks(operations.mocks),
+        counts=payloads.Counts(
+            jobs=queries.count_jobs(), webhooks=queries.count_webhooks(), requests=requests, unmatched=unmatched
+        ),
+        mocks=serializers.mocks(operations.mocks),
         revision=operations.notifier.revision,
         waiting=operations.notifier.waiting,
     )
 
 
-async def jobs(here: Here, asked: Listed, id: str) -> schemas.Page[schemas.Job]:
-    selection = here.lists.parse_filter(params.filters(asked), JOBS)
-    found = await here.lists.jobs(selection, asked.limit, params.cursor(asked.after))
-    return schemas.Page([schemas.job(job, here.operations.clock) for job in found.items], _next(found.next))
+async def jobs(context: HandlerContext, params: ListQuery, id: str) -> payloads.JobPage:
+    filter = context.queries.parse_filter(filters_of(params), JOBS)
+    found = await context.queries.jobs(filter, params.limit, cursor(params.after))
+    items = tuple(serializers.job(job, context.operations.clock) for job in found.items)
+    return payloads.JobPage(items=items, next=_next(found.next))
 
 
-async def job(here: Here, asked: Nothing, id: str) -> schemas.Job:
-    [details] = here.lists.job_details([here.lists.job(id)])
-    return schemas.job(details, here.operations.clock)
+async def job(context: HandlerContext, params: NoParameters, id: str) -> models.Job:
+    [details] = context.queries.job_details([context.queries.job(id)])
+    return serializers.job(details, context.operations.clock)
 
 
-async def webhooks(here: Here, asked: Listed, id: str) -> schemas.Page[schemas.Webhook]:
-    selection = here.lists.parse_filter(params.filters(asked))
-    found = await here.lists.webhooks(selection, asked.limit, params.cursor(asked.after))
-    return schemas.Page(here.webhooks(found.items), _next(found.next))
+async def webhooks(context: HandlerContext, params: ListQuery, id: str) -> payloads.WebhookPage:
+    filter = context.queries.parse_filter(filters_of(params))
+    found = await context.queries.webhooks(filter, params.limit, cursor(params.after))
+    return payloads.WebhookPage(items=context.webhooks(found.items), next=_next(found.next))
 
 
-async def webhook(here: Here, asked: Nothing, id: str) -> schemas.Webhook:
-    return here.webhook(id)
+async def webhook(context: HandlerContext, params: NoParameters, id: str) -> models.Webhook:
+    return context.webhook(id)
 
 
-async def requests(here: Here, asked: ListedRequests, id: str) -> schemas.Page[schemas.Request]:
-    selection = here.lists.parse_filter(params.filters(asked), REQUESTS)
-    found = await here.lists.requests(selection, asked.limit, params.cursor(asked.after), asked.matched)
-    return schemas.Page([schemas.request(received) for received in found.items], _next(found.next))
+async def requests(context: HandlerContext, params: RequestsQuery, id: str) -> payloads.RequestPage:
+    filter = context.queries.parse_filter(filters_of(params), REQUESTS)
+    found = await context.queries.requests(filter, params.limit, cursor(params.after), params.matched)
+    return payloads.RequestPage(items=tuple(map(serializers.request, found.items)), next=_next(found.next))
 
 
-async def wait(here: Here, asked: Waited, id: str) -> schemas.Items[schemas.Webhook] | Response:
-    limit = params.wait_seconds(asked.timeout)
-    given = params.filters(asked)
-    selection = here.lists.parse_filter({**given, "state": given["state"] or State.DELIVERED})
-    found = await here.operations.wait(selection, asked.count, limit)
-    if len(found) >= asked.count:
-        return schemas.Items(here.webhooks(found))
-    return here.answers.problem(await _what_did_happen(here, asked, selection, here.webhooks(found)))
+async def wait(context: HandlerContext, params: WaitQuery, id: str) -> payloads.WebhookList | Response:
+    limit = wait_seconds(params.timeout)
+    given = filters_of(params)
+    filter = context.queries.parse_filter({**given, "state": given["state"] or WAIT_STATE})
+    found = await context.operations.wait(filter, params.count, limit)
+    if len(found) >= params.count:
+        return payloads.WebhookList(context.webhooks(found))
+    return context.responder.problem(await _wait_problem(context, params, filter, context.webhooks(found)))
 
 
-async def ca(here: Here, asked: Nothing, id: str) -> Response:
-    return responses.file(here.certificates.own(), PEM)
+async def ca(context: HandlerContext, params: NoParameters, id: str) -> Response:
+    return responses.file(context.certificates.own(), PEM)
 
 
-async def ca_bundle(here: Here, asked: Nothing, id: str) -> Response:
-    return responses.file(here.certificates.bundle(), PEM)
+async def ca_bundle(context: HandlerContext, params: NoParameters, id: str) -> Response:
+    return responses.file(context.certificates.bundle(), PEM)
 
 
-async def vars(here: Here, asked: Nothing, id: str) -> dict[str, object]:
-    return dict(here.operations.vars)
+async def variables(context: HandlerContext, params: NoParameters, id: str) -> dict[str, object]:
+    return dict(context.operations.vars)
 
 
-async def _what_did_happen(
-    here: Here, asked: Waited, selection: Filter, found: list[schemas.Webhook]
-) -> schemas.TimedOut:
-    """408: who reads it is to see why."""
-    any_state = replace(selection, criteria=replace(selection.criteria, states=None))
-    others = here.webhooks((await here.lists.webhooks(any_state, TOLD)).items)
-    everything = here.lists.parse_filter({}, REQUESTS)
-    requests = (await here.lists.requests(everything, TOLD)).items
-    unmatched = (await here.lists.requests(everything, TOLD, matched=False)).items
-    known = {webhook.id for webhook in found}
-    other = [webhook for webhook in others if webhook.id not in known]
-    detail = _in_words(asked, selection, found, other, here.lists.count_requests())
-    return schemas.TimedOut(
+async def _wait_problem(
+    context: HandlerContext, params: WaitQuery, filter: Filter, found: Sequence[models.Webhook]
+) -> payloads.WaitProblem:
+    """Return what did happen while a client waited in vain: its reader has to see why."""
+    any_state = replace(filter, criteria=replace(filter.criteria, states=None))
+    in_any_state = context.webhooks((await context.queries.webhooks(any_state, LISTED)).items)
+    everything = context.queries.parse_filter({}, REQUESTS)
+    requests = (await context.queries.requests(everything, LISTED)).items
+    unmatched = (await context.queries.requests(everything, LISTED, matched=False)).items
+    found_ids = {webhook.id for webhook in found}
+    others = tuple(webhook for webhook in in_any_state if webhook.id not in found_ids)
+    return payloads.WaitProblem(
         title=responses.title(408),
         status=408,
-        detail=detail,
-        found=found,
-        webhooks=other,
-        requests=[schemas.request(received) for received in requests],
-        unmatched=[schemas.request(received) for received in unmatched],
+        detail=_detail(params, filter, found, others, context.queries.count_requests()),
+        found=tuple(found),
+        webhooks=others,
+        requests=tuple(map(serializers.request, requests)),
+        unmatched=tuple(map(serializers.request, unmatched)),
     )
 
 
-def _in_words(
-    asked: Waited,
-    selection: Filter,
-    found: list[schemas.Webhook],
-    other: list[schemas.Webhook],
-    requests: tuple[int, int],
+def _detail(
+    params: WaitQuery,
+    filter: Filter,
+    found: Sequence[models.Webhook],
+    others: Sequence[models.Webhook],
+    counts: tuple[int, int],
 ) -> str:
-    filters = " ".join(f"{name}={value}" for name, value in params.filters(asked).items() if value is not None)
-    states = " or ".join(selection.criteria.states or ())
-    said = [
-        f"within {asked.timeout} {len(found)} of {asked.count} webhooks {states}" + (f" ({filters})" if filters else "")
-    ]
-    said += [_told(webhook) for webhook in other[:3]]
-    if len(other) > 3:
-        said.append(f"and {len(other) - 3} more")
-    if not other:
-        said.append("no other webhook fits")
-    if selection.where is not None and selection.where.failed:
-        said.append(f"`where` could not be told for some: {selection.where.failed}")
-    said.append(f"{requests[0]} requests came, {requests[1]} of them matched no mock")
-    return "; ".join(said)
+    """Return in one line what did happen. `counts` are the numbers of all requests and of the unmatched ones."""
+    filters = " ".join(f"{name}={value}" for name, value in filters_of(params).items() if value is not None)
+    states = " or ".join(filter.criteria.states or ())
+    parts = [f"within {params.timeout} {len(found)} of {params.count} webhooks {states}"]
+    if filters:
+        parts[0] += f" ({filters})"
+    parts += [_describe(webhook) for webhook in others[:IN_WORDS]]
+    if len(others) > IN_WORDS:
+        parts.append(f"and {len(others) - IN_WORDS} more")
+    if not others:
+        parts.append("no other webhook matches the filters")
+    if filter.where is not None and filter.where.failed:
+        parts.append(f"`where` failed for some: {filter.where.failed}")
+    parts.append(f"{counts[0]} requests came, {counts[1]} of them matched no mock")
+    return "; ".join(parts)
 
 
-def _told(webhook: schemas.Webhook) -> str:
+def _describe(webhook: models.Webhook) -> str:
     text = f"webhook {webhook.id} of job {webhook.job} is {webhook.state}"
     if webhook.due_in is not None and webhook.state is State.PENDING:
         text += f", due in {webhook.due_in:.1f} s"

@@ -1,4 +1,4 @@
-"""What leaves the API, each in one way: JSON, a problem, a file."""
+"""Responses of the API: JSON, files and problems."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from latehook.control.schemas import Problem
+from latehook.api.payloads import Problem
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 
-_ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 class Refusal(Exception):
-    """A request that is not carried out."""
+    """A request that is not carried out: the response's status, and the problem's `detail` as the message."""
 
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -25,31 +25,32 @@ class Refusal(Exception):
 
 
 def title(status: int) -> str:
+    """Return the name of a status: the `title` of a problem."""
     return HTTPStatus(status).phrase
 
 
 def file(content: bytes | str, media_type: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(content, 200, {**_ALWAYS, **(headers or {})}, media_type)
+    return Response(content, 200, {**_HEADERS, **(headers or {})}, media_type)
 
 
-class Answers:
-    """All JSON that leaves. `hide` gives plain data without what is not to be shown."""
+class Responder:
+    """Makes every JSON response. `redact` replaces the secrets in plain data."""
 
-    def __init__(self, hide: Callable[[Any], Any]) -> None:
-        self._hide = hide
+    def __init__(self, redact: Callable[[Any], Any]) -> None:
+        self._redact = redact
 
-    def answer(self, value: Any) -> Response:
-        """200, with a shape or plain data."""
+    def json(self, value: Any) -> Response:
+        """Return a response of status 200 with a structure of the API or plain data."""
         return self._response(value, 200, JSON)
 
     def refuse(self, refusal: Refusal) -> Response:
-        shape = Problem(title=title(refusal.status), status=refusal.status, detail=str(refusal))
-        return self.problem(shape, refusal.headers)
+        problem = Problem(title=title(refusal.status), status=refusal.status, detail=str(refusal))
+        return self.problem(problem, refusal.headers)
 
     def problem(self, problem: Problem, headers: dict[str, str] | None = None) -> Response:
-        """RFC 9457."""
+        """Return a problem in the format of RFC 9457."""
         return self._response(problem, problem.status, PROBLEM, headers)
 
     def _response(self, value: Any, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
-        shown = self._hide(msgspec.to_builtins(value))
-        return Response(msgspec.json.encode(shown), status, {**_ALWAYS, **(headers or {})}, media_type)
+        shown = self._redact(msgspec.to_builtins(value))
+        return Response(msgspec.json.encode(shown), status, {**_HEADERS, **(headers or {})}, media_type)

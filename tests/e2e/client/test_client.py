@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from latehook.base.errors import LatehookError
-from latehook.client.failures import NotHappened
-from latehook.client.sync import Latehook
+from latehook import AdvanceTimeout, Latehook, LatehookError, StrictCheckFailed, WaitTimeout
 from support.jobs import HOST, post
 from support.limits import LIMIT
 from support.receivers import Receiver, answer
@@ -48,7 +46,7 @@ def test_lists_are_ordered_by_time(client: Latehook, create: Callable[..., str])
 def test_a_list_joins_several_pages(
     client: Latehook, create: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("latehook.client.calls.PAGE", 2)
+    monkeypatch.setattr("latehook.client.calls.LONGEST_PAGE", 2)
     jobs = [create() for _ in range(5)]
 
     assert [job.id for job in client.jobs()] == jobs
@@ -193,7 +191,7 @@ def test_a_wait_that_times_out_reports_what_happened(
     client.advance("10s")
     post(client, "/job")
 
-    with pytest.raises(NotHappened) as raised:
+    with pytest.raises(WaitTimeout) as raised:
         client.wait_for(job=job, event="completed", timeout="100ms")
     text = str(raised.value)
     assert text.startswith(f"no webhook was delivered within 100ms (job={job!r}, event='completed')\n")
@@ -203,10 +201,10 @@ def test_a_wait_that_times_out_reports_what_happened(
     assert f"POST https://{HOST}/job: 501, no mock matched\n    not 'create': " in text
 
     with pytest.raises(
-        NotHappened, match=r"'queued': failed after 1 attempt, to .*; attempt 1 at .*: 500 'no such order'"
+        WaitTimeout, match=r"'queued': failed after 1 attempt, to .*; attempt 1 at .*: 500 'no such order'"
     ):
         client.wait_for(job=job, event="queued", timeout="100ms")
-    with pytest.raises(NotHappened, match=r"^1 of 2 webhooks were failed within 100ms"):
+    with pytest.raises(WaitTimeout, match=r"^1 of 2 webhooks were failed within 100ms"):
         client.wait_for(state="failed", count=2, timeout="100ms")
 
 
@@ -216,12 +214,24 @@ def test_an_advance_that_times_out_reports_what_has_not_happened(
     sut.behave = lambda handler, number: handler.rfile.read(1) and None  # no response before the client closes
     job = create()
 
-    with pytest.raises(NotHappened) as raised:
+    with pytest.raises(AdvanceTimeout) as raised:
         client.advance("10s")
 
     first, left, webhook = str(raised.value).splitlines()
     assert (first, left) == ("advance 10s: 1 webhook has not happened", "left:")
     assert webhook == f"  job {job} 'queued': delivering, attempt 1 is under way, to {sut.url}/hook"
+
+
+def test_a_strict_check_says_what_is_left(client: Latehook, create: Callable[..., str]) -> None:
+    job = create()
+    post(client, "/job")
+
+    with pytest.raises(StrictCheckFailed) as raised:
+        client.check_strictly()
+    text = str(raised.value)
+    assert text.startswith("strict=True, and at the test's end: 2 still owed, 1 requests that matched nothing\n")
+    assert f"job {job} 'queued': pending, due in " in text
+    client.cancel()
 
 
 async def test_every_method_has_an_async_version(client: Latehook, create: Callable[..., str]) -> None:
@@ -243,7 +253,7 @@ async def test_every_method_has_an_async_version(client: Latehook, create: Calla
     assert [found.id for found in await aio.jobs()] == [job]
     assert len(await aio.webhooks()) == 2
     assert len(await aio.requests(matched=True)) == 1
-    with pytest.raises(NotHappened, match="no webhook was held within 50ms"):
+    with pytest.raises(WaitTimeout, match="no webhook was held within 50ms"):
         await aio.wait_for(state="held", timeout="50ms")
     await aio.reset()
     await aio.check_strictly()

@@ -79,7 +79,7 @@ def test_connect_without_a_proxy_names_the_url() -> None:
 def test_connect_to_another_program_shows_its_response(sut: Receiver) -> None:
     sut.behave = answer(404, b"<h1>nothing here</h1>")
 
-    with pytest.raises(LatehookError, match=r"what answers there is not Latehook: 404 .*nothing here"):
+    with pytest.raises(LatehookError, match=r"the server there is not Latehook: 404 .*nothing here"):
         with latehook.connect(sut.port):
             pass
 

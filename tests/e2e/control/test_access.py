@@ -192,9 +192,7 @@ def test_other_machines_need_the_token(confdir: Path, tmp_path: Path) -> None:
         assert refused(401, f"{others}{STATUS}").startswith("a token is needed: send the header `Authorization: Bearer")
         assert refused(401, *write(), f"{others}/_latehook/hold").startswith("a token is needed")
         for wrong in ("Bearer other", "Bearer", "Basic s3cret", "s3cret"):
-            assert refused(401, "-H", f"authorization: {wrong}", f"{others}{STATUS}").startswith(
-                "the token is another one"
-            )
+            assert refused(401, "-H", f"authorization: {wrong}", f"{others}{STATUS}").startswith("the token is wrong")
         token = ["-H", "authorization: Bearer s3cret"]
         assert fetch(*token, f"{others}{STATUS}")["holding"] is False
         assert fetch(*token, "-H", "host: latehook:8080", f"{others}{STATUS}")["ready"] is True
@@ -220,7 +218,7 @@ def test_without_a_token_other_machines_get_the_name_of_the_option(confdir: Path
     with open_to_others(confdir, tmp_path) as (_, others):
         details = {refused(403, "-H", "authorization: Bearer ", f"{others}{path}") for path in (STATUS, "/_latehook/")}
 
-    assert details == {f"{own_address()} is not this machine: start with --set mock_token=TOKEN to let others ask"}
+    assert details == {f"{own_address()} is not this machine: start with --set mock_token=TOKEN to permit others"}
 
 
 # What it leaves behind

@@ -330,7 +330,7 @@ def test_the_operations_on_all_that_the_filter_lets_through(page: Page, world: W
 
     page.get_by_label("mock", exact=True).fill("letters")
     page.get_by_role("button", name="Cancel", exact=True).click()
-    expect(page.get_by_role("dialog")).to_contain_text("Cancel what is owed of those that the filter lets through?")
+    expect(page.get_by_role("dialog")).to_contain_text("Cancel what is owed of those that the filter selects?")
     page.get_by_role("button", name="No").click()
     assert world.state("b-1") == "pending"
     page.get_by_role("button", name="Cancel", exact=True).click()
@@ -347,7 +347,7 @@ def test_the_operations_on_all_that_the_filter_lets_through(page: Page, world: W
     assert shown(page) == ["a-1"]
 
 
-def test_time_and_dials_are_set(page: Page, world: World) -> None:
+def test_time_and_variables_are_set(page: Page, world: World) -> None:
     world.order("a-1")
     world.order("a-2")
     page.get_by_label("Duration").fill("1h")
@@ -413,7 +413,7 @@ def test_another_machine_is_asked_for_the_token(chromium: Browser, start: Callab
             page.get_by_role("textbox", name="Token").fill(token)
             page.get_by_role("button", name="Send", exact=True).click()
             if token == "other":
-                expect(page.locator("#login .note")).to_contain_text("the token is another one")
+                expect(page.locator("#login .note")).to_contain_text("the token is wrong")
         expect(page.get_by_text("No job yet.")).to_be_visible()
         page.get_by_role("button", name="Hold", exact=True).click()
         expect(page.get_by_text("all held")).to_be_visible()

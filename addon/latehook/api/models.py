@@ -1,0 +1,193 @@
+"""What the control API lists: jobs, webhooks, attempts and requests, as frozen values.
+
+The docstring below a field is its description in the OpenAPI document too. Members that are not named here are ignored
+when an answer is decoded.
+"""
+
+import base64
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from latehook.base.model import State
+
+
+class _Message(Protocol):
+    @property
+    def body(self) -> str | None: ...
+    @property
+    def body_base64(self) -> str | None: ...
+
+
+def _content(message: _Message) -> bytes:
+    if message.body_base64 is not None:
+        return base64.b64decode(message.body_base64)
+    return (message.body or "").encode()
+
+
+class _WithBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message with `body` and `body_base64`, which each subclass declares: members are sent in that order."""
+
+    @property
+    def content(self: _Message) -> bytes:
+        """The body, byte for byte. Empty where `body` is None."""
+        return _content(self)
+
+    def json(self: _Message) -> Any:
+        """Return the body, decoded from JSON. Raises `msgspec.DecodeError` where it is not JSON."""
+        return msgspec.json.decode(_content(self))
+
+
+class Attempt(_WithBody, frozen=True, kw_only=True):
+    """One try to deliver a webhook."""
+
+    number: int
+    """The number of this attempt of its webhook, from 1."""
+    at: float
+    """When the attempt began: real time, in Unix seconds."""
+    ended_at: float | None
+    """When the attempt ended: real time, in Unix seconds. Null while it is in progress."""
+    status: int | None
+    """The HTTP status of the receiver's answer. Null where there was none."""
+    error: str | None
+    """Why there was no answer. Null where there was one."""
+    body: str
+    """The first 64 KiB of the receiver's answer, as text."""
+    body_base64: str | None = None
+    """The same bytes in base64. Only there where they are not UTF-8."""
+
+
+class Webhook(_WithBody, frozen=True, kw_only=True):
+    """A request that is owed to the system under test at a stage of a job, as it stands now."""
+
+    id: str
+    """The webhook's id, a UUID."""
+    job: str
+    """The id of the webhook's job."""
+    mock: str
+    """The name of the mock that started the job."""
+    event: str | None
+    """The webhook's event: `event` of the mocks file, or else the status of its stage."""
+    state: State
+    """The webhook's state."""
+    reason: str | None
+    """Why the webhook is failed, canceled or skipped, where its attempts do not say it."""
+    url: str | None
+    """The URL that it is sent to. Null where the mock's `to` gave none: the webhook is skipped then."""
+    stage: int
+    """The place of the webhook's stage among the job's `stages`, from 0."""
+    due_at: float
+    """When the webhook, or its next attempt, is due: real time, in Unix seconds."""
+    due_in: float | None
+    """Seconds of real time until then. Null where the webhook is held or has ended."""
+    method: str | None
+    """The HTTP method. Null before the first attempt, as are `content_type` and `body`: they are rendered for it."""
+    content_type: str | None
+    """The media type of the body. Null before the first attempt, and where there is no body."""
+    body: str | None
+    """The body that is sent, as text. Null before the first attempt."""
+    attempts: tuple[Attempt, ...]
+    """The attempts to deliver the webhook so far, in order."""
+    body_base64: str | None = None
+    """The bytes of the body in base64. Only there where they are not UTF-8."""
+
+
+class JobRequest(_WithBody, frozen=True, kw_only=True):
+    """The request that started a job."""
+
+    method: str
+    """The HTTP method."""
+    url: str
+    """The whole URL, with its query."""
+    headers: tuple[tuple[str, str], ...]
+    """The headers as pairs of name and value, in the order in which they came."""
+    size: int
+    """The size of the body in bytes."""
+    body: str | None
+    """The body, as text. Null where it was not kept because of its size."""
+    body_base64: str | None = None
+    """The bytes of the body in base64. Only there where they are not UTF-8."""
+
+
+class JobResponse(_WithBody, frozen=True, kw_only=True):
+    """The response that a job's request got."""
+
+    status: int
+    """The HTTP status."""
+    headers: tuple[tuple[str, str], ...]
+    """The headers as pairs of name and value, in the order in which they were sent."""
+    body: str
+    """The body, as text."""
+    body_base64: str | None = None
+    """The bytes of the body in base64. Only there where they are not UTF-8."""
+
+
+class Stage(Struct, frozen=True, kw_only=True):
+    """A moment in a job's life: a time after its request, and the status from then on."""
+
+    status: str | None
+    """The job's status from this stage on. Null where the stage leaves it as it was."""
+    due_at: float
+    """When the stage is, or was, reached: real time, in Unix seconds."""
+    reached: bool
+    """Whether this time has come."""
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """What one accepted request started, as it stands now."""
+
+    id: str
+    """The job's id, as its mock makes it. Several jobs may have the same."""
+    mock: str
+    """The name of the mock that started the job."""
+    status: str
+    """The job's status: that of the last stage reached, or `pending` before the first."""
+    created_at: float
+    """When the request came: real time, in Unix seconds."""
+    ended: bool
+    """Whether the job's last stage is reached and none of its webhooks is still owed."""
+    vars: dict[str, Any]
+    """The job's variables, as `job.vars` of the mock computed them."""
+    request: JobRequest
+    """The request that started the job."""
+    response: JobResponse | None
+    """The response to that request. Null until it is there."""
+    stages: tuple[Stage, ...]
+    """The job's stages, in order."""
+    webhooks: tuple[Webhook, ...]
+    """The job's webhooks, in the order of their stages."""
+
+
+class NearMiss(Struct, frozen=True, kw_only=True):
+    """A mock that almost matched a request (a near miss)."""
+
+    mock: str
+    """The mock's name."""
+    place: str
+    """Where the mock is written: file and line."""
+    differs: str
+    """The first thing in which the request differs from what the mock asks for, in words."""
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """A request to a mocked host, as the request journal keeps it."""
+
+    number: int
+    """The request's number since the start or the last reset, from 1."""
+    at: float
+    """When the request came: real time, in Unix seconds."""
+    method: str
+    """The HTTP method."""
+    url: str
+    """The whole URL, with its query."""
+    status: int | None
+    """The HTTP status of the response. Null where the request was forwarded to the real service."""
+    matched: bool
+    """Whether a mock matched the request."""
+    mock: str | None
+    """The name of the mock that matched the request. Null where none did."""
+    job: str | None
+    """The id of the job that the request started or asked for. Null where there is none."""
+    why: tuple[NearMiss, ...] | None
+    """The near misses, nearest first. Null where a mock matched the request."""

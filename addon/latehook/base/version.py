@@ -1,0 +1,14 @@
+"""Latehook's version."""
+
+from importlib import metadata
+
+UNKNOWN = "0+unknown"
+"""The version of a checkout that is not installed."""
+
+
+def version() -> str:
+    """Return the version of the installed package, or UNKNOWN where it runs from a checkout."""
+    try:
+        return metadata.version("latehook")
+    except metadata.PackageNotFoundError:
+        return UNKNOWN

@@ -1,0 +1,123 @@
+"""From the engine's values to the structures of the API. Nothing is read or changed here."""
+
+import base64
+
+from latehook.api import models, payloads
+from latehook.base import model
+from latehook.base.clock import Clock
+from latehook.base.model import UNFINISHED, State
+from latehook.engine.journal import JournalEntry
+from latehook.engine.queries import JobDetails, WebhookDetails
+from latehook.mocks.definitions import Mocks
+
+
+def webhook(details: WebhookDetails, clock: Clock) -> models.Webhook:
+    stored, current = details.stored, details.stored.webhook
+    content = stored.content
+    body, body_base64 = _text(None if content is None else content.body)
+    is_scheduled = current.state in (State.PENDING, State.DELIVERING)
+    return models.Webhook(
+        id=current.id,
+        job=stored.job.id,
+        mock=stored.job.mock,
+        event=current.event,
+        state=current.state,
+        reason=current.reason,
+        url=current.to,
+        stage=current.stage,
+        due_at=clock.real_at(current.due),
+        due_in=max(current.due - clock.now(), 0.0) / clock.speed if is_scheduled else None,
+        method=None if content is None else content.method,
+        content_type=None if content is None else content.content_type,
+        body=body,
+        attempts=tuple(map(_attempt, details.attempts)),
+        body_base64=body_base64,
+    )
+
+
+def job(details: JobDetails, clock: Clock) -> models.Job:
+    job, now = details.job, clock.now()
+    is_unfinished = any(each.stored.webhook.state in UNFINISHED for each in details.webhooks)
+    return models.Job(
+        id=job.id,
+        mock=job.mock,
+        status=model.status_of(model.reached_stages(job.stages, now)),
+        created_at=job.created_at,
+        ended=not is_unfinished and all(stage.due <= now for stage in job.stages),
+        vars=job.vars,
+        request=_job_request(job.request),
+        response=None if job.response is None else _job_response(job.response),
+        stages=tuple(
+            models.Stage(status=stage.status, due_at=clock.real_at(stage.due), reached=stage.due <= now)
+            for stage in job.stages
+        ),
+        webhooks=tuple(webhook(each, clock) for each in details.webhooks),
+    )
+
+
+def request(entry: JournalEntry) -> models.Request:
+    near_misses = (models.NearMiss(mock=miss.mock, place=miss.at, differs=miss.differs) for miss in entry.near_misses)
+    return models.Request(
+        number=entry.number,
+        at=entry.at,
+        method=entry.request.method,
+        url=entry.request.url,
+        status=entry.status,
+        matched=entry.matched,
+        mock=entry.mock,
+        job=entry.job,
+        why=None if entry.matched else tuple(near_misses),
+    )
+
+
+def mocks(mocks: Mocks) -> tuple[payloads.Mock, ...]:
+    return tuple(
+        payloads.Mock(name=mock.name, match=mock.matcher.text, place=f"{mock.place.file}:{mock.place.line}")
+        for mock in mocks.all
+    )
+
+
+def clock(clock: Clock) -> payloads.Clock:
+    return payloads.Clock(now=clock.now(), real=clock.real(), speed=clock.speed)
+
+
+def _attempt(attempt: model.Attempt) -> models.Attempt:
+    body, body_base64 = _text(attempt.body)
+    return models.Attempt(
+        number=attempt.number,
+        at=attempt.started_at,
+        ended_at=attempt.ended_at,
+        status=attempt.status,
+        error=attempt.error,
+        body=body or "",
+        body_base64=body_base64,
+    )
+
+
+def _job_request(request: model.Request) -> models.JobRequest:
+    body, body_base64 = _text(request.body)
+    return models.JobRequest(
+        method=request.method,
+        url=request.url,
+        headers=tuple((name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in request.headers),
+        size=request.size,
+        body=body,
+        body_base64=body_base64,
+    )
+
+
+def _job_response(response: model.Response) -> models.JobResponse:
+    body, body_base64 = _text(response.body)
+    return models.JobResponse(
+        status=response.status, headers=response.headers, body=body or "", body_base64=body_base64
+    )
+
+
+def _text(body: bytes | None) -> tuple[str | None, str | None]:
+    """Return a body as text, and in base64 where it is not UTF-8."""
+    if body is None:
+        return None, None
+    try:
+        return body.decode(), None
+    except UnicodeDecodeError:
+        return body.decode("utf-8", "replace"), base64.b64encode(body).decode()
