@@ -58,7 +58,11 @@ def from_query[Params: Struct](kind: type[Params], pairs: Iterable[tuple[str, st
             given[name] = f"{given[name]},{value}"
         else:
             raise Refusal(400, f"{name} stands twice in the query: {given[name]!r} and {value!r}")
-    return _convert(kind, given, strict=False)
+    params = _convert(kind, given, strict=False)
+    for name in given:
+        if getattr(params, name) is None:  # msgspec reads the text "null" so
+            raise Refusal(400, f"{name} null does not fit: leave the parameter out instead")
+    return params
 
 
 def from_body(kind: Any, body: bytes) -> Any:

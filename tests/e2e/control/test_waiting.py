@@ -61,7 +61,7 @@ def test_a_wait_that_times_out_reports_where_the_filter_failed(control: ControlA
 
     detail = control.problem(408, "GET", "wait?timeout=20ms&state=pending&where=request.json.id%2B1")
 
-    assert "; `where` could not be told for some: the expression failed: " in detail
+    assert "; `where` failed for some: the expression failed: " in detail
 
 
 def test_status_waits_for_a_change(control: ControlApi) -> None:
