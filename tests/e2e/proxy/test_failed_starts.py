@@ -12,7 +12,7 @@ import pytest
 
 from support.failpoints import AT_START, ONCE_RUNNING, Failpoints, short
 from support.limits import LIMIT
-from support.paths import MOCK_SCRIPT
+from support.paths import ADDON, MOCK_SCRIPT
 from support.ports import free_port
 from support.process import Proxy, mitmdump
 from support.third_party import ThirdParty
@@ -88,6 +88,54 @@ def test_an_exception_in_our_code_ends_the_start(
     assert status == 1
     if point not in ONCE_RUNNING:
         assert own_lines(proxy) == ["latehook: cannot start: RuntimeError: failpoint"]
+
+
+UNSUPPORTED = {
+    "10.4.2": ("version.VERSION = '10.4.2'", r"mitmproxy 10\.4\.2 is not supported"),
+    "11.1.3": ("version.VERSION = '11.1.3'", r"mitmproxy 11\.1\.3 is not supported"),
+    "13": ("version.VERSION = '13.0.0.dev'", r"mitmproxy 13\.0\.0\.dev is not supported"),
+    "a method": ("del http.HttpStream.make_server_connection", r".* lacks HttpStream\.make_server_connection"),
+    "an attribute": (
+        "Handler.__annotations__.clear(); Handler.__init__ = lambda self, context: None",
+        r".* lacks ConnectionHandler\.client, ConnectionHandler\.layer",
+    ),
+    "a private function": ("del _http1.make_body_reader", r".* lacks a name .*make_body_reader"),
+    "a private module": ("sys.modules[_http1.__name__] = None", r".* lacks a name .*_http1"),
+}
+"""What another mitmproxy lacks, and the beginning of the line that says so."""
+
+PATCHED = """
+import sys
+from mitmproxy import version
+from mitmproxy.proxy.layers import http
+from mitmproxy.proxy.layers.http import _http1
+from mitmproxy.proxy.server import ConnectionHandler as Handler
+
+{patch}
+sys.path.insert(0, {addon!r})
+from latehook.addon import Door
+addons = [Door({mock!r})]
+"""
+
+
+@pytest.mark.parametrize(("patch", "line"), UNSUPPORTED.values(), ids=UNSUPPORTED.keys())
+def test_an_unsupported_mitmproxy_ends_the_start_with_one_line(
+    patch: str, line: str, confdir: Path, tmp_path: Path, third_party: ThirdParty, mocked: Path
+) -> None:
+    script = tmp_path / "patched.py"
+    script.write_text(PATCHED.format(patch=patch, addon=str(ADDON), mock=str(MOCK_SCRIPT)))
+    arguments = "--set", f"mock_file={mocked}"
+
+    with repeated_requests(third_party) as port:
+        with mitmdump(confdir, *arguments, "-p", str(port), script=script, wait=False) as proxy:
+            status = proxy.wait()
+
+    assert status == 1
+    [own] = [said for said in proxy.lines if said.startswith("latehook: ")]
+    assert re.match(f"latehook: {line}", own)
+    if "version" in patch:  # without a name mitmproxy itself fails at the requests
+        assert own_lines(proxy) == [own]
+    assert own.endswith("Latehook needs mitmproxy>=12.2.1,<13; run: pip install 'mitmproxy>=12.2.1,<13'")
 
 
 @pytest.mark.parametrize(

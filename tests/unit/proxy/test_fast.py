@@ -1,4 +1,4 @@
-"""A request's head is read as mitmproxy reads it, or left to mitmproxy."""
+"""The shortcuts give what mitmproxy gives: a head that is read, a response that is made."""
 
 from typing import Any
 
@@ -6,8 +6,10 @@ import pytest
 from h11._receivebuffer import ReceiveBuffer
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from mitmproxy import http
 from mitmproxy.net.http import http1
 
+from latehook.proxy import fast
 from latehook.proxy.fast import LARGEST_PLAIN_HEAD, read_head
 
 
@@ -115,3 +117,35 @@ def test_a_head_that_is_long_or_has_not_ended_is_left_to_mitmproxy() -> None:
     assert read_head(head + b"\r\n\r\n") is None
     assert read_head(b"GET / HTTP/1.1\r\nhost: a.example\r\n") is None
     assert read_head(b"") is None
+
+
+@pytest.mark.parametrize("body", [b"", b"{}"])
+def test_a_response_is_made_as_mitmproxy_makes_it(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = http.Headers([(b"content-type", b"application/json")])
+
+    monkeypatch.setattr(fast, "ENABLED", True)
+    made = fast.make_response(201, "Created", headers, body)
+    monkeypatch.setattr(fast, "ENABLED", False)
+    real = fast.make_response(201, "Created", headers, body)
+
+    now = {"timestamp_start": 1.0, "timestamp_end": 1.0}
+    assert {**vars(made.data), **now} == {**vars(real.data), **now}
+    assert {**vars(made), "data": None} == {**vars(real), "data": None}
+    assert (type(made), type(made.data)) == (type(real), type(real.data))
+
+
+def test_a_request_that_is_read_has_the_attributes_of_mitmproxys() -> None:
+    head = b"POST http://a.example/jobs HTTP/1.1\r\nhost: a.example\r\ncontent-length: 2\r\n\r\n"
+
+    read = read_head(head)
+    real = http1.read_request_head(head.splitlines()[:-1])
+
+    assert read is not None
+    assert {**vars(read.request), "data": None} == {**vars(real), "data": None}
+    assert (type(read.request), type(read.request.data)) == (type(real), type(real.data))
+
+
+def test_without_shortcuts_every_head_is_left_to_mitmproxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "ENABLED", False)
+
+    assert read_head(b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n") is None
