@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import IPv6Address, ip_address
 from typing import Any, NamedTuple
 
 LOOKUP_KEPT = 10.0
@@ -25,7 +26,9 @@ Lookup = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 
 async def system_lookup(host: str, port: int) -> Sequence[Address]:
-    """Ask the system's resolver, in a thread."""
+    """Return the address that `host` is, or ask the system's resolver, in a thread."""
+    if (literal := _literal(host, port)) is not None:
+        return [literal]
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:  # a label of more than 63 characters
@@ -33,6 +36,17 @@ async def system_lookup(host: str, port: int) -> Sequence[Address]:
     except socket.gaierror as error:
         raise OSError(_no_address(host, error)) from None
     return [Address(family, str(sockaddr[0]), sockaddr) for family, _, _, _, sockaddr in found]
+
+
+def _literal(host: str, port: int) -> Address | None:
+    """Return a host that is an address without a scope; None for any other."""
+    try:
+        is_ipv6 = isinstance(ip_address(host), IPv6Address)
+    except ValueError:
+        return None
+    if not is_ipv6:
+        return Address(socket.AF_INET, host, (host, port))
+    return None if "%" in host else Address(socket.AF_INET6, host, (host, port, 0, 0))
 
 
 def _no_address(host: str, error: socket.gaierror) -> str:
