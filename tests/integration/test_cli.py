@@ -47,7 +47,7 @@ mocks:
     )
 
 
-def test_check_says_which_variables_a_file_needs() -> None:
+def test_check_lists_the_environment_variables_that_a_file_needs() -> None:
     unset, given = (
         latehook("check", ADDON / "mocks.yaml"),
         latehook("check", ADDON / "mocks.yaml", CALLBACK_URL="http://a.test/"),
@@ -58,7 +58,7 @@ def test_check_says_which_variables_a_file_needs() -> None:
     assert "needs" not in given.stdout
 
 
-def test_check_of_a_wrong_file_says_so_in_one_line_and_by_its_status(tmp_path: Path) -> None:
+def test_check_of_a_file_with_an_error_prints_one_line_and_exits_with_1(tmp_path: Path) -> None:
     file = tmp_path / "mocks.yaml"
     file.write_text("mocks:\n  - mach: GET a.example/\n")
 
@@ -69,7 +69,7 @@ def test_check_of_a_wrong_file_says_so_in_one_line_and_by_its_status(tmp_path: P
     assert checked.stderr == f"{file}:2: mocks[0].mach: the key 'mach' is not known; did you mean 'match'?\n"
 
 
-def test_the_schema_that_is_shipped_is_the_one_that_is_made() -> None:
+def test_the_shipped_schema_is_the_one_that_latehook_prints() -> None:
     printed = latehook("schema")
 
     assert json.loads(printed.stdout) == json_schema()
@@ -79,7 +79,7 @@ def test_the_schema_that_is_shipped_is_the_one_that_is_made() -> None:
 @pytest.mark.parametrize(
     "file", [ADDON / "mocks.yaml", *sorted((ADDON / "providers").glob("*.yaml"))], ids=lambda p: p.stem
 )
-def test_every_shipped_file_is_clean_and_names_the_schema(file: Path) -> None:
+def test_every_shipped_file_has_no_error_and_names_the_schema(file: Path) -> None:
     first = file.read_text().splitlines()[0]
     prefix = "" if file.parent == ADDON else "../"
 

@@ -89,16 +89,16 @@ def _compile(
         variables = _variables(sources, files, compiler)
         names: Names = {"vars": dict.fromkeys((*(other_variables or ()), *variables))}
         job_vars = None if other_variables is not None else _job_vars(files)
-        compilers = [
+        mock_compilers = [
             MockCompiler(source, compiler, file.defaults.webhook, entry, index, names, job_vars)
             for source, file in zip(sources, files, strict=True)
             for index, entry in enumerate(file.mocks)
         ]
-        mocks = [compiler.compile() for compiler in compilers]
+        mocks = [mock_compiler.compile() for mock_compiler in mock_compilers]
         _check_names(mocks)
         _check_reachable(mocks)
-    body_members = frozenset().union(*(compiler.body_members for compiler in compilers))
-    kept_members = frozenset().union(*(compiler.kept_members for compiler in compilers))
+    body_members = frozenset().union(*(one.body_members for one in mock_compilers))
+    kept_members = frozenset().union(*(one.kept_members for one in mock_compilers))
     return Mocks(mocks, variables, body_members, kept_members, secrets.values, secrets.variables)
 
 

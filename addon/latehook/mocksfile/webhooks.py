@@ -49,12 +49,8 @@ class WebhookCompiler:
         to_path, to = pick(layers, "to")
         if to is UNSET:
             raise self._values.error(webhook_path, "the key 'to' is missing: write the URL that the webhook goes to")
-        headers = self._values.headers(
-            [(path, entry.headers) for path, entry in layers_with(layers, "headers")], self._at_attempt
-        )
-        query = self._values.merged(
-            [(path, entry.query) for path, entry in layers_with(layers, "query")], self._at_attempt
-        )
+        headers = self._values.headers(values_of(layers, "headers"), self._at_attempt)
+        query = self._values.merged(values_of(layers, "query"), self._at_attempt)
         body = self._values.body(layers, self._at_attempt)
         sign = self._sign(*pick(layers, "sign"))
         method = self._method(*pick(layers, "method", DEFAULT_METHOD))
@@ -214,15 +210,12 @@ class WebhookCompiler:
         return -self._values.seconds(text[1:], path) if text.startswith("-") else self._values.seconds(text, path)
 
 
-def layers_with(layers: Sequence[Layer], key: str) -> list[tuple[KeyPath, WebhookEntry]]:
-    """Return the layers that have this key, with the path of the key."""
-    return [((*path, key), entry) for path, entry in layers if getattr(entry, key) is not UNSET]
+def values_of(layers: Sequence[Layer], key: str) -> list[tuple[KeyPath, Any]]:
+    """Return the paths and the values of a key in all layers that have it."""
+    return [((*path, key), getattr(entry, key)) for path, entry in layers if getattr(entry, key) is not UNSET]
 
 
 def pick(layers: Sequence[Layer], key: str, default: Any = UNSET) -> tuple[KeyPath, Any]:
     """Return the path and the value of a key from the last layer that has it; `default` if none has it."""
-    for path, entry in reversed(layers):
-        value = getattr(entry, key)
-        if value is not UNSET:
-            return (*path, key), value
-    return (*layers[-1][0], key), default
+    values = values_of(layers, key)
+    return values[-1] if values else ((*layers[-1][0], key), default)

@@ -1,7 +1,7 @@
-"""The gallery: each provider's file played by its own SDK, or by the request it documents, through a real proxy.
+"""The gallery: each provider's file is used by the provider's own SDK, or by the requests that its documentation shows.
 
-A play ends when the last webhook has been received and its signature taken by the vendor's own verifier (or, where
-there is none for Python, worked out anew), and the status that is polled is what the webhook said.
+A test waits for the last webhook, and verifies its signature with the vendor's own code (or computes it again, where
+there is none for Python). Then it polls the status, which must be the one that the webhook had.
 """
 
 import base64
@@ -36,14 +36,14 @@ from support.waiting import wait_until
 
 FILES = sorted((ROOT / "addon" / "providers").glob("*.yaml"))
 SPEED = 200
-"""How fast the clock of the proxy for whole plays runs: 65 seconds in a third of one."""
-HELD_OPEN = "5d"
-"""DELAY where a job is to be met before it ends."""
+"""The speed of the proxies' clocks: 65 seconds pass in a third of a second."""
+LONG_DELAY = "5d"
+"""The environment variable DELAY for jobs that must not end during a test."""
 
 
 @dataclass
 class Gallery:
-    """A proxy with all of the providers, and the receiver that is registered with them (CALLBACK_URL)."""
+    """A proxy with the files of all providers. `registered` is the receiver at CALLBACK_URL."""
 
     proxy: Proxy
     registered: Receiver
@@ -62,7 +62,7 @@ class Gallery:
         return session
 
     def events(self, count: int, about: str, at: Receiver | None = None) -> list[Received]:
-        """The first webhooks that name an id, once there are so many."""
+        """Wait for `count` webhooks that have the text `about` in their body, and return them."""
 
         def found() -> list[Received]:
             return [got for got in list((at or self.registered).requests) if about.encode() in got.body]
@@ -71,48 +71,48 @@ class Gallery:
         return found()[:count]
 
 
-def gallery(confdir: Path, speed: int, **env: str) -> Iterator[Gallery]:
+def start_gallery(confdir: Path, **env: str) -> Iterator[Gallery]:
     files = [part for file in FILES for part in ("--set", f"mock_file={file}")]
     with receiver() as registered:
         env["CALLBACK_URL"] = f"{registered.url}/registered"
-        with mitmdump(confdir, *files, "--set", f"mock_speed={speed}", env=env) as proxy:
+        with mitmdump(confdir, *files, "--set", f"mock_speed={SPEED}", env=env) as proxy:
             yield Gallery(proxy, registered)
 
 
 @pytest.fixture(scope="module")
-def whole(confdir: Path) -> Iterator[Gallery]:
-    """Where plays run to their end."""
-    yield from gallery(confdir, SPEED)
+def gallery(confdir: Path) -> Iterator[Gallery]:
+    """A gallery whose jobs end during the test."""
+    yield from start_gallery(confdir)
 
 
 @pytest.fixture(scope="module")
-def begun(confdir: Path) -> Iterator[Gallery]:
-    """Where jobs go on for days, to be canceled."""
-    yield from gallery(confdir, SPEED, DELAY=HELD_OPEN)
+def slow_gallery(confdir: Path) -> Iterator[Gallery]:
+    """A gallery whose jobs take days: they can be canceled, or polled while they run."""
+    yield from start_gallery(confdir, DELAY=LONG_DELAY)
 
 
 @pytest.fixture(autouse=True)
 def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No provider is contacted, whatever a client does with its proxy settings."""
+    """Fail a test that looks up the name of a provider, so that none is contacted without the proxy."""
     look_up = socket.getaddrinfo
 
     def local(host: Any, *arguments: Any, **named: Any) -> Any:
-        assert host in ("127.0.0.1", b"127.0.0.1"), f"{host} was to be contacted without the proxy"
+        assert host in ("127.0.0.1", b"127.0.0.1"), f"{host} would be contacted without the proxy"
         return look_up(host, *arguments, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", local)
 
 
 @pytest.fixture
-def through(monkeypatch: pytest.MonkeyPatch) -> Callable[[Gallery], None]:
-    """Point SDKs at a proxy as an operator would: by the environment."""
+def use_proxy(monkeypatch: pytest.MonkeyPatch) -> Callable[[Gallery], None]:
+    """A function that points SDKs at a gallery's proxy by environment variables."""
 
-    def point(place: Gallery) -> None:
+    def point(gallery: Gallery) -> None:
         for name in ("HTTP_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("HTTPS_PROXY", place.proxy.url)
+        monkeypatch.setenv("HTTPS_PROXY", gallery.proxy.url)
         for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
-            monkeypatch.setenv(name, place.proxy.ca)
+            monkeypatch.setenv(name, gallery.proxy.ca)
 
     return point
 
@@ -122,7 +122,7 @@ def hmac_of(body: bytes, secret: str, algorithm: str = "sha256") -> bytes:
 
 
 def poll(ask: Callable[[], Any], until: str) -> Any:
-    """What a status lookup says once it says `until`."""
+    """Call `ask` until its result has the status `until`, and return the result."""
     return wait_until(lambda: (found := ask())["status"] == until and found, f"the status {until!r}")
 
 
@@ -130,27 +130,27 @@ def poll(ask: Callable[[], Any], until: str) -> Any:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_each_file_loads_alone_with_nothing_but_the_callback_url(file: Path) -> None:
+def test_each_file_loads_alone_with_only_the_callback_url(file: Path) -> None:
     assert load([file], {"CALLBACK_URL": "http://app.test/hook"}).all
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_each_file_says_what_it_plays_and_from_where(file: Path) -> None:
+def test_each_file_says_what_it_mocks_and_names_its_source(file: Path) -> None:
     lines = file.read_text().splitlines()
 
     head = "\n".join(line for line in lines if line.startswith("#"))
-    assert lines[1].startswith("# ")  # behind the line for editors
+    assert lines[1].startswith("# ")  # the first line is for editors
     assert "# Source: " in head
     assert "read 2026-" in head
     assert max(map(len, lines)) <= 120
-    assert any(name.startswith(f"test_{file.stem.replace('-', '_')}_") for name in globals()), "it is not played"
+    assert any(name.startswith(f"test_{file.stem.replace('-', '_')}_") for name in globals()), "no test uses it"
 
 
 # Speech
 
 
-def test_assemblyai_by_its_sdk(whole: Gallery, through: Callable[[Gallery], None], sut: Receiver) -> None:
-    through(whole)
+def test_assemblyai_by_its_sdk(gallery: Gallery, use_proxy: Callable[[Gallery], None], sut: Receiver) -> None:
+    use_proxy(gallery)
     client = assemblyai.Client(api_key="key")
     config = assemblyai.TranscriptionConfig().set_webhook(f"{sut.url}/hook", "X-My-Secret", "s3cret")
 
@@ -165,22 +165,22 @@ def test_assemblyai_by_its_sdk(whole: Gallery, through: Callable[[Gallery], None
     assert (transcript.text or "").startswith("Smoke from")
 
 
-def test_assemblyai_refuses_what_it_does_not_understand(whole: Gallery) -> None:
+def test_assemblyai_refuses_an_invalid_request(gallery: Gallery) -> None:
     transcripts = "https://api.assemblyai.com/v2/transcript"
 
-    assert whole.api.post(transcripts, json={"url": 1}).status_code == 400
-    assert whole.api.get(f"{transcripts}/nobody").json() == {
+    assert gallery.api.post(transcripts, json={"url": 1}).status_code == 400
+    assert gallery.api.get(f"{transcripts}/nobody").json() == {
         "error": "Transcript lookup error, transcript id not found"
     }
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_deepgram_calls_back_with_the_whole_result(whole: Gallery, sut: Receiver, method: str) -> None:
+def test_deepgram_calls_back_with_the_whole_result(gallery: Gallery, sut: Receiver, method: str) -> None:
     listen = "https://api.deepgram.com/v1/listen"
     audio = b"RIFF" * 1000
     callback = f"http://me:pass@127.0.0.1:{sut.port}/hook"
 
-    asked = whole.api.post(
+    asked = gallery.api.post(
         listen,
         params={"callback": callback, **({"callback_method": "put"} if method == "PUT" else {}), "model": "nova-3"},
         data=audio,
@@ -196,55 +196,55 @@ def test_deepgram_calls_back_with_the_whole_result(whole: Gallery, sut: Receiver
     assert result["metadata"]["sha256"] == hashlib.sha256(audio).hexdigest()
     assert result["metadata"]["models"] == ["nova-3"]
     assert result["results"]["channels"][0]["alternatives"][0]["transcript"].startswith("Yeah")
-    at_once = whole.api.post(listen, data=audio).json()
+    at_once = gallery.api.post(listen, data=audio).json()
     assert at_once["results"] == result["results"]
-    assert whole.api.post(listen).status_code == 400
+    assert gallery.api.post(listen).status_code == 400
 
 
-def test_rev_ai_sends_the_headers_that_the_caller_gave(whole: Gallery, sut: Receiver) -> None:
+def test_rev_ai_sends_the_headers_that_the_caller_gave(gallery: Gallery, sut: Receiver) -> None:
     jobs = "https://api.rev.ai/speechtotext/v1/jobs"
     notify = {"url": f"{sut.url}/hook", "auth_headers": {"Authorization": "Bearer mine"}}
     options = {"notification_config": notify, "metadata": "order-17"}
 
-    job = whole.api.post(jobs, json={"source_config": {"url": "https://storage.example/a.mp3"}, **options}).json()
+    job = gallery.api.post(jobs, json={"source_config": {"url": "https://storage.example/a.mp3"}, **options}).json()
 
     assert job["status"] == "in_progress"
     [webhook] = sut.wait(1)
-    told = json.loads(webhook.body)["job"]
+    payload = json.loads(webhook.body)["job"]
     assert webhook.headers["authorization"] == "Bearer mine"
-    assert (told["id"], told["status"], told["metadata"]) == (job["id"], "transcribed", "order-17")
-    assert whole.api.get(f"{jobs}/{job['id']}").json() == told
-    assert whole.api.get(f"{jobs}/{job['id']}/transcript").json()["monologues"]
+    assert (payload["id"], payload["status"], payload["metadata"]) == (job["id"], "transcribed", "order-17")
+    assert gallery.api.get(f"{jobs}/{job['id']}").json() == payload
+    assert gallery.api.get(f"{jobs}/{job['id']}/transcript").json()["monologues"]
 
 
-def test_rev_ai_takes_an_upload_with_json_in_a_field(begun: Gallery, whole: Gallery, sut: Receiver) -> None:
+def test_rev_ai_accepts_an_upload_with_json_in_a_field(slow_gallery: Gallery, gallery: Gallery, sut: Receiver) -> None:
     jobs = "https://api.rev.ai/speechtotext/v1/jobs"
     options = json.dumps({"callback_url": f"{sut.url}/hook", "metadata": "upload"})
 
-    job = whole.api.post(jobs, files={"media": ("a.mp3", b"ID3", "audio/mpeg")}, data={"options": options}).json()
+    job = gallery.api.post(jobs, files={"media": ("a.mp3", b"ID3", "audio/mpeg")}, data={"options": options}).json()
 
     [webhook] = sut.wait(1)
     assert json.loads(webhook.body)["job"]["metadata"] == job["metadata"] == "upload"
-    early = begun.api.post(jobs, json={"source_config": {"url": "https://storage.example/a.mp3"}}).json()
-    assert begun.api.get(f"{jobs}/{early['id']}/transcript").json()["current_value"] == "in_progress"
-    assert whole.api.post(jobs, json={}).status_code == 400
+    early = slow_gallery.api.post(jobs, json={"source_config": {"url": "https://storage.example/a.mp3"}}).json()
+    assert slow_gallery.api.get(f"{jobs}/{early['id']}/transcript").json()["current_value"] == "in_progress"
+    assert gallery.api.post(jobs, json={}).status_code == 400
 
 
 WATSON = "https://api.eu-de.speech-to-text.watson.cloud.ibm.com/instances/i-1/v1"
 
 
-def test_ibm_watson_calls_the_url_that_was_registered(whole: Gallery, sut: Receiver) -> None:
+def test_ibm_watson_calls_the_url_that_was_registered(gallery: Gallery, sut: Receiver) -> None:
     callback = f"{sut.url}/results"
     audio = {"data": b"fLaC", "headers": {"Content-Type": "audio/flac"}}
     events = "recognitions.started,recognitions.completed_with_results"
     asked = {"callback_url": callback, "events": events, "user_token": "job25"}
-    assert whole.api.post(f"{WATSON}/recognitions", params=asked, **audio).status_code == 400  # type: ignore[arg-type]
+    assert gallery.api.post(f"{WATSON}/recognitions", params=asked, **audio).status_code == 400  # type: ignore[arg-type]
 
-    registered = whole.api.post(
+    registered = gallery.api.post(
         f"{WATSON}/register_callback", params={"callback_url": callback, "user_secret": "ThisIsMySecret"}
     )
     challenge = sut.requests[0]  # it came before the response
-    job = whole.api.post(f"{WATSON}/recognitions", params=asked, **audio).json()  # type: ignore[arg-type]
+    job = gallery.api.post(f"{WATSON}/recognitions", params=asked, **audio).json()  # type: ignore[arg-type]
 
     assert (registered.status_code, registered.json()) == (201, {"status": "created", "url": callback})
     assert challenge.method == "GET"
@@ -254,22 +254,22 @@ def test_ibm_watson_calls_the_url_that_was_registered(whole: Gallery, sut: Recei
         signature = base64.b64encode(hmac_of(webhook.body, "ThisIsMySecret", "sha1")).decode()
         assert webhook.headers["x-callback-signature"] == signature
     assert json.loads(started.body) == {"id": job["id"], "event": "recognitions.started", "user_token": "job25"}
-    told = json.loads(completed.body)
-    assert (told["event"], told["user_token"]) == ("recognitions.completed_with_results", "job25")
-    polled = whole.api.get(job["url"]).json()
-    assert (polled["status"], polled["results"]) == ("completed", told["results"])
+    payload = json.loads(completed.body)
+    assert (payload["event"], payload["user_token"]) == ("recognitions.completed_with_results", "job25")
+    polled = gallery.api.get(job["url"]).json()
+    assert (polled["status"], polled["results"]) == ("completed", payload["results"])
 
 
 # Pictures, video, documents
 
 
-def replicate_of(place: Gallery) -> replicate.Client:
-    verified = ssl.create_default_context(cafile=place.proxy.ca)
-    return replicate.Client(api_token="r8_x", transport=httpx.HTTPTransport(proxy=place.proxy.url, verify=verified))
+def replicate_of(gallery: Gallery) -> replicate.Client:
+    verified = ssl.create_default_context(cafile=gallery.proxy.ca)
+    return replicate.Client(api_token="r8_x", transport=httpx.HTTPTransport(proxy=gallery.proxy.url, verify=verified))
 
 
-def test_replicate_by_its_sdk(whole: Gallery, sut: Receiver) -> None:
-    client = replicate_of(whole)
+def test_replicate_by_its_sdk(gallery: Gallery, sut: Receiver) -> None:
+    client = replicate_of(gallery)
 
     prediction = client.predictions.create(
         version="5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa",
@@ -282,9 +282,9 @@ def test_replicate_by_its_sdk(whole: Gallery, sut: Receiver) -> None:
     webhooks = sut.wait(2)
     secret = client.webhooks.default.secret()
     for webhook in webhooks:
-        told = standardwebhooks.Webhook(secret.key).verify(webhook.body, webhook.headers)
+        payload = standardwebhooks.Webhook(secret.key).verify(webhook.body, webhook.headers)
         client.webhooks.validate(headers=webhook.headers, body=webhook.body.decode(), secret=secret, tolerance=300)
-        assert (told["id"], told["input"]) == (prediction.id, {"prompt": "a ship"})
+        assert (payload["id"], payload["input"]) == (prediction.id, {"prompt": "a ship"})
     assert [json.loads(webhook.body)["status"] for webhook in webhooks] == ["processing", "succeeded"]
     assert len({webhook.headers["webhook-id"] for webhook in webhooks}) == 2
     prediction.reload()
@@ -293,8 +293,8 @@ def test_replicate_by_its_sdk(whole: Gallery, sut: Receiver) -> None:
     assert (prediction.completed_at, prediction.metrics) == (final["completed_at"], final["metrics"])
 
 
-def test_replicate_cancels(begun: Gallery, sut: Receiver) -> None:
-    client = replicate_of(begun)
+def test_replicate_cancels(slow_gallery: Gallery, sut: Receiver) -> None:
+    client = replicate_of(slow_gallery)
     events = ["completed"]
     prediction = client.predictions.create(version="5c7d5dc6", input={}, webhook=sut.url, webhook_events_filter=events)
 
@@ -304,12 +304,12 @@ def test_replicate_cancels(begun: Gallery, sut: Receiver) -> None:
     standardwebhooks.Webhook(client.webhooks.default.secret().key).verify(webhook.body, webhook.headers)
     prediction.reload()
     assert prediction.status == json.loads(webhook.body)["status"] == "canceled"
-    refused = begun.api.post("https://api.replicate.com/v1/predictions", json={"input": {}})
+    refused = slow_gallery.api.post("https://api.replicate.com/v1/predictions", json={"input": {}})
     assert (refused.status_code, refused.json()["title"]) == (422, "Input validation failed")
 
 
-def test_cloudconvert_by_its_sdk(whole: Gallery, through: Callable[[Gallery], None], sut: Receiver) -> None:
-    through(whole)
+def test_cloudconvert_by_its_sdk(gallery: Gallery, use_proxy: Callable[[Gallery], None], sut: Receiver) -> None:
+    use_proxy(gallery)
     cloudconvert.configure(api_key="key", sandbox=False)
     tasks = {
         "import-my-file": {"operation": "import/url", "url": "https://storage.example/a.docx"},
@@ -322,104 +322,104 @@ def test_cloudconvert_by_its_sdk(whole: Gallery, through: Callable[[Gallery], No
     [webhook] = sut.wait(1)
     signature = webhook.headers["cloudconvert-signature"]
     assert cloudconvert.Webhook.verify(webhook.body.decode(), signature, "latehook-cloudconvert")
-    told = json.loads(webhook.body)
-    assert told["event"] == "job.finished"
-    assert (told["job"]["id"], told["job"]["tag"]) == (job["id"], "order-17")
+    payload = json.loads(webhook.body)
+    assert payload["event"] == "job.finished"
+    assert (payload["job"]["id"], payload["job"]["tag"]) == (job["id"], "order-17")
     final = cloudconvert.Job.find(id=job["id"])
-    assert final == told["job"]
+    assert final == payload["job"]
     [export] = [task for task in final["tasks"] if task["name"] == "export-my-file"]
     assert export["result"]["files"][0]["filename"] == "out.pdf"
 
 
-def test_cloudconvert_calls_the_accounts_url_where_the_job_names_none(whole: Gallery) -> None:
+def test_cloudconvert_calls_the_accounts_url_if_the_job_names_none(gallery: Gallery) -> None:
     jobs = "https://api.cloudconvert.com/v2/jobs"
 
-    job = whole.api.post(jobs, json={"tasks": {"a": {"operation": "export/url"}}}).json()["data"]
+    job = gallery.api.post(jobs, json={"tasks": {"a": {"operation": "export/url"}}}).json()["data"]
 
-    assert whole.events(1, job["id"])[0].path == "/registered"
-    assert whole.api.post(jobs, json={}).status_code == 422
+    assert gallery.events(1, job["id"])[0].path == "/registered"
+    assert gallery.api.post(jobs, json={}).status_code == 422
 
 
-def test_mux_tells_of_a_video_by_its_passthrough(whole: Gallery) -> None:
+def test_mux_sends_the_events_of_a_video_with_its_passthrough(gallery: Gallery) -> None:
     assets = "https://api.mux.com/video/v1/assets"
 
-    made = whole.api.post(assets, json={"inputs": [{"url": "https://storage.example/a.mp4"}], "passthrough": "v-17"})
+    made = gallery.api.post(assets, json={"inputs": [{"url": "https://storage.example/a.mp4"}], "passthrough": "v-17"})
 
     asset = made.json()["data"]
     assert (made.status_code, asset["status"]) == (201, "preparing")
-    created, ready = whole.events(2, asset["id"])
+    created, ready = gallery.events(2, asset["id"])
     for webhook in (created, ready):
         stamp, _, signature = webhook.headers["mux-signature"].partition(",v1=")
         signed = f"{stamp.removeprefix('t=')}.".encode() + webhook.body
         assert signature == hmac_of(signed, "latehook-mux").hex()
-    told = json.loads(ready.body)
+    payload = json.loads(ready.body)
     assert [json.loads(event.body)["type"] for event in (created, ready)] == [
         "video.asset.created",
         "video.asset.ready",
     ]
-    assert (told["object"], told["data"]["passthrough"]) == ({"type": "asset", "id": asset["id"]}, "v-17")
-    assert whole.api.get(f"{assets}/{asset['id']}").json()["data"] == told["data"]
+    assert (payload["object"], payload["data"]["passthrough"]) == ({"type": "asset", "id": asset["id"]}, "v-17")
+    assert gallery.api.get(f"{assets}/{asset['id']}").json()["data"] == payload["data"]
 
-    assert whole.api.delete(f"{assets}/{asset['id']}").status_code == 204
-    assert json.loads(whole.events(3, asset["id"])[2].body)["type"] == "video.asset.deleted"
-    assert whole.api.get(f"{assets}/{asset['id']}").status_code == 404
-    assert whole.api.post(assets, json={}).status_code == 400
+    assert gallery.api.delete(f"{assets}/{asset['id']}").status_code == 204
+    assert json.loads(gallery.events(3, asset["id"])[2].body)["type"] == "video.asset.deleted"
+    assert gallery.api.get(f"{assets}/{asset['id']}").status_code == 404
+    assert gallery.api.post(assets, json={}).status_code == 400
 
 
-def test_azure_document_is_polled_where_the_header_says(whole: Gallery, begun: Gallery) -> None:
+def test_azure_document_is_polled_at_the_url_in_the_header(gallery: Gallery, slow_gallery: Gallery) -> None:
     url = "https://contoso.cognitiveservices.azure.com/documentintelligence/documentModels/prebuilt-invoice:analyze"
     document = {"params": {"api-version": "2024-11-30"}, "json": {"urlSource": "https://storage.example/a.pdf"}}
 
-    accepted = whole.api.post(url, **document)  # type: ignore[arg-type]
+    accepted = gallery.api.post(url, **document)  # type: ignore[arg-type]
 
     where = accepted.headers["operation-location"]
     assert (accepted.status_code, accepted.content, accepted.headers["retry-after"]) == (202, b"", "1")
     assert where.endswith("?api-version=2024-11-30")
-    done = poll(lambda: whole.api.get(where).json(), "succeeded")
+    done = poll(lambda: gallery.api.get(where).json(), "succeeded")
     assert done["analyzeResult"]["modelId"] == "prebuilt-invoice"
-    early = begun.api.post(url, **document).headers["operation-location"]  # type: ignore[arg-type]
-    assert "analyzeResult" not in poll(lambda: begun.api.get(early).json(), "running")
-    assert whole.api.post(url).status_code == 400
+    early = slow_gallery.api.post(url, **document).headers["operation-location"]  # type: ignore[arg-type]
+    assert "analyzeResult" not in poll(lambda: slow_gallery.api.get(early).json(), "running")
+    assert gallery.api.post(url).status_code == 400
 
 
-def test_google_speech_is_an_operation_that_is_only_polled(whole: Gallery, begun: Gallery) -> None:
+def test_google_speech_is_an_operation_that_is_only_polled(gallery: Gallery, slow_gallery: Gallery) -> None:
     speech = "https://speech.googleapis.com/v1"
     audio = {"config": {"languageCode": "en-US"}, "audio": {"uri": "gs://bucket/a.flac"}}
 
-    name = whole.api.post(f"{speech}/speech:longrunningrecognize", json=audio).json()["name"]
+    name = gallery.api.post(f"{speech}/speech:longrunningrecognize", json=audio).json()["name"]
 
     operation = wait_until(
-        lambda: (found := whole.api.get(f"{speech}/operations/{name}").json()).get("done") and found, "done"
+        lambda: (found := gallery.api.get(f"{speech}/operations/{name}").json()).get("done") and found, "done"
     )
     assert (operation["name"], operation["metadata"]["progressPercent"]) == (name, 100)
     assert operation["response"]["results"][0]["alternatives"]
-    early = begun.api.post(f"{speech}/speech:longrunningrecognize", json=audio).json()["name"]
-    assert "done" not in begun.api.get(f"{speech}/operations/{early}").json()
-    assert whole.api.post(f"{speech}/speech:longrunningrecognize", json={}).json()["error"]["code"] == 400
-    assert whole.api.get(f"{speech}/operations/0").json()["error"]["status"] == "NOT_FOUND"
+    early = slow_gallery.api.post(f"{speech}/speech:longrunningrecognize", json=audio).json()["name"]
+    assert "done" not in slow_gallery.api.get(f"{speech}/operations/{early}").json()
+    assert gallery.api.post(f"{speech}/speech:longrunningrecognize", json={}).json()["error"]["code"] == 400
+    assert gallery.api.get(f"{speech}/operations/0").json()["error"]["status"] == "NOT_FOUND"
 
 
 # People and papers
 
 
-def test_onfido_checks_an_applicant(whole: Gallery) -> None:
+def test_onfido_checks_an_applicant(gallery: Gallery) -> None:
     onfido = "https://api.eu.onfido.com/v3.6"
-    applicant = whole.api.post(f"{onfido}/applicants", json={"first_name": "Jane", "last_name": "Doe"}).json()
+    applicant = gallery.api.post(f"{onfido}/applicants", json={"first_name": "Jane", "last_name": "Doe"}).json()
 
-    check = whole.api.post(
+    check = gallery.api.post(
         f"{onfido}/checks",
         json={"applicant_id": applicant["id"], "report_names": ["document", "facial_similarity_photo"]},
     )
 
     assert check.status_code == 201
     assert (check.json()["status"], check.json()["result"]) == ("in_progress", None)
-    [webhook] = whole.events(1, check.json()["id"])
+    [webhook] = gallery.events(1, check.json()["id"])
     assert webhook.headers["x-sha2-signature"] == hmac_of(webhook.body, "latehook-onfido-token").hex()
-    told = json.loads(webhook.body)["payload"]
-    assert (told["action"], told["object"]["status"]) == ("check.completed", "complete")
-    final = whole.api.get(told["object"]["href"]).json()
+    payload = json.loads(webhook.body)["payload"]
+    assert (payload["action"], payload["object"]["status"]) == ("check.completed", "complete")
+    final = gallery.api.get(payload["object"]["href"]).json()
     assert (final["id"], final["status"], final["result"]) == (check.json()["id"], "complete", "clear")
-    assert whole.api.post(f"{onfido}/checks", json={}).status_code == 422
+    assert gallery.api.post(f"{onfido}/checks", json={}).status_code == 422
 
 
 DOCUSIGN = "https://demo.docusign.net/restapi/v2.1/accounts/acc-1/envelopes"
@@ -432,8 +432,8 @@ def docusign_signature(webhook: Received) -> None:
     assert webhook.headers["x-docusign-signature-1"] == signature
 
 
-def test_docusign_tells_of_each_state(whole: Gallery, sut: Receiver) -> None:
-    made = whole.api.post(DOCUSIGN, json={**ENVELOPE, "eventNotification": {"url": f"{sut.url}/connect"}})
+def test_docusign_sends_an_event_for_each_state(gallery: Gallery, sut: Receiver) -> None:
+    made = gallery.api.post(DOCUSIGN, json={**ENVELOPE, "eventNotification": {"url": f"{sut.url}/connect"}})
 
     envelope = made.json()
     assert (made.status_code, envelope["status"]) == (201, "sent")
@@ -443,31 +443,31 @@ def test_docusign_tells_of_each_state(whole: Gallery, sut: Receiver) -> None:
         assert json.loads(webhook.body)["data"]["envelopeId"] == envelope["envelopeId"]
     events = ["envelope-sent", "envelope-delivered", "envelope-completed"]
     assert [json.loads(webhook.body)["event"] for webhook in webhooks] == events
-    final = whole.api.get(f"{DOCUSIGN}/{envelope['envelopeId']}").json()
+    final = gallery.api.get(f"{DOCUSIGN}/{envelope['envelopeId']}").json()
     assert final["status"] == "completed"
     assert final == json.loads(webhooks[2].body)["data"]["envelopeSummary"]
 
 
-def test_docusign_voids_what_is_not_completed(whole: Gallery, begun: Gallery) -> None:
-    id = begun.api.post(DOCUSIGN, json=ENVELOPE).json()["envelopeId"]
+def test_docusign_voids_an_envelope_that_is_not_completed(gallery: Gallery, slow_gallery: Gallery) -> None:
+    id = slow_gallery.api.post(DOCUSIGN, json=ENVELOPE).json()["envelopeId"]
 
-    voided = begun.api.put(f"{DOCUSIGN}/{id}", json={"status": "voided", "voidedReason": "a mistake"})
+    voided = slow_gallery.api.put(f"{DOCUSIGN}/{id}", json={"status": "voided", "voidedReason": "a mistake"})
 
     assert voided.status_code == 200
-    last = begun.events(1, '"event":"envelope-voided"')[0]
+    last = slow_gallery.events(1, '"event":"envelope-voided"')[0]
     docusign_signature(last)
     assert json.loads(last.body)["data"]["envelopeId"] == id
-    assert begun.api.get(f"{DOCUSIGN}/{id}").json()["status"] == "voided"
-    again = begun.api.put(f"{DOCUSIGN}/{id}", json={"status": "voided", "voidedReason": "again"})
+    assert slow_gallery.api.get(f"{DOCUSIGN}/{id}").json()["status"] == "voided"
+    again = slow_gallery.api.put(f"{DOCUSIGN}/{id}", json={"status": "voided", "voidedReason": "again"})
     assert again.json()["errorCode"] == "ENVELOPE_CANNOT_VOID_INVALID_STATE"
-    assert whole.api.post(DOCUSIGN, json={}).status_code == 400
+    assert gallery.api.post(DOCUSIGN, json={}).status_code == 400
 
 
 # Messages, money, builds
 
 
-def test_twilio_sms_by_its_sdk(whole: Gallery, through: Callable[[Gallery], None], sut: Receiver) -> None:
-    through(whole)
+def test_twilio_sms_by_its_sdk(gallery: Gallery, use_proxy: Callable[[Gallery], None], sut: Receiver) -> None:
+    use_proxy(gallery)
     client = twilio.rest.Client("AC" + "0" * 32, "token")
     callback = f"{sut.url}/status?order=17"
 
@@ -494,20 +494,20 @@ def test_twilio_sms_by_its_sdk(whole: Gallery, through: Callable[[Gallery], None
     assert (refused.value.code, unknown.value.code) == (21602, 20404)
 
 
-def stripe_of(place: Gallery, monkeypatch: pytest.MonkeyPatch) -> stripe.StripeClient:
-    monkeypatch.setattr(stripe, "ca_bundle_path", place.proxy.ca)
-    return stripe.StripeClient("sk_test_x", http_client=stripe.RequestsClient(proxy=place.proxy.url))
+def stripe_of(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> stripe.StripeClient:
+    monkeypatch.setattr(stripe, "ca_bundle_path", gallery.proxy.ca)
+    return stripe.StripeClient("sk_test_x", http_client=stripe.RequestsClient(proxy=gallery.proxy.url))
 
 
-def stripe_events(place: Gallery, count: int, about: str) -> list[stripe.Event]:
+def stripe_events(gallery: Gallery, count: int, about: str) -> list[stripe.Event]:
     return [
         stripe.Webhook.construct_event(webhook.body, webhook.headers["stripe-signature"], "whsec_latehook")
-        for webhook in place.events(count, about)
+        for webhook in gallery.events(count, about)
     ]
 
 
-def test_stripe_payment_and_refund_by_its_sdk(whole: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = stripe_of(whole, monkeypatch)
+def test_stripe_payment_and_refund_by_its_sdk(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = stripe_of(gallery, monkeypatch)
 
     paid = client.v1.payment_intents.create(
         {"amount": 2000, "currency": "eur", "confirm": True, "metadata": {"order": "o-17"}},
@@ -518,32 +518,32 @@ def test_stripe_payment_and_refund_by_its_sdk(whole: Gallery, monkeypatch: pytes
         {"amount": 2000, "currency": "eur", "confirm": True}, {"idempotency_key": "once"}
     )
     assert (paid.status, again.id) == ("processing", paid.id)
-    events = stripe_events(whole, 2, paid.id)
+    events = stripe_events(gallery, 2, paid.id)
     assert [event.type for event in events] == ["payment_intent.processing", "payment_intent.succeeded"]
-    told = events[1].data.object
-    assert (told["amount"], told["metadata"]["order"], told["status"]) == (2000, "o-17", "succeeded")
-    assert client.v1.payment_intents.retrieve(paid.id) == told
+    payload = events[1].data.object
+    assert (payload["amount"], payload["metadata"]["order"], payload["status"]) == (2000, "o-17", "succeeded")
+    assert client.v1.payment_intents.retrieve(paid.id) == payload
     with pytest.raises(stripe.InvalidRequestError, match=r"You cannot cancel .* a status of succeeded"):
         client.v1.payment_intents.cancel(paid.id)
 
     refund = client.v1.refunds.create({"payment_intent": paid.id, "amount": 500})
 
     assert (refund.status, refund.amount) == ("pending", 500)
-    events = stripe_events(whole, 2, refund.id)
+    events = stripe_events(gallery, 2, refund.id)
     assert [event.type for event in events] == ["refund.created", "refund.updated"]
     assert client.v1.refunds.retrieve(refund.id).status == events[1].data.object["status"] == "succeeded"
     assert client.v1.refunds.create({"payment_intent": paid.id}).amount == 2000
 
 
-def test_stripe_confirms_and_cancels(begun: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = stripe_of(begun, monkeypatch)
+def test_stripe_confirms_and_cancels(slow_gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = stripe_of(slow_gallery, monkeypatch)
     prepared = client.v1.payment_intents.create({"amount": 1, "currency": "eur"})
 
     confirmed = client.v1.payment_intents.confirm(prepared.id)
     canceled = client.v1.payment_intents.cancel(prepared.id)
 
     assert [prepared.status, confirmed.status, canceled.status] == ["requires_confirmation", "processing", "canceled"]
-    types = {event.type for event in stripe_events(begun, 3, prepared.id)}
+    types = {event.type for event in stripe_events(slow_gallery, 3, prepared.id)}
     assert types == {"payment_intent.created", "payment_intent.processing", "payment_intent.canceled"}
     assert client.v1.payment_intents.retrieve(prepared.id).status == "canceled"
     with pytest.raises(stripe.InvalidRequestError, match="Missing required param"):
@@ -553,11 +553,11 @@ def test_stripe_confirms_and_cancels(begun: Gallery, monkeypatch: pytest.MonkeyP
 GITHUB = "https://api.github.com/repos/acme/app/actions"
 
 
-def test_github_actions_run_is_found_by_its_webhooks(whole: Gallery) -> None:
-    dispatched = whole.api.post(f"{GITHUB}/workflows/build.yml/dispatches", json={"ref": "feature/o-17"})
+def test_github_actions_run_is_found_by_its_webhooks(gallery: Gallery) -> None:
+    dispatched = gallery.api.post(f"{GITHUB}/workflows/build.yml/dispatches", json={"ref": "feature/o-17"})
 
     assert (dispatched.status_code, dispatched.content) == (204, b"")
-    webhooks = whole.events(3, "feature/o-17")
+    webhooks = gallery.events(3, "feature/o-17")
     for webhook in webhooks:
         signature = f"sha256={hmac_of(webhook.body, 'latehook-github').hex()}"
         assert (webhook.headers["x-hub-signature-256"], webhook.headers["x-github-event"]) == (
@@ -565,30 +565,30 @@ def test_github_actions_run_is_found_by_its_webhooks(whole: Gallery) -> None:
             "workflow_run",
         )
     assert [json.loads(webhook.body)["action"] for webhook in webhooks] == ["requested", "in_progress", "completed"]
-    told = json.loads(webhooks[2].body)
-    assert told["repository"] == {"full_name": "acme/app"}
-    run = told["workflow_run"]
+    payload = json.loads(webhooks[2].body)
+    assert payload["repository"] == {"full_name": "acme/app"}
+    run = payload["workflow_run"]
     assert (run["status"], run["conclusion"]) == ("completed", "success")
-    assert whole.api.get(run["url"]).json() == run
-    listed = whole.api.get(f"{GITHUB}/runs").json()["workflow_runs"]
+    assert gallery.api.get(run["url"]).json() == run
+    listed = gallery.api.get(f"{GITHUB}/runs").json()["workflow_runs"]
     assert {"id": run["id"], "head_branch": "feature/o-17", "status": "completed"} in listed
-    assert whole.api.post(f"{GITHUB}/workflows/build.yml/dispatches", json={}).status_code == 422
+    assert gallery.api.post(f"{GITHUB}/workflows/build.yml/dispatches", json={}).status_code == 422
 
 
-def test_github_actions_run_is_canceled(begun: Gallery) -> None:
-    begun.api.post(f"{GITHUB}/workflows/build.yml/dispatches", json={"ref": "feature/o-18"})
-    run = json.loads(begun.events(1, "feature/o-18")[0].body)["workflow_run"]
+def test_github_actions_run_is_canceled(slow_gallery: Gallery) -> None:
+    slow_gallery.api.post(f"{GITHUB}/workflows/build.yml/dispatches", json={"ref": "feature/o-18"})
+    run = json.loads(slow_gallery.events(1, "feature/o-18")[0].body)["workflow_run"]
 
-    canceled = begun.api.post(f"{run['url']}/cancel")
+    canceled = slow_gallery.api.post(f"{run['url']}/cancel")
 
     assert canceled.status_code == 202
-    wait_until(lambda: begun.api.get(run["url"]).json()["conclusion"] == "cancelled", "the run is cancelled")
-    told = json.loads(begun.events(1, '"conclusion":"cancelled"')[0].body)
-    assert (told["action"], told["workflow_run"]["id"]) == ("completed", run["id"])
-    assert begun.api.post(f"{run['url']}/cancel").status_code == 409
+    wait_until(lambda: slow_gallery.api.get(run["url"]).json()["conclusion"] == "cancelled", "the run is cancelled")
+    payload = json.loads(slow_gallery.events(1, '"conclusion":"cancelled"')[0].body)
+    assert (payload["action"], payload["workflow_run"]["id"]) == ("completed", run["id"])
+    assert slow_gallery.api.post(f"{run['url']}/cancel").status_code == 409
 
 
-def test_plaid_assets_report_is_fetched_by_its_token(whole: Gallery, begun: Gallery, sut: Receiver) -> None:
+def test_plaid_assets_report_is_fetched_by_its_token(gallery: Gallery, slow_gallery: Gallery, sut: Receiver) -> None:
     plaid = "https://sandbox.plaid.com/asset_report"
     asked = {
         "access_tokens": ["access-sandbox-1"],
@@ -597,16 +597,16 @@ def test_plaid_assets_report_is_fetched_by_its_token(whole: Gallery, begun: Gall
     }
     keys = {"client_id": "c", "secret": "s"}
 
-    made = whole.api.post(f"{plaid}/create", json={**keys, **asked}).json()
+    made = gallery.api.post(f"{plaid}/create", json={**keys, **asked}).json()
 
     [webhook] = sut.wait(1)
-    told = json.loads(webhook.body)
-    assert (told["webhook_type"], told["webhook_code"]) == ("ASSETS", "PRODUCT_READY")
-    assert told["asset_report_id"] == made["asset_report_id"]
+    payload = json.loads(webhook.body)
+    assert (payload["webhook_type"], payload["webhook_code"]) == ("ASSETS", "PRODUCT_READY")
+    assert payload["asset_report_id"] == made["asset_report_id"]
     token = {**keys, "asset_report_token": made["asset_report_token"]}
-    report = whole.api.post(f"{plaid}/get", json=token).json()["report"]
+    report = gallery.api.post(f"{plaid}/get", json=token).json()["report"]
     assert (report["asset_report_id"], report["client_report_id"]) == (made["asset_report_id"], "r-17")
-    early = begun.api.post(f"{plaid}/create", json={**keys, **asked}).json()["asset_report_token"]
-    refused = begun.api.post(f"{plaid}/get", json={**keys, "asset_report_token": early})
+    early = slow_gallery.api.post(f"{plaid}/create", json={**keys, **asked}).json()["asset_report_token"]
+    refused = slow_gallery.api.post(f"{plaid}/get", json={**keys, "asset_report_token": early})
     assert (refused.status_code, refused.json()["error_code"]) == (400, "PRODUCT_NOT_READY")
-    assert whole.api.post(f"{plaid}/create", json=keys).json()["error_code"] == "MISSING_FIELDS"
+    assert gallery.api.post(f"{plaid}/create", json=keys).json()["error_code"] == "MISSING_FIELDS"

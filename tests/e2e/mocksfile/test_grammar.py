@@ -1,4 +1,4 @@
-"""What a mocks file says, through a real proxy: what only a process, a socket or a certificate can show."""
+"""Keys of a mocks file that only a real proxy can test: with processes, sockets and certificates."""
 
 import json
 import threading
@@ -108,7 +108,7 @@ def test_a_response_may_be_delayed(proxy: Proxy) -> None:
     assert time.monotonic() - started >= 0.3
 
 
-def test_fields_behind_a_large_file_are_read_and_the_file_is_known_by_its_hash(
+def test_fields_after_a_large_file_are_read_and_the_file_has_its_hash(
     proxy: Proxy, sut: Receiver, tmp_path: Path
 ) -> None:
     large = tmp_path / "large.pdf"
@@ -130,7 +130,9 @@ def test_fields_behind_a_large_file_are_read_and_the_file_is_known_by_its_hash(
 
 
 @pytest.mark.parametrize("how", ["any", "ours"])
-def test_a_receivers_certificate_may_be_of_any_ca_or_of_one(proxy: Proxy, trusted: Certificate, how: str) -> None:
+def test_a_receivers_certificate_may_be_unverified_or_of_a_ca_that_the_mock_names(
+    proxy: Proxy, trusted: Certificate, how: str
+) -> None:
     with receiver(tls=trusted.context) as sut:
         post(proxy, f"/tls/{how}", params={"to": f"https://localhost:{sut.port}/"})
         [webhook] = sut.wait(1)
@@ -138,7 +140,7 @@ def test_a_receivers_certificate_may_be_of_any_ca_or_of_one(proxy: Proxy, truste
     assert webhook.body.decode() == f"{how} {how}"
 
 
-def test_a_receivers_certificate_is_verified_unless_the_mock_says_otherwise(proxy: Proxy, trusted: Certificate) -> None:
+def test_a_receivers_certificate_is_verified_by_default(proxy: Proxy, trusted: Certificate) -> None:
     with receiver(tls=trusted.context) as sut:
         post(proxy, "/tls/strict", params={"to": f"https://localhost:{sut.port}/"})
         line = proxy.wait_for("job strict: webhook not delivered")
@@ -148,7 +150,7 @@ def test_a_receivers_certificate_is_verified_unless_the_mock_says_otherwise(prox
         assert sut.requests == []
 
 
-def test_a_lookup_says_what_the_webhook_said_on_a_clock_that_runs_faster(proxy: Proxy, sut: Receiver) -> None:
+def test_a_lookup_has_the_status_of_the_webhook_on_a_faster_clock(proxy: Proxy, sut: Receiver) -> None:
     def status(id: str) -> str:
         return curl("-x", proxy.url, f"http://api.slow.example/orders/{id}").stdout
 
@@ -174,7 +176,7 @@ def test_with_a_seed_another_process_gives_the_same_answers(
 
 
 @pytest.mark.parametrize("option", ["mock_speed=0", "mock_speed=fast", "mock_speed=-1"])
-def test_a_speed_that_is_none_ends_the_start(start: Callable[..., Proxy], option: str) -> None:
+def test_an_invalid_speed_ends_the_start(start: Callable[..., Proxy], option: str) -> None:
     proxy = start("--set", option, mocks="mocks: []", wait=False)
 
     assert proxy.wait() == 1

@@ -1,4 +1,4 @@
-"""Hot edits: of the mocks file and of mock.py, while jobs are pending."""
+"""Edits of the mocks file and of mock.py while the proxy runs and jobs are pending."""
 
 import os
 import re
@@ -29,7 +29,7 @@ mocks:
 
 
 class Edits:
-    """A proxy with a copy of addon/ and a mocks file, both to be edited."""
+    """A proxy with a copy of addon/ and a mocks file; tests edit both."""
 
     def __init__(self, proxy: Proxy, folder: Path, sut: Receiver) -> None:
         self.proxy = proxy
@@ -39,13 +39,13 @@ class Edits:
         self.runs = 0
 
     def post(self, scheme: str = "http") -> str:
-        """What a request is answered."""
+        """Post a job, and return the body of the answer."""
         self.runs += 1
         url = f"{scheme}://{HOST}/jobs?run={self.runs}"
         return curl("-x", self.proxy.url, "--cacert", self.proxy.ca, "-d", "x", url).stdout
 
     def webhook(self, path: str) -> bytes:
-        """The body of a webhook, once it has come."""
+        """Wait for the webhook with this path, and return its body."""
         received = wait_until(lambda: [got for got in self.sut.requests if got.path == path], f"a webhook at {path}")
         return received[0].body
 
@@ -54,15 +54,15 @@ class Edits:
 
     def edit(self, text: str) -> None:
         """Write the mocks file and wait until it is in use."""
-        with self.said(r"reloaded"):
+        with self.next_line(r"reloaded"):
             self.file.write_text(text)
 
-    def said(self, pattern: str) -> "Said":
-        return Said(self.proxy, pattern)
+    def next_line(self, pattern: str) -> "NextLine":
+        return NextLine(self.proxy, pattern)
 
 
-class Said:
-    """Waits at its end for one more line with a pattern; `line` is that line."""
+class NextLine:
+    """A context that ends when the log has one more line with a pattern. Then `line` is that line."""
 
     def __init__(self, proxy: Proxy, pattern: str) -> None:
         self._proxy, self._pattern = proxy, pattern
@@ -71,7 +71,7 @@ class Said:
     def _lines(self) -> list[str]:
         return [line for line in list(self._proxy.lines) if re.search(self._pattern, line)]
 
-    def __enter__(self) -> "Said":
+    def __enter__(self) -> "NextLine":
         self._before = len(self._lines())
         return self
 
@@ -102,7 +102,7 @@ def nothing_crashed(edits: Edits) -> Iterator[None]:
 # The mocks file
 
 
-def test_an_edited_file_answers_the_requests_that_come_after_it(edits: Edits) -> None:
+def test_an_edit_is_used_for_the_requests_that_come_after_it(edits: Edits) -> None:
     for definition in ("first", "second"):
         edits.edit(edits.text(definition))
 
@@ -127,34 +127,34 @@ def test_a_host_that_an_edit_adds_is_mocked_from_then_on(edits: Edits) -> None:
     ],
     ids=["an unknown key", "not YAML", "a misspelt name"],
 )
-def test_a_broken_edit_is_reported_with_its_line_and_the_last_good_one_stays(
+def test_an_edit_with_an_error_is_logged_with_its_line_and_the_previous_mocks_stay(
     edits: Edits, broken: str, line: int
 ) -> None:
     edits.edit(edits.text("good"))
 
-    with edits.said(r"latehook: .*the previous mocks") as report:
+    with edits.next_line(r"latehook: .*the previous mocks") as report:
         edits.file.write_text(broken)
 
     assert re.search(rf"{re.escape(str(edits.file))}:{line}\b", report.line), report.line
     assert edits.post() == '{"definition":"good"}'
-    edits.edit(edits.text("mended"))
-    assert edits.post() == '{"definition":"mended"}'
+    edits.edit(edits.text("corrected"))
+    assert edits.post() == '{"definition":"corrected"}'
 
 
-def test_a_file_that_is_replaced_by_a_rename_is_read_again(edits: Edits) -> None:
+def test_a_file_that_is_replaced_by_a_rename_is_reloaded(edits: Edits) -> None:
     edits.edit(edits.text("before"))
     new = edits.file.with_suffix(".new")
     new.write_text(edits.text("behind"))
     stat = edits.file.stat()
-    os.utime(new, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # of the same size and time: it is another file all the same
+    os.utime(new, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # with the same size and time, only the inode differs
 
-    with edits.said("reloaded"):
+    with edits.next_line("reloaded"):
         new.replace(edits.file)
 
     assert edits.post() == '{"definition":"behind"}'
 
 
-def test_a_file_that_is_removed_and_written_anew_is_read_again(edits: Edits) -> None:
+def test_a_file_that_is_removed_and_written_again_is_reloaded(edits: Edits) -> None:
     edits.edit(edits.text("before"))
 
     edits.file.unlink()
@@ -164,7 +164,7 @@ def test_a_file_that_is_removed_and_written_anew_is_read_again(edits: Edits) -> 
     assert edits.post() == '{"definition":"anew"}'
 
 
-def test_a_job_keeps_what_it_started_with(edits: Edits) -> None:
+def test_a_job_keeps_the_mock_that_started_it(edits: Edits) -> None:
     edits.edit(edits.text("old", after="1200ms"))
     edits.post()
     old = edits.runs
@@ -176,7 +176,7 @@ def test_a_job_keeps_what_it_started_with(edits: Edits) -> None:
     assert edits.webhook(f"/old/{old}") == b'{"definition":"old"}'
 
 
-def test_a_retry_too_keeps_what_its_job_started_with(edits: Edits) -> None:
+def test_a_retry_uses_the_mock_that_started_its_job(edits: Edits) -> None:
     edits.edit(edits.text("failing", retry="800ms"))
     path = f"/failing/{edits.runs + 1}"
 
@@ -204,24 +204,24 @@ def _break(edits: Edits) -> None:
     _write(edits, "def (\n", "error in script")
 
 
-def _mend(edits: Edits) -> None:
-    _write(edits, MOCK_SCRIPT.read_text() + "\n# mended\n", "Loading script")
+def _correct(edits: Edits) -> None:
+    _write(edits, MOCK_SCRIPT.read_text() + "\n# corrected\n", "Loading script")
 
 
 def _delete(edits: Edits) -> None:
-    with edits.said("Removing script"):
+    with edits.next_line("Removing script"):
         edits.script.unlink()
 
 
-def _write(edits: Edits, text: str, says: str) -> None:
-    with edits.said(says):
+def _write(edits: Edits, text: str, line: str) -> None:
+    with edits.next_line(line):
         edits.script.write_text(text)
-        later = max(time.time(), edits.script.stat().st_mtime) + 1  # mitmproxy sees an edit by its time alone
+        later = max(time.time(), edits.script.stat().st_mtime) + 1  # mitmproxy recognises an edit only by its time
         os.utime(edits.script, (later, later))
 
 
-@pytest.mark.parametrize("change", [_touch, _break, _mend, _delete], ids=["touch", "break", "mend", "delete"])
-def test_an_edit_of_mock_py_loses_nothing_that_is_pending(edits: Edits, change: Callable[[Edits], None]) -> None:
+@pytest.mark.parametrize("change", [_touch, _break, _correct, _delete], ids=["touch", "break", "correct", "delete"])
+def test_an_edit_of_mock_py_keeps_pending_webhooks(edits: Edits, change: Callable[[Edits], None]) -> None:
     edits.edit(edits.text("pending", after="1200ms"))
     edits.post()
     pending = edits.runs

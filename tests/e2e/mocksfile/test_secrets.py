@@ -1,4 +1,4 @@
-"""Secrets of the environment and of the mocks file, in a real mitmdump: sent as they are, and shown nowhere."""
+"""Secrets of the environment and of the mocks file, in a real mitmdump: they are sent, and never shown."""
 
 import json
 import sqlite3
@@ -53,7 +53,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def begin(start: Start, store: Path, sut: Receiver, commands: Commands) -> Start:
-    """Start with the store; mitmproxy's own lines about requests are off."""
+    """Start a proxy with a store file and without mitmproxy's own lines about requests."""
 
     def begin(after: str = "0s", *arguments: str, mocks: str = MOCKS) -> Proxy:
         arguments = ("--set", f"mock_store={store}", "--set", "flow_detail=0", *commands.arguments, *arguments)
@@ -67,12 +67,12 @@ def ask(proxy: Proxy, path: str, *arguments: str) -> str:
 
 
 def shown_in(text: str) -> list[str]:
-    """The secrets that can be read in a text."""
+    """Return the secrets that are in a text."""
     return [secret for secret in ALL if secret in text]
 
 
 def readable(store: Path) -> str:
-    """Whatever the tables hold as text, and what receivers have answered."""
+    """Return all texts in the tables of a store file, and the answers of receivers."""
     with sqlite3.connect(store) as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         cells = [cell for table in tables for row in db.execute(f"SELECT * FROM {table}") for cell in row]
@@ -80,7 +80,7 @@ def readable(store: Path) -> str:
     return "\n".join([cell for cell in cells if isinstance(cell, str)] + bodies)
 
 
-def test_what_is_sent_holds_them_and_what_is_written_of_it_does_not(begin: Start, sut: Receiver, store: Path) -> None:
+def test_secrets_are_sent_but_not_logged_or_readable_in_the_store(begin: Start, sut: Receiver, store: Path) -> None:
     def echo(handler: Handler, number: int) -> None:
         answer(200, str(handler.headers).encode() + sut.requests[number].body)(handler, number)
 
@@ -109,7 +109,7 @@ def test_a_webhook_goes_to_its_real_url_after_a_restart(
     ask(proxy, "/jobs", "-d", "x")
     proxy.kill()
     assert "token=***" in readable(store)
-    again = begin("1h", mocks="mocks: [{match: GET other.example/}]")  # its secret comes back with it
+    again = begin("1h", mocks="mocks: [{match: GET other.example/}]")  # the job brings its secret back
 
     commands.send("mock.pending")
     listed = again.wait_for("result: .* pending ")
@@ -123,7 +123,7 @@ def test_a_webhook_goes_to_its_real_url_after_a_restart(
     assert shown_in(again.output) == []
 
 
-def test_two_idempotency_keys_that_are_secrets_are_two(begin: Start, store: Path) -> None:
+def test_two_idempotency_keys_that_are_redacted_stay_different(begin: Start, store: Path) -> None:
     proxy = begin("1h")
     for authorization in ("k/5ecret+key", "callback-t0ken", "k/5ecret+key"):
         ask(proxy, "/jobs", "-d", "x", "-H", f"authorization: {authorization}")
@@ -133,7 +133,7 @@ def test_two_idempotency_keys_that_are_secrets_are_two(begin: Start, store: Path
     assert shown_in(readable(store)) == []
 
 
-def test_errors_answered_and_written_do_not_show_them(begin: Start, store: Path) -> None:
+def test_errors_do_not_show_secrets(begin: Start, store: Path) -> None:
     proxy = begin()
 
     answers = {
@@ -165,7 +165,7 @@ def test_errors_answered_and_written_do_not_show_them(begin: Start, store: Path)
     assert shown_in("\n".join([*answers.values(), proxy.output, readable(store)])) == []
 
 
-def test_those_of_an_edited_file_are_added(begin: Start, sut: Receiver, tmp_path: Path) -> None:
+def test_the_secrets_of_an_edited_file_are_added(begin: Start, sut: Receiver, tmp_path: Path) -> None:
     proxy = begin()
     file = tmp_path / "mocks.yaml"
     text = MOCKS.replace("AFTER", "0s")
@@ -185,7 +185,7 @@ def test_those_of_an_edited_file_are_added(begin: Start, sut: Receiver, tmp_path
     assert "times: '***' is not a number of requests" in broken
 
 
-def test_a_traceback_does_not_show_them(begin: Start, tmp_path: Path) -> None:
+def test_a_traceback_does_not_show_secrets(begin: Start, tmp_path: Path) -> None:
     breaks = tmp_path / "breaks.py"
     breaks.write_text("""
 import os
@@ -214,7 +214,7 @@ decide.decide = answer
         ("mock_store=/nowhere/callback-t0ken/store", "mock_store=/nowhere/***/store: it cannot be opened"),
     ],
 )
-def test_a_start_that_fails_does_not_show_them(confdir: Path, sut: Receiver, option: str, says: str) -> None:
+def test_a_failed_start_does_not_show_secrets(confdir: Path, sut: Receiver, option: str, says: str) -> None:
     with mitmdump(confdir, "--set", option, env={"CALLBACK_URL": sut.url, **ENV}, wait=False) as proxy:
         assert proxy.wait() == 1
 
@@ -223,7 +223,7 @@ def test_a_start_that_fails_does_not_show_them(confdir: Path, sut: Receiver, opt
     assert shown_in(line) == []
 
 
-def test_a_value_that_is_refused_while_it_runs_is_not_shown(begin: Start, commands: Commands) -> None:
+def test_a_refused_value_of_an_option_is_not_shown(begin: Start, commands: Commands) -> None:
     proxy = begin()
 
     commands.send("set mock_workers=k/5ecret+key")
@@ -232,7 +232,7 @@ def test_a_value_that_is_refused_while_it_runs_is_not_shown(begin: Start, comman
     assert shown_in(proxy.output) == []
 
 
-def test_a_check_does_not_show_them(tmp_path: Path) -> None:
+def test_latehook_check_does_not_show_secrets(tmp_path: Path) -> None:
     file = tmp_path / "mocks.yaml"
     file.write_text(MOCKS.replace("AFTER", "1s"))
 
@@ -241,5 +241,5 @@ def test_a_check_does_not_show_them(tmp_path: Path) -> None:
     assert checked.returncode == 0
     assert "send for ***: POST api.slow.example/bot***/send" in checked.stdout
     assert "sends POST http://app.test/hook?token=***&key=*** with JSON: password" in checked.stdout
-    assert "when request.headers.authorization == '***'" in checked.stdout
+    assert "if request.headers.authorization == '***'" in checked.stdout
     assert shown_in(checked.stdout) == []

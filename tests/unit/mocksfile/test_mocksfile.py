@@ -1,4 +1,4 @@
-"""A mocks file: what it may say, and what is said of one that is wrong, to the word."""
+"""Loading of mocks files: valid ones, and the exact error message of each invalid one."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return read
 
 
-def test_the_default_file_is_valid_and_asks_for_nothing_but_a_callback_url() -> None:
+def test_the_default_file_is_valid_and_needs_only_a_callback_url() -> None:
     default = ROOT / "addon" / "mocks.yaml"
 
     [mock] = load([default], {"CALLBACK_URL": "http://app.test/hook"}).all
@@ -48,13 +48,13 @@ def test_the_default_file_is_valid_and_asks_for_nothing_but_a_callback_url() -> 
     assert (webhook_of(mock).to, webhook_of(mock).method) == ("http://app.test/hook", "GET")
 
 
-def test_of_a_body_only_what_expressions_ask_for_is_read(read) -> None:
+def test_only_the_members_of_the_body_that_expressions_read_are_read(read) -> None:
     mocks = read(MOCK.replace("request.json.callback_url", "job.request.json.hooks.done or request.query.hook"))
 
     assert (mocks.body_members, mocks.all[0].kept_members) == ({"json"}, {"json"})
 
 
-def test_of_a_request_that_is_asked_for_as_a_whole_all_is_read(read) -> None:
+def test_an_expression_with_the_whole_request_reads_all_members(read) -> None:
     assert read(MOCK.replace("request.json.callback_url", "job.request | string")).body_members >= {
         "json",
         "form",
@@ -73,7 +73,7 @@ def test_env_may_stand_in_a_match_and_in_a_duration(read) -> None:
     assert mock.stages[0].after == Delay("fixed", 90.0)
 
 
-def test_what_is_not_given_has_its_default(read) -> None:
+def test_a_key_that_is_not_written_has_its_default(read) -> None:
     [mock] = read(MOCK).all
 
     assert mock.response is not None
@@ -85,7 +85,7 @@ def test_what_is_not_given_has_its_default(read) -> None:
     assert webhook_of(mock).verify is True
 
 
-def test_a_fault_may_come_from_the_environment_and_be_taken_back(read) -> None:
+def test_a_fault_may_come_from_the_environment_and_null_removes_it(read) -> None:
     text = (
         MOCK.replace("{json: {", "{fault: '{{ env.FAULT | default(none) }}', json: {")
         .replace("      to:", "      fault: null\n      to:")
@@ -110,7 +110,7 @@ def test_several_files_are_one_list_in_order(read, tmp_path: Path) -> None:
     assert [mock.matcher.host for mock in mocks.all] == ["a.example", "b.example"]
 
 
-def test_two_files_may_not_set_one_dial_differently(read, tmp_path: Path) -> None:
+def test_two_files_may_not_give_one_variable_different_values(read, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("vars: {x: 1, same: [2]}\nmocks: [{match: GET a.example/}]")
     (tmp_path / "b.yaml").write_text("vars:\n  same: [2]\n  x: 3\nmocks: [{match: GET b.example/}]")
 
@@ -120,7 +120,7 @@ def test_two_files_may_not_set_one_dial_differently(read, tmp_path: Path) -> Non
         load([Path("a.yaml"), Path("b.yaml")], {})
 
 
-def test_anchors_merges_and_free_keys_are_yaml_as_usual(read) -> None:
+def test_anchors_merges_and_keys_that_begin_with_x_work(read) -> None:
     [mock] = read("""
 x-base: &base {method: PUT, timeout: 3s, headers: {a: b}}
 mocks:
@@ -157,7 +157,7 @@ def test_durations(duration: str | float, value: float) -> None:
 
 
 @pytest.mark.parametrize("duration", ["", "5 parsecs", "-5s", "5s5m", -1, float("inf"), float("nan"), "s", True])
-def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
+def test_the_error_of_an_invalid_duration_says_what_to_write(duration: str | float) -> None:
     with pytest.raises(ValueError, match="is not a duration: write 250ms, 65s, 1m30s, 2h, 5d or a number of seconds"):
         parse_duration(duration)
 
@@ -224,7 +224,7 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         pytest.param(
             MOCK.replace("{json:", "{colour: 1, json:"),
             "mocks.yaml:3: mocks[0].response.colour: the key 'colour' is not known; the keys here are",
-            id="a key with no neighbour",
+            id="a key that is like no other",
         ),
         pytest.param(
             MOCK.replace("{json: {", "{status: ok, json: {"),
@@ -244,7 +244,7 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         pytest.param(
             MOCK.replace("      to:", "      timeout: 0s\n      to:"),
             "mocks.yaml:5: mocks[0].webhook.timeout: with a timeout of 0 every attempt fails: write 15s",
-            id="no time at all",
+            id="a timeout of 0",
         ),
         pytest.param(
             MOCK.replace('"{{ request.json.callback_url }}"', "app:8000/hook"),
@@ -304,12 +304,12 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         pytest.param(
             MOCK + "  - {match: POST api.slow.example/jobs, response: {status: 422}}\n",
             "mocks.yaml:7: mocks[1]: 'POST api.slow.example/jobs' can never match, because the mock at mocks.yaml:2 answers all of its requests: move",
-            id="shadowed",
+            id="covered by an earlier mock",
         ),
         pytest.param(
             "mocks:\n  - {match: ANY *.example/**}\n  - {match: 'GET api.slow.example/jobs/{id}'}",
             "mocks.yaml:3: mocks[1]: 'GET api.slow.example/jobs/{id}' can never match, because the mock at mocks.yaml:2 answers",
-            id="shadowed by a pattern",
+            id="covered by a pattern",
         ),
         pytest.param(
             "mocks:\n  - {name: a, match: GET a.example/}\n  - {name: a, match: GET b.example/}",
@@ -334,12 +334,12 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         pytest.param(
             "mocks:\n  - {match: GET a.example/, stages: [{after: 5s}, {after: before-response}]}",
             "mocks.yaml:2: mocks[0].stages[1].after: the stage before this one comes after the response: move",
-            id="a stage out of time",
+            id="a stage before the response after one behind it",
         ),
         pytest.param(
             "mocks:\n  - {match: GET a.example/, stages: [{after: {uniform: [9s, 5s]}}]}",
             "mocks.yaml:2: mocks[0].stages[0].after.uniform: 9 s is more than 5 s: write the smaller one first",
-            id="a range upside down",
+            id="a range in the wrong order",
         ),
         pytest.param(
             MOCK.replace("      to:", "      retry: strpe\n      to:"),
@@ -369,7 +369,7 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         pytest.param(
             MOCK.replace("      to:", "      sign: {secret: s}\n      to:"),
             "mocks.yaml:5: mocks[0].webhook.sign: the signature is sent nowhere: write `headers`, `fields` or a `scheme`",
-            id="a signature without a carrier",
+            id="a signature that is sent nowhere",
         ),
         pytest.param(
             MOCK.replace("      json: {id", "      file: nowhere.pdf\n      x: {id"),
@@ -492,7 +492,7 @@ def test_what_is_no_duration_says_what_is(duration: str | float) -> None:
         ),
     ],
 )
-def test_a_file_that_is_wrong_is_told_in_one_line_with_its_place(read, wrong: str, says: str) -> None:
+def test_an_error_in_a_file_is_one_line_with_its_place(read, wrong: str, says: str) -> None:
     with pytest.raises(MocksError) as raised:
         read(wrong)
 
@@ -511,17 +511,17 @@ def test_a_file_that_is_wrong_is_told_in_one_line_with_its_place(read, wrong: st
         "{match: 'POST api.slow.example/{any}'}",
     ],
 )
-def test_a_mock_that_takes_more_than_an_earlier_one_is_not_shadowed(read, second: str) -> None:
+def test_a_mock_that_matches_more_than_an_earlier_one_can_match(read, second: str) -> None:
     assert len(read(f"mocks:\n  - {{match: POST api.slow.example/jobs}}\n  - {second}").all) == 2
 
 
 @pytest.mark.parametrize("condition", ["when: request.json.a", "times: 2", "lookup: request.json.id"])
-def test_a_mock_behind_one_with_a_condition_is_not_shadowed(read, condition: str) -> None:
+def test_a_mock_after_one_with_a_condition_can_match(read, condition: str) -> None:
     file = f"mocks:\n  - {{match: GET a.example/, {condition}}}\n  - {{match: GET a.example/}}"
 
     assert len(read(file).all) == 2
 
 
-def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MocksError, match=r"nowhere\.yaml:1: cannot be read: No such file or directory"):
         load([tmp_path / "nowhere.yaml"], {})
