@@ -6,17 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from support.limits import TEST_LIMIT
 from support.mitmproxy_commands import Commands
 from support.paths import ROOT
 from support.process import Proxy, mitmdump
 from support.receivers import Receiver, receiver
 
 E2E = ROOT / "tests" / "e2e"
+"""The folder of the tests that start processes."""
 
 
 @pytest.fixture(scope="session")
 def confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """mitmproxy's folder with its CA, made once."""
+    """mitmproxy's folder with its CA, which is created once."""
     from mitmproxy.certs import CertStore
 
     folder = tmp_path_factory.mktemp("mitmproxy")
@@ -26,14 +28,14 @@ def confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sut() -> Iterator[Receiver]:
-    """The receiver of the system under test: it answers 200 unless a test says otherwise."""
+    """The receiver of the system under test. It answers 200 unless the test sets `sut.behave`."""
     with receiver() as server:
         yield server
 
 
 @pytest.fixture
 def start(confdir: Path, tmp_path: Path) -> Iterator[Callable[..., Proxy]]:
-    """Start a mitmdump with the addon: `start(*arguments, mocks=TEXT, env={…})`. It is ended after the test."""
+    """`start(*arguments, mocks=TEXT, env={…})` starts a mitmdump with the addon, which ends after the test."""
     with ExitStack() as stack:
 
         def start(*arguments: str, mocks: str | None = None, **options: object) -> Proxy:
@@ -54,7 +56,8 @@ def commands(tmp_path: Path) -> Commands:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of `tests/e2e`: they start real processes."""
+    """Mark the tests of tests/e2e, and limit the time of every test."""
     for item in items:
         if E2E in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+        item.add_marker(pytest.mark.timeout(TEST_LIMIT))

@@ -13,7 +13,14 @@ from unit.test_layout import LATEHOOK, ORDER
 
 README, REFERENCE = ROOT / "README.md", ROOT / "addon" / "REFERENCE.md"
 ARCHITECTURE = ROOT / "addon" / "ARCHITECTURE.md"
-DOCUMENTS = [README, REFERENCE, ARCHITECTURE, ROOT / "addon" / "RECIPES.md", ROOT / "scripts" / "README.md"]
+DOCUMENTS = [
+    README,
+    REFERENCE,
+    ARCHITECTURE,
+    ROOT / "addon" / "RECIPES.md",
+    ROOT / "scripts" / "README.md",
+    ROOT / "tests" / "README.md",
+]
 EXAMPLES = [
     pytest.param(text, id=f"{document.stem}-{number}")
     for document in (README, REFERENCE)
