@@ -56,7 +56,9 @@ def _replaced(pattern: re.Pattern[str], value: Any) -> Any:
         return pattern.sub(REDACTED, text).encode("utf-8", "surrogateescape")
     if isinstance(value, dict):
         return {key: _replaced(pattern, item) for key, item in value.items()}
-    return [_replaced(pattern, item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, (list, tuple)):
+        return type(value)(_replaced(pattern, item) for item in value)
+    return value
 
 
 def _forms(secret: str) -> Iterator[str]:

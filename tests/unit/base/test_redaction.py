@@ -47,6 +47,13 @@ def test_a_secret_is_redacted_in_every_form(secret: str, form: Any) -> None:
     assert Redaction([secret]).redact(f"<{form(secret)}>") == "<***>"
 
 
+def test_data_is_redacted_at_any_depth() -> None:
+    data = {"secret": ["a secret", ("secret", 1)], "other": {"nested": [["secret"]]}}
+
+    redacted = {"secret": ["a ***", ("***", 1)], "other": {"nested": [["***"]]}}
+    assert Redaction(["secret"]).redact(data) == redacted
+
+
 @pytest.mark.parametrize("user", ["", "a", "ab", "abc"])
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
 def test_base64_of_a_secret_is_redacted(user: str, encode: Any) -> None:
