@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import latehook
 from latehook import options
 from latehook.base import timestamps
 from latehook.base.model import ResponseFault, State, WebhookFault
@@ -186,3 +187,7 @@ def test_the_operations_of_the_control_api_are_listed() -> None:
     operations = [(one.method, one.path.replace("{id}", "ID")) for one in OPERATIONS if one.path]
 
     assert sorted(listed) == sorted(operations)
+
+
+def test_the_public_names_are_listed() -> None:
+    assert sorted(names(first_column("Public Python names"))) == sorted(latehook.__all__)
