@@ -1,4 +1,4 @@
-"""The door: `mitmdump -s addon/mock.py`. It is executed anew at every edit, so all that lasts lives in latehook/."""
+"""What `mitmdump -s addon/mock.py` loads. mitmproxy executes it again at each edit: all state lives in `latehook`."""
 
 from latehook.addon import Door
 

@@ -8,6 +8,9 @@ from typing import Any
 from msgspec import Struct
 
 from latehook.base.errors import LatehookError
+from latehook.client import failures
+
+__tracebackhide__ = failures.hides_frames
 
 Mocks = str | Path | Mapping[str, Any]
 """The path of a mocks file, YAML text, or a dict with what such a file contains."""
