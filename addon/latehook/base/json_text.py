@@ -36,10 +36,10 @@ def decode_json(source: bytes | str) -> Any:
         # Python's decoder is slower, but accepts more: UTF-16, large numbers, lone surrogates
         text = source if isinstance(source, str) else raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff")
         value = _JSON.decode(text)
-        return _without_lone_surrogates(value) if "\\u" in text else value
+        return without_lone_surrogates(value) if "\\u" in text else value
 
 
-def _without_lone_surrogates(value: Any) -> Any:
+def without_lone_surrogates(value: Any) -> Any:
     """Return the value with U+FFFD for each lone surrogate: no header, URL, UTF-8 text or store could hold one."""
     text = json.dumps(value, ensure_ascii=False)
     whole = _LONE_SURROGATE.sub("\ufffd", text)

@@ -8,6 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from latehook.api.payloads import Problem
+from latehook.base.json_text import without_lone_surrogates
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -53,4 +54,8 @@ class Responder:
 
     def _response(self, value: Any, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
         shown = self._redact(msgspec.to_builtins(value))
-        return Response(msgspec.json.encode(shown), status, {**_HEADERS, **(headers or {})}, media_type)
+        try:
+            content = msgspec.json.encode(shown)
+        except UnicodeEncodeError:  # an error message may quote half a character that a request sent
+            content = msgspec.json.encode(without_lone_surrogates(shown))
+        return Response(content, status, {**_HEADERS, **(headers or {})}, media_type)

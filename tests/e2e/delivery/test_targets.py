@@ -89,7 +89,7 @@ def test_the_proxys_own_port_is_refused_although_every_target_is_allowed(opened:
     job = start_job(opened, to.replace("PORT", str(opened.port)))
     line = opened.wait_for(f"job {job}: .*given up")
 
-    assert re.search(rf": refused: \S*127.0.0.1:{opened.port} is Latehook's own port; ", line)
+    assert re.search(rf": refused: \S+:{opened.port} is Latehook's own port; ", line)
 
 
 @pytest.mark.parametrize(

@@ -39,3 +39,9 @@ def test_a_secret_is_redacted_wherever_it_is(value: Any) -> None:
 
 def test_a_problem_is_redacted_too() -> None:
     assert SECRET.encode() not in bytes(RESPONDER.refuse(Refusal(400, f"no such parameter {SECRET}")).body)
+
+
+def test_half_a_character_in_a_message_is_no_error() -> None:
+    shown = bytes(RESPONDER.refuse(Refusal(400, "the key '\ud800' is not known")).body)
+
+    assert "the key '\ufffd' is not known" in shown.decode()
