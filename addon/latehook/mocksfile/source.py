@@ -116,6 +116,10 @@ class _Reader:
                 merged = self._merge(value_node, path, parents) | merged
                 continue
             key = str(key_node.value)
+            if any("\ud800" <= character <= "\udfff" for character in key):
+                raise MocksError(
+                    self._place(key_node, path), "a key holds half a surrogate pair, which is no character"
+                )
             if key in mapping:
                 raise MocksError(
                     self._place(key_node, (*path, key)), f"the key {key!r} is in this map twice: remove one of them"
