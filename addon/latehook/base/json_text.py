@@ -42,11 +42,11 @@ def decode_json(source: bytes | str) -> Any:
 def without_lone_surrogates(value: Any) -> Any:
     """Return the value with U+FFFD for each lone surrogate: no header, URL, UTF-8 text or store could hold one."""
     text = json.dumps(value, ensure_ascii=False)
-    whole = _LONE_SURROGATE.sub("\ufffd", text)
+    whole = LONE_SURROGATE.sub("\ufffd", text)
     return value if whole == text else json.loads(whole)
 
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _no_constant(name: str) -> float:

@@ -9,7 +9,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from latehook.base.errors import MocksError, Place
-from latehook.base.json_text import encode_json
+from latehook.base.json_text import LONE_SURROGATE, encode_json
 from latehook.expressions.compiler import is_one_expression
 
 KeyPath = tuple[str | int, ...]
@@ -116,7 +116,7 @@ class _Reader:
                 merged = self._merge(value_node, path, parents) | merged
                 continue
             key = str(key_node.value)
-            if any("\ud800" <= character <= "\udfff" for character in key):
+            if LONE_SURROGATE.search(key):
                 raise MocksError(
                     self._place(key_node, path), "a key holds half a surrogate pair, which is no character"
                 )
