@@ -161,7 +161,7 @@ class Latehook:
         return loading.load_text(text, file, self._env, variables)
 
     def _add_hosts(self, mocks: Mocks) -> None:
-        self._hosts.add(mock.matcher for mock in mocks.all)
+        self._hosts.add((mock.matcher for mock in mocks.all), mocks.forwards)
 
     def _refusal(self, host: str, port: int, address: str | None) -> str | None:
         refusal = listeners.refusal(self._hosts, host, port, address)

@@ -1,4 +1,4 @@
-"""Who may use the API: this machine, and clients with the token. Pages of other sites may not."""
+"""Who may use the API: this machine, and clients with the token. Pages of other sites may not (see `origin`)."""
 
 import hmac
 import ipaddress
@@ -7,7 +7,10 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from latehook.api.defaults import PREFIX
+from latehook.base.control_path import CONTROL_PATH, OWN_ORIGIN
 from latehook.base.hostnames import DEFAULT_PORTS
+from latehook.control import origin
 from latehook.control.responses import Refusal
 
 SAFE = ("GET", "HEAD")
@@ -23,12 +26,14 @@ class Access:
         self._token = token
         self._mocked = mocked
 
-    def check(self, request: Request, is_public: bool = False) -> None:
+    def check(self, request: Request) -> None:
         """Raise Refusal unless the request may be carried out.
 
-        `is_public`: the response shows nothing. Everybody gets it if there is a token.
+        Everybody gets the page if there is a token: it shows nothing, and asks its reader for the token.
         """
-        if is_public and self._token():
+        is_page = _is_page(request)
+        origin.check(request.headers, OWN_ORIGIN in request.scope.get("extensions", ()), is_page)
+        if is_page and self._token():
             return
         has_token = self._has_token(request)
         if not has_token and not _is_loopback(request.client.host if request.client else ""):
@@ -37,7 +42,6 @@ class Access:
         if not has_token and not self._is_trusted(host, request.url.scheme):
             remedy = "use localhost, an address or a mocked host, or send the token"
             raise Refusal(403, f"the host {host!r} is not one of Latehook's: {remedy}")
-        _check_origin(request)
 
     def _has_token(self, request: Request) -> bool:
         token = self._token()
@@ -64,14 +68,9 @@ class Access:
         return name == "localhost" or name.endswith(".localhost") or _is_address(name) or self._mocked(name, port)
 
 
-def _check_origin(request: Request) -> None:
-    """Raise Refusal if a browser's page from another site sends the request: it may neither write nor read."""
-    origin = request.headers.get("origin")
-    if origin is None:
-        return
-    parts = urlsplit(origin)
-    if parts.scheme not in ("http", "https") or parts.netloc.lower() != request.headers.get("host", "").lower():
-        raise Refusal(403, f"the origin {origin!r} is another site: only Latehook's own page may use the API")
+def _is_page(request: Request) -> bool:
+    """Return whether a request is for the page, or for the redirect to it. Both are the same for everybody."""
+    return request.url.path in (CONTROL_PATH, PREFIX) and request.method in SAFE and not request.url.query
 
 
 def _is_loopback(peer: str) -> bool:

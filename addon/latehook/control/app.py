@@ -18,7 +18,7 @@ from latehook.base import logs
 from latehook.base.errors import LatehookError, NotFound, StoreError, WrongState
 from latehook.base.version import version
 from latehook.control import openapi, params, parsing
-from latehook.control.access import SAFE, Access
+from latehook.control.access import Access
 from latehook.control.context import Certificates, HandlerContext
 from latehook.control.responses import Refusal, Responder
 from latehook.control.routes import OPERATIONS, Operation
@@ -41,9 +41,8 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        is_page = request.url.path == PREFIX and request.method in SAFE  # the page asks its reader for the token
         try:
-            self._access.check(request, is_public=is_page)
+            self._access.check(request)
         except Refusal as refusal:
             await self._responder.refuse(refusal)(scope, receive, send)
         else:

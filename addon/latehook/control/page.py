@@ -9,12 +9,16 @@ from starlette.responses import Response
 
 from latehook.control import responses
 
+_REFERRER_POLICY = "same-origin"
+"""The page's requests say where they come from: where a browser sends no `Sec-Fetch-Site`, the API asks for that."""
+
 FILE = Path(__file__).with_name("page.html")
 
 
 def page() -> Response:
     content = FILE.read_bytes()
-    return responses.file(content, "text/html", {"content-security-policy": _policy(content)})
+    headers = {"content-security-policy": _policy(content), "referrer-policy": _REFERRER_POLICY}
+    return responses.file(content, "text/html", headers)
 
 
 def _policy(content: bytes) -> str:

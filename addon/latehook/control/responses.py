@@ -13,7 +13,11 @@ from latehook.base.json_text import without_lone_surrogates
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 
-_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+_HEADERS = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "same-origin",
+}
 
 
 class Refusal(Exception):

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from mitmproxy import http
 from mitmproxy.connection import Client, Connection, Server
 
+from latehook.base.control_path import OWN_ORIGIN
 from latehook.proxy import compat
 from latehook.proxy.request_state import RequestState
 
@@ -80,7 +81,8 @@ def _scope(flow: http.HTTPFlow, state: RequestState) -> Message:
         "root_path": "",
         "headers": [(b"host", named.encode("latin-1")), *headers],
         "client": client.peername[:2],
-        "server": (request.host, request.port),
+        "server": client.sockname[:2],
+        "extensions": {OWN_ORIGIN: {}} if state.own_origin else {},
     }
 
 

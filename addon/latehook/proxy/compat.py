@@ -54,12 +54,15 @@ from mitmproxy.proxy.layers.http import (
 from mitmproxy.proxy.layers.http._http1 import make_body_reader, make_error_response
 from mitmproxy.proxy.layers.modes import HttpProxy, HttpUpstreamProxy, ReverseProxy
 from mitmproxy.proxy.layers.tls import parse_client_hello
+from mitmproxy.proxy.mode_servers import ServerInstance
+from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 
 ATTRIBUTES: Mapping[type, str] = {
     AddonManager: "chain get add invoke_addon_sync",
     OptManager: "deferred keys process_deferred",
-    Proxyserver: "connections listen_addrs",
+    Proxyserver: "connections servers",
+    ServerInstance: "mode listen_addrs",
     NextLayerAddon: "next_layer",
     LegacyLogEvents: "master addFilter",
     ConnectionHandler: "client layer transports",
@@ -159,10 +162,16 @@ def open_connections() -> Iterator[tuple[Client, list[Connection]]]:
         yield handler.client, list(handler.transports)
 
 
-def listening_ports() -> set[int]:
-    """Return the ports on which the proxy listens, in all modes."""
+def listening_ports(*modes: type[ProxyMode]) -> set[int]:
+    """Return the ports on which the proxy listens in these modes; without any, in all modes."""
     proxyserver = ctx.master.addons.get("proxyserver")
-    return {address[1] for address in proxyserver.listen_addrs()} if proxyserver else set()
+    servers = proxyserver.servers if proxyserver else ()
+    return {
+        address[1]
+        for server in servers
+        if isinstance(server.mode, modes or ProxyMode)
+        for address in server.listen_addrs
+    }
 
 
 def _handlers() -> Mapping[Any, Any]:

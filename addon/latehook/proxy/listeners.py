@@ -3,10 +3,16 @@
 import socket
 
 from mitmproxy import ctx
+from mitmproxy.proxy import mode_specs
 
 from latehook.base.hostnames import address_of
 from latehook.proxy import compat
 from latehook.proxy.mocked_hosts import MockedHosts
+
+
+def is_own_proxy(host: str, port: int) -> bool:
+    """Return whether an explicit proxy of this mitmproxy listens on this port and the host is this machine."""
+    return port in compat.listening_ports(mode_specs.RegularMode, mode_specs.UpstreamMode) and _is_this_machine(host)
 
 
 def is_own(host: str, port: int) -> bool:

@@ -11,14 +11,17 @@ from latehook.mocks.matching import Matcher
 class MockedHosts:
     """The mocked hosts, each with the ports it is mocked on; None stands for any port.
 
-    Hosts are only added: a host whose last mock was removed from the file is still not contacted.
+    Hosts are only added: a host whose last mock was removed from the file is still not contacted. `forwards` is set
+    once there has been a mock that forwards requests.
     """
 
+    forwards: bool = False
     _exact: dict[str, set[int | None]] = field(default_factory=dict)
     _suffixes: dict[str, set[int | None]] = field(default_factory=dict)
 
-    def add(self, matchers: Iterable[Matcher]) -> None:
-        """Add the hosts of these mocks."""
+    def add(self, matchers: Iterable[Matcher], forwards: bool = False) -> None:
+        """Add the hosts of these mocks. `forwards` says whether one of them forwards requests."""
+        self.forwards = self.forwards or forwards
         for matcher in matchers:
             kind = self._suffixes if matcher.host.startswith("*.") else self._exact
             kind.setdefault(matcher.host, set()).add(matcher.port)

@@ -15,7 +15,7 @@ from latehook.base.control_path import CONTROL_PATH
 from latehook.base.model import ResponseFault
 from latehook.bodies.decoding import MAX_BODY_SIZE
 from latehook.bodies.forms import MultipartReader
-from latehook.proxy import listeners, sniffing
+from latehook.proxy import listeners, origins, sniffing
 from latehook.proxy.mocked_hosts import MockedHosts
 
 log = logging.getLogger(logs.LOGGER)
@@ -68,7 +68,7 @@ class RequestState:
 
     `host` and `port` are those by which it is mocked. `answer` is the task that makes its response. `fault` is the
     fault of that response. `control` is there if the request is for the control API, and `on_disconnect` is then called
-    when its client disconnects.
+    when its client disconnects. `own_origin`: no page of another server can be at the origin of that request.
     """
 
     mocked: bool
@@ -78,6 +78,7 @@ class RequestState:
     answer: "asyncio.Task[http.Response | None] | None" = None
     fault: ResponseFault | None = None
     control: RequestTarget | None = None
+    own_origin: bool = False
     on_disconnect: Callable[[], object] | None = None
     upload: Upload = field(default_factory=Upload)
 
@@ -112,6 +113,12 @@ class RequestStates:
         return known
 
     def _decide(self, flow: http.HTTPFlow) -> RequestState:
+        state = self._find_host(flow)
+        if state.control is not None:
+            state.own_origin = origins.is_own(flow, state.control.host, state.control.direct, self._hosts)
+        return state
+
+    def _find_host(self, flow: http.HTTPFlow) -> RequestState:
         """Look for a mocked host in the Host header, the URL and the TLS handshake, in this order."""
         request = flow.request
         named, named_port = sniffing.authority(request.host_header or "")
