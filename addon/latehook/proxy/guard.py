@@ -74,7 +74,7 @@ class Guard:
                 return not isinstance(hook, HttpRequestHook)
             return state.answered_here and self._shortcuts.handle(hook, flow, state)
         except Exception:
-            log.exception("latehook: an error of its own")
+            log.exception("latehook: an internal error")
             return False
 
     def is_for_mocked_host(self, head: bytes, context: Context) -> bool:

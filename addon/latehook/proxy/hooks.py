@@ -106,7 +106,7 @@ class Hooks:
             decision = await self._engine.accept(request)
         except Exception as error:
             log.exception("latehook: a request could not be answered")
-            return self._failure(500, f"an error of its own: {type(error).__name__}", request)
+            return self._failure(500, f"an internal error: {type(error).__name__}", request)
         state.fault = decision.fault
         if self._observers.records and decision.job_id is not None:
             flow.comment = self._redaction.redact(flows.comment(decision.job_id))
@@ -123,7 +123,7 @@ class Hooks:
         try:
             return self._failure(502, error, request_of(flow, RequestState(True)))
         except Exception:  # in a layer, an exception would leave the client unanswered
-            log.exception("latehook: an error of its own")
+            log.exception("latehook: an internal error")
             body = b'{"error": "latehook: %s"}' % error.encode()
             return http_response(Response(502, (("content-type", JSON_TYPE),), body), flow.request.method)
 

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 import latehook
 from support import http_clients
-from support.limits import LIMIT
+from support.limits import LIMIT, LONG_LIMIT
 from support.paths import MITMDUMP, ROOT
 from support.ports import free_port
 from support.process import Proxy, clean_environment
@@ -90,7 +90,7 @@ def running(folder: Path, *files: str, **env: str) -> subprocess.Popen[str]:
 
 def passed(run: subprocess.Popen[str]) -> list[str]:
     """The files whose tests have passed; all must have."""
-    said, _ = run.communicate(timeout=60)
+    said, _ = run.communicate(timeout=LONG_LIMIT)
     assert run.returncode == 0, said
     return re.findall(r"^PASSED (.*)::", said, re.MULTILINE)
 

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from support.certificates import Certificate, certificate
+from support.limits import LIMIT
 from support.process import Proxy, mitmdump
 from support.programs import curl
 from support.receivers import Handler, Receiver, answer, receiver
@@ -80,7 +81,7 @@ def proxy(file: Path, confdir: Path, shared_sut: Receiver) -> Iterator[Proxy]:
 
 def post(proxy: Proxy, path: str, **options: object) -> requests.Response:
     url = f"https://api.slow.example{path}"
-    return requests.post(url, proxies={"https": proxy.url}, verify=proxy.ca, timeout=20, **options)  # type: ignore[arg-type]
+    return requests.post(url, proxies={"https": proxy.url}, verify=proxy.ca, timeout=LIMIT, **options)  # type: ignore[arg-type]
 
 
 def test_the_webhook_may_come_before_the_response(proxy: Proxy, sut: Receiver) -> None:

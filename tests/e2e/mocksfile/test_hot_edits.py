@@ -96,7 +96,7 @@ def edits(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[E
 def nothing_crashed(edits: Edits) -> Iterator[None]:
     yield
     assert edits.proxy.process.poll() is None
-    assert "crashed" not in edits.proxy.output and "latehook: an error of its own" not in edits.proxy.output
+    assert "crashed" not in edits.proxy.output and "latehook: an internal error" not in edits.proxy.output
 
 
 # The mocks file

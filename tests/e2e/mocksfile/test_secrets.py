@@ -200,7 +200,7 @@ decide.decide = answer
 
     answered = ask(proxy, "/jobs", "-d", "x")
 
-    assert json.loads(answered)["error"] == "latehook: an error of its own: RuntimeError"
+    assert json.loads(answered)["error"] == "latehook: an internal error: RuntimeError"
     proxy.wait_for(r"RuntimeError: it was \*\*\*")
     assert shown_in(proxy.output) == []
 

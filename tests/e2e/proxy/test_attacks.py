@@ -58,7 +58,7 @@ mocks:
     response: {{delay: 300ms, text: "{long}"}}
 """
 
-UNEXPECTED = "an error of its own"
+UNEXPECTED = "an internal error"
 """What Latehook writes about an unexpected exception."""
 
 START_LINES = 5

@@ -17,6 +17,7 @@ from latehook.mocks.decide import Decision
 from latehook.mocks.definitions import Mocks
 from latehook.store import MEMORY
 from support.engine_setup import EngineSetup, Result, Scenario, load, run_scenario
+from support.limits import LIMIT
 from support.virtual_time import NOON
 
 MOCKS = """\
@@ -495,7 +496,7 @@ def test_an_unexpected_error_in_a_filter_fails_the_webhook(
     run: Run, caplog: pytest.LogCaptureFixture, after: str
 ) -> None:
     async def scenario(setup: EngineSetup) -> None:
-        answer = await asyncio.wait_for(setup.post(by="abc"), 60)
+        answer = await asyncio.wait_for(setup.post(by="abc"), LIMIT)
         await asyncio.sleep(3600)
 
         assert (answered(answer)[0], setup.sender.sent, setup.store.count_unfinished()) == (200, [], 0)
