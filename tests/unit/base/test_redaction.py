@@ -1,14 +1,18 @@
 """Secrets are redacted in every form; and which values of a mocks file are secrets."""
 
 import base64
+import html
 import json
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from latehook.base import logs
 from latehook.base.errors import MocksError
@@ -28,23 +32,98 @@ def test_secrets_of_six_characters_and_more_are_redacted(secret: str, shown: str
     assert Redaction([secret]).redact(f"x={secret}") == shown
 
 
+ESCAPES: dict[str, Callable[[str], str]] = {
+    "in a path": quote,
+    "in a query": lambda text: quote(text, safe=""),
+    "in a form": quote_plus,
+    "every byte, in small hex digits": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "in ASCII JSON": lambda text: json.dumps(text)[1:-1],
+    "in JSON": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "in JSON as PHP writes it": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "in JSON as Go writes it": lambda text: json.dumps(text)[1:-1].replace("&", "\\u0026").replace("<", "\\u003c"),
+    "quoted by Python": lambda text: repr(text)[1:-1],
+    "quoted by Python in ASCII": lambda text: ascii(text)[1:-1],
+    "in HTML": html.escape,
+    "in HTML, by numbers": lambda text: "".join(f"&#{ord(character)};" for character in text),
+    "in ASCII XML": lambda text: html.escape(text).encode("ascii", "xmlcharrefreplace").decode(),
+}
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "itself": lambda text: text,
+    "in one line": lambda text: " ".join(text.split()),
+    "in hexadecimal": lambda text: text.encode().hex(),
+    "in HEXADECIMAL": lambda text: text.encode().hex().upper(),
+    "in Latin-1": lambda text: text.encode("latin-1").decode("utf-8", "replace"),
+    "UTF-8 read as Latin-1": lambda text: text.encode().decode("latin-1"),
+}
+
+
 @pytest.mark.parametrize("secret", [ODD, PEM], ids=["odd", "several lines"])
+@pytest.mark.parametrize("form", [*ENCODINGS.values(), *ESCAPES.values()], ids=[*ENCODINGS, *ESCAPES])
+def test_a_secret_is_redacted_in_every_form(secret: str, form: Callable[[str], str]) -> None:
+    assert Redaction([secret]).redact(f"<{form(secret)}>") == "<***>"
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), max_size=12)
+
+
+@given(TEXT, TEXT, st.lists(st.sampled_from(sorted(ESCAPES)), max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_a_secret_is_redacted_in_escapes_of_escapes(before: str, after: str, kinds: list[str]) -> None:
+    secret = escaped = f"{before}s3cret{after}"
+    for kind in kinds:
+        escaped = ESCAPES[kind](escaped)
+
+    shown = Redaction([secret]).redact(f"<{escaped}>")
+    assert shown.startswith("<***") and shown.endswith(">")
+    assert not re.search(r"[^\W\d_a-fnqtx]|\d{4}", shown.replace("amp;", ""))  # at most an escape of a last backslash
+
+
+@given(TEXT, st.sampled_from(sorted(ESCAPES)), st.integers(0, 3))
+@settings(max_examples=200, deadline=None)
+def test_escaped_base64_is_redacted(before: str, kind: str, offset: int) -> None:
+    secret = f"{before}s3cret-value"
+    encoded = base64.b64encode(b"u" * offset + secret.encode()).decode()
+
+    assert "***" in Redaction([secret]).redact(ESCAPES[kind](encoded))
+
+
+@given(TEXT, st.lists(st.sampled_from(sorted(ESCAPES)), max_size=2))
+@settings(max_examples=200, deadline=None)
+def test_other_text_stays(text: str, kinds: list[str]) -> None:
+    for kind in kinds:
+        text = ESCAPES[kind](text)
+
+    assert Redaction(["another-secret"]).redact(text) == text
+
+
 @pytest.mark.parametrize(
-    "form",
+    ("secret", "part"),
     [
-        pytest.param(lambda text: text, id="itself"),
-        pytest.param(quote, id="in a path"),
-        pytest.param(lambda text: quote(text, safe=""), id="in a query"),
-        pytest.param(lambda text: re.sub("%..", lambda found: found[0].lower(), quote(text)), id="small hex digits"),
-        pytest.param(quote_plus, id="in a form"),
-        pytest.param(lambda text: json.dumps(text)[1:-1], id="in ASCII JSON"),
-        pytest.param(lambda text: json.dumps(text, ensure_ascii=False)[1:-1], id="in JSON"),
-        pytest.param(lambda text: repr(text)[1:-1], id="quoted by Python"),
-        pytest.param(lambda text: " ".join(text.split()), id="in one line"),
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("Bearer abcdef-123", "abcdef-123"),
+        ("basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
     ],
 )
-def test_a_secret_is_redacted_in_every_form(secret: str, form: Any) -> None:
-    assert Redaction([secret]).redact(f"<{form(secret)}>") == "<***>"
+def test_a_secret_without_its_prefix_is_redacted(secret: str, part: str) -> None:
+    assert Redaction([secret]).redact(f"{secret} {part} {quote(part)}") == "*** *** ***"
+
+
+def test_what_stands_around_an_escaped_secret_stays() -> None:
+    text = r'{"url": "http:\/\/a\/?key=p%40ss%2Fword&next=%2Fpath\u00e9"}'
+
+    assert Redaction(["p@ss/word"]).redact(text) == r'{"url": "http:\/\/a\/?key=***&next=%2Fpath\u00e9"}'
+
+
+@given(TEXT, st.integers(0, 60))
+@settings(max_examples=300, deadline=None)
+def test_a_cut_leaves_no_part_of_a_secret(escaped: str, end: int) -> None:
+    secret = f"{escaped}s3cret"
+    text = f"before {quote(secret)} between {json.dumps(secret)[1:-1]} after"
+    redaction = Redaction([secret])
+
+    at = redaction.cut(text, end)
+    assert at <= end
+    assert redaction.redact(text[:at]) + redaction.redact(text[at:]) == redaction.redact(text)
 
 
 def test_data_is_redacted_at_any_depth() -> None:
