@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mitmproxy import ctx
-from mitmproxy.addonmanager import AddonManager
+from mitmproxy.addonmanager import AddonManager, traverse
 from mitmproxy.addons.next_layer import NextLayer as NextLayerAddon
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import Client, Connection
+from mitmproxy.hooks import all_hooks as all_hooks
 from mitmproxy.http import RequestData as RequestFields
 from mitmproxy.http import ResponseData as ResponseFields
 from mitmproxy.log import LegacyLogEvents
@@ -60,7 +61,7 @@ from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 
 ATTRIBUTES: Mapping[type, str] = {
     AddonManager: "chain get add invoke_addon_sync",
-    OptManager: "deferred keys process_deferred",
+    OptManager: "deferred has_changed keys process_deferred",
     Proxyserver: "connections servers",
     ServerInstance: "mode listen_addrs",
     NextLayerAddon: "next_layer",
@@ -74,7 +75,7 @@ ATTRIBUTES: Mapping[type, str] = {
     HttpStream: (
         "stream_id mode flow request_body_buf child_layer client_state server_state"
         " state_wait_for_request_headers state_consume_request_body state_errored"
-        " check_body_size start_request_stream send_response make_server_connection"
+        " check_body_size check_killed start_request_stream send_response make_server_connection"
         " handle_connect_regular handle_connect_upstream handle_connect_finish"
     ),
     Http1Server: "conn stream_id request response buf body_reader state read_headers read_body wait",
@@ -111,9 +112,9 @@ _NO_CODE = compile("", "", "exec")
 # The addons
 
 
-def chain(master: Master) -> list[Any]:
-    """Return mitmproxy's addons in the order in which they hear of an event."""
-    return list(master.addons.chain)
+def all_addons(master: Master) -> Iterator[Any]:
+    """Yield mitmproxy's addons and those inside them: of a script, its module and what is in the module's `addons`."""
+    yield from traverse(master.addons.chain)
 
 
 def place(master: Master, addon: Any, first: bool) -> None:

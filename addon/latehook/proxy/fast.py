@@ -89,11 +89,11 @@ class Shortcuts:
         return False
 
     def _answer(self, flow: http.HTTPFlow, state: RequestState) -> bool:
-        """Start to answer. Return False if that has to wait: the `request` hook then waits for `state.answer`."""
+        """Start to answer. If that has to wait, `layers.AnswerHook` waits for `state.answer`."""
         loop = asyncio.get_running_loop()
         state.answer = asyncio.Task(self._steps.answer(flow, state), loop=loop, eager_start=True)
         if not state.answer.done():
-            return False
+            return True
         flow.response = state.answer.result()
         state.forward = flow.response is None
         return state.answered_here

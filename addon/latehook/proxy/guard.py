@@ -14,8 +14,9 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from latehook.base import logs
 from latehook.base.hostnames import DEFAULT_PORTS, address_of
 from latehook.proxy import compat, layers, sniffing
-from latehook.proxy.compat import HttpProxy, HttpRequestHook, HttpUpstreamProxy, NextLayer, ReverseProxy, StartHook
+from latehook.proxy.compat import HttpProxy, HttpUpstreamProxy, NextLayer, ReverseProxy, StartHook
 from latehook.proxy.fast import Shortcuts
+from latehook.proxy.layers import AnswerHook
 from latehook.proxy.mocked_hosts import MockedHosts
 from latehook.proxy.request_state import RequestState, RequestStates, RequestTarget
 
@@ -71,7 +72,7 @@ class Guard:
         try:
             state = self._states.of(flow)
             if state.control is not None:
-                return not isinstance(hook, HttpRequestHook)
+                return not isinstance(hook, AnswerHook)
             return state.answered_here and self._shortcuts.handle(hook, flow, state)
         except Exception:
             log.exception("latehook: an internal error")

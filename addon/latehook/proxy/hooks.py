@@ -1,11 +1,11 @@
-"""mitmproxy's hooks for HTTP: mocked requests are answered, long messages of other hosts are passed on as they come."""
+"""mitmproxy's hooks for HTTP: mocked requests are answered, and what no addon needs whole is passed on as it comes."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from mitmproxy import exceptions, http
+from mitmproxy import ctx, exceptions, http
 
 from latehook.base import logs
 from latehook.base.model import Request, Response
@@ -21,7 +21,7 @@ from latehook.proxy.request_state import RequestState, RequestStates
 log = logging.getLogger(logs.LOGGER)
 
 STREAM_FROM = 1024 * 1024
-"""Bytes. A longer message of another host is streamed, and one of unknown length too."""
+"""Bytes. A longer message of another host is streamed, and one of unknown length too, if no addon needs its body."""
 
 
 class Hooks:
@@ -60,25 +60,37 @@ class Hooks:
         if state.mocked:
             self.prepare(flow, state)
         else:
-            flow.request.stream = flow.response is None and _is_long(flow.request)
+            flow.request.stream = flow.response is None and self._streams_request(flow)
 
-    async def request(self, flow: http.HTTPFlow) -> None:
-        if not flow.live or flow.response is not None or flow.error is not None:
-            return
+    async def latehook_answer(self, flow: http.HTTPFlow) -> None:
+        """Answer a mocked request, after the `request` hooks of all addons (`layers.AnswerHook`)."""
         state = self._states.of(flow)
         if state.control is not None:
             await self._started.wait()
             flow.response = await asgi.serve(await self._control(), flow, state)
             raise exceptions.AddonHalt
-        if state.answered_here:
-            flow.response = await (state.answer or self.answer(flow, state))
-            state.forward = flow.response is None
-        if state.answered_here and fast.skips_hooks(self._observers):
-            raise exceptions.AddonHalt
+        if state.answer is None:
+            state.upload.replace(flow.request.raw_content or b"")
+        flow.response = await (state.answer or self.answer(flow, state))
+        state.forward = flow.response is None
+        raise exceptions.AddonHalt  # it is the only addon with this hook
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.live and flow.response is not None and not self._states.of(flow).answered_here:
-            flow.response.stream = flow.response.stream or _is_long(flow.response)
+            flow.response.stream = flow.response.stream or self._streams(flow.response)
+
+    def _streams_request(self, flow: http.HTTPFlow) -> bool:
+        """Return whether a request is passed on as it comes. mitmproxy's own addons act on those that it names here."""
+        request = flow.request
+        is_onboarding = ctx.options.onboarding and request.pretty_host == ctx.options.onboarding_host
+        return not is_onboarding and "upgrade" not in request.headers and self._streams(request)
+
+    def _streams(self, message: http.Request | http.Response) -> bool:
+        """Return whether a message is long, and no addon acts on it, shows its body or saves it."""
+        if not _is_long(message):
+            return False
+        self._observers.update(ctx.master)  # a program may have added an addon
+        return not self._observers.needs_bodies
 
     def update(self, flows: Sequence[Any]) -> None:
         """Keep the changes of mocked requests' flows from mitmproxy's other addons, if no addon needs them."""
@@ -94,7 +106,8 @@ class Hooks:
         """Before the body of a mocked request arrives, decide whether to forward it, and what to read while it does."""
         mocks = self._engine.mocks
         if mocks.forwards and self._engine.forwards_at_once(request_of(flow, state)):
-            state.forward = flow.request.stream = True
+            state.forward = True
+            flow.request.stream = self._streams_request(flow)
         elif mocks.body_members:
             read_while_arriving(state.upload, mocks.body_members, flow.request)
 

@@ -6,6 +6,7 @@ CONNECT goes through `handle_connect_…`: for a mocked host it connects to noth
 """
 
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from latehook.proxy.compat import (
     HttpErrorHook,
     HttpLayer,
     HTTPMode,
+    HttpRequestHook,
     HttpStream,
     Layer,
     NextLayer,
@@ -63,10 +65,24 @@ class RequestPolicy(Protocol):
         """Return whether the beginning of a request's head names a mocked host."""
 
 
+@dataclass
+class AnswerHook(StartHook):
+    """Answer a mocked request. It comes where mitmproxy would connect to the server: after all `request` hooks.
+
+    So a mock sees a request as scripts and options have left it, and not before a user has let go a request that is
+    held. A request that is killed, or that another addon has answered, starts nothing.
+    """
+
+    name = "latehook_answer"
+    flow: http.HTTPFlow
+
+
 class Stream(HttpStream):
     """One request. A mocked one is neither streamed nor limited in size, and never goes upstream."""
 
     policy: RequestPolicy
+    _answer_is_due = False
+    _request_hook_is_due = False
 
     @cached_property
     def _state(self) -> RequestState:
@@ -98,6 +114,7 @@ class Stream(HttpStream):
             except StopIteration:
                 return
             handled = isinstance(command, StartHook) and self.policy.handle_hook(command, self.flow)
+            self._request_hook_is_due |= handled and isinstance(command, HttpRequestHook)
             reply = None if handled else (yield command)
 
     def check_body_size(self, request: bool) -> Commands:
@@ -117,7 +134,19 @@ class Stream(HttpStream):
             return
         if self._state.answered_here and isinstance(event, RequestEndOfMessage):
             self.request_body_buf += self._state.upload.body or b""
+            self._answer_is_due = True
         yield from super().state_consume_request_body(event)
+
+    def check_killed(self, emit_error_hook: bool) -> Commands:
+        """Answer a mocked request at the first check after its `request` hooks. Return whether it was killed."""
+        is_killed = yield from super().check_killed(emit_error_hook)
+        is_due, self._answer_is_due = self._answer_is_due, False
+        if is_killed or not is_due or not self._state.answered_here or self.flow.response is not None:
+            return is_killed
+        yield AnswerHook(self.flow)
+        if self._state.forward and self._request_hook_is_due:
+            yield HttpRequestHook(self.flow)
+        return (yield from super().check_killed(emit_error_hook))
 
     def send_response(self, already_streamed: bool = False) -> Commands:
         if self._state.answered_here and self._state.fault is not None:

@@ -45,6 +45,13 @@ class Upload:
         elif self.kept is not None:
             self.kept += data
 
+    def replace(self, body: bytes) -> None:
+        """Take this body, as other addons have left it. A body that was too large to keep is b"" for them."""
+        if self.kept is None and not body:
+            return
+        self.size, self.kept, self.reader, self.hash = 0, bytearray(), None, None
+        self.add(body)
+
     @property
     def body(self) -> bytes | None:
         """The whole body; None if it is too large to keep."""
