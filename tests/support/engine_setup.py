@@ -19,7 +19,7 @@ from latehook.mocks.definitions import Mock, Mocks
 from latehook.mocksfile import loading
 from latehook.store import MEMORY, Store
 from support import virtual_time
-from support.virtual_time import SettableClock
+from support.virtual_time import SettableClock, loop_time
 
 Result = int | str | Outcome
 """How an attempt ends: a status, an error, or the whole outcome."""
@@ -87,7 +87,8 @@ class EngineSetup:
     def __init__(self, mocks: Mocks, *results: Result, path: str = MEMORY, document: Mapping[str, Any]) -> None:
         self.sender = RecordingSender(*results)
         self.store = ObservedStore(path)
-        self.clock = Clock(SettableClock())
+        self.machine_clock = SettableClock()
+        self.clock = Clock(self.machine_clock, loop_time)
         self.engine = Engine(mocks, self.store, self.sender, self.clock, random.Random(1), _restore)
         self.operations = Operations(self.engine, _load_mocks)
         self._document = document

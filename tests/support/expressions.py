@@ -52,6 +52,7 @@ def scope(compiler: Compiler, body: bytes | None, target: str = "/jobs/7?a=1&a=2
     request = Request(
         "POST", "https", "api.slow.example", 443, target, headers, body, len(body or BODY), captures=(("id", "7"),)
     )
-    moment = Moment(1700000001.25, 501.0, random.Random(1), lambda clock: clock + 1699999500.0)
-    job = Job("j1", "a mock", 1700000000.5, request, (Stage(500.5, "queued"), Stage(560.0, "done")), {"kind": "a"})
-    return scope_of(compiler.constants(), request, moment, NoJobs()) | {"job": JobView(job, moment)}
+    moment = Moment(1700000001.25, 1690000000.0, random.Random(1))
+    stages = (Stage(1700000000.5, "queued"), Stage(1700000060.0, "done"))
+    job = Job("j1", "a mock", 1700000000.5, request, stages, {"kind": "a"})
+    return scope_of(compiler.constants(), request, moment, NoJobs()) | {"job": JobView(job, moment.now)}

@@ -61,7 +61,7 @@ class Scenario:
     @property
     def moment(self) -> Moment:
         now = START + self.elapsed
-        return Moment(now, now + 3600, self.random, lambda clock: clock - 3600)
+        return Moment(now + 3600, now, self.random)
 
     def ask(self, method: str, url: str, body: bytes = b"", **headers: str) -> Decision:
         """Decide a request; keep the job that it starts or changes."""

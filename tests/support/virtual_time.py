@@ -42,6 +42,14 @@ class _JumpingSelector(selectors.DefaultSelector):
         return super().select(0)
 
 
+def loop_time() -> float:
+    """Return the time of the running loop in seconds; 0 before it runs."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return 0.0
+
+
 class SettableClock:
     """The clock of the machine in Unix seconds. It runs with the loop's time; add to `offset` to set it."""
 
@@ -49,7 +57,7 @@ class SettableClock:
         self.offset = NOON
 
     def __call__(self) -> float:
-        return asyncio.get_running_loop().time() + self.offset
+        return loop_time() + self.offset
 
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:

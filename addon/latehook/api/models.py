@@ -48,6 +48,8 @@ class Attempt(_WithBody, frozen=True, kw_only=True):
     """When the attempt began: real time, in Unix seconds."""
     ended_at: float | None
     """When the attempt ended: real time, in Unix seconds. Null while it is in progress."""
+    clock_at: float
+    """When the attempt began, by the job's clock, in Unix seconds."""
     status: int | None
     """The HTTP status of the receiver's answer. Null where there was none."""
     error: str | None
@@ -78,7 +80,7 @@ class Webhook(_WithBody, frozen=True, kw_only=True):
     stage: int
     """The place of the webhook's stage among the job's `stages`, from 0."""
     due_at: float
-    """When the webhook, or its next attempt, is due: real time, in Unix seconds."""
+    """When the webhook, or its next attempt, is due, by the job's clock, in Unix seconds."""
     due_in: float | None
     """Seconds of real time until then. Null where the webhook is held or has ended."""
     method: str | None
@@ -89,6 +91,8 @@ class Webhook(_WithBody, frozen=True, kw_only=True):
     """The body that is sent, as text. Null before the first attempt."""
     attempts: tuple[Attempt, ...]
     """The attempts to deliver the webhook so far, in order."""
+    ahead: float
+    """By how many seconds the job's clock is ahead of Latehook's: advances of this job alone."""
     body_base64: str | None = None
     """The bytes of the body in base64. Only there where they are not UTF-8."""
 
@@ -129,13 +133,13 @@ class Stage(Struct, frozen=True, kw_only=True):
     status: str | None
     """The job's status from this stage on. Null where the stage leaves it as it was."""
     due_at: float
-    """When the stage is, or was, reached: real time, in Unix seconds."""
+    """When the stage is, or was, reached, by the job's clock, in Unix seconds."""
     reached: bool
     """Whether this time has come."""
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """What one accepted request started, as it stands now."""
+    """What one accepted request started, as it stands now. Its times are by its own clock: Latehook's, plus `ahead`."""
 
     id: str
     """The job's id, as its mock makes it. Several jobs may have the same."""
@@ -144,7 +148,7 @@ class Job(Struct, frozen=True, kw_only=True):
     status: str
     """The job's status: that of the last stage reached, or `pending` before the first."""
     created_at: float
-    """When the request came: real time, in Unix seconds."""
+    """When the request came, by the job's clock, in Unix seconds."""
     ended: bool
     """Whether the job's last stage is reached and none of its webhooks is still owed."""
     vars: dict[str, Any]
@@ -157,6 +161,8 @@ class Job(Struct, frozen=True, kw_only=True):
     """The job's stages, in order."""
     webhooks: tuple[Webhook, ...]
     """The job's webhooks, in the order of their stages."""
+    ahead: float
+    """By how many seconds the job's clock is ahead of Latehook's: advances of this job alone."""
 
 
 class NearMiss(Struct, frozen=True, kw_only=True):

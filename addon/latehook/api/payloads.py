@@ -50,7 +50,7 @@ class Clock(Struct, frozen=True, kw_only=True):
     """Latehook's clock, by which webhooks and stages are due."""
 
     now: float
-    """The time of Latehook's clock, in seconds: real time, changed by every advance and by the speed."""
+    """The time of Latehook's clock, in Unix seconds: real time, until it is advanced or its speed is changed."""
     real: float
     """Real time, in Unix seconds."""
     speed: float

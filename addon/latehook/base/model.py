@@ -1,7 +1,7 @@
 """PURE: the values that all packages exchange: requests, jobs, webhooks, attempts. Immutable except `WireTrace`."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -56,14 +56,17 @@ class WebhookFault(StrEnum):
 class Moment(Struct, frozen=True):
     """The time and the random numbers of one decision: pure functions get them as an argument.
 
-    `now` is real time in Unix seconds. `clock` is the time of Latehook's clock in seconds, which decides what is due;
-    `real_at` converts a time of that clock to Unix seconds.
+    `now` is the time of Latehook's clock, which decides what is due, or that of one job's clock (see `of`). `real_now`
+    is real time. Both are Unix seconds.
     """
 
     now: float
-    clock: float
+    real_now: float
     random: random.Random
-    real_at: Callable[[float], float]
+
+    def of(self, job: "Job") -> "Moment":
+        """Return the same moment by the clock of this job."""
+        return Moment(self.now + job.ahead, self.real_now, self.random) if job.ahead else self
 
 
 class FilePart(Struct, frozen=True):
@@ -127,7 +130,7 @@ class Response(Struct, frozen=True):
 
 
 class Stage(Struct, frozen=True):
-    """A moment in a job's life. `due` is in seconds of Latehook's clock; a status of None keeps the one before."""
+    """A moment in a job's life. `due` is a time of the job's clock; a status of None keeps the one before."""
 
     due: float
     status: str | None
@@ -138,7 +141,7 @@ class Webhook(Struct, frozen=True):
 
     `stage` is the index of its stage in the job. `definition` identifies the mock that describes the webhook, and
     `mock_stage` is the index of the stage there. `request` is the one that this mock answered, if it is not the job's
-    own. `due` is in seconds of Latehook's clock. `ordered` webhooks wait for the first attempts of earlier stages.
+    own. `due` is a time of Latehook's clock. `ordered` webhooks wait for the first attempts of earlier stages.
     """
 
     id: str
@@ -156,9 +159,11 @@ class Webhook(Struct, frozen=True):
 
 
 class Job(Struct, frozen=True):
-    """What one accepted request started. `mock` is the name of the mock that started it; `created_at` is Unix seconds.
+    """What one accepted request started. `mock` is the name of the mock that started it.
 
-    `key` is its key in the store, 0 until it is stored.
+    Each job has a clock: Latehook's, plus `ahead` seconds by which this job alone was advanced. `created_at` and the
+    stages are times of that clock, `received_at` is the real time of the request. All are Unix seconds. `key` is the
+    job's key in the store, 0 until it is stored.
     """
 
     id: str
@@ -171,6 +176,8 @@ class Job(Struct, frozen=True):
     idempotency_key: str | None = None
     webhooks: tuple[Webhook, ...] = ()
     key: int = 0
+    received_at: float = 0.0
+    ahead: float = 0.0
 
 
 class Content(Struct, frozen=True):
@@ -239,7 +246,10 @@ class Outcome(Struct, frozen=True):
 
 
 class Attempt(Struct, frozen=True):
-    """One try to deliver a webhook. Times are Unix seconds; `ended_at` is None while it is running."""
+    """One try to deliver a webhook. `started_at` and `ended_at` are real time; `ended_at` is None while it is running.
+
+    `clock_at` is when it started by the job's clock. All are Unix seconds.
+    """
 
     number: int
     started_at: float
@@ -247,6 +257,7 @@ class Attempt(Struct, frozen=True):
     status: int | None = None
     error: str | None = None
     body: bytes = b""
+    clock_at: float = 0.0
 
 
 class Criteria(Struct, frozen=True):
@@ -276,7 +287,7 @@ COMPLETED = "completed"
 
 
 def reached_stages(stages: Sequence[Stage], clock: float) -> Sequence[Stage]:
-    """Return the stages that are due by a time of Latehook's clock, in seconds."""
+    """Return the stages that are due by a time of the job's clock."""
     return [stage for stage in stages if stage.due <= clock]
 
 

@@ -63,7 +63,7 @@ def requests(matched: bool | None, filters: Mapping[str, Any], limit: int | None
 def pending(filters: Mapping[str, Any]) -> Call[list[Webhook]]:
     """List the webhooks that are still to be delivered, in the order in which they are due."""
     unfinished = yield from webhooks({"state": UNFINISHED, **filters})
-    return sorted(unfinished, key=lambda webhook: webhook.due_at)
+    return sorted(unfinished, key=lambda webhook: webhook.due_at - webhook.ahead)
 
 
 def wait_for(

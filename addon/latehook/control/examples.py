@@ -8,7 +8,9 @@ from latehook.control.params import Variables
 
 _AT = 1_767_225_600.0  # 2026-01-01, midnight in UTC
 
-ATTEMPT = models.Attempt(number=1, at=_AT + 65, ended_at=_AT + 65.02, status=200, error=None, body="ok")
+ATTEMPT = models.Attempt(
+    number=1, at=_AT + 65, ended_at=_AT + 65.02, clock_at=_AT + 65, status=200, error=None, body="ok"
+)
 
 WEBHOOK = models.Webhook(
     id="90c1a3de-6c2b-4f0e-8a57-2f4f2d1c7b60",
@@ -25,6 +27,7 @@ WEBHOOK = models.Webhook(
     content_type="application/json",
     body='{"id":"4a3a6ff5","status":"completed"}',
     attempts=(ATTEMPT,),
+    ahead=0.0,
 )
 
 PENDING = models.Webhook(
@@ -42,6 +45,7 @@ PENDING = models.Webhook(
     content_type=None,
     body=None,
     attempts=(),
+    ahead=0.0,
 )
 
 JOB = models.Job(
@@ -61,6 +65,7 @@ JOB = models.Job(
     response=models.JobResponse(status=200, headers=(("content-type", "application/json"),), body='{"id":"4a3a6ff5"}'),
     stages=(models.Stage(status="completed", due_at=_AT + 65, reached=True),),
     webhooks=(WEBHOOK,),
+    ahead=0.0,
 )
 
 REQUEST = models.Request(

@@ -25,18 +25,19 @@ def webhook(details: WebhookDetails, clock: Clock) -> models.Webhook:
         reason=current.reason,
         url=current.to,
         stage=current.stage,
-        due_at=clock.real_at(current.due),
+        due_at=current.due + stored.job.ahead,
         due_in=max(current.due - clock.now(), 0.0) / clock.speed if is_scheduled else None,
         method=None if content is None else content.method,
         content_type=None if content is None else content.content_type,
         body=body,
         attempts=tuple(map(_attempt, details.attempts)),
+        ahead=stored.job.ahead,
         body_base64=body_base64,
     )
 
 
 def job(details: JobDetails, clock: Clock) -> models.Job:
-    job, now = details.job, clock.now()
+    job, now = details.job, clock.now() + details.job.ahead
     is_unfinished = any(each.stored.webhook.state in UNFINISHED for each in details.webhooks)
     return models.Job(
         id=job.id,
@@ -48,10 +49,11 @@ def job(details: JobDetails, clock: Clock) -> models.Job:
         request=_job_request(job.request),
         response=None if job.response is None else _job_response(job.response),
         stages=tuple(
-            models.Stage(status=stage.status, due_at=clock.real_at(stage.due), reached=stage.due <= now)
+            models.Stage(status=stage.status, due_at=stage.due, reached=stage.due <= now)
             for stage in job.stages
         ),
         webhooks=tuple(webhook(each, clock) for each in details.webhooks),
+        ahead=job.ahead,
     )
 
 
@@ -87,6 +89,7 @@ def _attempt(attempt: model.Attempt) -> models.Attempt:
         number=attempt.number,
         at=attempt.started_at,
         ended_at=attempt.ended_at,
+        clock_at=attempt.clock_at,
         status=attempt.status,
         error=attempt.error,
         body=body or "",

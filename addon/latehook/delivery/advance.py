@@ -1,13 +1,13 @@
 """Advance Latehook's clock: everything that becomes due on the way happens, in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from msgspec.structs import replace
 
 from latehook.base.errors import StoreError
-from latehook.base.model import STORED_UNFINISHED, Job, State, StoredWebhook
+from latehook.base.model import STORED_UNFINISHED, State, StoredWebhook
 from latehook.delivery.barrier import AdvanceBarrier
 from latehook.delivery.outbox import Outbox
 from latehook.store import Store
@@ -25,7 +25,7 @@ MAX_LEFT = 1000
 
 
 class Advance:
-    """Advances the clock of all jobs, or the times of one job. Advances run one after the other.
+    """Advances the clock of all jobs, or that of one job. Advances run one after the other.
 
     The clock moves from one due time to the next. It waits for attempts that may be retried before the next due time:
     see AdvanceBarrier. An advance that has taken its limit, in real seconds, moves the clock to its target at once.
@@ -47,13 +47,13 @@ class Advance:
         """
         async with self._barrier() as barrier:
             target = self._clock.now() + seconds
-            self._state.write_clock(self._clock.segments_after(target, self._clock.speed))
+            self._state.write_clock(target, self._clock.speed)
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
                     await self._move_to(target, barrier)
         self._clock.advance_to(target)
         with suppress(StoreError):  # the store then has the clock a little ahead
-            self._state.write_clock(self._clock.segments)
+            self._state.write_clock(self._clock.now(), self._clock.speed)
         left = barrier.keys(MAX_LEFT)
         if not self._state.holding and not self._outbox.is_done_until(target):
             left += self._store.overdue(target, MAX_LEFT)
@@ -62,7 +62,7 @@ class Advance:
         return [stored for key in keys if (stored := self._store.pending_webhook(key)) is not None]
 
     async def one_job(self, job: int, seconds: float, limit: float) -> Sequence[StoredWebhook]:
-        """Make the times of the job with this key earlier. Return its webhooks that are due and not delivered.
+        """Advance the clock of the job with this key. Return its webhooks that are due and not delivered.
 
         Raises StoreError, which says how much of the advance has happened.
         """
@@ -72,11 +72,11 @@ class Advance:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(limit):
                         while (step := self._until_next(job)) <= left and not self._state.holding:
-                            self._bring_forward(job, step)
+                            self._move_job(job, step)
                             left -= step
                             if not await self._deliver_due(barrier):
                                 break
-                self._bring_forward(job, left)
+                self._move_job(job, left)
         except StoreError as error:
             raise StoreError(f"{error}; {seconds - left:g} s of {seconds:g} s are over for this job") from None
         now = self._clock.now()
@@ -119,24 +119,13 @@ class Advance:
             await barrier.changed()
         return had_some
 
-    def _bring_forward(self, key: int, seconds: float) -> None:
-        """Make all times of a job that are to come earlier by `seconds`."""
+    def _move_job(self, key: int, seconds: float) -> None:
+        """Advance the clock of a job. Its webhooks are due earlier by Latehook's clock, and as before by the job's."""
         job = self._store.job(key)
         if job is None or seconds == 0:
             return
-        now = self._clock.now()
-
-        def earlier(due: float) -> float:
-            return max(due - seconds, now) if due > now else due
-
-        unfinished = self._store.webhooks(key, STORED_UNFINISHED)
         with self._commits.transaction():
-            self._store.update_job(_with_dues(job, earlier))
-            for stored in unfinished:
-                self._store.set_due(stored.key, earlier(stored.webhook.due))
-        for stored in unfinished:
-            self._outbox.schedule(earlier(stored.webhook.due), stored.key)
-
-
-def _with_dues(job: Job, change: Callable[[float], float]) -> Job:
-    return replace(job, stages=tuple(replace(stage, due=change(stage.due)) for stage in job.stages))
+            self._store.update_job(replace(job, ahead=job.ahead + seconds))
+            self._store.bring_forward(key, seconds)
+        for stored in self._store.webhooks(key, STORED_UNFINISHED):
+            self._outbox.schedule(stored.webhook.due, stored.key)

@@ -11,12 +11,16 @@ from latehook.webhooks.retries import RetrySchedule
 
 
 class RunningAttempt(Struct, frozen=True):
-    """An attempt at a webhook that has started and not ended. `started_at` is Unix seconds."""
+    """An attempt at a webhook that has started and not ended.
+
+    `started_at` is real time, `clock_at` is the same moment by the job's clock, both in Unix seconds.
+    """
 
     stored: StoredWebhook
     content: Content
     retry: RetrySchedule
     started_at: float
+    clock_at: float
     outgoing: Outgoing
 
     @property

@@ -214,7 +214,7 @@ class Outbox:
         became_due = None if self._barrier is None else self._barrier.due_time(key)
         waits_from = self._clock.now() if became_due is None else became_due
         due = waits_from + wait if state is State.PENDING else attempt.stored.webhook.due
-        await self._results.write(key, AttemptResult(attempt.number, outcome, state, due, attempt.content))
+        await self._results.write(key, AttemptResult(attempt.number, attempt.clock_at, outcome, state, due, attempt.content))
         self._running.pop(key, None)
         self._exempt.discard(key)
         if state is State.PENDING:
@@ -238,7 +238,8 @@ class Outbox:
         content, outgoing = rendering.prepare_attempt(spec, mock.constants, stored, moment, self._context)
         if self._observer is not None:
             outgoing = replace(outgoing, wire=WireTrace())
-        return RunningAttempt(stored, content, spec.retry, self._clock.real(), outgoing)
+        started_at, clock_at = moment.real_now, moment.of(stored.job).now
+        return RunningAttempt(stored, content, spec.retry, started_at, clock_at, outgoing)
 
     async def _fail(self, stored: StoredWebhook, reason: str) -> None:
         await self._results.write(stored.key, NoAttempt(reason))

@@ -19,9 +19,13 @@ REWRITE_AFTER = 1.0
 
 
 class AttemptResult(Struct, frozen=True):
-    """An attempt that has ended, the webhook's state after it, and when the webhook is due (again)."""
+    """An attempt that has ended, the webhook's state after it, and when the webhook is due (again).
+
+    `clock_at` is when the attempt started by the job's clock.
+    """
 
     number: int
+    clock_at: float
     outcome: Outcome
     state: State
     due: float
@@ -109,6 +113,8 @@ class PendingResults:
     def _write(self, key: int, results: Sequence[AttemptResult | NoAttempt]) -> None:
         for result in results:
             if isinstance(result, AttemptResult):
-                self._store.add_attempt(key, result.number, result.outcome, result.state, result.due, result.content)
+                self._store.add_attempt(
+                    key, result.number, result.outcome, result.state, result.due, result.content, result.clock_at
+                )
             else:
                 self._store.set_state(key, result.state, result.reason)

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from latehook.base.clock import Clock
 
 LONGEST_SLEEP = 30.0
-"""Real seconds until the timer reads the clock again: so it notices a machine that slept or whose clock was set."""
+"""Real seconds until the timer reads the clock again: the event loop's time stops while the machine sleeps."""
 
 
 class Schedule:
     """A heap of (due, key), and one timer that calls `wake` with the keys that are due, the earliest first.
 
-    `due` is in seconds of `clock`.
+    `due` is a time of `clock`.
     """
 
     def __init__(self, clock: Clock, wake: Callable[[list[int]], None]) -> None:

@@ -44,8 +44,7 @@ class LiveContext:
         self._apply(mocks, ())
 
     def moment(self) -> Moment:
-        now = self._clock.real()  # read once: else a stage that is due now would be due a little later
-        return Moment(now, self._clock.at(now), self._random, self._clock.real_at)
+        return Moment(self._clock.now(), self._clock.real(), self._random)
 
     # Jobs
 

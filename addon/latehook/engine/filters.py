@@ -16,7 +16,7 @@ from latehook.expressions.names import AT_LOAD, JOB, REQUEST, WEBHOOK
 FILTERS = ("job", "mock", "event", "state", "where")
 """The names that a filter has for users: the parameters of a query, the words of a command."""
 
-REQUESTS: Names = {**AT_LOAD, **REQUEST, "now": None}
+REQUESTS: Names = {**AT_LOAD, **REQUEST, "now": None, "real_now": None}
 JOBS: Names = {**REQUESTS, **JOB}
 WEBHOOKS: Names = {**JOBS, **WEBHOOK}
 """The names that `where` may use in a filter of requests, of jobs, and of webhooks."""

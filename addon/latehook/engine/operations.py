@@ -130,7 +130,7 @@ class Operations:
             return
         now = self.clock.now()
         stages = tuple(
-            replace(stage, due=min(stage.due, now)) if number <= stored.webhook.stage else stage
+            replace(stage, due=min(stage.due, now + stored.job.ahead)) if number <= stored.webhook.stage else stage
             for number, stage in enumerate(stored.job.stages)
         )
         with self._commits.transaction():
@@ -169,7 +169,7 @@ class Operations:
     async def advance(
         self, duration: str | float, job: str | None = None, limit: float = LIMIT
     ) -> Sequence[StoredWebhook]:
-        """Move the clock forward, or the times of one job (by its id): everything that becomes due happens, in order.
+        """Move the clock forward, or that of one job (by its id): everything that becomes due happens, in order.
 
         Retries that become due on the way happen, too. Return when all attempts have ended, or after `limit` real
         seconds: the webhooks whose attempts have not ended. Raises OperationError, NotFound, StoreError.

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from latehook.base.errors import NotFound
-from latehook.base.model import STORED_UNFINISHED, UNFINISHED, Attempt, Criteria, Job, State, StoredWebhook
+from latehook.base.model import STORED_UNFINISHED, UNFINISHED, Attempt, Criteria, Job, Moment, State, StoredWebhook
 from latehook.engine.engine import Engine
 from latehook.engine.filters import WEBHOOKS, Filter, parse_filter
 from latehook.engine.journal import JournalEntry
@@ -165,7 +165,9 @@ class Queries:
         for stored in webhooks:
             running = self._outbox.running.get(stored.key)
             if running is not None and running.stored.attempts == len(attempts[stored.key]):
-                attempts[stored.key].append(Attempt(running.number, running.started_at))
+                attempts[stored.key].append(
+                    Attempt(running.number, running.started_at, clock_at=running.clock_at)
+                )
         return [WebhookDetails(stored, attempts[stored.key]) for stored in webhooks]
 
     def job_details(self, jobs: Sequence[Job]) -> list[JobDetails]:
@@ -234,14 +236,15 @@ class Queries:
             return False
         if filter.where is None:
             return True
-        return filter.where({**self._scope(), "request": RequestView(entry.request)})
+        return filter.where({**self._scope(self._context.moment()), "request": RequestView(entry.request)})
 
     def _job_scope(self, job: Job) -> dict[str, Any]:
-        view = JobView(job, self._context.moment())
-        return {**self._scope(), "job": view, "request": view.request}
+        moment = self._context.moment().of(job)
+        view = JobView(job, moment.now)
+        return {**self._scope(moment), "job": view, "request": view.request}
 
-    def _scope(self) -> dict[str, Any]:
-        return {"vars": self._context.vars, "now": self._state.clock.real()}
+    def _scope(self, moment: Moment) -> dict[str, Any]:
+        return {"vars": self._context.vars, "now": moment.now, "real_now": moment.real_now}
 
 
 async def _page[Item](batches: AsyncGenerator[list[Item]], limit: int, number: Callable[[Item], int]) -> Page[Item]:

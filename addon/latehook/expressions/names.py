@@ -15,6 +15,7 @@ AT_REQUEST: Names = {
     "request": _REQUEST,
     "jobs": None,
     "now": None,
+    "real_now": None,
     "uuid": None,
     "random": dict.fromkeys(RandomView.members),
 }

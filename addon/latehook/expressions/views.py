@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, overload
 
-from latehook.base.model import FormParts, Job, Moment, Request, Response, Stage, reached_stages, status_of
+from latehook.base.model import FormParts, Job, Request, Response, Stage, reached_stages, status_of
 from latehook.bodies import decoding, forms
 from latehook.expressions.body_members import BODY_MEMBERS
 from latehook.expressions.fields import first_values, nested
@@ -133,16 +133,16 @@ class ResponseView(View):
 
 
 class JobView(View):
-    """`job` as it is at a moment, or at one of its stages: in a webhook, the webhook's own.
+    """`job` as it is at the time `now` of its clock, or at one of its stages: in a webhook, the webhook's own.
 
     `request` is a view of the job's request that exists already; with it nothing of the request is parsed twice.
     """
 
     members = frozenset({"id", "status", "vars", "created_at", "at", "request", "response"})
 
-    def __init__(self, job: Job, moment: Moment, stage: int | None = None, request: RequestView | None = None) -> None:
+    def __init__(self, job: Job, now: float, stage: int | None = None, request: RequestView | None = None) -> None:
         self._job = job
-        self._moment = moment
+        self._now = now
         self._stage = stage
         self.id = job.id
         self.vars = job.vars
@@ -156,11 +156,11 @@ class JobView(View):
 
     @cached_property
     def at(self) -> dict[str, float]:
-        """Return each status that was reached with the time when it first was, in Unix seconds."""
+        """Return each status that was reached with the time of the job's clock when it first was, in Unix seconds."""
         at: dict[str, float] = {}
         for stage in self._reached:
             if stage.status is not None and stage.status not in at:
-                at[stage.status] = min(self._moment.real_at(stage.due), self._moment.now)
+                at[stage.status] = stage.due
         return at
 
     @cached_property
@@ -175,19 +175,22 @@ class JobView(View):
     def _reached(self) -> Sequence[Stage]:
         if self._stage is not None:
             return self._job.stages[: self._stage + 1]
-        return reached_stages(self._job.stages, self._moment.clock)
+        return reached_stages(self._job.stages, self._now)
 
 
 class JobsView(Sequence[JobView]):
-    """`jobs`: all jobs, the newest first. They are read from the store when an expression first uses them."""
+    """`jobs`: all jobs, the newest first, each as it is at the time `now` of Latehook's clock.
 
-    def __init__(self, jobs: Callable[[], Sequence[Job]], moment: Moment) -> None:
+    They are read from the store when an expression first uses them.
+    """
+
+    def __init__(self, jobs: Callable[[], Sequence[Job]], now: float) -> None:
         self._read = jobs
-        self._moment = moment
+        self._now = now
 
     @cached_property
     def _jobs(self) -> list[JobView]:
-        return [JobView(job, self._moment) for job in self._read()]
+        return [JobView(job, self._now + job.ahead) for job in self._read()]
 
     @overload
     def __getitem__(self, at: int) -> JobView: ...

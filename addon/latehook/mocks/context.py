@@ -38,8 +38,9 @@ def scope_of(constants: Mapping[str, Any], request: Request, moment: Moment, con
         **constants,
         "request": RequestView(request),
         "vars": context.vars,
-        "jobs": JobsView(context.jobs, moment),
+        "jobs": JobsView(context.jobs, moment.now),
         "now": moment.now,
+        "real_now": moment.real_now,
         "uuid": lambda: new_uuid(moment.random),
         "random": RandomView(moment.random),
     }

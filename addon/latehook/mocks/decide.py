@@ -82,7 +82,10 @@ class _NoJob(Exception):
 
 
 class _Candidate:
-    """A mock whose `match` fits a request. `scope` is what its expressions see; the job in it grows step by step."""
+    """A mock whose `match` fits a request. `scope` is what its expressions see; the job in it grows step by step.
+
+    After a lookup, `moment` and `now` are by the clock of the job that was found.
+    """
 
     def __init__(self, mock: Mock, request: Request, moment: Moment, context: Context) -> None:
         self.mock = mock
@@ -117,7 +120,9 @@ class _Candidate:
         job = self.context.find_job(id)
         if job is None:
             raise _NoJob(id)
-        self.scope["job"] = JobView(job, self.moment)
+        self.moment = self.moment.of(job)
+        self.scope["now"] = self.moment.now
+        self.scope["job"] = JobView(job, self.moment.now)
         return job
 
     def _respond(self, spec: ResponseSpec, job_id: str | None = None) -> Decision:
@@ -134,15 +139,22 @@ class _Candidate:
         key = jobs.idempotency_key(mock, scope)
         if key is not None and (earlier := self.context.job_for_idempotency_key(mock.name, key)) is not None:
             return Decision(earlier.response, mock, delay=self._delay(spec), job_id=earlier.id)
-        job = Job(jobs.job_id(mock, scope, moment), mock.name, moment.now, self.request, idempotency_key=key)
+        job = Job(
+            id=jobs.job_id(mock, scope, moment),
+            mock=mock.name,
+            created_at=moment.now,
+            request=self.request,
+            idempotency_key=key,
+            received_at=moment.real_now,
+        )
         request_view = scope["request"]
         if mock.job is not None:
-            scope["job"] = JobView(job, moment, request=request_view)
+            scope["job"] = JobView(job, moment.now, request=request_view)
             job = replace(job, vars=dict(require_map(render(mock.job.vars, scope), mock.job.place, "job.vars")))
-        scope["job"] = JobView(job, moment, request=request_view)
+        scope["job"] = JobView(job, moment.now, request=request_view)
         job = replace(job, stages=jobs.stages(mock, scope, moment))
         webhooks = jobs.webhooks(mock, job, scope, moment)
-        scope["job"] = JobView(job, moment, request=request_view)
+        scope["job"] = JobView(job, moment.now, request=request_view)
         decision = self._respond(spec)
         if self.is_implicit_head:
             return decision
@@ -155,10 +167,10 @@ class _Candidate:
         mock, moment, scope = self.mock, self.moment, self.scope
         if not mock.stages:
             return self._respond(spec, job.id)
-        reached = tuple(reached_stages(job.stages, moment.clock))
+        reached = tuple(reached_stages(job.stages, moment.now))
         job = replace(job, stages=reached + jobs.stages(mock, scope, moment))
         webhooks = jobs.webhooks(mock, job, scope, moment)
-        scope["job"] = JobView(job, moment)
+        scope["job"] = JobView(job, moment.now)
         decision = replace(self._respond(spec, job.id), kept_stages=len(reached))
         if self.is_implicit_head:
             return decision

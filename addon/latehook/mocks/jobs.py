@@ -47,11 +47,14 @@ def idempotency_key(mock: Mock, scope: Mapping[str, Any]) -> str | None:
 
 
 def stages(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> tuple[Stage, ...]:
-    """Return the mock's stages with their times and statuses. No stage is due before an earlier one."""
+    """Return the mock's stages with their times and statuses. No stage is due before an earlier one.
+
+    `moment` is by the job's clock.
+    """
     found = []
-    due = moment.clock
+    due = moment.now
     for at, spec in enumerate(mock.stages):
-        due = max(due, moment.clock + (0.0 if spec.after is None else spec.after.draw(moment.random)))
+        due = max(due, moment.now + (0.0 if spec.after is None else spec.after.draw(moment.random)))
         status = render(spec.status, scope)
         found.append(Stage(due, None if status is None else _name(status, mock.place, f"stages[{at}].status")))
     return tuple(found)
@@ -67,13 +70,13 @@ def webhooks(mock: Mock, job: Job, scope: dict[str, Any], moment: Moment) -> tup
     first = len(job.stages) - len(mock.stages)
     for at, spec in enumerate(mock.stages):
         if spec.webhook is not None:
-            scope["job"] = JobView(job, moment, first + at, request_view)
+            scope["job"] = JobView(job, moment.now, first + at, request_view)
             template = Webhook(
                 id="",
                 stage=first + at,
                 definition=mock.definition,
                 mock_stage=at,
-                due=job.stages[first + at].due,
+                due=job.stages[first + at].due - job.ahead,
                 to=None,
                 ordered=spec.webhook.ordered,
                 before_response=spec.after is None,

@@ -35,8 +35,8 @@ def prepare_attempt(
 ) -> tuple[Content, Outgoing]:
     """Return a webhook's content and its next attempt.
 
-    The content is rendered at the first attempt and stays the same at every later one; headers, time and signature are
-    those of `moment`. Raises ExpressionError: the webhook can never be sent.
+    The content is rendered at the first attempt and stays the same at every later one; headers and signature are those
+    of `moment`. The time that a signature covers is real: receivers compare it with their own clock. Raises ExpressionError: the webhook can never be sent.
     """
     scope = _webhook_scope(constants, stored, moment, context)
     content = stored.content or _content(spec, stored, scope, moment)
@@ -46,7 +46,7 @@ def prepare_attempt(
     url, body = content.url, content.body
     if spec.sign is not None:
         message = signing.Message(
-            stored.webhook.id, moment.now + spec.sign.skew, method, url, body, _content_type(headers)
+            stored.webhook.id, moment.real_now + spec.sign.skew, method, url, body, _content_type(headers)
         )
         signed = _sign(spec.sign, message, scope, corrupt=fault is WebhookFault.CORRUPT_SIGNATURE)
         own = {name.lower() for name, _ in headers}
@@ -62,7 +62,8 @@ def _webhook_scope(
 ) -> dict[str, Any]:
     webhook, job = stored.webhook, stored.job
     scope = scope_of(constants, webhook.request or job.request, moment, context)
-    scope["job"] = JobView(job, moment, webhook.stage)
+    scope["now"] = now = moment.of(job).now
+    scope["job"] = JobView(job, now, webhook.stage)
     scope["webhook"] = WebhookView(webhook.id, stored.attempts + 1, webhook.event)
     return scope
 

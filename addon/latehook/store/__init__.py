@@ -73,7 +73,7 @@ class Store(Reader):
         sql = "INSERT INTO job (id, mock, idempotency_key, created_at, ends, value) VALUES (?, ?, ?, ?, ?, ?)"
         mock = self.redaction.redact(job.mock)
         idempotency_key = None if job.idempotency_key is None else digest(job.mock, job.idempotency_key)
-        row = (job.id, mock, idempotency_key, job.created_at, _end_of(job), encode(replace(job, webhooks=())))
+        row = (job.id, mock, idempotency_key, job.received_at, _end_of(job), encode(replace(job, webhooks=())))
         values = list(map(encode, job.webhooks))  # before the first write: one of them may raise UnstorableError
         key = self._write(sql, row)
         return self._add_webhooks(key, job.webhooks, values)
@@ -92,7 +92,7 @@ class Store(Reader):
 
     @_write_operation
     def update_job(self, job: Job) -> None:
-        """Write a job whose stages have other times."""
+        """Write a job whose stages or clock have other times."""
         self._update_job(job)
 
     def _update_job(self, job: Job) -> None:
@@ -129,15 +129,18 @@ class Store(Reader):
         self._write("UPDATE webhook SET content = ? WHERE key = ?", (encode(content), key))
 
     @_write_operation
-    def add_attempt(self, key: int, number: int, outcome: Outcome, state: State, due: float, content: Content) -> None:
+    def add_attempt(
+        self, key: int, number: int, outcome: Outcome, state: State, due: float, content: Content, clock_at: float
+    ) -> None:
         """Write an attempt that has ended, the webhook's state after it, and when the webhook is due again.
 
-        A webhook that was held or canceled during the attempt stays so, unless the attempt has delivered it.
+        `clock_at` is when the attempt started by the job's clock. A webhook that was held or canceled during the
+        attempt stays so, unless the attempt has delivered it.
         """
         encoded = encode(content)
-        sql = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?)"
+        sql = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         redacted = self.redaction.redact([outcome.error, outcome.body])
-        row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, *redacted)
+        row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, *redacted, clock_at)
         self._write(sql, row)
         sql = """
             UPDATE webhook SET due = ?, attempts = ?, content = ?,
@@ -163,9 +166,9 @@ class Store(Reader):
         self._write(sql, (State.PENDING, due, ordered, key))
 
     @_write_operation
-    def set_due(self, key: int, due: float) -> None:
-        """Write when a webhook is due. Its state stays as it is."""
-        self._write("UPDATE webhook SET due = ? WHERE key = ?", (due, key))
+    def bring_forward(self, job: int, seconds: float) -> None:
+        """Write that all webhooks of a job (by its key) are, or were, due earlier by so many seconds."""
+        self._write("UPDATE webhook SET due = due - ? WHERE job = ?", (seconds, job))
 
     # Definitions and single values
 
@@ -192,7 +195,7 @@ class Store(Reader):
 
     @_write_operation
     def prune(self, before: float, clock: float, keep: int = MAX_ENDED_JOBS) -> None:
-        """Delete ended jobs that were created before `before` (Unix seconds) or are not among the newest `keep` jobs.
+        """Delete ended jobs that came before `before` (Unix seconds of real time), or are not among the newest `keep`.
 
         A job has ended when its last stage is past (`clock` is the time of Latehook's clock) and no webhook of it is
         unfinished. One call examines PRUNE_BATCH jobs, and the next call continues behind them: so no call takes long,
@@ -293,4 +296,4 @@ class Store(Reader):
 
 def _end_of(job: Job) -> float:
     """Return when a job's last stage is due, in seconds of Latehook's clock."""
-    return job.stages[-1].due if job.stages else 0.0
+    return job.stages[-1].due - job.ahead if job.stages else 0.0

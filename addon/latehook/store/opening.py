@@ -10,9 +10,10 @@ from latehook.store.values import read_event
 MEMORY = ":memory:"
 """The path of a store in memory, which ends with the process."""
 
-VERSION = 1
+VERSION = 2
 """The version of the tables, in the file's `user_version`."""
 
+# job.created_at is real time; attempt.clock_at is time of the job's clock, and missing where version 1 has written it
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE definition (hash TEXT PRIMARY KEY, written BLOB NOT NULL) WITHOUT ROWID;
@@ -30,10 +31,12 @@ CREATE TABLE webhook (
 CREATE INDEX webhook_of_job ON webhook (job);
 CREATE TABLE attempt (
     webhook INTEGER NOT NULL, number INTEGER NOT NULL, started_at REAL NOT NULL, ended_at REAL NOT NULL,
-    status INTEGER, error TEXT, body BLOB NOT NULL,
+    status INTEGER, error TEXT, body BLOB NOT NULL, clock_at REAL,
     PRIMARY KEY (webhook, number)
 ) WITHOUT ROWID;
 """
+
+_FROM_VERSION_1 = "ALTER TABLE attempt ADD COLUMN clock_at REAL;"
 
 
 def connect(path: str) -> tuple[sqlite3.Connection, sqlite3.Connection | None]:
@@ -61,7 +64,9 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
     if version == 0:
         if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             raise StoreError(f"mock_store={path}: this is another program's database: name another file")
-        db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    if version < VERSION:
+        change = _FROM_VERSION_1 if version == 1 else _SCHEMA
+        db.executescript(f"BEGIN; {change} PRAGMA user_version = {VERSION}; COMMIT;")
     db.create_function("event_of", 1, lambda webhook: read_event(webhook).event, deterministic=True)
     # In WAL mode, NORMAL loses nothing when the process dies. Automatic checkpoints are off: they would stop the loop.
     db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;")

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from latehook.base.clock import Clock, Segments
+from latehook.base.clock import Clock
 from latehook.store import Store
 from latehook.store.group_commit import GroupCommit
 
@@ -27,12 +27,17 @@ class SharedState:
         self._commits = commits
 
     def load(self, speed: float) -> None:
-        """Apply what the store's last process has written, and run the clock at `speed`."""
-        if segments := self._store.get_value(CLOCK):
-            self.clock.restore([(start, real_start, speed) for start, real_start, speed in segments])
-        if speed != self.clock.speed:
-            self.clock.set_speed(speed)
-            self.write_clock(self.clock.segments)
+        """Apply what the store's last process has written, and run the clock at `speed`.
+
+        The clock has gone on meanwhile, by real time. If the machine's clock was set back, no time has passed.
+        """
+        moment = self.clock.real()
+        if marks := self._store.get_value(CLOCK):
+            last_moment, last_real, last_speed = marks[-1]
+            moment = last_moment + max(moment - last_real, 0.0) * last_speed
+        self.clock.set(moment, speed)
+        if marks or speed != 1.0:
+            self.write_clock(moment, speed)
         self.holding = bool(self._store.get_value(HOLDING))
         self.vars = self._store.get_value(VARS) or {}
 
@@ -46,13 +51,12 @@ class SharedState:
         self.vars = values
 
     def set_speed(self, speed: float) -> None:
-        segments = self.clock.segments_after(self.clock.now(), speed)
-        self.write_clock(segments)
-        self.clock.restore(segments)
+        self.write_clock(self.clock.now(), speed)
+        self.clock.set(self.clock.now(), speed)
 
-    def write_clock(self, segments: Segments) -> None:
+    def write_clock(self, moment: float, speed: float) -> None:
         """Write the clock as it will be, without changing it: an advance moves it step by step."""
-        self._write(CLOCK, segments)
+        self._write(CLOCK, [(moment, self.clock.real(), speed)])
 
     def drop_vars(self, known: Collection[str]) -> None:
         """Forget the values of variables that are not `known`: no mocks file has them any more."""
@@ -60,7 +64,7 @@ class SharedState:
 
     def reset(self, speed: float) -> None:
         """Go back to the values of a new process, with the clock at `speed`. The store has been cleared before."""
-        self.clock.reset(speed)
+        self.clock.set(self.clock.real(), speed)
         self.holding = False
         self.vars = {}
 

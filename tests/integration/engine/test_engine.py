@@ -298,7 +298,7 @@ def test_a_delayed_response_does_not_delay_its_webhook(run: Run) -> None:
 
 def test_a_faster_clock_makes_webhooks_earlier_but_not_responses(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
-        setup.engine.clock.set_speed(60)
+        await setup.operations.set_speed(60)
         await setup.post()
         assert asyncio.get_running_loop().time() == 2
         await asyncio.sleep(3600)

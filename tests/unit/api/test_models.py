@@ -10,12 +10,12 @@ from latehook.control import examples
 @pytest.mark.parametrize(
     ("value", "members"),
     [
-        (examples.ATTEMPT, "number at ended_at status error body"),
+        (examples.ATTEMPT, "number at ended_at clock_at status error body"),
         (
             examples.WEBHOOK,
-            "id job mock event state reason url stage due_at due_in method content_type body attempts",
+            "id job mock event state reason url stage due_at due_in method content_type body attempts ahead",
         ),
-        (examples.JOB, "id mock status created_at ended vars request response stages webhooks"),
+        (examples.JOB, "id mock status created_at ended vars request response stages webhooks ahead"),
         (examples.JOB.request, "method url headers size body"),
         (examples.JOB.response, "status headers body"),
         (examples.JOB.stages[0], "status due_at reached"),

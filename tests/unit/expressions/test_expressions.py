@@ -58,6 +58,7 @@ VALUES = [
     ("{{ job.id }}/{{ job.status }}", "j1/queued"),
     ("{{ job.request.json.n }}", 3),
     ("{{ now | iso8601 }}", "2023-11-14T22:13:21.250Z"),
+    ("{{ real_now }}", 1690000000.0),
     ("{{ job.created_at | unix }}", 1700000000),
     ("{{ now | strftime('%Y/%m') }}", "2023/11"),
     ("{{ uuid() }}", new_uuid(random.Random(1))),

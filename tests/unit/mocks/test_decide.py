@@ -80,7 +80,7 @@ def test_a_lookup_shows_a_stage_from_the_moment_it_is_due(provider: Scenario) ->
         seen.append(json_body(provider.ask("GET", f"{JOBS}/{id}")))
 
     assert [job["status"] for job in seen] == ["queued", "queued", *["processing"] * 2, *["completed"] * 2]
-    assert [job["done"] for job in seen] == [None] * 4 + ["2023-11-14T22:14:25.000Z"] * 2
+    assert [job["done"] for job in seen] == [None] * 4 + ["2023-11-14T23:14:25.000Z"] * 2
 
 
 def test_the_next_mock_answers_where_when_is_false(provider: Scenario) -> None:

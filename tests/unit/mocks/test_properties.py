@@ -126,7 +126,7 @@ def test_a_job_goes_through_its_stages_in_order(mocks: Mocks, sample: Sample, mo
         return
     stages = decision.started.stages
 
-    seen = [len(reached_stages(stages, scenario.moment.clock + moment)) for moment in sorted(moments)]
+    seen = [len(reached_stages(stages, scenario.moment.now + moment)) for moment in sorted(moments)]
 
     assert seen == sorted(seen)
     assert [stage.due for stage in stages] == sorted(stage.due for stage in stages)

@@ -159,7 +159,7 @@ mocks:
   - match: POST api.slow.example/
     webhook:
       to: http://app.test/
-      headers: {x-attempt: "{{ webhook.attempt }}", x-id: "{{ webhook.id }}", x-now: "{{ now | unix }}"}
+      headers: {x-attempt: "{{ webhook.attempt }}", x-id: "{{ webhook.id }}", x-now: "{{ now | unix }}", x-real: "{{ real_now | unix }}"}
       json: {now: "{{ now }}", nonce: "{{ uuid() }}"}
       sign: {scheme: stripe, secret: s}
 """)
@@ -173,7 +173,9 @@ mocks:
     assert first.body == second.body == content.body
     headers = [dict(first.headers), dict(second.headers)]
     assert [h["x-attempt"] for h in headers] == ["1", "2"]
-    assert [int(h["x-now"]) - START for h in headers] == [0, 60]
+    assert [int(h["x-now"]) - START for h in headers] == [3600, 3660]
+    assert [int(h["x-real"]) - START for h in headers] == [0, 60]
+    assert [int(re.findall(r"t=(\d+)", h["Stripe-Signature"])[0]) - START for h in headers] == [0, 60]
     assert headers[0]["x-id"] == headers[1]["x-id"]
     assert headers[0]["Stripe-Signature"] != headers[1]["Stripe-Signature"]
 

@@ -23,7 +23,7 @@ REFUSED = Outcome(1.0, 1.5, None, "Connection refused")
 
 def job(id: str, *webhooks: Webhook, body: bytes | None = b"\0") -> Job:
     request = Request("POST", "https", "api.slow.example", 443, "/jobs?x=%2f", HEADERS, body, 1)
-    return Job(id, "a mock", 1_800_000_000.25, request, webhooks=webhooks)
+    return Job(id, "a mock", 1_800_000_000.25, request, webhooks=webhooks, received_at=1_800_000_000.25)
 
 
 def webhook(id: str = "w", state: State = State.PENDING) -> Webhook:
@@ -81,7 +81,7 @@ def test_writes_after_a_commit_do_not_affect_it(store: Store) -> None:
 def test_a_failed_attempt_leaves_the_webhook_pending_with_its_content(store: Store) -> None:
     [key] = store.add_job(job("j", webhook()))
 
-    store.add_attempt(key, 1, REFUSED, State.PENDING, 1_800_000_006.0, CONTENT)
+    store.add_attempt(key, 1, REFUSED, State.PENDING, 1_800_000_006.0, CONTENT, 1.25)
     store.commit()
 
     owed = store.pending_webhook(key)
@@ -94,7 +94,7 @@ def test_a_failed_attempt_leaves_the_webhook_pending_with_its_content(store: Sto
 def test_a_finished_webhook_is_not_pending(store: Store, outcome: Outcome, state: State) -> None:
     [key] = store.add_job(job("j", webhook()))
 
-    store.add_attempt(key, 1, outcome, state, 0.0, CONTENT)
+    store.add_attempt(key, 1, outcome, state, 0.0, CONTENT, 1.25)
 
     assert (store.pending_webhook(key), store.due(key), store.count_unfinished()) == (None, None, 0)
 
@@ -116,10 +116,10 @@ def test_a_skipped_webhook_is_not_pending(store: Store) -> None:
 def test_prune_deletes_the_oldest_ended_jobs_and_keeps_unfinished_ones(store: Store) -> None:
     [owed] = store.add_job(job("old, owed", webhook()))
     half, other_half = store.add_job(job("old, half ended", webhook("a"), webhook("b")))
-    store.add_attempt(half, 1, OK, State.DELIVERED, 0.0, CONTENT)
+    store.add_attempt(half, 1, OK, State.DELIVERED, 0.0, CONTENT, 1.25)
     ended = [store.add_job(job(f"ended {number}", webhook()))[0] for number in range(10)]
     for key in ended:
-        store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+        store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT, 1.25)
 
     store.prune(0.0, 2e9, keep=3)
     store.commit()
@@ -134,7 +134,7 @@ def test_prune_deletes_the_oldest_ended_jobs_and_keeps_unfinished_ones(store: St
 
 def test_prune_of_a_small_store_deletes_nothing(store: Store) -> None:
     [key] = store.add_job(job("j", webhook()))
-    store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+    store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT, 1.25)
 
     store.prune(0.0, 2e9, keep=1)
 
@@ -162,7 +162,7 @@ def test_prune_continues_behind_old_unfinished_jobs(store: Store) -> None:
     for number in range(PRUNE_BATCH):
         store.add_job(job(f"owed {number}", webhook()))
     [key] = store.add_job(job("ended", webhook()))
-    store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+    store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT, 1.25)
     store.add_job(job("new", webhook()))
 
     store.prune(0.0, 2e9, keep=1)
@@ -229,7 +229,7 @@ def test_a_job_that_cannot_be_encoded_leaves_other_writes_alone(store: Store) ->
     assert [found.id for found in store.jobs()] == ["after", "before"]
     assert len(store.webhooks()) == 2
     with pytest.raises(UnstorableError):
-        store.add_attempt(key, 1, Outcome(1.0, 2.0, 200), State.DELIVERED, 0.0, Content("http://\ud800/"))
+        store.add_attempt(key, 1, Outcome(1.0, 2.0, 200), State.DELIVERED, 0.0, Content("http://\ud800/"), 1.25)
     assert store.attempts([key]) == []
 
 
@@ -239,13 +239,13 @@ def test_prune_deletes_definitions_without_jobs(tmp_path: Path) -> None:
     for number in range(4):
         store.add_definition(f"old {number}", b"written")
         [key] = store.add_job(job(f"old {number}", replace(webhook(), definition=f"old {number}")))
-        store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+        store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT, 1.25)
     store.close()
     store = Store(path)  # whose jobs use them it does not ask, as long as there are jobs from before
     store.add_definition("new", b"written")
     ended, owed = (replace(webhook(), definition="new") for _ in range(2))
     [key] = store.add_job(job("ended", ended))
-    store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT)
+    store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT, 1.25)
     store.add_job(job("owed", owed))
 
     store.prune(0.0, 2e9, keep=3)
