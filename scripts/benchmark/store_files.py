@@ -33,7 +33,7 @@ async def fill(path: Path, mocks: Path, env: Mapping[str, str], dues: Sequence[f
         (key,) = store.add_job(_copy(job, id, due))
         if ended:
             content = Content(job.webhooks[0].to or "", method="GET")
-            store.add_attempt(key, 1, Outcome(due, due, 200), State.DELIVERED, due, content)
+            store.add_attempt(key, 1, Outcome(due, due, 200), State.DELIVERED, due, content, due)
         if number % JOBS_A_COMMIT == 0:
             store.commit()
     store.commit()

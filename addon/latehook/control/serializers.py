@@ -49,8 +49,7 @@ def job(details: JobDetails, clock: Clock) -> models.Job:
         request=_job_request(job.request),
         response=None if job.response is None else _job_response(job.response),
         stages=tuple(
-            models.Stage(status=stage.status, due_at=stage.due, reached=stage.due <= now)
-            for stage in job.stages
+            models.Stage(status=stage.status, due_at=stage.due, reached=stage.due <= now) for stage in job.stages
         ),
         webhooks=tuple(webhook(each, clock) for each in details.webhooks),
         ahead=job.ahead,

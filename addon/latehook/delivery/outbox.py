@@ -214,7 +214,9 @@ class Outbox:
         became_due = None if self._barrier is None else self._barrier.due_time(key)
         waits_from = self._clock.now() if became_due is None else became_due
         due = waits_from + wait if state is State.PENDING else attempt.stored.webhook.due
-        await self._results.write(key, AttemptResult(attempt.number, attempt.clock_at, outcome, state, due, attempt.content))
+        await self._results.write(
+            key, AttemptResult(attempt.number, attempt.clock_at, outcome, state, due, attempt.content)
+        )
         self._running.pop(key, None)
         self._exempt.discard(key)
         if state is State.PENDING:

@@ -19,6 +19,7 @@ from latehook.base.hostnames import DEFAULT_PORTS
 from latehook.base.model import Outcome, Outgoing, WebhookFault
 from latehook.delivery.addresses import Lookup, system_lookup
 from latehook.delivery.connections import Connections, Refusal, Refused
+from latehook.delivery.timeouts import timeout
 from latehook.webhooks.targets import Origin
 
 MAX_ANSWER = 64 * 1024
@@ -64,7 +65,7 @@ class Transport:
     async def _send(self, outgoing: Outgoing) -> Outcome:
         started_at = self._now()
         try:
-            async with asyncio.timeout(outgoing.timeout):
+            async with timeout(outgoing.timeout):
                 status, retry_after, body = await self._exchange(outgoing)
             return Outcome(started_at, self._now(), status, None, body, retry_after)
         except TimeoutError:

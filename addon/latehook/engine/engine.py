@@ -23,11 +23,15 @@ from latehook.mocks.definitions import Mocks
 from latehook.store import Store
 from latehook.store.group_commit import GroupCommit
 from latehook.store.shared_state import SharedState
+from latehook.webhooks.retries import NEVER
 
 log = logging.getLogger(logs.LOGGER)
 
 PRUNE_EVERY = 1000
 """Jobs after which old ones are deleted from the store."""
+
+KEEP_CLOCK_EVERY = 5.0
+"""Seconds between two writes of the clock, while webhooks are pending: so a crash loses few seconds of it."""
 
 DEFAULT_KEEP = 86400.0
 """Seconds for which ended jobs are kept."""
@@ -64,6 +68,7 @@ class Engine:
         self._keep = DEFAULT_KEEP
         self._accepted = 0
         self._closing = False
+        self._keeping_clock: asyncio.Task[None] | None = None
 
     # Life
 
@@ -99,12 +104,19 @@ class Engine:
         self.state.load(speed)
         self.context.update_vars()
         self.outbox.load(self.store.pending_dues())
+        if self.store.is_durable:
+            task = self._keep_clock()
+            self._keeping_clock = asyncio.get_running_loop().create_task(task, name="latehook: keep the clock")
         return self.store.count_unfinished()
 
     async def close(self, seconds: float = 1.5) -> int:
         """Wait up to `seconds` for running attempts, and close the store. Return how many webhooks are unfinished."""
         self._closing = True
         await self.outbox.close(seconds)
+        if self._keeping_clock is not None:
+            self._keeping_clock.cancel()
+            with suppress(StoreError):
+                self.state.keep_clock()
         await self.commits.close()
         unfinished = self.store.count_unfinished()
         self.store.close()
@@ -189,6 +201,14 @@ class Engine:
         self._accepted += 1
         if self._accepted % PRUNE_EVERY == 0:
             self._prune()
+
+    async def _keep_clock(self) -> None:
+        """Write the clock again and again, for a process that crashes. If the store cannot write, a later turn does."""
+        while True:
+            await asyncio.sleep(KEEP_CLOCK_EVERY)
+            if self.outbox.next_due() != NEVER:
+                with suppress(StoreError):
+                    self.state.keep_clock()
 
     def _prune(self) -> None:
         """Delete old jobs from the store. If the store cannot write, a later call deletes them."""

@@ -165,9 +165,7 @@ class Queries:
         for stored in webhooks:
             running = self._outbox.running.get(stored.key)
             if running is not None and running.stored.attempts == len(attempts[stored.key]):
-                attempts[stored.key].append(
-                    Attempt(running.number, running.started_at, clock_at=running.clock_at)
-                )
+                attempts[stored.key].append(Attempt(running.number, running.started_at, clock_at=running.clock_at))
         return [WebhookDetails(stored, attempts[stored.key]) for stored in webhooks]
 
     def job_details(self, jobs: Sequence[Job]) -> list[JobDetails]:

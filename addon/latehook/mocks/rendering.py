@@ -36,7 +36,8 @@ def prepare_attempt(
     """Return a webhook's content and its next attempt.
 
     The content is rendered at the first attempt and stays the same at every later one; headers and signature are those
-    of `moment`. The time that a signature covers is real: receivers compare it with their own clock. Raises ExpressionError: the webhook can never be sent.
+    of `moment`. The time that a signature covers is real: receivers compare it with their own clock. Raises
+    ExpressionError: the webhook can never be sent.
     """
     scope = _webhook_scope(constants, stored, moment, context)
     content = stored.content or _content(spec, stored, scope, moment)

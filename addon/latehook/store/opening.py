@@ -61,9 +61,8 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise StoreError(f"mock_store={path}: it is of a newer Latehook: use that one, or another file")
-    if version == 0:
-        if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            raise StoreError(f"mock_store={path}: this is another program's database: name another file")
+    if version == 0 and db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        raise StoreError(f"mock_store={path}: this is another program's database: name another file")
     if version < VERSION:
         change = _FROM_VERSION_1 if version == 1 else _SCHEMA
         db.executescript(f"BEGIN; {change} PRAGMA user_version = {VERSION}; COMMIT;")

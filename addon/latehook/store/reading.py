@@ -108,8 +108,8 @@ class Reader:
     def attempts(self, webhooks: Iterable[int]) -> list[tuple[int, Attempt]]:
         """Return (webhook's key, attempt) of every ended attempt at these webhooks, in order."""
         sql = """
-            SELECT webhook, number, started_at, ended_at, status, error, body, coalesce(clock_at, started_at) FROM attempt
-            WHERE webhook IN (SELECT value FROM json_each(?)) ORDER BY webhook, number
+            SELECT webhook, number, started_at, ended_at, status, error, body, coalesce(clock_at, started_at)
+            FROM attempt WHERE webhook IN (SELECT value FROM json_each(?)) ORDER BY webhook, number
         """
         return [(key, Attempt(*attempt)) for key, *attempt in self._db.execute(sql, (as_list(webhooks),))]
 

@@ -23,6 +23,7 @@ class SharedState:
         self.clock = clock
         self.holding = False
         self.vars: Mapping[str, Any] = {}
+        self._written = 0.0  # the time of the clock that the store has
         self._store = store
         self._commits = commits
 
@@ -36,8 +37,7 @@ class SharedState:
             last_moment, last_real, last_speed = marks[-1]
             moment = last_moment + max(moment - last_real, 0.0) * last_speed
         self.clock.set(moment, speed)
-        if marks or speed != 1.0:
-            self.write_clock(moment, speed)
+        self.write_clock(moment, speed)
         self.holding = bool(self._store.get_value(HOLDING))
         self.vars = self._store.get_value(VARS) or {}
 
@@ -57,6 +57,11 @@ class SharedState:
     def write_clock(self, moment: float, speed: float) -> None:
         """Write the clock as it will be, without changing it: an advance moves it step by step."""
         self._write(CLOCK, [(moment, self.clock.real(), speed)])
+        self._written = moment
+
+    def keep_clock(self) -> None:
+        """Write the clock as it is now, or as a running advance will leave it: the next process goes on from there."""
+        self.write_clock(max(self.clock.now(), self._written), self.clock.speed)
 
     def drop_vars(self, known: Collection[str]) -> None:
         """Forget the values of variables that are not `known`: no mocks file has them any more."""
@@ -65,6 +70,7 @@ class SharedState:
     def reset(self, speed: float) -> None:
         """Go back to the values of a new process, with the clock at `speed`. The store has been cleared before."""
         self.clock.set(self.clock.real(), speed)
+        self._written = 0.0
         self.holding = False
         self.vars = {}
 

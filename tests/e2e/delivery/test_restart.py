@@ -4,6 +4,9 @@ import json
 import threading
 import time
 
+import pytest
+
+import latehook
 from support.limits import LIMIT
 from support.mitmproxy_commands import Commands
 from support.programs import curl
@@ -115,6 +118,27 @@ def test_a_webhook_whose_mock_needs_a_variable_that_is_gone_fails_with_the_reaso
     advance(again)
 
     again.wait_for("webhook failed: .*EXTRA is not set")
+
+
+def test_the_clock_of_a_job_survives_a_restart(start_with_store: Start) -> None:
+    proxy = start_with_store()
+    for id in ("a", "b"):
+        post(proxy, id=id)
+    with latehook.connect(proxy.port) as client:
+        client.advance("2h", job="a")
+        [before] = client.jobs(job="a")
+    proxy.kill()
+
+    again = start_with_store()
+    with latehook.connect(again.port) as client:
+        after, other = (client.jobs(job=id)[0] for id in ("a", "b"))
+    seen = [json.loads(curl("-x", again.url, f"http://api.slow.example/jobs/{id}").stdout)["status"] for id in "ab"]
+
+    assert seen == ["second", "pending"]
+    assert (after.ahead, other.ahead) == (7200, 0)
+    assert (after.created_at, after.stages) == (before.created_at, before.stages)
+    for stage, webhook in zip(after.stages, after.webhooks, strict=False):
+        assert webhook.due_at == pytest.approx(stage.due_at, abs=1e-5)
 
 
 def test_holds_and_the_clock_survive_a_restart(start_with_store: Start, sut: Receiver, commands: Commands) -> None:

@@ -38,7 +38,7 @@ def test_each_structure_has_these_members_in_this_order(value: object, members: 
 
 def test_a_body_that_is_not_text_is_in_base64_too() -> None:
     attempt = models.Attempt(
-        number=1, at=1.0, ended_at=2.0, status=200, error=None, body="a \ufffd", body_base64="YSD/"
+        number=1, at=1.0, ended_at=2.0, clock_at=1.0, status=200, error=None, body="a \ufffd", body_base64="YSD/"
     )
 
     sent = msgspec.json.encode(attempt)

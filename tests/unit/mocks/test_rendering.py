@@ -1,5 +1,6 @@
 """Responses and attempts as they are sent: bodies, headers, URLs."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 

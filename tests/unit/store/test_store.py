@@ -157,6 +157,19 @@ def test_a_definition_is_written_again_after_a_rollback_and_after_clear(store: S
         assert store.definition("new") is None
 
 
+def test_a_store_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    with closing(Store(str(path))) as store:
+        [key] = store.add_job(job("j", webhook()))
+        store.add_attempt(key, 1, OK, State.DELIVERED, 0.0, CONTENT, 7.0)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("ALTER TABLE attempt DROP COLUMN clock_at; PRAGMA user_version = 1;")
+
+    with closing(Store(str(path))) as store:
+        store.add_attempt(key, 2, OK, State.DELIVERED, 0.0, CONTENT, 8.0)
+        assert [attempt.clock_at for _, attempt in store.attempts([key])] == [OK.started_at, 8.0]
+
+
 def test_prune_continues_behind_old_unfinished_jobs(store: Store) -> None:
     """A million of them are not looked at every time."""
     for number in range(PRUNE_BATCH):
