@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
+from latehook.base.json_text import read_json
 from latehook.base.model import State
 
 
@@ -36,7 +37,10 @@ class _WithBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def json(self: _Message) -> Any:
         """Return the body, decoded from JSON. Raises `msgspec.DecodeError` where it is not JSON."""
-        return msgspec.json.decode(_content(self))
+        try:
+            return read_json(_content(self))
+        except ValueError as error:
+            raise msgspec.DecodeError(str(error)) from None
 
 
 class Attempt(_WithBody, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 _WORDS = {"array": "a list", "object": "a map", "str": "text", "int or float": "a number", "int": "a number"}
-_WORDS |= {"float": "a number", "bool": "true or false"}
+_WORDS |= {"float": "a number", "NumberAsWritten": "a number", "bool": "true or false"}
 
 
 @dataclass(frozen=True, slots=True)

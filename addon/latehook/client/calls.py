@@ -14,6 +14,7 @@ from latehook.api.models import Job, Request, Webhook
 from latehook.api.payloads import Advanced, JobPage, Page, Problem, RequestPage, WaitProblem, WebhookList, WebhookPage
 from latehook.base.durations import parse_duration
 from latehook.base.errors import ControlError
+from latehook.base.json_text import encode_json, read_json_as
 from latehook.base.model import UNFINISHED
 from latehook.client import failures
 from latehook.client.mocks import MocksText
@@ -110,7 +111,7 @@ def get_variables() -> Call[dict[str, Any]]:
 
 def set_variables(values: Mapping[str, Any]) -> Call[dict[str, Any]]:
     """Set variables. Return all of them."""
-    return _decode((yield ApiRequest("PUT", "vars", content=msgspec.json.encode(values))), dict[str, Any])
+    return _decode((yield ApiRequest("PUT", "vars", content=encode_json(values))), dict[str, Any])
 
 
 def ca_bundle() -> Call[bytes]:
@@ -170,7 +171,7 @@ def _seconds(timeout: str | float) -> float:
 
 def _decode[Result](response: ApiResponse, type: type[Result]) -> Result:
     _check(response)
-    return msgspec.json.decode(response.content, type=type)
+    return read_json_as(response.content, type)
 
 
 def _check(response: ApiResponse) -> None:

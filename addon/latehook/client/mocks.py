@@ -1,13 +1,14 @@
 """Mocks as a test gives them: the path of a file, YAML text, or a dict."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from latehook.base.errors import LatehookError
+from latehook.base.json_text import encode_json
 from latehook.client import failures
 
 __tracebackhide__ = failures.hides_frames
@@ -33,7 +34,7 @@ def read_mocks(mocks: Mocks, folders: Sequence[Path]) -> MocksText:
     folder has the file.
     """
     if isinstance(mocks, Mapping):
-        return MocksText(json.dumps(mocks, indent=1), "application/json")
+        return MocksText(msgspec.json.format(encode_json(mocks), indent=1).decode(), "application/json")
     if isinstance(mocks, str) and ("\n" in mocks or not mocks.endswith(_SUFFIXES)):
         return MocksText(mocks)
     candidates = [folder / Path(mocks).expanduser() for folder in folders]

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from latehook.base.durations import parse_duration
+from latehook.base.json_text import decode_json, encode_json
 from latehook.base.text import did_you_mean
 from latehook.base.validation import Mismatch, parse_validation_error
 from latehook.control.params import MocksQuery, PostedMocks, Variables
@@ -68,8 +69,9 @@ def from_query[Params: Struct](kind: type[Params], pairs: Iterable[tuple[str, st
 def from_body(kind: Any, body: bytes) -> Any:
     """Return the parameters of a JSON body. An empty body is an empty object."""
     try:
-        given = msgspec.json.decode(body) if body.strip() else {}
-    except (msgspec.DecodeError, RecursionError) as error:
+        decode = decode_json if kind is Variables else msgspec.json.decode
+        given = decode(body) if body.strip() else {}
+    except (ValueError, RecursionError) as error:
         raise Refusal(400, f"the body is not JSON: {error}") from None
     if not isinstance(given, dict):
         raise Refusal(400, f"the body is {_shown(given)}: send a JSON object")
@@ -115,5 +117,5 @@ def _explain(kind: type[Struct], given: dict[str, Any], mismatch: Mismatch) -> s
 
 
 def _shown(value: Any) -> str:
-    text = msgspec.json.encode(value).decode()
+    text = encode_json(value).decode()
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

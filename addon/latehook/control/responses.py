@@ -8,7 +8,8 @@ import msgspec
 from starlette.responses import Response
 
 from latehook.api.payloads import Problem
-from latehook.base.json_text import without_lone_surrogates
+from latehook.base.json_numbers import NumberAsWritten
+from latehook.base.json_text import encode_json, without_lone_surrogates
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -57,9 +58,8 @@ class Responder:
         return self._response(problem, problem.status, PROBLEM, headers)
 
     def _response(self, value: Any, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
-        shown = self._redact(msgspec.to_builtins(value))
-        try:
-            content = msgspec.json.encode(shown)
-        except UnicodeEncodeError:  # an error message may quote half a character that a request sent
-            content = msgspec.json.encode(without_lone_surrogates(shown))
+        shown = self._redact(msgspec.to_builtins(value, builtin_types=(NumberAsWritten,)))
+        content = encode_json(shown)
+        if b"\\ud" in content:  # an error message may quote half a character that a request sent
+            content = encode_json(without_lone_surrogates(shown))
         return Response(content, status, {**_HEADERS, **(headers or {})}, media_type)

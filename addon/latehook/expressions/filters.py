@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import pass_context
 
 from latehook.base import timestamps
+from latehook.base.json_numbers import NumberAsWritten
 from latehook.base.json_text import decode_json, encode_json
 from latehook.expressions.limits import ITEM_SIZE, LimitExceeded, SizeBudget, check_size, size_of
 from latehook.expressions.values import AnnotatedText, is_null, to_plain, to_text
@@ -64,7 +65,7 @@ def format_text(template: str, values: Any) -> str:
 
 
 def _format_argument(value: Any) -> Any:
-    return value if type(value) in (int, float, bool) else to_text(value)
+    return value if type(value) in (int, float, bool, NumberAsWritten) else to_text(value)
 
 
 def _limited(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:

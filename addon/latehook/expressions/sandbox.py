@@ -1,13 +1,17 @@
 """PURE: Jinja as Latehook uses it: sandboxed, with limits, one null, and data without methods."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from jinja2 import nodes, pass_context
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.lexer import TOKEN_FLOAT, Lexer, Token
 from jinja2.runtime import LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
+from latehook.base.json_numbers import JSON_NUMBER, NumberAsWritten, fraction
 from latehook.expressions.evaluation import Evaluation
 from latehook.expressions.filters import FILTERS, format_text, limited
 from latehook.expressions.limits import OPERATOR_SIZES, check_size
@@ -16,10 +20,43 @@ from latehook.expressions.values import AnnotatedText, Null, View, is_null, null
 _JINJA_OBJECTS = (LoopContext, Namespace)
 
 
+class _Lexer(Lexer):
+    """Jinja's lexer, but a decimal number in an expression keeps its text."""
+
+    def wrap(
+        self, stream: Iterable[tuple[int, str, str]], name: str | None = None, filename: str | None = None
+    ) -> Iterator[Token]:
+        texts: list[str] = []
+
+        def noted() -> Iterator[tuple[int, str, str]]:
+            for line, kind, text in stream:
+                if kind == TOKEN_FLOAT:
+                    texts.append(text)
+                yield line, kind, text
+
+        for token in super().wrap(noted(), name, filename):
+            if token.type == TOKEN_FLOAT and JSON_NUMBER.fullmatch(text := texts.pop()):
+                token = token._replace(value=fraction(text))  # type: ignore[arg-type]  # Jinja has floats there too
+            yield token
+
+
+class _CodeGenerator(CodeGenerator):
+    def visit_Const(self, node: nodes.Const, frame: Frame) -> None:
+        value = node.as_const(frame.eval_ctx)
+        if isinstance(value, NumberAsWritten):
+            self.write(f"environment.number({value.text!r})")
+        else:
+            super().visit_Const(node, frame)
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """An environment in which `.x` on data is its key x, never a method, and every missing value is null."""
 
     intercepted_binops = frozenset({*OPERATOR_SIZES, "%"})
+
+    code_generator_class = _CodeGenerator
+    number = NumberAsWritten
+    """Makes a number that keeps its text, in the code that Jinja generates."""
 
     evaluation: type[Evaluation] = Evaluation
     """The class of the contexts in which its templates are evaluated."""
@@ -31,6 +68,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             del self.filters[name]
         self.filters = {**limited({**self.filters, **FILTERS}), "_loop_items": _loop_items, "_concat": _concat}
         self.tests.update({"none": is_null, "undefined": is_null, "defined": lambda value: not is_null(value)})
+
+    @cached_property
+    def lexer(self) -> Lexer:
+        return _Lexer(self)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return a member. One message calls this some fifty times, so the most frequent types come first."""

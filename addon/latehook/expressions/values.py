@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Undefined
 
+from latehook.base.json_numbers import NumberAsWritten
 from latehook.base.json_text import encode_json
 from latehook.expressions.limits import ITEM_SIZE, MAX_VALUE_SIZE, SizeBudget
 
@@ -88,6 +89,9 @@ def _to_plain(value: Any, budget: SizeBudget) -> Any:
     kind = type(value)
     budget.charge(len(value) if kind is str else ITEM_SIZE)
     if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is NumberAsWritten:
+        budget.charge(len(value.text))
         return value
     if kind is list:
         return [_to_plain(item, budget) for item in value]

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from latehook.base.errors import MocksError, Place
+from latehook.base.json_text import encode_json
 from latehook.base.redaction import Redaction
 from latehook.expressions.compiler import Compiler
 from latehook.expressions.expression import Names
@@ -109,7 +110,7 @@ def _variables(sources: Sequence[Source], files: Sequence[entries.File], compile
         values = Values(source, compiler)
         for name, text in file.vars.items():
             value = values.compile(text, ("vars", name), AT_LOAD)
-            if variables.setdefault(name, value) != value:
+            if encode_json(variables.setdefault(name, value)) != encode_json(value):  # 1.0 and 1.00 are different
                 problem = f"another file sets the variable {name!r} to {variables[name]!r}, this one to {value!r}"
                 raise MocksError(source.place(("vars", name)), f"{problem}: rename one, or give both the same value")
     return variables

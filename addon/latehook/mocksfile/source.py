@@ -1,6 +1,5 @@
 """Reads a YAML file as plain data, and remembers the line of every key and value for error messages."""
 
-import json
 import math
 from typing import Any
 
@@ -9,7 +8,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from latehook.base.errors import MocksError, Place
-from latehook.base.json_text import LONE_SURROGATE, encode_json
+from latehook.base.json_numbers import JSON_NUMBER, NumberAsWritten, fraction, whole_number
+from latehook.base.json_text import LONE_SURROGATE, encode_json, read_json
 from latehook.expressions.compiler import is_one_expression
 
 KeyPath = tuple[str | int, ...]
@@ -30,18 +30,22 @@ _REMEDIES = {
 
 
 class Source:
-    """The plain data of a mocks file, with the line of every key and value."""
+    """The plain data of a mocks file, with the line of every key and value.
 
-    def __init__(self, file: str, data: Any, lines: dict[KeyPath, int]) -> None:
+    `has_written_numbers`: there are numbers in it that keep their text (`NumberAsWritten`).
+    """
+
+    def __init__(self, file: str, data: Any, lines: dict[KeyPath, int], has_written_numbers: bool = False) -> None:
         self.file = file
         self.data = data
+        self.has_written_numbers = has_written_numbers
         self._lines = lines
 
     @classmethod
     def parse(cls, file: str, text: str) -> "Source":
         """Parse a file's text. Raises MocksError if it is not YAML 1.2, or uses tags other than those of plain data."""
         reader = _Reader(file)
-        return cls(file, reader.read(text), reader.lines)
+        return cls(file, reader.read(text), reader.lines, reader.has_written_numbers)
 
     def excerpt(self, index: int) -> bytes:
         """Return everything that the mock with this index is compiled from, as JSON for `from_excerpt`."""
@@ -55,7 +59,7 @@ class Source:
 
         All places in it have the line of the mock.
         """
-        file, index, line, mock, defaults = json.loads(excerpt)
+        file, index, line, mock, defaults = read_json(excerpt)
         return cls(file, {"mocks": {index: mock}, "defaults": defaults}, {(): line}), index
 
     def place(self, path: KeyPath) -> Place:
@@ -77,6 +81,7 @@ class _Reader:
 
     def __init__(self, file: str) -> None:
         self.lines: dict[KeyPath, int] = {(): 1}
+        self.has_written_numbers = False
         self._file = file
         self._yaml = YAML(typ="safe", pure=True)
 
@@ -141,18 +146,28 @@ class _Reader:
             match kind:
                 case "null":
                     return None
-                case "bool" | "int" | "float":
-                    value = getattr(self._yaml.constructor, f"construct_yaml_{kind}")(node)
-                    if not (isinstance(value, float) and not math.isfinite(value)):
-                        return value
-                    raise MocksError(
-                        self._place(node, path), f"JSON has no number {node.value}: write a finite number, or text"
-                    )
+                case "bool":
+                    return self._yaml.constructor.construct_yaml_bool(node)
+                case "int" | "float":
+                    return self._number(node, kind, path)
                 case "str" | "timestamp":  # dates stay text
                     return _text(node)
         except (ValueError, KeyError):
             pass
         raise MocksError(self._place(node, path), f"the YAML tag {kind!r} cannot be used here: write plain YAML 1.2")
+
+    def _number(self, node: Node, kind: str, path: KeyPath) -> int | float:
+        """Return a number that is written as in JSON: others could not come back as they are written."""
+        text = str(node.value)
+        if (found := JSON_NUMBER.fullmatch(text)) is not None:
+            value = whole_number(text) if found[2] is found[3] is None else fraction(text)
+            self.has_written_numbers |= isinstance(value, NumberAsWritten)
+            return value
+        value = getattr(self._yaml.constructor, f"construct_yaml_{kind}")(node)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise MocksError(self._place(node, path), f"JSON has no number {text}: write a finite number, or text")
+        remedy = f"write {value}, or quotes around it to send the text"
+        raise MocksError(self._place(node, path), f"the number {text} is not written as in JSON: {remedy}")
 
     def _place(self, node: Node, path: KeyPath) -> Place:
         return Place(self._file, node.start_mark.line + 1, _dotted(path) if path in self.lines else "")

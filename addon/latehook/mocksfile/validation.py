@@ -2,11 +2,13 @@
 
 import types
 import typing
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from latehook.base.errors import MocksError
+from latehook.base.json_numbers import NumberAsWritten
 from latehook.base.text import did_you_mean
 from latehook.base.validation import Mismatch, parse_validation_error
 from latehook.mocksfile.entries import File
@@ -18,11 +20,33 @@ def to_entries(source: Source) -> File:
     """Return the data of a mocks file as entries. Raises MocksError for the first wrong key or type."""
     if not isinstance(source.data, dict):
         raise MocksError(source.place(()), "a mocks file is a map with the key `mocks`")
+    if source.has_written_numbers:
+        source.data = _with_floats(source.data, [File])
     data = {key: value for key, value in source.data.items() if not key.startswith("x-")}
     try:
         return msgspec.convert(data, File)
     except msgspec.ValidationError as error:
         raise _explained(source, parse_validation_error(error)) from None
+
+
+def _with_floats(value: Any, kinds: list[Any]) -> Any:
+    """Return data with a plain float for each number that keeps its text where Latehook computes with it.
+
+    Such a number is a time, for example: a key that is declared as a float. `kinds` are the types that the value may
+    have. Everything else is sent as it is written.
+    """
+    if isinstance(value, NumberAsWritten):
+        return float(value) if float in kinds else value
+    if isinstance(value, dict):
+        return {key: _with_floats(item, _inside(kinds, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        inner = _inside(kinds, "list")
+        return [_with_floats(item, inner) for item in value] if inner else value
+    return value
+
+
+def _inside(kinds: list[Any], step: str) -> list[Any]:
+    return [inner for kind in kinds for inner in _kinds_inside(kind, step)]
 
 
 def _explained(source: Source, mismatch: Mismatch) -> MocksError:
@@ -51,10 +75,11 @@ def _keys_at(path: KeyPath) -> list[str]:
     kinds: list[Any] = [File]
     for part in path:
         step = "list" if isinstance(part, int) else part
-        kinds = [inner for kind in kinds for inner in _kinds_inside(kind, step)]
+        kinds = _inside(kinds, step)
     return [key for kind in kinds if _is_entry(kind) for key in kind.__struct_fields__]
 
 
+@lru_cache(1024)
 def _kinds_inside(kind: Any, step: str) -> list[Any]:
     """Return the types of a key of an entry, or of the items of a list."""
     if step == "list":

@@ -4,12 +4,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from latehook.base.model import STORED_UNFINISHED, Attempt, Criteria, Job, State, StoredWebhook
 from latehook.base.redaction import Redaction
-from latehook.store.values import Due, as_list, digest, read_content, read_job, read_target, read_webhook
+from latehook.store.values import Due, as_list, digest, read_content, read_job, read_target, read_value, read_webhook
 
 
 class Reader:
@@ -186,7 +185,7 @@ class Reader:
     def get_value(self, name: str) -> Any:
         """Return the value that `set_value` has written under a name; None where there is none."""
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return None if row is None else msgspec.msgpack.decode(row[0])
+        return None if row is None else read_value(row[0])
 
 
 _ABOVE_ANY_KEY = 1 << 62

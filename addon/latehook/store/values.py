@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from latehook.base.errors import UnstorableError
+from latehook.base.json_numbers import NumberAsWritten
 from latehook.base.model import Content, Job, Webhook
 
 
@@ -36,9 +38,24 @@ class Event(msgspec.Struct):
     event: str | None = None
 
 
-_ENCODER = msgspec.msgpack.Encoder()
-read_job = msgspec.msgpack.Decoder(Job).decode
+def _extension(value: Any) -> msgspec.msgpack.Ext:
+    if isinstance(value, NumberAsWritten):
+        return msgspec.msgpack.Ext(_AS_WRITTEN, value.text.encode())
+    raise TypeError(f"a {type(value).__name__} is not data")
+
+
+def _from_extension(code: int, data: memoryview) -> int | float:
+    text = bytes(data).decode()
+    return NumberAsWritten(text) if code == _AS_WRITTEN else int(text)
+
+
+_AS_WRITTEN, _LARGE_INTEGER = 1, 2
+"""The codes of MessagePack's extension types: a `NumberAsWritten`, and a whole number of more than 64 bits."""
+
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_extension)
+read_job = msgspec.msgpack.Decoder(Job, ext_hook=_from_extension).decode
 read_webhook = msgspec.msgpack.Decoder(Webhook).decode
+read_value = msgspec.msgpack.Decoder(ext_hook=_from_extension).decode
 read_content = msgspec.msgpack.Decoder(Content).decode
 read_target = msgspec.msgpack.Decoder(Target).decode
 read_event = msgspec.msgpack.Decoder(Event).decode
@@ -48,9 +65,23 @@ def encode(value: Any) -> bytes:
     """Encode a value for a column. Raises UnstorableError for what MessagePack cannot hold."""
     try:
         return _ENCODER.encode(value)
-    except (ValueError, OverflowError, TypeError) as error:
-        reason = f"{error}: whole numbers have at most 64 bits, and texts no lone surrogates"
+    except OverflowError:  # MessagePack's whole numbers have 64 bits
+        return encode(_with_large_integers(value))
+    except (ValueError, TypeError) as error:
+        reason = f"{error}: texts may have no lone surrogates"
         raise UnstorableError(f"this cannot be kept: {reason}") from error
+
+
+def _with_large_integers(value: Any) -> Any:
+    """Return a value with an extension type for each whole number that has more than 64 bits."""
+    if isinstance(value, Job):
+        return replace(value, vars=_with_large_integers(value.vars))
+    if isinstance(value, dict):
+        return {key: _with_large_integers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return list(map(_with_large_integers, value))
+    is_large = type(value) is int and not -(2**63) <= value < 2**64
+    return msgspec.msgpack.Ext(_LARGE_INTEGER, str(value).encode()) if is_large else value
 
 
 def digest(mock: str, idempotency_key: str) -> str:

@@ -4,7 +4,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from latehook.base.errors import SigningError
-from latehook.base.json_text import encode_json
+from latehook.base.json_text import decode_json, encode_json
 from latehook.base.text import did_you_mean
 from latehook.base.timestamps import format_timestamp
 from latehook.webhooks.schemes import Scheme
@@ -252,7 +251,7 @@ def _form_sorted(body: bytes, content_type: str) -> str:
 def _find(body: bytes, pointer: str) -> Any:
     """Return what a JSON pointer (RFC 6901) refers to in a JSON body; None if there is nothing."""
     try:
-        value = json.loads(body)
+        value = decode_json(body)
         for part in _pointer_parts(pointer):
             value = value[int(part)] if isinstance(value, list) else value[part]
     except (ValueError, LookupError, TypeError):
@@ -276,7 +275,7 @@ def _write(body: bytes, content_type: str, at: str, value: str) -> bytes:
         pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
         return urlencode([pair for pair in pairs if pair[0] != at] + [(at, value)]).encode()
     try:
-        document = json.loads(body)
+        document = decode_json(body)
         *parts, last = _pointer_parts(at)
         holder = document
         for part in parts:

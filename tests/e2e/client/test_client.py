@@ -1,6 +1,8 @@
 """Every method of the client, sync and async, on a real proxy."""
 
+import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -257,3 +259,28 @@ async def test_every_method_has_an_async_version(client: Latehook, create: Calla
         await aio.wait_for(state="held", timeout="50ms")
     await aio.reset()
     await aio.check_strictly()
+
+
+def test_numbers_come_back_as_they_were_written(client: Latehook, sut: Receiver) -> None:
+    numbers = '{"a":[10.00,1E400,-0,1e2,1.5],"b":123456789012345678901234567890}'
+    client.load(f"""
+vars: {{price: 0.00, all: null}}
+mocks:
+  - match: POST {HOST}/numbers
+    job: {{vars: {{n: "{{{{ request.json }}}}"}}}}
+    webhook:
+      to: {sut.url}/hook
+      json: {{n: "{{{{ job.vars.n }}}}", price: "{{{{ vars.price }}}}", all: "{{{{ vars.all }}}}"}}
+""")
+    assert str(client.vars["price"]) == "0.00"
+
+    client.vars.update(price=Decimal("19.90"), all=json.loads('{"whole": 7}'))
+    post(client, "/numbers", data=numbers)
+    [webhook] = client.wait_for()
+
+    assert sut.requests[0].body.decode() == f'{{"n":{numbers},"price":19.90,"all":{{"whole":7}}}}'
+    assert webhook.body == sut.requests[0].body.decode()
+    [job] = client.jobs()
+    assert str(job.vars["n"]["a"]) == "[10.00, 1E400, -0, 1e2, 1.5]"
+    assert job.vars["n"] == webhook.json()["n"]
+    assert client.vars["price"] == webhook.json()["price"] == Decimal("19.90")

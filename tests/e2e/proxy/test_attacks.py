@@ -357,7 +357,7 @@ def test_invalid_and_excessive_http2_frames(what: str, setup: Setup) -> None:
 # What a job stores
 
 
-def test_only_the_request_that_cannot_be_stored_gets_an_error(setup: Setup) -> None:
+def test_whole_numbers_of_any_size_are_stored(setup: Setup) -> None:
     sound, large = (AttackRequest("job", body=b'{"n": %s}' % n) for n in (b"1", b"1" + b"0" * 30))
 
     def ask(request: AttackRequest) -> tuple[int, bytes, bool]:
@@ -368,6 +368,5 @@ def test_only_the_request_that_cannot_be_stored_gets_an_error(setup: Setup) -> N
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(ask, [sound, large] * 30))
 
-    assert [status for status, _, _ in answers] == [200, 500] * 30
-    assert b"mocks.yaml:3" in answers[1][1] and b"whole numbers have at most 64 bits" in answers[1][1]
+    assert [status for status, _, _ in answers] == [200] * 60
     setup.check()

@@ -541,16 +541,21 @@ def test_the_journal_keeps_little_of_large_requests(run: Run) -> None:
 
 def test_a_job_that_cannot_be_stored_does_not_affect_others(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
-        answers = await asyncio.gather(*(setup.post(n=n) for n in (1, 10**30, 2)))
+        answers = await asyncio.gather(*(setup.post(n=n) for n in (1, 5, 2)))
         assert [answered(answer)[0] for answer in answers] == [200, 500, 200]
         error = answered(answers[1])[1]["error"]
-        assert "mocks.yaml:2" in error and "whole numbers have at most 64 bits" in error
+        assert "mocks.yaml:2" in error and "texts may have no lone surrogates" in error
         assert len(setup.store.jobs()) == 2
         await asyncio.sleep(3600)
         assert len(setup.sender.sent) == 2
 
     run(
-        scenario, mocks=MOCKS.replace("    response:", "    job: {vars: {n: '{{ request.json.n }}'}}\n    response:", 1)
+        scenario,
+        mocks=MOCKS.replace(
+            "    response:",
+            "    job: {vars: {n: \"{{ '\\\\ud800' if request.json.n == 5 else 1 }}\"}}\n    response:",
+            1,
+        ),
     )
 
 

@@ -80,9 +80,15 @@ def test_text_is_decoded_by_its_charset() -> None:
         decode_text(b"x", 1, "", "text/plain; charset=klingon")
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"1" * 10_000, b"NaN", b"[Infinity]"])
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"NaN", b"[Infinity]"])
 def test_what_is_not_json_is_null(body: bytes) -> None:
     assert parse_json(body, len(body), "") is None
+
+
+@pytest.mark.parametrize("number", [b"1" * 4301, b"-0." + b"1" * 4300, b"[1e" + b"1" * 4300 + b"]"])
+def test_a_number_that_is_too_long_is_an_error(number: bytes) -> None:
+    with pytest.raises(BodyError, match=r"a number in the JSON has 4,30\d characters, and may have 4,300"):
+        parse_json(number, len(number), "")
 
 
 def test_json_is_encoded_compactly_in_utf_8() -> None:

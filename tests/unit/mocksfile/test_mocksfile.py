@@ -133,7 +133,7 @@ mocks:
 
 
 def test_plain_values_are_yaml_1_2_and_dates_stay_text(read) -> None:
-    values = "{day: 2024-01-31, no: no, on: on, yes: true, n: 012, x: 0x10, f: 1.5, none: null, tilde: ~}"
+    values = "{day: 2024-01-31, no: no, on: on, yes: true, n: 12, f: 1.5, time: 12:30, none: null, tilde: ~}"
 
     [mock] = read(f"mocks: [{{match: GET api.slow.example/, response: {{json: {values}}}}}]").all
 
@@ -141,7 +141,7 @@ def test_plain_values_are_yaml_1_2_and_dates_stay_text(read) -> None:
     assert mock.response.body is not None
     assert mock.response.body.value == {
         **{"day": "2024-01-31", "no": "no", "on": "on", "yes": True},
-        **{"n": 12, "x": 16, "f": 1.5, "none": None, "tilde": None},
+        **{"n": 12, "f": 1.5, "time": "12:30", "none": None, "tilde": None},
     }
 
 
