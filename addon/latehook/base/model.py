@@ -80,17 +80,18 @@ class FilePart(Struct, frozen=True):
 
 
 class FormParts(Struct, frozen=True):
-    """The fields and files of a form."""
+    """The fields and files of a form; none where there is an `error`: why they cannot be read."""
 
     fields: tuple[tuple[str, str], ...] = ()
     files: tuple[FilePart, ...] = ()
+    error: str | None = None
 
 
 class Request(Struct, frozen=True):
     """A request of the system under test, as it was sent.
 
     `target` is path and query as sent. `size` counts all bytes of the body; `body` is None where it was not kept
-    (`bodies.decoding.MAX_BODY_SIZE`). `parts` and `sha256` are set where they were computed while the body arrived.
+    (`bodies.codings.MAX_BODY_SIZE`). `parts` and `sha256` are set where they were computed while the body arrived.
     `captures` are names and values: what the mock's `match` captures of the path.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, overload
 
+from latehook.base.errors import BodyError
 from latehook.base.model import FormParts, Job, Request, Response, Stage, reached_stages, status_of
 from latehook.bodies import decoding, forms
 from latehook.expressions.body_members import BODY_MEMBERS
@@ -60,7 +61,7 @@ class RequestView(View):
 
     @cached_property
     def query(self) -> Mapping[str, str]:
-        return first_values(forms.parse_urlencoded(self._request.query))
+        return first_values(forms.parse_urlencoded(self._request.query, "the query"))
 
     @cached_property
     def headers(self) -> HeadersView:
@@ -68,11 +69,11 @@ class RequestView(View):
 
     @cached_property
     def json(self) -> Any:
-        return decoding.parse_json(self._request.body, self.size, self._coding)
+        return decoding.parse_json(self._request.body, self.size, self._codings, self._content_type)
 
     @cached_property
     def text(self) -> str:
-        return decoding.decode_text(self._request.body, self.size, self._coding, self._content_type)
+        return decoding.decode_text(self._request.body, self.size, self._codings, self._content_type)
 
     @cached_property
     def form(self) -> Mapping[str, Any]:
@@ -88,26 +89,29 @@ class RequestView(View):
     @cached_property
     def sha256(self) -> str:
         """Return the hash of the body as it was sent, in hexadecimal."""
-        return self._request.sha256 or hashlib.sha256(decoding.decode(self._request.body, self.size, "")).hexdigest()
+        return self._request.sha256 or hashlib.sha256(decoding.decode(self._request.body, self.size)).hexdigest()
 
     @cached_property
     def _parts(self) -> FormParts:
-        if self._request.parts is not None:
-            return self._request.parts
-        return forms.parse_form(decoding.decode(self._request.body, self.size, self._coding), self._content_type)
+        parts = self._request.parts
+        if parts is None:
+            body = decoding.decode(self._request.body, self.size, self._codings)
+            parts = forms.parse_form(body, self._content_type)
+        if parts.error is not None:
+            raise BodyError(parts.error)
+        return parts
 
     @property
-    def _coding(self) -> str:
+    def _codings(self) -> list[str]:
         return self._header(b"content-encoding")
 
     @property
     def _content_type(self) -> str:
-        return self._header(b"content-type")
+        return next(iter(self._header(b"content-type")), "")
 
-    def _header(self, wanted: bytes) -> str:
-        """Return one header as `headers` has it, without building the map of all."""
-        found = (value for name, value in self._request.headers if name.lower() == wanted)
-        return next(found, b"").decode("utf-8", "replace")
+    def _header(self, wanted: bytes) -> list[str]:
+        """Return the values of one header, without building the map of all."""
+        return [value.decode("utf-8", "replace") for name, value in self._request.headers if name.lower() == wanted]
 
 
 class ResponseView(View):
@@ -125,11 +129,20 @@ class ResponseView(View):
 
     @cached_property
     def json(self) -> Any:
-        return decoding.parse_json(self._response.body, len(self._response.body), "")
+        body = self._response.body
+        return decoding.parse_json(body, len(body), self._header("content-encoding"), self._content_type)
 
     @cached_property
     def text(self) -> str:
-        return self._response.body.decode("utf-8", "replace")
+        body = self._response.body
+        return decoding.decode_text(body, len(body), self._header("content-encoding"), self._content_type)
+
+    @property
+    def _content_type(self) -> str:
+        return next(iter(self._header("content-type")), "")
+
+    def _header(self, wanted: str) -> list[str]:
+        return [value for name, value in self._response.headers if name.lower() == wanted]
 
 
 class JobView(View):

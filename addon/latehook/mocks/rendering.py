@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from latehook.base.errors import ExpressionError, Place, SigningError
+from latehook.base.errors import BodyError, ExpressionError, Place, SigningError
 from latehook.base.model import Content, Headers, Moment, Outgoing, Response, StoredWebhook, WebhookFault
+from latehook.bodies.codings import codings_of, compress
 from latehook.expressions.expression import render
 from latehook.expressions.values import to_text
 from latehook.expressions.views import JobView, WebhookView
+from latehook.mocks.bodies import BodySpec
 from latehook.mocks.context import Context, scope_of
 from latehook.mocks.definitions import ResponseSpec, SignSpec, WebhookSpec
 from latehook.mocks.fields import items_of, pairs_of, require_map
@@ -23,11 +25,28 @@ METHOD_PATTERN = re.compile(r"[A-Za-z]+")
 def render_response(spec: ResponseSpec, scope: Mapping[str, Any], moment: Moment) -> Response:
     """Return the response. Raises ExpressionError with the place of what fails."""
     status = _status(spec, scope)
+    headers = _headers(spec.headers, spec.place, scope)
     if status in STATUSES_WITHOUT_BODY:
-        return Response(status, _headers(spec.headers, spec.place, scope, None))
-    body, content_type = (b"", None) if spec.body is None else spec.body.render(scope, moment)
-    headers = _headers(spec.headers, spec.place, scope, content_type)
+        return Response(status, headers)
+    body = b""
+    if spec.body is not None:
+        body, content_type = spec.body.render(scope, moment, _content_type(headers))
+        headers = _with_content_type(headers, content_type)
+        body = _compressed(body, spec.body, headers)
     return Response(status, (*headers, ("content-length", str(len(body)))), body)
+
+
+def _compressed(body: bytes, spec: BodySpec | None, headers: Headers) -> bytes:
+    """Return a body with the content codings that the headers name. Raises ExpressionError for an unknown one."""
+    if spec is None or not spec.IS_COMPRESSED:
+        return body
+    values = [value for name, value in headers if name.lower() == "content-encoding"]
+    if not values:
+        return body
+    try:
+        return compress(body, codings_of(values))
+    except BodyError as error:
+        raise ExpressionError(spec.place, str(error)) from None
 
 
 def prepare_attempt(
@@ -40,14 +59,15 @@ def prepare_attempt(
     ExpressionError: the webhook can never be sent.
     """
     scope = _webhook_scope(constants, stored, moment, context)
-    content = stored.content or _content(spec, stored, scope, moment)
-    headers = _headers(spec.headers, spec.place, scope, content.content_type)
+    headers = _headers(spec.headers, spec.place, scope)
+    content = stored.content or _content(spec, stored, scope, moment, _content_type(headers))
+    headers = _with_content_type(headers, content.content_type)
     method = content.method or _method(spec, scope)
     fault = _fault(spec, stored, context)
     url, body = content.url, content.body
     if spec.sign is not None:
         message = signing.Message(
-            stored.webhook.id, moment.real_now + spec.sign.skew, method, url, body, _content_type(headers)
+            stored.webhook.id, moment.real_now + spec.sign.skew, method, url, body, _content_type(headers) or ""
         )
         signed = _sign(spec.sign, message, scope, corrupt=fault is WebhookFault.CORRUPT_SIGNATURE)
         own = {name.lower() for name, _ in headers}
@@ -55,6 +75,7 @@ def prepare_attempt(
         url, body = signed.url, signed.body
     if fault is WebhookFault.CORRUPT_BODY:
         body = _corrupt(body)
+    body = _compressed(body, spec.body, headers)
     return content, Outgoing(method, url, headers, body, spec.timeout, spec.verify, fault)
 
 
@@ -69,8 +90,11 @@ def _webhook_scope(
     return scope
 
 
-def _content(spec: WebhookSpec, stored: StoredWebhook, scope: Mapping[str, Any], moment: Moment) -> Content:
-    body, content_type = (b"", None) if spec.body is None else spec.body.render(scope, moment)
+def _content(
+    spec: WebhookSpec, stored: StoredWebhook, scope: Mapping[str, Any], moment: Moment, own_type: str | None
+) -> Content:
+    """Render a webhook's content. `own_type` is the content type of the mock's headers, None if they have none."""
+    body, content_type = (b"", own_type) if spec.body is None else spec.body.render(scope, moment, own_type)
     query = require_map(render(spec.query, scope), spec.place, "query")
     return Content(_with_query(stored.webhook.to or "", query), body, content_type, _method(spec, scope))
 
@@ -120,8 +144,8 @@ def _status(spec: ResponseSpec, scope: Mapping[str, Any]) -> int:
     return int(text)
 
 
-def _headers(headers: Any, place: Place, scope: Mapping[str, Any], content_type: str | None) -> Headers:
-    """Return the headers as written, with the body's content type first unless they have one.
+def _headers(headers: Any, place: Place, scope: Mapping[str, Any]) -> Headers:
+    """Return the headers as written.
 
     A null header is left out; a list sends its header several times. Raises ExpressionError.
     """
@@ -134,8 +158,6 @@ def _headers(headers: Any, place: Place, scope: Mapping[str, Any], content_type:
             if any(mark in text for mark in "\r\n\0"):
                 raise ExpressionError(place, f"headers.{name}: {text!r} has a line break, which no header may have")
             rendered.append((name, text))
-    if content_type is not None and not any(name.lower() == "content-type" for name, _ in rendered):
-        rendered.insert(0, ("content-type", content_type))
     return tuple(rendered)
 
 
@@ -151,8 +173,18 @@ def header_name_problem(name: str) -> str | None:
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-def _content_type(headers: Headers) -> str:
-    return next((value for name, value in headers if name.lower() == "content-type"), "")
+def _content_type(headers: Headers) -> str | None:
+    return next((value for name, value in headers if name.lower() == "content-type"), None)
+
+
+def _with_content_type(headers: Headers, content_type: str | None) -> Headers:
+    """Return the headers with the body's content type: in the place of their own, or else first."""
+    own = _content_type(headers)
+    if content_type is None or content_type == own:
+        return headers
+    if own is None:
+        return (("content-type", content_type), *headers)
+    return tuple((name, content_type if name.lower() == "content-type" else value) for name, value in headers)
 
 
 def _with_query(url: str, fields: Mapping[str, Any]) -> str:

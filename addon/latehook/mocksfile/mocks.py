@@ -160,10 +160,13 @@ class MockCompiler:
         status = self._values.compile(entry.status, (*path, "status"), names)
         if not callable(status) and not (re.fullmatch(r"[2-5]\d\d", str(status))):
             raise self._values.error((*path, "status"), f"{status!r} is not a status: write a number from 200 to 599")
+        layers = [((*path, "headers"), entry.headers)]
+        headers, body = self._values.headers(layers, names), self._values.body([(path, entry)], names)
+        self._values.check_encoding(body, headers, layers)
         return ResponseSpec(
             status=status,
-            headers=self._values.headers([((*path, "headers"), entry.headers)], names),
-            body=self._values.body([(path, entry)], names),
+            headers=headers,
+            body=body,
             delay=None if entry.delay is UNSET else self._values.delay(entry.delay, (*path, "delay")),
             fault=self._values.fault(entry.fault, (*path, "fault"), ResponseFault, "response"),
             place=self._values.place(path),

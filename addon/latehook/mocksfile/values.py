@@ -10,8 +10,10 @@ from typing import Any
 from msgspec import UNSET
 
 from latehook.base.durations import Delay, parse_duration
-from latehook.base.errors import MocksError, Place
+from latehook.base.errors import BodyError, MocksError, Place
 from latehook.base.text import did_you_mean
+from latehook.bodies.charsets import declared_charset
+from latehook.bodies.codings import codings_of
 from latehook.expressions.body_members import members_read
 from latehook.expressions.compiler import Compiler, in_braces
 from latehook.expressions.expression import Names, reads_of
@@ -100,6 +102,26 @@ class Values:
                 if problem := header_name_problem(name):
                     raise self.error((*path, name), problem)
         return compiled
+
+    def check_encoding(self, body: BodySpec | None, headers: Any, layers: Sequence[tuple[KeyPath, Any]]) -> None:
+        """Refuse a charset or content coding that is not known, and a body with a text that its charset does not have.
+
+        `headers` are the compiled headers of the message, made of `layers`.
+        """
+        if not isinstance(headers, dict):
+            return
+        for name, value in headers.items():
+            texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+            try:
+                if name.lower() == "content-encoding":
+                    codings_of(texts)
+                elif name.lower() == "content-type":
+                    charset = declared_charset(texts[0]) if texts else None
+                    if body is not None and charset is not None and (problem := body.problem_in(charset)):
+                        raise MocksError(body.place, problem)
+            except BodyError as error:
+                path = next(path for path, layer in reversed(layers) if isinstance(layer, dict) and name in layer)
+                raise self.error((*path, name), str(error)) from None
 
     # Values of other types
 

@@ -52,6 +52,7 @@ class WebhookCompiler:
         headers = self._values.headers(values_of(layers, "headers"), self._at_attempt)
         query = self._values.merged(values_of(layers, "query"), self._at_attempt)
         body = self._values.body(layers, self._at_attempt)
+        self._values.check_encoding(body, headers, values_of(layers, "headers"))
         sign = self._sign(*pick(layers, "sign"))
         method = self._method(*pick(layers, "method", DEFAULT_METHOD))
         read_at_attempt = [headers, query, method, body.value if body else None, sign.secret if sign else None]

@@ -13,7 +13,7 @@ from mitmproxy.proxy import mode_specs
 from latehook.base import logs
 from latehook.base.control_path import CONTROL_PATH
 from latehook.base.model import ResponseFault
-from latehook.bodies.decoding import MAX_BODY_SIZE
+from latehook.bodies.codings import MAX_BODY_SIZE
 from latehook.bodies.forms import MultipartReader
 from latehook.proxy import listeners, origins, sniffing
 from latehook.proxy.mocked_hosts import MockedHosts
@@ -23,7 +23,7 @@ log = logging.getLogger(logs.LOGGER)
 
 @dataclass(slots=True)
 class Upload:
-    """A request's body as it arrives. All of it is counted, and kept up to `bodies.decoding.MAX_BODY_SIZE` bytes.
+    """A request's body as it arrives. All of it is counted, and kept up to `bodies.codings.MAX_BODY_SIZE` bytes.
 
     `reader` and `hash` are there if a form or a hash is needed of a body that may be too large to keep.
     """

@@ -24,6 +24,9 @@ ALGORITHMS = (
     *("hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512", "sha1", "sha256", "sha384", "sha512"),
     *("ed25519", "ecdsa-p256", "none"),
 )
+_LOSSLESS = "surrogateescape"
+"""How bytes of other charsets than UTF-8 are read from a form and written back to it."""
+
 SECRET_ENCODINGS = ("utf8", "base64", "hex")
 ENCODINGS = ("hex", "base64", "base64url")
 
@@ -272,8 +275,8 @@ def _text(value: Any) -> str:
 def _write(body: bytes, content_type: str, at: str, value: str) -> bytes:
     """Return the body with a text in it: at a JSON pointer, or as a form's field. Raises SigningError."""
     if _is_form(content_type):
-        pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-        return urlencode([pair for pair in pairs if pair[0] != at] + [(at, value)]).encode()
+        pairs = parse_qsl(body.decode("utf-8", _LOSSLESS), keep_blank_values=True, errors=_LOSSLESS)
+        return urlencode([pair for pair in pairs if pair[0] != at] + [(at, value)], errors=_LOSSLESS).encode()
     try:
         document = decode_json(body)
         *parts, last = _pointer_parts(at)
