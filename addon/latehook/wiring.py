@@ -82,9 +82,7 @@ class Latehook:
         self._observers = Observers()
         fast.skip_add_log(master, self._observers)
         self._engine = self._make_engine()
-        self._operations = Operations(
-            self._engine, self._load_mocks, self._options.speed, self._options.seed, self._env
-        )
+        self._operations = Operations(self._engine, self._load_mocks, self._options.speed, self._options.seed)
         self._operations.seed_random()
         states = RequestStates(self._hosts)
         hooks = Hooks(self._engine, states, self._observers, self._control, redaction, self._started)

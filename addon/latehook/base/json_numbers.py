@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from latehook.base.errors import BodyError
@@ -104,6 +105,7 @@ def _exact(value: object) -> Decimal | None:
     return Decimal(value) if isinstance(value, (int, Decimal)) else None
 
 
+@lru_cache(256)  # a number that is compared with a long list is compared with each of its items
 def _decimal(text: str) -> Decimal:
     try:
         return Decimal(text)

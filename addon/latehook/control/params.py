@@ -41,7 +41,7 @@ class Filters(NoParameters):
     `pending`, `held`, `delivering`, `delivered`, `failed`, `canceled` and `skipped`. Separate several by commas."""
     where: Expression | None = None
     """Only those for which this expression is true. It sees `request` (the job's), `job`, `webhook` (of webhooks),
-    `vars`, `env` and `now`."""
+    `vars` without secrets, and `now`."""
 
 
 class ListQuery(Filters):
@@ -63,7 +63,7 @@ class RequestsQuery(NoParameters):
     mock: Annotated[str, Meta(examples=["create transcript"])] | None = None
     """Only requests that the mock with this name matched."""
     where: Expression | None = None
-    """Only those for which this expression is true. It sees `request`, `vars`, `env` and `now`."""
+    """Only those for which this expression is true. It sees `request`, `vars` without secrets, and `now`."""
     limit: Limit = 100
     """How many items the page holds at most."""
     after: str | None = None

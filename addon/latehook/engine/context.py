@@ -32,6 +32,8 @@ class LiveContext:
         """The mocks in use, those that were added first."""
         self.vars: Mapping[str, Any]
         """The variables: as the mocks files have them, or as they were set since."""
+        self.secret_vars: frozenset[str]
+        """The names of those that hold a secret."""
         self.redaction = store.redaction  # one for everything that people read
         self._store = store
         self._state = state
@@ -94,6 +96,8 @@ class LiveContext:
         self.vars = {**self.mocks.vars, **self._state.vars}
         secrets = [self.vars[name] for name in self.mocks.secret_vars & self.vars.keys()]
         self.redaction.add(texts_in(secrets))
+        hiding = {name for name, value in self.vars.items() if self.redaction.redact(value) != value}
+        self.secret_vars = self.mocks.secret_vars | hiding
         self._notifier.notify()
 
     def reset(self) -> None:

@@ -1,6 +1,6 @@
 """PURE: Filters: which jobs, webhooks or requests a list, a wait or an operation is for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -10,37 +10,55 @@ from latehook.base.errors import ExpressionError, FilterError, MocksError, Place
 from latehook.base.model import Criteria, State
 from latehook.base.text import did_you_mean
 from latehook.expressions.compiler import Compiler, in_braces
-from latehook.expressions.expression import Names, render
-from latehook.expressions.names import AT_LOAD, JOB, REQUEST, WEBHOOK
+from latehook.expressions.evaluation import ShortEvaluation
+from latehook.expressions.expression import Expression, Names
+from latehook.expressions.names import JOB, REQUEST, WEBHOOK
+from latehook.expressions.sandbox import Sandbox
 
 FILTERS = ("job", "mock", "event", "state", "where")
 """The names that a filter has for users: the parameters of a query, the words of a command."""
 
-REQUESTS: Names = {**AT_LOAD, **REQUEST, "now": None, "real_now": None}
+REQUESTS: Names = {**REQUEST, "now": None, "real_now": None}
 JOBS: Names = {**REQUESTS, **JOB}
 WEBHOOKS: Names = {**JOBS, **WEBHOOK}
-"""The names that `where` may use in a filter of requests, of jobs, and of webhooks."""
+"""The names that `where` may use in a filter of requests, of jobs, and of webhooks; the variables come in addition."""
+
+MAX_WHERE_LENGTH = 4000
+"""Characters of a `where`: it is compiled while everything else waits."""
 
 _PLACE = Place("where", 1)
 
 
 class Where:
-    """The expression of a `where`. Where it cannot be evaluated it is false, and `failed` has the last error."""
+    """The expression of a `where`. Where it cannot be evaluated it is false, and `failed` has the last error.
 
-    def __init__(self, text: str, names: Names, variables: Iterable[str], env: Mapping[str, str]) -> None:
-        """Compile the expression. Raises FilterError."""
-        compiler = Compiler(env)
+    Whoever may send a filter learns something of each value that it reads, if only by the time that it takes. So it
+    reads no environment variable, and no variable that holds a secret.
+    """
+
+    def __init__(self, text: str, names: Names, variables: Mapping[str, Any], secret: Collection[str]) -> None:
+        """Compile the expression. `secret` are the names of those variables that it cannot read. Raises FilterError."""
+        if len(text) > MAX_WHERE_LENGTH:
+            raise FilterError(f"where: it has {len(text):,} characters; it may have {MAX_WHERE_LENGTH:,}")
+        compiler = Compiler({}, sandbox=Sandbox(ShortEvaluation))
         try:
             self._condition = compiler.compile(in_braces(text), _PLACE, {**names, "vars": dict.fromkeys(variables)})
         except MocksError as error:
             raise FilterError(f"where: {str(error).removeprefix(f'{_PLACE}: ')}") from None
-        self._constants = compiler.constants()
+        reads = self._condition.reads if isinstance(self._condition, Expression) else ()
+        for name in secret:
+            if f"vars.{name}" in reads:
+                raise FilterError(f"where: a filter cannot read vars.{name}, because it holds a secret")
+        readable = {name: value for name, value in variables.items() if name not in secret}
+        self._constants = {**compiler.constants(), "vars": readable}
         self.failed: str | None = None
 
     def __call__(self, scope: Mapping[str, Any]) -> bool:
-        """Evaluate the expression with the values of its names."""
+        """Evaluate the expression with the values of its names, except the variables."""
+        if not isinstance(self._condition, Expression):
+            return bool(self._condition)
         try:
-            return bool(render(self._condition, {**self._constants, **scope}))
+            return self._condition.is_true({**self._constants, **scope})
         except ExpressionError as error:
             self.failed = str(error).removeprefix(f"{_PLACE}: ")
             return False
@@ -64,11 +82,11 @@ ALL = Filter()
 
 
 def parse_filter(
-    given: Mapping[str, Any], variables: Iterable[str], env: Mapping[str, str], names: Names = WEBHOOKS
+    given: Mapping[str, Any], variables: Mapping[str, Any], secret: Collection[str] = (), names: Names = WEBHOOKS
 ) -> Filter:
     """Make a filter of what a user gave: a map from names in FILTERS to values, of which None counts as not given.
 
-    `where` may use `names`, these `variables`, and the environment variables in `env`. Raises FilterError.
+    `where` may use `names` and these `variables`, except the `secret` ones. Raises FilterError.
     """
     for name in given:
         if name not in FILTERS:
@@ -79,7 +97,7 @@ def parse_filter(
     criteria = Criteria(
         job=_text(given, "job"), mock=_text(given, "mock"), event=_text(given, "event"), states=_states(given)
     )
-    return Filter(criteria, None if where is None else Where(str(where), names, variables, env))
+    return Filter(criteria, None if where is None else Where(str(where), names, variables, secret))
 
 
 def _text(given: Mapping[str, Any], name: str) -> str | None:

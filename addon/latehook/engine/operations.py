@@ -44,10 +44,8 @@ class Operations:
         load_mocks: LoadMocks,
         speed: float = 1.0,
         seed: str | None = None,
-        env: Mapping[str, str] | None = None,
     ) -> None:
-        """`env` has the environment variables that filters may use."""
-        self.queries = Queries(engine, env or {})
+        self.queries = Queries(engine)
         self.notifier = engine.notifier
         self.clock = engine.clock
         self.speed = speed

@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from itertools import batched
+from time import perf_counter
 from typing import Any
 
 from msgspec import Struct
@@ -13,13 +13,16 @@ from msgspec.structs import replace
 from latehook.base.errors import NotFound
 from latehook.base.model import STORED_UNFINISHED, UNFINISHED, Attempt, Criteria, Job, Moment, State, StoredWebhook
 from latehook.engine.engine import Engine
-from latehook.engine.filters import WEBHOOKS, Filter, parse_filter
+from latehook.engine.filters import WEBHOOKS, Filter, Where, parse_filter
 from latehook.engine.journal import JournalEntry
 from latehook.expressions.expression import Names
 from latehook.expressions.views import JobView, RequestView, WebhookView
 
 BATCH = 100
 """Rows that are read at once. Between two batches other tasks get their turn."""
+
+SLICE = 0.01
+"""Seconds after which other tasks get their turn, also within a batch."""
 
 
 class WebhookDetails(Struct, frozen=True):
@@ -49,17 +52,16 @@ class Queries:
     A list is read in batches, the newest first. What changes meanwhile may or may not be seen.
     """
 
-    def __init__(self, engine: Engine, env: Mapping[str, str]) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._store = engine.store
         self._state = engine.state
         self._outbox = engine.outbox
         self._context = engine.context
         self._journal = engine.journal
-        self._env = env
 
     def parse_filter(self, given: Mapping[str, Any], names: Names = WEBHOOKS) -> Filter:
         """Make a filter of what a user gave, by name. Raises FilterError."""
-        return parse_filter(given, self._context.vars, self._env, names)
+        return parse_filter(given, self._context.vars, self._context.secret_vars, names)
 
     # By id
 
@@ -98,16 +100,22 @@ class Queries:
     ) -> Page[JournalEntry]:
         """Return at most `limit` requests behind number `after`; only those that a mock has (not) matched."""
 
-        def matches(entry: JournalEntry) -> bool:
-            return (
-                (after is None or entry.number < after)
-                and matched in (None, entry.matched)
-                and self._request_matches(entry, filter)
-            )
+        criteria = filter.criteria
+        entries = [
+            entry
+            for entry in reversed(self._journal)
+            if (after is None or entry.number < after)
+            and matched in (None, entry.matched)
+            and criteria.mock in (None, entry.mock)
+            and criteria.job in (None, entry.job)
+        ]
 
-        async def batches() -> AsyncGenerator[list[JournalEntry]]:
-            for batch in batched(reversed(self._journal), BATCH):
-                yield [entry for entry in batch if matches(entry)]
+        async def batches() -> AsyncGenerator[Sequence[JournalEntry]]:
+            start = 0
+            while start < len(entries):
+                tried, found = _try(entries[start : start + BATCH], filter.where, self._request_scope)
+                yield found
+                start += tried
                 await asyncio.sleep(0)
 
         return await _page(batches(), limit, lambda entry: entry.number)
@@ -118,7 +126,7 @@ class Queries:
         def matching(read: Sequence[StoredWebhook]) -> list[StoredWebhook]:
             return [stored for stored in map(self.with_current_state, read) if self._webhook_matches(stored, filter)]
 
-        return self._batches(self._store.matching_webhooks, matching, filter, before)
+        return self._batches(self._store.matching_webhooks, self._webhook_scope, matching, filter, before)
 
     def job_batches(self, filter: Filter, before: int | None = None) -> AsyncGenerator[list[JobDetails]]:
         """Yield the jobs with a lower key than `before`."""
@@ -126,22 +134,25 @@ class Queries:
         def matching(read: Sequence[Job]) -> list[JobDetails]:
             return [details for details in self.job_details(read) if self._job_matches(details, filter)]
 
-        return self._batches(self._store.matching_jobs, matching, filter, before)
+        return self._batches(self._store.matching_jobs, self._job_scope, matching, filter, before)
 
     async def _batches[Row: (StoredWebhook, Job), Item](
         self,
         find: Callable[[Criteria, int | None, int], list[Row]],
+        scope: Callable[[Row], Mapping[str, Any]],
         matching: Callable[[Sequence[Row]], list[Item]],
         filter: Filter,
         before: int | None,
     ) -> AsyncGenerator[list[Item]]:
-        criteria = self._stored_criteria(filter.criteria)
+        criteria, size = self._stored_criteria(filter.criteria), BATCH
         while True:
-            read = find(criteria, before, BATCH)
-            yield matching(read)
-            if len(read) < BATCH:
+            read = find(criteria, before, size)
+            tried, found = _try(read, filter.where, scope)
+            yield matching(found)
+            if tried == len(read) < size:
                 return
-            before = read[-1].key
+            before = read[tried - 1].key
+            size = min(2 * tried, BATCH)
             await asyncio.sleep(0)
 
     # Details
@@ -209,43 +220,54 @@ class Queries:
 
     def _webhook_matches(self, stored: StoredWebhook, filter: Filter) -> bool:
         states = filter.criteria.states
-        if states is not None and stored.webhook.state not in states:
-            return False
-        if filter.where is None:
-            return True
-        webhook = WebhookView(stored.webhook.id, stored.attempts, stored.webhook.event)
-        return filter.where({**self._job_scope(stored.job), "webhook": webhook})
+        return states is None or stored.webhook.state in states
 
     def _job_matches(self, details: JobDetails, filter: Filter) -> bool:
         criteria = filter.criteria
-        if (criteria.states, criteria.event) != (None, None):
-            webhooks = (each.stored.webhook for each in details.webhooks)
-            if not any(
-                (criteria.states is None or webhook.state in criteria.states)
-                and criteria.event in (None, webhook.event)
-                for webhook in webhooks
-            ):
-                return False
-        return filter.where is None or filter.where(self._job_scope(details.job))
-
-    def _request_matches(self, entry: JournalEntry, filter: Filter) -> bool:
-        criteria = filter.criteria
-        if criteria.mock not in (None, entry.mock) or criteria.job not in (None, entry.job):
-            return False
-        if filter.where is None:
+        if (criteria.states, criteria.event) == (None, None):
             return True
-        return filter.where({**self._scope(self._context.moment()), "request": RequestView(entry.request)})
+        webhooks = (each.stored.webhook for each in details.webhooks)
+        return any(
+            (criteria.states is None or webhook.state in criteria.states) and criteria.event in (None, webhook.event)
+            for webhook in webhooks
+        )
 
-    def _job_scope(self, job: Job) -> dict[str, Any]:
+    # What `where` sees
+
+    def _request_scope(self, entry: JournalEntry) -> Mapping[str, Any]:
+        return {**_times(self._context.moment()), "request": RequestView(entry.request)}
+
+    def _job_scope(self, job: Job) -> Mapping[str, Any]:
         moment = self._context.moment().of(job)
         view = JobView(job, moment.now)
-        return {**self._scope(moment), "job": view, "request": view.request}
+        return {**_times(moment), "job": view, "request": view.request}
 
-    def _scope(self, moment: Moment) -> dict[str, Any]:
-        return {"vars": self._context.vars, "now": moment.now, "real_now": moment.real_now}
+    def _webhook_scope(self, stored: StoredWebhook) -> Mapping[str, Any]:
+        webhook = WebhookView(stored.webhook.id, stored.attempts, stored.webhook.event)
+        return {**self._job_scope(stored.job), "webhook": webhook}
 
 
-async def _page[Item](batches: AsyncGenerator[list[Item]], limit: int, number: Callable[[Item], int]) -> Page[Item]:
+def _times(moment: Moment) -> dict[str, float]:
+    return {"now": moment.now, "real_now": moment.real_now}
+
+
+def _try[Row](
+    rows: Sequence[Row], where: Where | None, scope: Callable[[Row], Mapping[str, Any]]
+) -> tuple[int, Sequence[Row]]:
+    """Try `where` with rows, for SLICE seconds. Return how many were tried, and those of them for which it is true."""
+    if where is None:
+        return len(rows), rows
+    end = perf_counter() + SLICE
+    found = []
+    for tried, row in enumerate(rows, 1):
+        if where(scope(row)):
+            found.append(row)
+        if perf_counter() > end:
+            return tried, found
+    return len(rows), found
+
+
+async def _page[Item](batches: AsyncGenerator[Sequence[Item]], limit: int, number: Callable[[Item], int]) -> Page[Item]:
     """Return the first `limit` items. Read no more batches than that takes."""
     found: list[Item] = []
     async with aclosing(batches):

@@ -10,9 +10,14 @@ from jinja2 import Environment, TemplateSyntaxError, meta, nodes
 from latehook.base.errors import ExpressionError, MocksError, Place
 from latehook.base.text import did_you_mean
 from latehook.expressions.expression import Evaluate, Expression, Names
-from latehook.expressions.sandbox import Sandbox, add_limits, concat
+from latehook.expressions.metering import add_limits, concat
+from latehook.expressions.sandbox import Sandbox
 
-NO_JOB = ": this mock starts no job (it would with `job: {}`, `webhook` or `stages`), and finds none with `lookup`"
+_REASONS = {
+    "job": ": this mock starts no job (it would with `job: {}`, `webhook` or `stages`), and finds none with `lookup`",
+    "env": ": a filter cannot read environment variables, because they can hold secrets",
+}
+"""Why a name does not exist where others do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +124,7 @@ class Compiler:
         """Raise MocksError for a name that does not exist here and for an environment variable that is not set."""
         allowed = {**names, **dict.fromkeys(self._sandbox.globals)}
         for name in sorted(text.free - allowed.keys()):
-            hint = NO_JOB if name == "job" else did_you_mean(name, allowed)
-            raise MocksError(place, f"there is no {name!r} here{hint}")
+            raise MocksError(place, f"there is no {name!r} here{_REASONS.get(name) or did_you_mean(name, allowed)}")
         for dotted in text.dotted_names:
             _check_members(dotted.parts, allowed, place)
             if self._is_missing(dotted):
@@ -171,7 +175,7 @@ def _value(tree: nodes.Template) -> nodes.Expr | None:
     pieces = tree.body[0].nodes
     if len(pieces) == 1 and not isinstance(pieces[0], nodes.TemplateData):
         return pieces[0]
-    return concat([nodes.Const(at.data, lineno=1) if isinstance(at, nodes.TemplateData) else at for at in pieces])
+    return concat([nodes.Const(at.data) if isinstance(at, nodes.TemplateData) else at for at in pieces])
 
 
 def _dotted_names(tree: nodes.Template) -> list[_DottedName]:

@@ -1,6 +1,6 @@
 """PURE: one evaluation of one expression. Holds all that Latehook relies on inside Jinja to make it fast."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -8,13 +8,25 @@ from jinja2 import Template
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
 
-from latehook.expressions.limits import CHARACTERS_PER_STEP, MAX_STEPS, LimitExceeded
+from latehook.base.processor_time import ProcessorTimeLimit
+from latehook.expressions.limits import MAX_SECONDS, MAX_STEPS, STEP, LimitExceeded, size_of
+from latehook.expressions.values import null, to_text
+
+CONVERSION_FACTOR = 4
+"""How many times longer than copying data it takes to convert it to JSON."""
 
 
 class Evaluation(Context):
-    """The context that Jinja hands to operators, calls and filters. It counts their steps."""
+    """The context that Jinja hands to operators, calls, filters and tests. It counts what they cost.
 
-    steps = 0
+    No operation is interrupted: an exception at any moment could leave a cache or the store half changed. So each
+    operation counts the size of everything that it works on before it starts, and that size is limited; between two
+    operations the processor time is looked at. It is the one clock that an evaluation reads.
+    """
+
+    max_steps = MAX_STEPS
+    _spent = 0
+    _time: ProcessorTimeLimit | None = None
 
     def __init__(self, template: Template, scope: Mapping[str, Any]) -> None:
         """Set the attributes that `Context.__init__` sets, without copying the scope.
@@ -33,11 +45,47 @@ class Evaluation(Context):
     def eval_ctx(self) -> EvalContext:  # type: ignore[override]
         return EvalContext(self.environment, self.name)
 
-    def count_step(self, characters: int = 0) -> None:
-        """Count one step, and the time that it takes to produce this many characters.
+    @property
+    def steps(self) -> float:
+        """The steps that were counted."""
+        return self._spent / STEP
 
-        Raises LimitExceeded after MAX_STEPS.
-        """
-        self.steps += 1 + characters // CHARACTERS_PER_STEP
-        if self.steps > MAX_STEPS:
-            raise LimitExceeded(f"it takes more than {MAX_STEPS:,} steps")
+    def count(self, size: int = 0) -> None:
+        """Count one step that works on `size` characters. Raises LimitExceeded if it is one too many."""
+        self._spend(STEP + max(size, 0))
+
+    def size(self, value: Any) -> int:
+        """Return the size of a value in characters, no further than the evaluation can pay."""
+        return size_of(value, self.max_steps * STEP)
+
+    def sizes(self, values: Iterable[Any]) -> int:
+        """Return the size of several values together."""
+        return sum(map(self.size, values))
+
+    def iterate(self, values: Any, lookups: int = 0) -> Iterator[Any]:
+        """Yield the items of a value, with null for None, and count half a step for each and for each lookup in it."""
+        cost = STEP // 2 * (1 + lookups)
+        for item in () if values is None else values:
+            self._spend(cost)
+            yield null("none") if item is None else item
+
+    def text(self, value: Any) -> str:
+        """Return the text of a value, and count the size of one that has to be converted."""
+        if not isinstance(value, str):
+            self.count(self.size(value) * CONVERSION_FACTOR)
+        return to_text(value)
+
+    def _spend(self, cost: int) -> None:
+        self._spent += cost
+        if self._spent > self.max_steps * STEP:
+            raise LimitExceeded(f"it takes more than {self.max_steps:,} steps")
+        if self._time is None:
+            self._time = ProcessorTimeLimit(MAX_SECONDS)
+        elif self._time.is_over():
+            raise LimitExceeded(f"it takes more than {MAX_SECONDS:g} s of processor time")
+
+
+class ShortEvaluation(Evaluation):
+    """An evaluation that may take a tenth of the steps: for expressions that many values are tried with in turn."""
+
+    max_steps = MAX_STEPS // 10

@@ -1,6 +1,6 @@
 """PURE: compiled expressions, and compiled values that contain them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from latehook.base.errors import ExpressionError, Place
@@ -34,10 +34,20 @@ class Expression:
         """
         try:
             return to_plain(self._evaluate(scope))
-        except RecursionError:
-            raise ExpressionError(self.place, "the expression failed: its data is nested too deeply") from None
         except Exception as error:  # Jinja's filters raise all kinds of errors for data that they do not expect
-            raise ExpressionError(self.place, f"the expression failed: {error or type(error).__name__}") from None
+            raise self._failure(error) from None
+
+    def is_true(self, scope: Mapping[str, Any]) -> bool:
+        """Return whether the value is true, as a condition takes it. Raises ExpressionError with the place."""
+        try:
+            value = self._evaluate(scope)
+            return bool(to_plain(value) if isinstance(value, Iterator) else value)
+        except Exception as error:
+            raise self._failure(error) from None
+
+    def _failure(self, error: Exception) -> ExpressionError:
+        reason = "its data is nested too deeply" if isinstance(error, RecursionError) else error or type(error).__name__
+        return ExpressionError(self.place, f"the expression failed: {reason}")
 
 
 def render(value: Any, scope: Mapping[str, Any]) -> Any:

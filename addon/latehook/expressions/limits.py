@@ -1,7 +1,11 @@
-"""PURE: limits of one expression: the size of its values and numbers, and its steps."""
+"""PURE: limits of one evaluation: the size of its values and numbers, and its cost."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
+
+from jinja2 import Undefined
+
+from latehook.base.json_numbers import NumberAsWritten
 
 MAX_VALUE_SIZE = 16 * 1024 * 1024
 """Characters in one value, with everything in it."""
@@ -10,10 +14,15 @@ ITEM_SIZE = 32
 """Characters that each item of a list or map counts for."""
 
 MAX_STEPS = 250_000
-"""Steps of one evaluation: turns of loops, calls, uses of filters and operators. They take some tenths of a second."""
+"""Steps of one evaluation: turns of loops, calls, uses of filters, tests and operators. They take some tenths of a
+second.
+"""
 
-CHARACTERS_PER_STEP = 512
-"""Producing this many characters takes about as long as one step."""
+STEP = 512
+"""Characters that can be copied in about the time of one step. Costs are counted in characters."""
+
+MAX_SECONDS = 1.0
+"""Processor time of one evaluation. It is looked at with each step: it holds where the counted cost is too low."""
 
 MAX_INTEGER_BITS = 14_000
 """Bits of a whole number: about as many as Python converts to decimal digits (4,300 digits)."""
@@ -45,38 +54,52 @@ def check_size(size: int) -> int:
     return size
 
 
-def size_of(value: Any) -> int:
-    """Return roughly how long it takes to go through a value once, in characters."""
-    if isinstance(value, str):
+def check_bits(bits: int, what: str) -> None:
+    """Check the bits of a whole number that is about to be made. Raises LimitExceeded if there are too many."""
+    if bits > MAX_INTEGER_BITS:
+        raise LimitExceeded(f"{what} has more than {MAX_INTEGER_BITS:,} bits")
+
+
+_ATOMS = frozenset((int, float, bool, type(None)))
+
+
+def size_of(value: Any, limit: int) -> int:
+    """Return the characters in a value, with everything in it. Stop counting at more than `limit`.
+
+    Whatever Python does with a value in one go (compare, hash, copy, convert) takes a time that grows with this size.
+    """
+    kind = type(value)
+    if kind is str:
         return len(value)
-    return len(value) * ITEM_SIZE if isinstance(value, (list, tuple, dict, range)) else 0
+    return 0 if kind in _ATOMS else limit - _left(value, limit)
 
 
-def _power(base: Any, exponent: Any) -> int:
-    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * exponent > MAX_INTEGER_BITS:
-        raise LimitExceeded(f"a power has more than {MAX_INTEGER_BITS:,} bits")
-    return 0
+def _left(value: Any, left: int) -> int:
+    """Return what is left of a limit after going through a value; something negative if it is not enough."""
+    if isinstance(value, str):
+        return left - len(value)
+    if isinstance(value, Undefined):
+        return left
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            left = _left_after_item(item, _left_after_item(key, left))
+            if left < 0:
+                break
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            left = _left_after_item(item, left)
+            if left < 0:
+                break
+    elif isinstance(value, NumberAsWritten):
+        left -= len(value.text)
+    elif isinstance(value, (range, bytes)):
+        left -= len(value) * (ITEM_SIZE if isinstance(value, range) else 1)
+    return left
 
 
-def _product(left: Any, right: Any) -> int:
-    for repeated, times in ((left, right), (right, left)):
-        if isinstance(times, int) and isinstance(repeated, (str, list, tuple)):
-            return check_size(len(repeated) * max(times, 0) * (1 if isinstance(repeated, str) else ITEM_SIZE))
-    if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > MAX_INTEGER_BITS:
-        raise LimitExceeded(f"a product has more than {MAX_INTEGER_BITS:,} bits")
-    return 0
-
-
-def _sum(left: Any, right: Any) -> int:
-    if isinstance(left, (str, list, tuple)) and isinstance(right, (str, list, tuple)):
-        length = len(left) + len(right)
-        check_size(length if isinstance(left, str) else length * ITEM_SIZE)
-        return length  # as time: items are copied as fast as characters
-    return 0
-
-
-OPERATOR_SIZES: dict[str, Callable[[Any, Any], int]] = {"**": _power, "*": _product, "+": _sum}
-"""The operators whose result can be larger than their operands → a function that returns the result's size.
-
-The size is in characters. The function raises LimitExceeded where the result would be too large.
-"""
+def _left_after_item(item: Any, left: int) -> int:
+    left -= ITEM_SIZE
+    kind = type(item)
+    if kind is str:
+        return left - len(item)
+    return left if kind in _ATOMS else _left(item, left)

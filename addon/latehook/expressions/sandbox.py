@@ -1,10 +1,11 @@
 """PURE: Jinja as Latehook uses it: sandboxed, with limits, one null, and data without methods."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-from jinja2 import nodes, pass_context
+from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.lexer import TOKEN_FLOAT, Lexer, Token
 from jinja2.runtime import LoopContext, Macro
@@ -12,10 +13,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
 from latehook.base.json_numbers import JSON_NUMBER, NumberAsWritten, fraction
+from latehook.expressions import operators
 from latehook.expressions.evaluation import Evaluation
-from latehook.expressions.filters import FILTERS, format_text, limited
-from latehook.expressions.limits import OPERATOR_SIZES, check_size
-from latehook.expressions.values import AnnotatedText, Null, View, is_null, null, to_text
+from latehook.expressions.filters import FILTERS, limited
+from latehook.expressions.values import AnnotatedText, Null, View, null
 
 _JINJA_OBJECTS = (LoopContext, Namespace)
 
@@ -52,22 +53,20 @@ class _CodeGenerator(CodeGenerator):
 class Sandbox(ImmutableSandboxedEnvironment):
     """An environment in which `.x` on data is its key x, never a method, and every missing value is null."""
 
-    intercepted_binops = frozenset({*OPERATOR_SIZES, "%"})
+    intercepted_binops = operators.INTERCEPTED
 
     code_generator_class = _CodeGenerator
     number = NumberAsWritten
     """Makes a number that keeps its text, in the code that Jinja generates."""
 
-    evaluation: type[Evaluation] = Evaluation
-    """The class of the contexts in which its templates are evaluated."""
-
-    def __init__(self) -> None:
-        super().__init__(undefined=Null, finalize=_write, keep_trailing_newline=True, cache_size=0)
-        self.globals = {"range": self.globals["range"], "namespace": Namespace}
-        for name in ("random", "pprint", "urlize", "xmlattr"):  # not reproducible, or of no use in a message
-            del self.filters[name]
-        self.filters = {**limited({**self.filters, **FILTERS}), "_loop_items": _loop_items, "_concat": _concat}
-        self.tests.update({"none": is_null, "undefined": is_null, "defined": lambda value: not is_null(value)})
+    def __init__(self, evaluation: type[Evaluation] = Evaluation) -> None:
+        """`evaluation` is the class of the contexts in which its templates are evaluated."""
+        super().__init__(undefined=Null, finalize=operators.written, keep_trailing_newline=True, cache_size=0)
+        self.evaluation = evaluation
+        self.globals = {"range": self.globals["range"], "namespace": _namespace}
+        filters: dict[str, Any] = {**self.filters, **FILTERS}
+        self.filters: dict[str, Any] = {**limited(filters), **operators.INTERNAL}
+        self.tests: dict[str, Any] = operators.limited_tests(dict[str, Any](self.tests))
 
     @cached_property
     def lexer(self) -> Lexer:
@@ -85,87 +84,36 @@ class Sandbox(ImmutableSandboxedEnvironment):
             value = obj.parts.get(attribute)
         else:
             value = obj.get(attribute) if isinstance(obj, Mapping) else None
-        return self._with_nulls(value, attribute) if value is None or type(value) is list else value
+        return null(attribute) if value is None else value
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if isinstance(argument, str) and not isinstance(obj, _JINJA_OBJECTS):
             return self.getattr(obj, argument)
+        value = None
         if isinstance(obj, Sequence) and isinstance(argument, (int, slice)):
-            try:
-                return self._with_nulls(obj[argument], argument)
-            except IndexError:
-                return self._with_nulls(None, argument)
-        return self._with_nulls(obj.get(argument) if isinstance(obj, Mapping) else None, argument)
+            with suppress(IndexError):
+                value = obj[argument]
+        elif isinstance(obj, Mapping):
+            value = obj.get(argument)
+        if value is None:
+            return null(str(argument) if isinstance(argument, (str, int)) else type(argument).__name__)
+        return value
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "%":
-            context.count_step()
-            return format_text(left, right) if isinstance(left, str) else left % right
-        context.count_step(OPERATOR_SIZES[operator](left, right))
+            return operators.modulo(context, left, right)
+        operators.check_operands(context, operator, left, right)
         return self.binop_table[operator](left, right)
 
     def call(self, context: Any, called: Any, /, *args: Any, **kwargs: Any) -> Any:
-        context.count_step()
+        context.count(context.sizes(args) + context.sizes(kwargs.values()))
         if isinstance(called, LoopContext) and args:  # `loop(children)` of a recursive loop
-            args = (_loop_items(context, args[0]), *args[1:])
+            args = (operators.loop_items(context, args[0]), *args[1:])
         if kwargs or isinstance(called, Macro):  # Jinja passes more arguments in loops and to macros
             return context.call(called, *args, **kwargs)
         return called(*args)  # nothing else here has the marks (`pass_context` …) that `context.call` looks for
 
-    def _with_nulls(self, value: Any, name: Any) -> Any:
-        """Return a member with null for None, in lists too; `name` is the member's."""
-        if value is None:
-            return null(str(name))
-        if type(value) is list and None in value:
-            return [self._with_nulls(item, name) for item in value]
-        return value
 
-
-@pass_context
-def _write(context: Any, value: Any) -> str:
-    """Return what an expression writes into a text."""
-    text = to_text(value)
-    context.count_step(len(text))
-    return text
-
-
-def add_limits(tree: nodes.Template) -> None:
-    """Change a parsed text so that it counts the turns of its loops and the size of what `~` joins."""
-    for loop in list(tree.find_all(nodes.For)):
-        written = sum(len(text.data) for body in (loop.body, loop.else_) for node in body for text in _texts(node))
-        loop.iter = _filter("_loop_items", loop.iter, written)
-    for holder in [tree, *tree.find_all(nodes.Node)]:
-        for field, value in list(holder.iter_fields()):
-            if isinstance(value, nodes.Concat):
-                setattr(holder, field, concat(value.nodes))
-            elif isinstance(value, list):
-                value[:] = [concat(item.nodes) if isinstance(item, nodes.Concat) else item for item in value]
-
-
-def _texts(node: nodes.Node) -> Iterable[nodes.TemplateData]:
-    return [node] if isinstance(node, nodes.TemplateData) else node.find_all(nodes.TemplateData)
-
-
-def concat(pieces: list[nodes.Expr]) -> nodes.Filter:
-    """Return an expression that joins the texts of several, with the limits of every other one."""
-    return _filter("_concat", nodes.List(pieces, lineno=1))
-
-
-def _filter(name: str, node: Any, *args: Any) -> nodes.Filter:
-    constants = [nodes.Const(argument, lineno=node.lineno) for argument in args]
-    return nodes.Filter(node, name, constants, [], None, None, lineno=node.lineno)
-
-
-@pass_context
-def _loop_items(context: Any, items: Any, characters: int = 0) -> Iterable[Any]:
-    """Yield the items of a loop and count a step for each; `characters` are those of the loop's fixed text."""
-    for item in items:
-        context.count_step(characters)
-        yield item
-
-
-@pass_context
-def _concat(context: Any, pieces: list[Any]) -> str:
-    texts = list(map(to_text, pieces))
-    context.count_step(check_size(sum(map(len, texts))))
-    return "".join(texts)
+def _namespace(**values: Any) -> Namespace:
+    """Return an object whose attributes `set` can change. Unlike Jinja's, it takes no lists of keys and values."""
+    return Namespace(**values)

@@ -82,13 +82,9 @@ class JinjaEvaluation(Evaluation):
         Context.__init__(self, template.environment, dict(scope), template.name, template.blocks)
 
 
-class JinjaSandbox(Sandbox):
-    evaluation = JinjaEvaluation
-
-
 @pytest.mark.parametrize(("text", "value"), VALUES)
 def test_a_value_is_the_same_in_a_context_that_jinja_prepares(text: str, value: Any) -> None:
-    assert evaluate(text, sandbox=JinjaSandbox()) == value == evaluate(text)
+    assert evaluate(text, sandbox=Sandbox(JinjaEvaluation)) == value == evaluate(text)
 
 
 def test_a_body_that_was_not_kept_is_an_error_only_where_it_is_read() -> None:
@@ -124,6 +120,13 @@ def test_missing_values_are_null(text: str, null: str, value: Any) -> None:
     ("text", "value"),
     [
         ("{{ 'x' in NULL }}", False),
+        ("{{ 'x' is in(NULL) }}", False),
+        ("{{ NULL[1:] }}", None),
+        ("{{ NULL | list }}", []),
+        ("{{ NULL | items | list }}", []),
+        ("{{ [NULL] | map('length') | list }}", [0]),
+        ("{{ [[NULL]] | map('first') | map('length') | list }}", [0]),
+        ("{% for x in [NULL] %}{{ x | length }}{% endfor %}", "0"),
         ("{{ NULL | length }}", 0),
         ("{{ NULL | join(',') }}", ""),
         ("{% for x in NULL %}{{ x }}{% else %}empty{% endfor %}", "empty"),
