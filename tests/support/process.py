@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -114,13 +114,14 @@ def mitmdump(
     script: Path = MOCK_SCRIPT,
     cwd: Path = ROOT,
     wait: bool = True,
+    by: Sequence[str] = (),
 ) -> Iterator[Proxy]:
     """Run `mitmdump -s addon/mock.py` on a free port until the end of the block.
 
-    `env` is added to the environment. With `wait=False` the block starts before the proxy is ready: for a process that is to end by itself.
+    `by` is the command that runs it, if it is not run directly. `env` is added to the environment. With `wait=False` the block starts before the proxy is ready: for a process that is to end by itself.
     """
     listen = ["--listen-host", "127.0.0.1", "-p", "0"]
-    command = [MITMDUMP, "--set", f"confdir={confdir}", *listen, "-s", script, *arguments]
+    command = [*by, MITMDUMP, "--set", f"confdir={confdir}", *listen, "-s", script, *arguments]
     environment = clean_environment() | {"PYTHONUNBUFFERED": "1", **(env or {})}
     process = subprocess.Popen(
         list(map(str, command)), cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -78,7 +78,8 @@ class Webhook(_WithBody, frozen=True, kw_only=True):
     state: State
     """The webhook's state."""
     reason: str | None
-    """Why the webhook is failed, canceled or skipped, where its attempts do not say it."""
+    """Why the webhook is failed, canceled or skipped, where its attempts do not say it. Or why this state is not in the
+    store yet."""
     url: str | None
     """The URL that it is sent to. Null where the mock's `to` gave none: the webhook is skipped then."""
     stage: int

@@ -109,6 +109,8 @@ class Status(Struct, frozen=True, kw_only=True):
     """A number that grows with every change to anything that the API shows."""
     waiting: int
     """How many clients wait for a change."""
+    problems: tuple[str, ...]
+    """What is wrong with the store, each in one line: it cannot write, or others have changed its files."""
 
 
 class Advanced(Struct, frozen=True, kw_only=True):

@@ -99,6 +99,7 @@ STATUS = payloads.Status(
     mocks=(MOCK,),
     revision=17,
     waiting=0,
+    problems=(),
 )
 
 MOCKS = {"mocks": [{"match": "GET api.slow.example/health", "response": {"text": "ok"}}]}

@@ -51,6 +51,7 @@ async def status(context: HandlerContext, params: StatusQuery, id: str) -> paylo
         mocks=serializers.mocks(operations.mocks),
         revision=operations.notifier.revision,
         waiting=operations.notifier.waiting,
+        problems=tuple(operations.problems),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from latehook.base.errors import LatehookError, StoreError, shorten
 from latehook.mocks.definitions import Mock, WebhookSpec
 from latehook.store import Store
 
@@ -28,14 +29,24 @@ class CompiledMocks:
     def webhook_spec(self, definition: str, stage: int) -> tuple[Mock, WebhookSpec]:
         """Return the mock with this hash, and the spec of the webhook of its stage with this number.
 
-        Raises MocksError if the mock has to be compiled again and cannot be.
+        Raises MocksError if the mock has to be compiled again and cannot be, StoreError if the store is damaged there.
         """
         mock = self._compiled.get(definition)
         if mock is None:
-            mock = self._compiled[definition] = self._restore(self._store.definition(definition) or b"")
+            mock = self._compiled[definition] = self._restored(definition)
         spec = mock.stages[stage].webhook
         assert spec is not None
         return mock, spec
+
+    def _restored(self, definition: str) -> Mock:
+        excerpt = self._store.definition(definition) or b""
+        try:
+            return self._restore(excerpt)
+        except LatehookError:
+            raise
+        except Exception as error:  # of any kind, as the excerpt may be anything
+            reason = f"the store is damaged, and has no mock for this webhook: {type(error).__name__}: {error}"
+            raise StoreError(shorten(reason)) from error
 
     def drop_old(self, current: Iterable[Mock]) -> None:
         """Drop the compiled mocks that are not in `current`, except the newest MAX_OLD."""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from latehook.base import logs
-from latehook.base.errors import LatehookError
+from latehook.base.errors import LatehookError, StoreError
 from latehook.base.model import Job, Outcome, Outgoing, State, StoredWebhook, WireTrace
 from latehook.base.notifier import Notifier
 from latehook.delivery.attempts import AttemptObserver, DeliveryContext, RunningAttempt, Sender
@@ -28,6 +28,10 @@ from latehook.store.shared_state import SharedState
 from latehook.webhooks import retries
 
 log = logging.getLogger(logs.LOGGER)
+
+
+UNREADABLE = "(a webhook that the store cannot read)"
+"""In the place of a destination: making the attempt says why."""
 
 
 class Outbox:
@@ -57,7 +61,8 @@ class Outbox:
         self._context = context
         self._compiled_mocks = compiled_mocks
         self._sender = sender
-        self._results = PendingResults(store, commits)
+        self.results = PendingResults(store, commits)
+        """The results of attempts, as far as the store does not have them yet."""
         self._schedule = Schedule(state.clock, self._enqueue)
         self._dispatcher = Dispatcher(self, sender.send)
         self._barrier: AdvanceBarrier | None = None
@@ -117,7 +122,7 @@ class Outbox:
     async def forget(self, keys: Collection[int]) -> None:
         """Cancel the running attempts at these webhooks, and forget them. In the store they are canceled."""
         await self._dispatcher.cancel(keys)
-        self._results.forget(keys)
+        self.results.forget(keys)
         for key in keys:
             self._running.pop(key, None)
             self._exempt.discard(key)
@@ -130,7 +135,7 @@ class Outbox:
             self._on_first_attempt(key)
         self._running.clear()
         self._followers.clear()
-        self._results.forget()
+        self.results.forget()
         self._held_back.clear()
         self._exempt.clear()
         self._schedule.clear()
@@ -140,7 +145,7 @@ class Outbox:
         """Start no more attempts, and wait up to `seconds` for the running ones."""
         self._schedule.stop()
         await self._dispatcher.drain(seconds)
-        self._results.close()
+        self.results.close()
         await self._sender.close()
 
     # For an advance of the clock
@@ -169,7 +174,10 @@ class Outbox:
     # Attempts: called by the dispatcher
 
     def destination(self, key: int) -> str | None:
-        due = self._store.due(key)
+        try:
+            due = self._store.due(key)
+        except StoreError:
+            return UNREADABLE
         if due is None:
             self._on_first_attempt(key)
             return None
@@ -179,23 +187,27 @@ class Outbox:
         return _destination_of(due.url)
 
     async def prepare(self, key: int) -> Outgoing | None:
-        stored = self._store.pending_webhook(key)
+        try:
+            stored = self._store.pending_webhook(key)
+        except StoreError as error:
+            await self._give_up(key, f"webhook number {key} of the store", str(error))
+            return None
         if stored is None:
             self._on_first_attempt(key)
             return None
         if not self._is_due(key, stored.webhook.due):
             self._leave_barrier(key)
             return None
-        if isinstance(unwritten := self._results.last(key), AttemptResult):
+        if isinstance(unwritten := self.results.last(key), AttemptResult):
             stored = replace(stored, attempts=unwritten.number, content=unwritten.content)
         try:
             attempt = self._make(stored)
         except LatehookError as error:
-            await self._fail(stored, str(error))
+            await self._give_up(key, f"job {stored.job.id}: webhook", str(error))
             return None
         except Exception as error:  # a bug: without this, the webhook would neither be sent nor fail
             log.exception("latehook: an attempt could not be made")
-            await self._fail(stored, f"{type(error).__name__}: {error}")
+            await self._give_up(key, f"job {stored.job.id}: webhook", f"{type(error).__name__}: {error}")
             return None
         self._running[key] = attempt
         self._notifier.notify()
@@ -205,7 +217,7 @@ class Outbox:
             self._context.count_fault(stored.webhook.definition, stored.webhook.mock_stage)
             log.info("latehook: job %s: the webhook's fault: %s", stored.job.id, attempt.outgoing.fault)
         if stored.content is None and self._store.is_durable:
-            await self._results.write_content(key, attempt.content)
+            await self.results.write_content(key, attempt.content)
         return attempt.outgoing
 
     async def conclude(self, key: int, outcome: Outcome) -> None:
@@ -214,7 +226,7 @@ class Outbox:
         became_due = None if self._barrier is None else self._barrier.due_time(key)
         waits_from = self._clock.now() if became_due is None else became_due
         due = waits_from + wait if state is State.PENDING else attempt.stored.webhook.due
-        await self._results.write(
+        await self.results.write(
             key, AttemptResult(attempt.number, attempt.clock_at, outcome, state, due, attempt.content)
         )
         self._running.pop(key, None)
@@ -243,10 +255,11 @@ class Outbox:
         started_at, clock_at = moment.real_now, moment.of(stored.job).now
         return RunningAttempt(stored, content, spec.retry, started_at, clock_at, outgoing)
 
-    async def _fail(self, stored: StoredWebhook, reason: str) -> None:
-        await self._results.write(stored.key, NoAttempt(reason))
-        log.warning("latehook: job %s: webhook failed: %s", stored.job.id, reason)
-        self._on_first_attempt(stored.key)
+    async def _give_up(self, key: int, name: str, reason: str) -> None:
+        """Write that a webhook has failed, which no attempt can be made at. `name` is its name in the log."""
+        await self.results.write(key, NoAttempt(reason))
+        log.warning("latehook: %s failed: %s", name, reason)
+        self._on_first_attempt(key)
 
     def _may_start(self, key: int, due: Due) -> bool:
         """Return whether it is this webhook's turn. If it is not, note what it waits for."""
@@ -256,7 +269,7 @@ class Outbox:
             self._held_back.append(key)
             return False
         for earlier in due.after:
-            if earlier not in self._results:  # else its first attempt has ended, and that is not in the store yet
+            if earlier not in self.results:  # else its first attempt has ended, and that is not in the store yet
                 self._followers[earlier].append(key)
                 return False
         return True
@@ -266,7 +279,7 @@ class Outbox:
 
         Schedule it again if it is due later.
         """
-        unwritten = self._results.last(key)
+        unwritten = self.results.last(key)
         if key in self._running or (unwritten is not None and unwritten.state is not State.PENDING):
             return False
         if due > self._clock.now():

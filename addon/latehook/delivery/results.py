@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
 from latehook.base import logs
 from latehook.base.errors import StoreError
-from latehook.base.model import Content, Outcome, State
+from latehook.base.model import Attempt, Content, Outcome, State
 from latehook.store import Store
 from latehook.store.group_commit import GroupCommit
 
@@ -31,6 +31,11 @@ class AttemptResult(Struct, frozen=True):
     due: float
     content: Content
 
+    def attempt(self) -> Attempt:
+        """Return the attempt."""
+        end = self.outcome
+        return Attempt(self.number, end.started_at, end.ended_at, end.status, end.error, end.body, self.clock_at)
+
 
 class NoAttempt(Struct, frozen=True):
     """The reason why an attempt could not be made. The webhook has failed."""
@@ -43,9 +48,13 @@ class PendingResults:
     """Writes results. `key in results`: whether a webhook has a result that is not in the store yet."""
 
     def __init__(self, store: Store, commits: GroupCommit) -> None:
+        self.problem: str | None = None
+        """Why results are not in the store; None where nothing keeps them from being written."""
         self._store = store
         self._commits = commits
         self._pending: dict[int, list[AttemptResult | NoAttempt]] = {}
+        self.unwritten: Mapping[int, Sequence[AttemptResult | NoAttempt]] = self._pending
+        """The results that are not in the store yet, by their webhook's key, for others to read."""
         self._rewrite_timer: asyncio.TimerHandle | None = None
         self._closing = False
 
@@ -79,6 +88,7 @@ class PendingResults:
             await self._commits.committed()
         except StoreError as error:
             log.error("latehook: the result of an attempt cannot be written: %s", error)
+            self.problem = str(error)
             self._write_later()
         else:
             self._pending.pop(key, None)
@@ -88,10 +98,25 @@ class PendingResults:
         for key in list(self._pending) if keys is None else keys:
             self._pending.pop(key, None)
 
+    def write_now(self) -> None:
+        """Write the results that are left. Raises StoreError."""
+        if not self._pending:
+            return
+        with self._commits.transaction():
+            for key, results in self._pending.items():
+                self._write(key, results)
+        if self.problem is not None:
+            log.info("latehook: the store can write again: the results of %d webhooks are in it", len(self._pending))
+        self._pending.clear()
+        self.problem = None
+
     def close(self) -> None:
         """Write the results that are left. If the store cannot write, they are lost."""
         self._closing = True
         self._write_pending()
+        if self._pending:
+            again = "the next process sends these webhooks again"
+            log.error("latehook: the results of %d webhooks could not be written: %s", len(self._pending), again)
 
     def _write_later(self) -> None:
         if self._rewrite_timer is None and not self._closing:
@@ -102,13 +127,9 @@ class PendingResults:
             self._rewrite_timer.cancel()
             self._rewrite_timer = None
         try:
-            with self._commits.transaction():
-                for key, results in self._pending.items():
-                    self._write(key, results)
+            self.write_now()
         except StoreError:
             self._write_later()
-        else:
-            self._pending.clear()
 
     def _write(self, key: int, results: Sequence[AttemptResult | NoAttempt]) -> None:
         for result in results:

@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 
 from latehook.base import logs
 from latehook.base.clock import Clock
@@ -21,6 +22,7 @@ from latehook.mocks import decide, error_responses
 from latehook.mocks.decide import Decision
 from latehook.mocks.definitions import Mocks
 from latehook.store import Store
+from latehook.store.files import StoreFiles
 from latehook.store.group_commit import GroupCommit
 from latehook.store.shared_state import SharedState
 from latehook.webhooks.retries import NEVER
@@ -30,8 +32,12 @@ log = logging.getLogger(logs.LOGGER)
 PRUNE_EVERY = 1000
 """Jobs after which old ones are deleted from the store."""
 
-KEEP_CLOCK_EVERY = 5.0
-"""Seconds between two writes of the clock, while webhooks are pending: so a crash loses few seconds of it."""
+CHECK_FILES_EVERY = 1.0
+"""Seconds between two looks at the store's files."""
+
+KEEP_CLOCK_EVERY = 5
+"""Looks at the files between two writes of the clock, while webhooks are pending: so a crash loses few seconds of it.
+"""
 
 DEFAULT_KEEP = 86400.0
 """Seconds for which ended jobs are kept."""
@@ -68,7 +74,8 @@ class Engine:
         self._keep = DEFAULT_KEEP
         self._accepted = 0
         self._closing = False
-        self._keeping_clock: asyncio.Task[None] | None = None
+        self._keeping_store: asyncio.Task[None] | None = None
+        self._file_problems: list[str] = []
 
     # Life
 
@@ -87,6 +94,12 @@ class Engine:
         self.context.add(mocks)
         self.compiled_mocks.drop_old(self.context.mocks.all)
 
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the store, each in one line."""
+        unwritten = self.outbox.results.problem
+        return [*self._file_problems, *([] if unwritten is None else [f"results of attempts wait: {unwritten}"])]
+
     def configure(self, workers: int = DEFAULT_WORKERS, keep: float = DEFAULT_KEEP) -> None:
         """Set how many attempts to one destination run at once, and for how many seconds ended jobs are kept."""
         self.outbox.set_workers(workers)
@@ -101,26 +114,36 @@ class Engine:
 
         Return how many webhooks are still to be delivered. Raises StoreError.
         """
+        try:
+            return self._resume(speed)
+        except StoreError as error:
+            raise StoreError(f"mock_store={self.store.path}: {error}: restore a copy, or name another file") from error
+
+    def _resume(self, speed: float) -> int:
         self.state.load(speed)
         self.context.update_vars()
         self.outbox.load(self.store.pending_dues())
         if self.store.is_durable:
-            task = self._keep_clock()
-            self._keeping_clock = asyncio.get_running_loop().create_task(task, name="latehook: keep the clock")
+            task = self._keep_store()
+            self._keeping_store = asyncio.get_running_loop().create_task(task, name="latehook: keep the store")
         return self.store.count_unfinished()
 
     async def close(self, seconds: float = 1.5) -> int:
         """Wait up to `seconds` for running attempts, and close the store. Return how many webhooks are unfinished."""
         self._closing = True
         await self.outbox.close(seconds)
-        if self._keeping_clock is not None:
-            self._keeping_clock.cancel()
+        if self._keeping_store is not None:
+            self._keeping_store.cancel()
             with suppress(StoreError):
                 self.state.keep_clock()
         await self.commits.close()
-        unfinished = self.store.count_unfinished()
-        self.store.close()
-        return unfinished
+        try:
+            return self.store.count_unfinished()
+        except StoreError as error:
+            log.error("latehook: %s", error)
+            return 0
+        finally:
+            self.store.close()
 
     async def reset(self, speed: float) -> None:
         """Go back to the state of a new process, with the clock at `speed`. Clear the store before."""
@@ -141,7 +164,11 @@ class Engine:
         context = self.context
         if self._closing:
             return Decision(error_responses.failure(503, "shutting down", request, context.redaction))
-        decision = decide.decide(context.mocks, request, context.moment(), context)
+        try:
+            decision = decide.decide(context.mocks, request, context.moment(), context)
+        except StoreError as error:
+            log.error("latehook: %s", error)
+            decision = Decision(error_responses.failure(503, str(error), request, context.redaction))
         entry = self._record(request, decision)
         self._count(decision)
         mock = decision.mock
@@ -202,13 +229,18 @@ class Engine:
         if self._accepted % PRUNE_EVERY == 0:
             self._prune()
 
-    async def _keep_clock(self) -> None:
-        """Write the clock again and again, for a process that crashes. If the store cannot write, a later turn does."""
-        while True:
-            await asyncio.sleep(KEEP_CLOCK_EVERY)
-            if self.outbox.next_due() != NEVER:
-                with suppress(StoreError):
+    async def _keep_store(self) -> None:
+        """Look at the store's files, and write the clock again and again, for a process that crashes."""
+        files = StoreFiles(self.store.path)
+        for turn in count():
+            for problem in files.new_problems():
+                log.error("latehook: %s", problem)
+                self._file_problems.append(problem)
+                self.notifier.notify()
+            if turn % KEEP_CLOCK_EVERY == 0 and self.outbox.next_due() != NEVER:
+                with suppress(StoreError):  # if the store cannot write, a later turn does
                     self.state.keep_clock()
+            await asyncio.sleep(CHECK_FILES_EVERY)
 
     def _prune(self) -> None:
         """Delete old jobs from the store. If the store cannot write, a later call deletes them."""

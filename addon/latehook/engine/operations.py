@@ -73,6 +73,11 @@ class Operations:
         """Whether all webhooks are held. Those that are fired or sent again go out all the same."""
         return self._state.holding
 
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the store, each in one line."""
+        return self._engine.problems
+
     def due_in(self, stored: StoredWebhook) -> float:
         """Return the seconds of Latehook's clock until a webhook is due; 0 if it is."""
         return max(stored.webhook.due - self.clock.now(), 0.0)
@@ -145,10 +150,11 @@ class Operations:
     async def resend(self, which: IdOrFilter = ALL) -> list[str]:
         """Send finished webhooks again: same ids and contents, next attempt numbers. Return the ids of those sent.
 
-        Raises NotFound, and WrongState for a webhook that is unfinished or has no URL.
+        Raises NotFound, StoreError, and WrongState for a webhook that is unfinished or has no URL.
         """
         if isinstance(which, str) and self.queries.webhook(which).webhook.to is None:
             raise WrongState(f"webhook {which} cannot be sent: {self.queries.webhook(which).webhook.reason}")
+        self._outbox.results.write_now()  # else one of them would end a webhook that is sent again
         keys = []
 
         def make_pending(stored: StoredWebhook) -> bool:

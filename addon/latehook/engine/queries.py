@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from latehook.base.errors import NotFound
 from latehook.base.model import STORED_UNFINISHED, UNFINISHED, Attempt, Criteria, Job, Moment, State, StoredWebhook
+from latehook.delivery.results import AttemptResult, NoAttempt
 from latehook.engine.engine import Engine
 from latehook.engine.filters import WEBHOOKS, Filter, Where, parse_filter
 from latehook.engine.journal import JournalEntry
@@ -158,11 +159,17 @@ class Queries:
     # Details
 
     def with_current_state(self, stored: StoredWebhook) -> StoredWebhook:
-        """Return a webhook with its current state: delivering during an attempt, held while all are held."""
+        """Return a webhook with its current state: delivering during an attempt, held while all are held.
+
+        A result that the store cannot write yet counts, too.
+        """
         state = stored.webhook.state
         if stored.key in self._outbox.running and state in UNFINISHED:
             state = State.DELIVERING
-        elif self._state.holding and state is State.PENDING:
+        elif (results := self._outbox.results.unwritten.get(stored.key)) and state in UNFINISHED:
+            stored = _after(stored, results[-1], self._outbox.results.problem)
+            state = stored.webhook.state
+        if self._state.holding and state is State.PENDING:
             state = State.HELD
         if state is stored.webhook.state:
             return stored
@@ -174,6 +181,9 @@ class Queries:
         for key, attempt in self._store.attempts(stored.key for stored in webhooks):
             attempts[key].append(attempt)
         for stored in webhooks:
+            for result in self._outbox.results.unwritten.get(stored.key, ()):
+                if isinstance(result, AttemptResult):
+                    attempts[stored.key].append(result.attempt())
             running = self._outbox.running.get(stored.key)
             if running is not None and running.stored.attempts == len(attempts[stored.key]):
                 attempts[stored.key].append(Attempt(running.number, running.started_at, clock_at=running.clock_at))
@@ -203,6 +213,10 @@ class Queries:
             if state in UNFINISHED:
                 counts[state] -= count
                 counts[State.DELIVERING] += count
+        for key in self._outbox.results.unwritten.keys() - self._outbox.running.keys():
+            if (stored := self._store.webhook(key)) is not None:
+                counts[stored.webhook.state] -= 1
+                counts[self.with_current_state(stored).webhook.state] += 1
         if self._state.holding:
             counts[State.HELD] += counts.pop(State.PENDING, 0)
         return {state: counts[state] for state in State}
@@ -214,7 +228,8 @@ class Queries:
         if criteria.states is None:
             return criteria
         states = set(criteria.states)
-        if State.DELIVERING in states or (State.HELD in states and self._state.holding):
+        is_unwritten = bool(self._outbox.results.unwritten)  # the store has these webhooks as unfinished
+        if is_unwritten or State.DELIVERING in states or (State.HELD in states and self._state.holding):
             states |= {State.PENDING, State.HELD}
         return replace(criteria, states=tuple(states))
 
@@ -265,6 +280,16 @@ def _try[Row](
         if perf_counter() > end:
             return tried, found
     return len(rows), found
+
+
+def _after(stored: StoredWebhook, result: AttemptResult | NoAttempt, problem: str | None) -> StoredWebhook:
+    """Return a webhook after a result that the store does not have yet, because of `problem`."""
+    reason = None if problem is None else f"not in the store yet: {problem}"
+    if isinstance(result, NoAttempt):
+        reason = result.reason if reason is None else f"{result.reason}; {reason}"
+        return replace(stored, webhook=replace(stored.webhook, state=result.state, reason=reason))
+    webhook = replace(stored.webhook, state=result.state, reason=reason, due=result.due)
+    return replace(stored, webhook=webhook, attempts=result.number, content=result.content)
 
 
 async def _page[Item](batches: AsyncGenerator[Sequence[Item]], limit: int, number: Callable[[Item], int]) -> Page[Item]:

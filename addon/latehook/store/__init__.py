@@ -4,6 +4,7 @@ The columns `value` and `content` hold what a later process continues with, secr
 `reason`, `error` and `body` are for people and programs that open the file: they are redacted.
 """
 
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -12,14 +13,17 @@ from typing import Any, Concatenate
 
 from msgspec.structs import replace
 
+from latehook.base import logs
 from latehook.base.errors import StoreError, UnstorableError
 from latehook.base.model import STORED_UNFINISHED, Content, Job, Outcome, State, Webhook
 from latehook.base.redaction import Redaction
-from latehook.store.opening import MEMORY, connect, opening_error
+from latehook.store.opening import MEMORY, connect, unusable
 from latehook.store.reading import Reader
 from latehook.store.values import Due, as_list, digest, encode
 
 __all__ = ["MEMORY", "Due", "Store", "StoreError", "UnstorableError"]
+
+log = logging.getLogger(logs.LOGGER)
 
 MAX_ENDED_JOBS = 100_000
 """Ended jobs that are kept. The oldest are deleted first."""
@@ -42,7 +46,7 @@ def _write_operation[**P, R](write: "Callable[Concatenate[Store, P], R]") -> "Ca
             return write(store, *args, **kwargs)
         except (sqlite3.Error, ValueError, OverflowError) as error:
             store.fail_transaction()
-            raise StoreError(f"the store cannot write: {error}") from error
+            raise store.failure("write", error) from error
 
     return guarded
 
@@ -58,12 +62,14 @@ class Store(Reader):
         self.redaction = redaction or Redaction()
         self._has_failed = False
         self._pruned_to = 0  # the key of the last job that `prune` has examined
+        self._is_closed = False
+        self._db, self._lock = connect(path)
         try:
-            self._db, self._lock = connect(path)
             self._definitions = self._definition_hashes()
             self._last_job = dict.fromkeys(self._definitions, self.last_job_key())  # the last job of each definition
-        except sqlite3.Error as error:
-            raise opening_error(path, error) from None
+        except StoreError as error:
+            self.close()
+            raise unusable(path, error.__cause__ or error) from None
 
     # Jobs
 
@@ -159,6 +165,15 @@ class Store(Reader):
             "UPDATE webhook SET state = ?, reason = ? WHERE key = ?", (state, self.redaction.redact(reason), key)
         )
 
+    def give_up(self, key: int, reason: str) -> None:
+        """Write that the webhook with this key has failed, because its row is damaged. Another read does it otherwise.
+
+        The next commit is for this write too.
+        """
+        log.error("latehook: webhook number %d of the store failed: %s", key, reason)
+        with suppress(StoreError):
+            self.set_state(key, State.FAILED, reason)
+
     @_write_operation
     def set_pending(self, key: int, due: float, ordered: bool = True) -> None:
         """Make a webhook pending and due at `due`. Unless `ordered`, it waits for no earlier webhook of its job."""
@@ -241,7 +256,7 @@ class Store(Reader):
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise StoreError(f"the store cannot write: {error}") from error
+            raise self.failure("write", error) from error
 
     def fail_transaction(self) -> None:
         """Make the next commit roll back and raise StoreError."""
@@ -260,6 +275,11 @@ class Store(Reader):
     def _begin(self) -> None:
         if not self._db.in_transaction:
             self._db.execute("BEGIN")
+
+    def failure(self, verb: str, error: Exception) -> StoreError:
+        if self._is_closed:
+            return StoreError("Latehook is ending, and answers no more")
+        return super().failure(verb, error)
 
     # The file
 
@@ -289,6 +309,7 @@ class Store(Reader):
         """Commit, close the file, and release its lock."""
         with suppress(StoreError):
             self.commit()
+        self._is_closed = True
         self._db.close()
         if self._lock is not None:
             self._lock.close()

@@ -1,20 +1,23 @@
 """Open a store's database: create its tables where there are none, and lock its file."""
 
-import os
 import sqlite3
-from contextlib import suppress
+from contextlib import ExitStack, closing
 
 from latehook.base.errors import StoreError
-from latehook.store.values import read_event
+from latehook.store.locking import IN_USE, FileLock
+from latehook.store.values import event_of
 
 MEMORY = ":memory:"
 """The path of a store in memory, which ends with the process."""
+
+PRIMARY_CODE = 0xFF
+"""The bits of SQLite's error codes that say the kind of an error. The others say which one of it."""
 
 VERSION = 2
 """The version of the tables, in the file's `user_version`."""
 
 # job.created_at is real time; attempt.clock_at is time of the job's clock, and missing where version 1 has written it
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE definition (hash TEXT PRIMARY KEY, written BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE job (
@@ -39,65 +42,50 @@ CREATE TABLE attempt (
 _FROM_VERSION_1 = "ALTER TABLE attempt ADD COLUMN clock_at REAL;"
 
 
-def connect(path: str) -> tuple[sqlite3.Connection, sqlite3.Connection | None]:
-    """Open a store. Return its connection, and for a file the connection that holds its lock.
-
-    Raises StoreError for a database that is not a store of this version, and sqlite3.Error.
-    """
-    if path != MEMORY:
-        _make_private(path)
-    lock = None if path == MEMORY else _lock(path)
-    db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
-    _prepare(db, path)
+def connect(path: str) -> tuple[sqlite3.Connection, FileLock | None]:
+    """Open a store. Return its connection, and for a file its lock. Raises StoreError where it cannot be used."""
+    with ExitStack() as stack:
+        try:
+            lock = None if path == MEMORY else stack.enter_context(closing(FileLock(path)))
+            db = stack.enter_context(closing(sqlite3.connect(path, isolation_level=None, cached_statements=64)))
+            _prepare(db, path)
+        except (sqlite3.Error, ValueError, OverflowError) as error:
+            raise unusable(path, error) from None
+        stack.pop_all()  # they stay open
     return db, lock
 
 
-def opening_error(path: str, error: sqlite3.Error) -> StoreError:
-    """Return the error that says why a store cannot be opened, and the remedy."""
+def unusable(path: str, error: BaseException) -> StoreError:
+    """Return the error that says why a store cannot be used, and the remedy."""
     return StoreError(f"mock_store={path}: {_reason(error)}")
 
 
 def _prepare(db: sqlite3.Connection, path: str) -> None:
+    db.text_factory = lambda text: text.decode(errors="replace")  # damaged text must not hide the rows beside it
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise StoreError(f"mock_store={path}: it is of a newer Latehook: use that one, or another file")
-    if version == 0 and db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+    if version < 1 and db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
         raise StoreError(f"mock_store={path}: this is another program's database: name another file")
     if version < VERSION:
-        change = _FROM_VERSION_1 if version == 1 else _SCHEMA
+        change = _FROM_VERSION_1 if version == 1 else SCHEMA
         db.executescript(f"BEGIN; {change} PRAGMA user_version = {VERSION}; COMMIT;")
-    db.create_function("event_of", 1, lambda webhook: read_event(webhook).event, deterministic=True)
+    db.create_function("event_of", 1, event_of, deterministic=True)
     # In WAL mode, NORMAL loses nothing when the process dies. Automatic checkpoints are off: they would stop the loop.
     db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;")
+    db.execute(f"PRAGMA user_version = {VERSION}")  # a write: a file that cannot be written ends the start
 
 
-def _lock(path: str) -> sqlite3.Connection:
-    """Keep other processes from using a store until this one ends.
-
-    The lock is on a file beside it, so that other programs can still read the store itself.
-    """
-    _make_private(f"{path}-lock")
-    lock = sqlite3.connect(f"{path}-lock", isolation_level=None, timeout=0)
-    lock.execute("BEGIN EXCLUSIVE")
-    return lock
-
-
-def _make_private(path: str) -> None:
-    """Let only its owner read and write a file: it holds secrets. SQLite gives the files beside it the same mode.
-
-    A file that cannot be created or changed is left to SQLite, whose error says why.
-    """
-    with suppress(OSError):
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        os.chmod(path, 0o600)
-
-
-def _reason(error: sqlite3.Error) -> str:
-    match error.sqlite_errorcode if hasattr(error, "sqlite_errorcode") else None:
+def _reason(error: BaseException) -> str:
+    match getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return "another process has it: end that one, or name another file"
+            return IN_USE
         case sqlite3.SQLITE_NOTADB:
             return "this is no SQLite database: name another file"
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
             return "it cannot be opened for writing: name a file in a folder that is there and can be written to"
+        case sqlite3.SQLITE_FULL:
+            return "the disk is full: make room, or name a file elsewhere"
+        case sqlite3.SQLITE_CORRUPT:
+            return f"it is damaged ({error}): restore a copy, or name another file"
     return f"it cannot be used: {error}"

@@ -1,21 +1,43 @@
 """The queries of a store: jobs, webhooks and attempts, by key or by criteria."""
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
-from latehook.base.model import STORED_UNFINISHED, Attempt, Criteria, Job, State, StoredWebhook
+from latehook.base.errors import StoreError
+from latehook.base.model import FINISHED, STORED_UNFINISHED, Attempt, Criteria, Job, State, StoredWebhook
 from latehook.base.redaction import Redaction
+from latehook.store.damage import DAMAGED, damage, damaged_job, damaged_webhook, require
 from latehook.store.values import Due, as_list, digest, read_content, read_job, read_target, read_value, read_webhook
 
 
 class Reader:
-    """Reads from a store. It also sees writes that are not committed yet."""
+    """Reads from a store. It also sees writes that are not committed yet. Raises StoreError where a read fails.
+
+    A row can be damaged: its value cannot be decoded. A webhook with such a row, or whose job has one, has failed, with
+    the reason. A job with such a row has the status `failed`, and what is left of it.
+    """
 
     _db: sqlite3.Connection
     redaction: Redaction
+
+    def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise self.failure("read", error) from error
+
+    def failure(self, verb: str, error: Exception) -> StoreError:
+        """Return the error that says why the store cannot `verb`."""
+        return StoreError(f"the store cannot {verb}: {error}")
+
+    def give_up(self, key: int, reason: str) -> None:
+        """Write that the webhook with this key has failed, because its row is damaged."""
+        raise NotImplementedError
 
     # Jobs
 
@@ -33,41 +55,51 @@ class Reader:
 
     def jobs(self) -> Sequence[Job]:
         """Return all jobs, the newest first."""
-        rows = self._db.execute("SELECT key, value FROM job ORDER BY key DESC")
-        return [replace(read_job(value), key=key) for key, value in rows]
+        return [self._read_job(key, value) for key, value in self._rows("SELECT key, value FROM job ORDER BY key DESC")]
 
     def job_ids(self) -> list[str]:
         """Return the ids of all jobs, the newest first."""
-        return [id for (id,) in self._db.execute("SELECT id FROM job ORDER BY key DESC")]
+        return [id for (id,) in self._rows("SELECT id FROM job ORDER BY key DESC")]
 
     def count_jobs(self) -> int:
-        return int(self._db.execute("SELECT count(*) FROM job").fetchone()[0])
+        return int(self._rows("SELECT count(*) FROM job")[0][0])
 
     def last_job_key(self) -> int:
         """Return the key of the newest job; 0 where there is none."""
-        return int(self._db.execute("SELECT coalesce(max(key), 0) FROM job").fetchone()[0])
+        return int(self._rows("SELECT coalesce(max(key), 0) FROM job")[0][0])
 
     def _job(self, sql: str, values: tuple[Any, ...]) -> Job | None:
-        row = self._db.execute(sql, values).fetchone()
-        return None if row is None else replace(read_job(row[1]), key=row[0])
+        rows = self._rows(sql, values)
+        return self._read_job(*rows[0]) if rows else None
+
+    def _read_job(self, key: int, value: bytes | None) -> Job:
+        try:
+            return replace(read_job(require(value, bytes)), key=key)
+        except DAMAGED:
+            rows = self._rows("SELECT id, mock, created_at FROM job WHERE key = ?", (key,))
+            return damaged_job(key, *(rows[0] if rows else ("", "", 0.0)))
 
     # Webhooks and attempts
 
     def due(self, key: int) -> Due | None:
         """Return a webhook's due time and URL, and what it must wait for; None if it is not pending."""
         sql = "SELECT due, value, job, stage, ordered, attempts FROM webhook WHERE key = ? AND state = ?"
-        row = self._db.execute(sql, (key, State.PENDING)).fetchone()
-        if row is None:
+        rows = self._rows(sql, (key, State.PENDING))
+        if not rows:
             return None
-        due, value, job, stage, ordered, attempts = row
-        after = self._unattempted_before(job, stage) if stage > 0 and ordered and attempts == 0 else ()
-        return Due(due, read_target(value).to, after)
+        due, value, job, stage, ordered, attempts = rows[0]
+        try:
+            url = read_target(value).to
+            after = self._unattempted_before(job, stage) if stage > 0 and ordered and attempts == 0 else ()
+        except DAMAGED as error:
+            self.give_up(key, damage(error))
+            return None
+        return Due(due, url, after)
 
     def _unattempted_before(self, job: int, stage: int) -> list[int]:
         """Return the webhooks of earlier stages whose first attempt is still to come, the last one first."""
         sql = "SELECT key FROM webhook WHERE job = ? AND stage < ? AND attempts = 0 AND ordered AND state = ?"
-        rows = self._db.execute(f"{sql} ORDER BY key DESC", (job, stage, State.PENDING))
-        return [key for (key,) in rows]
+        return [key for (key,) in self._rows(f"{sql} ORDER BY key DESC", (job, stage, State.PENDING))]
 
     def pending_webhook(self, key: int) -> StoredWebhook | None:
         """Return a webhook with its job; None if it is not pending."""
@@ -81,7 +113,7 @@ class Reader:
 
     def webhook_key(self, id: str) -> int | None:
         """Return the key of the newest webhook with this id."""
-        key: int | None = self._db.execute("SELECT max(key) FROM webhook WHERE id = ?", (id,)).fetchone()[0]
+        key: int | None = self._rows("SELECT max(key) FROM webhook WHERE id = ?", (id,))[0][0]
         return key
 
     def webhooks(self, job: int | None = None, states: Iterable[State] = tuple(State)) -> list[StoredWebhook]:
@@ -97,12 +129,15 @@ class Reader:
 
     def pending_dues(self) -> list[tuple[float, int]]:
         """Return (due, key) of every pending webhook."""
-        return self._db.execute("SELECT due, key FROM webhook WHERE state = ?", (State.PENDING,)).fetchall()
+        sql = "SELECT key, due FROM webhook WHERE state = ? AND typeof(due) != 'real'"
+        for key, due in self._rows(sql, (State.PENDING,)):
+            self.give_up(key, damage(TypeError(f"it is due at {due!r}")))
+        return self._rows("SELECT due, key FROM webhook WHERE state = ?", (State.PENDING,))
 
     def overdue(self, moment: float, limit: int) -> list[int]:
         """Return the keys of at most `limit` pending webhooks that were due by `moment`, in seconds of the clock."""
         sql = "SELECT key FROM webhook WHERE state = ? AND due <= ? LIMIT ?"
-        return [key for (key,) in self._db.execute(sql, (State.PENDING, moment, limit))]
+        return [key for (key,) in self._rows(sql, (State.PENDING, moment, limit))]
 
     def attempts(self, webhooks: Iterable[int]) -> list[tuple[int, Attempt]]:
         """Return (webhook's key, attempt) of every ended attempt at these webhooks, in order."""
@@ -110,38 +145,58 @@ class Reader:
             SELECT webhook, number, started_at, ended_at, status, error, body, coalesce(clock_at, started_at)
             FROM attempt WHERE webhook IN (SELECT value FROM json_each(?)) ORDER BY webhook, number
         """
-        return [(key, Attempt(*attempt)) for key, *attempt in self._db.execute(sql, (as_list(webhooks),))]
+        return [(key, Attempt(*attempt)) for key, *attempt in self._rows(sql, (as_list(webhooks),))]
 
     def count_unfinished(self) -> int:
         """Return how many webhooks are still to be delivered."""
         sql = "SELECT count(*) FROM webhook WHERE state IN (?, ?)"
-        return int(self._db.execute(sql, STORED_UNFINISHED).fetchone()[0])
+        return int(self._rows(sql, STORED_UNFINISHED)[0][0])
 
     def count_states(self, keys: Iterable[int] | None = None) -> dict[State, int]:
         """Return how many webhooks are in each state: of those with these keys, or of all."""
         where, values = (
             ("", ()) if keys is None else ("WHERE key IN (SELECT value FROM json_each(?))", (as_list(keys),))
         )
-        return {
-            State(state): count
-            for state, count in self._db.execute(f"SELECT state, count(*) FROM webhook {where} GROUP BY state", values)
-        }
+        counts = defaultdict[State, int](int)
+        for state, count in self._rows(f"SELECT state, count(*) FROM webhook {where} GROUP BY state", values):
+            counts[State(state) if state in State else State.FAILED] += count
+        return counts
 
     def _webhooks(self, condition: str, values: tuple[Any, ...], order: str = "w.due, w.key") -> list[StoredWebhook]:
         sql = f"""
-            SELECT w.key, w.value, w.due, w.state, w.reason, w.attempts, w.content, j.key, j.value
-            FROM webhook w JOIN job j ON j.key = w.job WHERE {condition} ORDER BY {order}
+            SELECT w.key, w.value, w.due, w.state, w.reason, w.attempts, w.content, w.job, j.value
+            FROM webhook w LEFT JOIN job j ON j.key = w.job WHERE {condition} ORDER BY {order}
         """
-        return [
-            StoredWebhook(
+        return [self._read_webhook(*row) for row in self._rows(sql, values)]
+
+    def _read_webhook(
+        self,
+        key: int,
+        value: bytes,
+        due: float,
+        state: str,
+        reason: str | None,
+        attempts: int,
+        content: bytes | None,
+        job: int,
+        job_value: bytes | None,
+    ) -> StoredWebhook:
+        """Return a webhook from its columns. `job_value` is None where its job's row is gone."""
+        try:
+            return StoredWebhook(
                 key,
-                replace(read_webhook(value), due=due, state=State(state), reason=reason),
-                replace(read_job(job_value), key=job),
-                attempts,
+                replace(read_webhook(value), due=require(due, float), state=State(state), reason=reason),
+                replace(read_job(require(job_value, bytes)), key=job),
+                require(attempts, int),
                 None if content is None else read_content(content),
             )
-            for key, value, due, state, reason, attempts, content, job, job_value in self._db.execute(sql, values)
-        ]
+        except DAMAGED as error:
+            if state not in FINISHED:
+                state, reason = State.FAILED, damage(error)
+                self.give_up(key, reason)
+            [columns] = self._rows("SELECT id, stage, url FROM webhook WHERE key = ?", (key,))
+            webhook = damaged_webhook(columns, due, State(state), reason)
+            return StoredWebhook(key, webhook, self._read_job(job, job_value))
 
     # By criteria
 
@@ -158,7 +213,7 @@ class Reader:
             conditions = [f"EXISTS (SELECT 1 FROM webhook w WHERE w.job = j.key AND {' AND '.join(conditions)})"]
         self._add_job_conditions(conditions, values, criteria, "j.key", before)
         sql = f"SELECT j.key, j.value FROM job j WHERE {' AND '.join(conditions)} ORDER BY j.key DESC LIMIT ?"
-        return [replace(read_job(value), key=key) for key, value in self._db.execute(sql, (*values, limit))]
+        return [self._read_job(key, value) for key, value in self._rows(sql, (*values, limit))]
 
     def _add_job_conditions(
         self, conditions: list[str], values: list[Any], criteria: Criteria, key_column: str, before: int | None
@@ -176,16 +231,19 @@ class Reader:
 
     def definition(self, hash: str) -> bytes | None:
         """Return a mock as it was written."""
-        row = self._db.execute("SELECT written FROM definition WHERE hash = ?", (hash,)).fetchone()
-        return None if row is None else bytes(row[0])
+        rows = self._rows("SELECT written FROM definition WHERE hash = ?", (hash,))
+        return bytes(rows[0][0]) if rows else None
 
     def _definition_hashes(self) -> set[str]:
-        return {hash for (hash,) in self._db.execute("SELECT hash FROM definition")}
+        return {hash for (hash,) in self._rows("SELECT hash FROM definition")}
 
-    def get_value(self, name: str) -> Any:
-        """Return the value that `set_value` has written under a name; None where there is none."""
-        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return None if row is None else read_value(row[0])
+    def get_value[Value](self, name: str, kind: type[Value]) -> Value | None:
+        """Return the value of this type that `set_value` has written under a name; None where there is none."""
+        rows = self._rows("SELECT value FROM meta WHERE name = ?", (name,))
+        try:
+            return msgspec.convert(read_value(rows[0][0]), kind) if rows else None
+        except DAMAGED as error:
+            raise self.failure("read", ValueError(f"its {name} is damaged: {error}")) from error
 
 
 _ABOVE_ANY_KEY = 1 << 62

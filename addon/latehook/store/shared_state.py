@@ -33,13 +33,13 @@ class SharedState:
         The clock has gone on meanwhile, by real time. If the machine's clock was set back, no time has passed.
         """
         moment = self.clock.real()
-        if marks := self._store.get_value(CLOCK):
+        if marks := self._store.get_value(CLOCK, list[tuple[float, float, float]]):
             last_moment, last_real, last_speed = marks[-1]
             moment = last_moment + max(moment - last_real, 0.0) * last_speed
         self.clock.set(moment, speed)
         self.write_clock(moment, speed)
-        self.holding = bool(self._store.get_value(HOLDING))
-        self.vars = self._store.get_value(VARS) or {}
+        self.holding = bool(self._store.get_value(HOLDING, bool))
+        self.vars = self._store.get_value(VARS, dict[str, Any]) or {}
 
     def set_holding(self, holding: bool) -> None:
         self._write(HOLDING, holding)

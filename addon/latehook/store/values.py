@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from latehook.base.errors import UnstorableError
 from latehook.base.json_numbers import NumberAsWritten
 from latehook.base.model import Content, Job, Webhook
+from latehook.store.damage import DAMAGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,15 @@ read_webhook = msgspec.msgpack.Decoder(Webhook).decode
 read_value = msgspec.msgpack.Decoder(ext_hook=_from_extension).decode
 read_content = msgspec.msgpack.Decoder(Content).decode
 read_target = msgspec.msgpack.Decoder(Target).decode
-read_event = msgspec.msgpack.Decoder(Event).decode
+_read_event = msgspec.msgpack.Decoder(Event).decode
+
+
+def event_of(webhook: bytes) -> str | None:
+    """Return the event of an encoded webhook; None where it has none, or where it cannot be read."""
+    try:
+        return _read_event(webhook).event
+    except DAMAGED:
+        return None
 
 
 def encode(value: Any) -> bytes:

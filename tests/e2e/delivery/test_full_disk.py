@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import latehook
 from support.mitmproxy_commands import Commands
 from support.process import Proxy
 from support.programs import curl
@@ -91,10 +92,22 @@ def test_while_it_is_full_requests_get_a_503_and_what_was_promised_goes_out(
         assert (status, body["error"]) == (503, f"latehook: {FULL}")
         proxy.wait_for("webhook delivered", count=2)  # the first one after a retry, and the one behind that which broke
         assert states(store) == ["pending"] * 4
+        with latehook.connect(proxy.port) as client:
+            webhooks = client.webhooks()
+        assert [webhook.state for webhook in webhooks] == ["delivered", "failed", "delivered", "pending"]
+        assert [len(webhook.attempts) for webhook in webhooks] == [2, 0, 1, 0]
+        assert webhooks[0].reason == f"not in the store yet: {FULL}"
+        status = json.loads(curl(f"{proxy.url}/_latehook/status").stdout)
+        assert status["problems"] == [f"results of attempts wait: {FULL}"]
+        assert (
+            status["counts"]["webhooks"] | {"delivered": 2, "failed": 1, "pending": 1} == status["counts"]["webhooks"]
+        )
         assert post(proxy)[0] == 503
 
     wait_until(lambda: rows(store, ATTEMPTS) == [(0, 1, 500), (0, 2, 200), (2, 1, 200)], "all attempts are written")
     assert states(store) == ["delivered", "failed", "delivered", "pending"]
+    proxy.wait_for("the store can write again: the results of 3 webhooks are in it")
+    assert json.loads(curl(f"{proxy.url}/_latehook/status").stdout)["problems"] == []
     assert post(proxy)[0] == 200
     proxy.kill()
     begin("3s").wait_for("5 webhooks still owed from before")

@@ -612,7 +612,7 @@ def test_a_failed_transaction_fails_the_earlier_writes_of_its_turn(run: Run) -> 
 
         with pytest.raises(StoreError):
             await made
-        assert setup.store.get_value("vars") is None
+        assert setup.store.get_value("vars", dict) is None
 
     run(scenario)
 

@@ -21,7 +21,7 @@ from latehook.control import examples
         (examples.JOB.stages[0], "status due_at reached"),
         (examples.REQUEST, "number at method url status matched mock job why"),
         (examples.REQUEST.why[0], "mock place differs"),  # type: ignore[index]
-        (examples.STATUS, "version ready clock holding vars counts mocks revision waiting"),
+        (examples.STATUS, "version ready clock holding vars counts mocks revision waiting problems"),
         (examples.CLOCK, "now real speed"),
         (examples.STATUS.counts, "jobs webhooks requests unmatched"),
         (examples.MOCK, "name match place"),

@@ -241,7 +241,7 @@ def test_numbers_are_kept_as_they_were_written(tmp_path: Path) -> None:
 
     store = Store(path)
     [found] = store.jobs()
-    assert encode_json(found.vars) == encode_json(store.get_value("vars")) == numbers
+    assert encode_json(found.vars) == encode_json(store.get_value("vars", dict)) == numbers
     store.close()
 
 
