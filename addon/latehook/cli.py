@@ -9,6 +9,7 @@ from pathlib import Path
 
 from latehook.base.errors import MocksError
 from latehook.base.redaction import Redaction
+from latehook.mocks.definitions import Mock
 from latehook.mocksfile import loading
 from latehook.mocksfile.describing import describe
 from latehook.mocksfile.schema import json_schema
@@ -37,11 +38,13 @@ def _check(files: Sequence[Path]) -> int:
         print(error, file=sys.stderr)
         return 1
     redaction = Redaction(mocks.secrets)
+    by_file: dict[str, list[Mock]] = {str(file): [] for file in files}
+    for mock in mocks.all:
+        by_file[mock.place.file].append(mock)
     for file in files:
         print(file)
-        for mock in mocks.all:
-            if mock.place.file == str(file):
-                print("\n".join(f"  {line}" for line in redaction.redact(describe(mock))))
+        for mock in by_file[str(file)]:
+            print("\n".join(f"  {line}" for line in redaction.redact(describe(mock))))
     if missing:
         print(f"needs the environment variable{'s'[: len(missing) - 1]} {', '.join(sorted(missing))}")
     return 0

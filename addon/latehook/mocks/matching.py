@@ -63,14 +63,6 @@ class Matcher:
         patterns = (segment.pattern for segment in self.segments if segment.pattern is not None)
         return frozenset(name for pattern in patterns for name in pattern.groupindex)
 
-    @property
-    def first_literal(self) -> str | None:
-        """The path's first segment if it is a literal.
-
-        Two matches can match the same request only if this is the same in both, or None in one.
-        """
-        return self.segments[0].literal if self.segments else None
-
     def matches_origin(self, scheme: str, port: int) -> bool:
         """Return whether scheme and port match. The host is matched by the router."""
         return self.scheme in (None, scheme) and self.port in (None, port)

@@ -1,6 +1,5 @@
 """Loads mocks files: reads, checks and compiles them. Every error names file, line and key, and says what to write."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +14,9 @@ from latehook.expressions.compiler import Compiler
 from latehook.expressions.expression import Names
 from latehook.expressions.names import AT_LOAD
 from latehook.mocks.definitions import Mock, Mocks
-from latehook.mocks.matching import covers
 from latehook.mocksfile import entries
 from latehook.mocksfile.mocks import MockCompiler
+from latehook.mocksfile.reachability import Covering
 from latehook.mocksfile.secrets import Secrets, secrets_of_environment, secrets_of_files
 from latehook.mocksfile.source import Source
 from latehook.mocksfile.validation import to_entries
@@ -141,13 +140,12 @@ def _check_names(mocks: Sequence[Mock]) -> None:
 
 def _check_reachable(mocks: Sequence[Mock]) -> None:
     """Refuse a mock that can never answer, because one before it answers all of its requests."""
-    unconditional: defaultdict[str | None, list[Mock]] = defaultdict(list)
+    unconditional: Covering[Mock] = Covering()
     for mock in mocks:
-        start = mock.matcher.first_literal
-        for before in unconditional[start] + (unconditional[None] if start is not None else []):
-            if covers(before.matcher, mock.matcher):
-                where = f"{before.place.file}:{before.place.line}"
-                problem = f"{mock.name!r} can never match, because the mock at {where} answers all of its requests"
-                raise MocksError(mock.place, f"{problem}: move it in front of that one, or give that one a `when`")
+        before = unconditional.first_that_covers(mock.matcher)
+        if before is not None:
+            where = f"{before.place.file}:{before.place.line}"
+            problem = f"{mock.name!r} can never match, because the mock at {where} answers all of its requests"
+            raise MocksError(mock.place, f"{problem}: move it in front of that one, or give that one a `when`")
         if mock.when is None and mock.times is None and mock.lookup is None:
-            unconditional[start].append(mock)
+            unconditional.add(mock.matcher, mock)

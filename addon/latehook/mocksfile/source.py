@@ -15,6 +15,15 @@ from latehook.expressions.compiler import is_one_expression
 KeyPath = tuple[str | int, ...]
 """The keys and indexes that lead to a value: `("mocks", 0, "match")`."""
 
+MAX_TEXT_LENGTH = 8 * 1024 * 1024
+"""Characters of one mocks file."""
+
+MAX_DEPTH = 100
+"""Levels of lists and maps, one in the other."""
+
+MAX_ALIASED = 100_000
+"""Values that all aliases of a file stand for together: aliases of aliases multiply."""
+
 _TAG = "tag:yaml.org,2002:"
 _REMEDIES = {
     "expected <block end>": "the indentation of this line does not fit the lines above it",
@@ -24,6 +33,7 @@ _REMEDIES = {
     "end of stream": "a quote is not closed",
     "stream end": "a bracket, a brace or a quote is not closed",
     "undefined alias": "define its anchor (`&NAME`) above it, or put quotes around a value that starts with `*`",
+    "maximum depth": f"lists and maps are more than {MAX_DEPTH} levels deep here",
     "another document": "a mocks file is one YAML document: remove the line `---`",
 }
 """What to do about the YAML parser's message that contains the key. The first one counts."""
@@ -84,14 +94,21 @@ class _Reader:
         self.has_written_numbers = False
         self._file = file
         self._yaml = YAML(typ="safe", pure=True)
+        self._yaml.max_depth = MAX_DEPTH
+        self._seen: set[int] = set()
+        self._aliased = 0
 
     def read(self, text: str) -> Any:
         """Return the text as maps, lists, texts, numbers, booleans and None. Raises MocksError."""
+        if len(text) > MAX_TEXT_LENGTH:
+            problem = f"the file has {len(text):,} characters, and may have {MAX_TEXT_LENGTH:,}: split it into several"
+            raise MocksError(Place(self._file, 1), problem)
         try:
             root = self._yaml.compose(text)
             return None if root is None else self._construct(root, (), ())
         except RecursionError:
-            raise MocksError(Place(self._file, 1), "the file is nested too deeply") from None
+            line = self._yaml.reader.line + 1
+            raise MocksError(Place(self._file, line), "the file is nested too deeply here") from None
         except MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise MocksError(Place(self._file, line), f"this is not YAML: {_explanation(error)}") from None
@@ -102,12 +119,23 @@ class _Reader:
         if any(node is parent for parent in parents):
             raise MocksError(self._place(node, path), "this alias contains itself")
         self.lines.setdefault(path, node.start_mark.line + 1)
+        self._count_aliased(node, path)
         parents = (*parents, node)
         if isinstance(node, MappingNode) and node.tag == f"{_TAG}map":
             return self._mapping(node, path, parents)
         if isinstance(node, SequenceNode) and node.tag == f"{_TAG}seq":
             return [self._construct(item, (*path, index), parents) for index, item in enumerate(node.value)]
         return self._scalar(node, path)
+
+    def _count_aliased(self, node: Node, path: KeyPath) -> None:
+        """Count a value that was read before, and so is here by an alias. Raises MocksError for one too many."""
+        if id(node) not in self._seen:
+            self._seen.add(id(node))
+            return
+        self._aliased += 1
+        if self._aliased > MAX_ALIASED:
+            problem = f"the aliases of this file stand for more than {MAX_ALIASED:,} values: write fewer in one another"
+            raise MocksError(self._place(node, path), problem)
 
     def _mapping(self, node: MappingNode, path: KeyPath, parents: tuple[Node, ...]) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
@@ -195,6 +223,8 @@ def _explanation(error: MarkedYAMLError) -> str:
     """Return the remedy for a message of the YAML parser, and the message itself."""
     remedies = (remedy for message, remedy in _REMEDIES.items() if message in error.problem)
     remedy = next(remedies, "check the indentation, colons and quotes of this line")
+    if "maximum depth" in error.problem:  # the parser's advice is for programs
+        return remedy
     context = error.context or ""
     if context and error.context_mark:
         context += f" that starts in line {error.context_mark.line + 1}"
