@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from latehook.api.models import JobRequest as JobRequest
     from latehook.api.models import JobResponse as JobResponse
     from latehook.api.models import NearMiss as NearMiss
+    from latehook.api.models import OtherRequest as OtherRequest
     from latehook.api.models import Request as Request
     from latehook.api.models import Stage as Stage
     from latehook.api.models import Webhook as Webhook
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "latehook.api.models": (
-        *("Attempt", "Job", "JobRequest", "JobResponse", "NearMiss", "Request", "Stage", "Webhook"),
+        *("Attempt", "Job", "JobRequest", "JobResponse", "NearMiss", "OtherRequest", "Request", "Stage", "Webhook"),
     ),
     "latehook.base.errors": ("ControlError", "LatehookError"),
     "latehook.base.model": ("State",),
@@ -59,6 +60,7 @@ __all__ = [
     "LatehookError",
     "Mocks",
     "NearMiss",
+    "OtherRequest",
     "Request",
     "Stage",
     "State",

@@ -7,6 +7,7 @@ number, switches an addon off without a word and lets the requests through.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from latehook.base.durations import parse_duration
@@ -20,6 +21,10 @@ PREFIX = "mock_"
 HELP = {
     "mock_file": "A mocks file; may be repeated. Default: ./mocks.yaml if it exists, else the one beside mock.py",
     "mock_keep": "How long ended jobs are kept. Default: 24h, at most 100,000",
+    "mock_others": (
+        "Hosts that no mock names: pass (their TLS stays as it is), intercept (mitmproxy handles them as it does alone) or "
+        "refuse (nothing leaves for them). Default: pass"
+    ),
     "mock_seed": "Any text: ids, delays and whatever else is drawn are the same at every run. Default: random",
     "mock_speed": "How fast Latehook's clock runs: 60 is an hour a minute. Default: 1",
     "mock_store": "A file that keeps jobs and what is owed through restarts. Default: memory",
@@ -33,12 +38,21 @@ HELP = {
 }
 
 
+class Others(StrEnum):
+    """What happens to connections and requests to hosts that no mock names."""
+
+    PASS = "pass"  # what is in a tunnel passes as it is; plain HTTP is handled as mitmproxy does
+    INTERCEPT = "intercept"  # all is handled as mitmproxy does
+    REFUSE = "refuse"  # nothing leaves
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """The options, checked."""
 
     files: tuple[Path, ...]
     keep: float
+    others: Others
     seed: str | None
     speed: float
     store: str
@@ -62,6 +76,7 @@ def parse(given: Mapping[str, Sequence[str]], beside: Path) -> Options:
     return Options(
         files=files,
         keep=_keep(_last(given, "mock_keep", "24h")),
+        others=_others(_last(given, "mock_others", Others.PASS)),
         seed=_last(given, "mock_seed", "") or None,
         speed=float(speed),
         store=str(Path(store).expanduser()) if store else MEMORY,
@@ -76,6 +91,13 @@ def _keep(duration: str) -> float:
         return parse_duration(duration)
     except ValueError as error:
         raise OptionError(f"mock_keep={duration}: {error}") from None
+
+
+def _others(value: str) -> Others:
+    values = [each.value for each in Others]
+    if value not in values:
+        raise OptionError(f"mock_others={value}: write {', '.join(values)}{did_you_mean(value, values)}")
+    return Others(value)
 
 
 def _targets(given: Mapping[str, Sequence[str]]) -> Targets:

@@ -16,7 +16,8 @@ MARKER = """\
 latehook(mocks=None, *, vars=None, strict=False): use the fixture `latehook`, and start the test with these mocks and \
 variables. mocks: the path of a mocks file (beside the test's file, or in the folder where pytest is started), YAML \
 text, or a dict. vars: a dict of variables. strict: fail at the test's end if a webhook is pending or failed, or if a \
-request matched no mock. All markers of a test count; the nearest one comes first."""
+request matched no mock, or left for a host that no mock names. All markers of a test count; the nearest \
+one comes first."""
 
 _LOG = pytest.StashKey[tuple["ProxyProcess", int]]()
 _FAILED = pytest.StashKey[bool]()
@@ -80,11 +81,13 @@ def latehook(
     item.stash[_LOG] = _latehook_process, _latehook_process.log_size()
     client = _latehook_client.in_folder(request.path.parent)
     markers = [_Marker(*marker.args, **marker.kwargs) for marker in item.iter_markers("latehook")]
+    is_strict = next((marker.strict for marker in markers if marker.strict is not None), False)
     try:
+        if is_strict:  # what came between two tests is not this one's
+            client.reset()
         for marker in reversed(markers):
             marker.apply(client)
         yield client
-        is_strict = next((marker.strict for marker in markers if marker.strict is not None), False)
         if is_strict and _FAILED not in item.stash:
             client.check_strictly()
     finally:

@@ -29,14 +29,16 @@ from latehook.mocks.definitions import Mocks
 from latehook.mocksfile import loading
 from latehook.mocksfile.secrets import secrets_of_environment
 from latehook.mocksfile.watch import Watcher
+from latehook.options import Others
 from latehook.proxy import asgi, compat, fast, flows, listeners, supported
 from latehook.proxy.abort import abort
 from latehook.proxy.certificates import Certificates
 from latehook.proxy.commands import Commands
 from latehook.proxy.guard import Guard
 from latehook.proxy.hooks import Hooks
-from latehook.proxy.mocked_hosts import MockedHosts
+from latehook.proxy.mocked_hosts import ClosedHosts, MockedHosts
 from latehook.proxy.observers import Observers
+from latehook.proxy.other_hosts import OtherHosts
 from latehook.proxy.request_state import RequestStates
 from latehook.store import Store
 from latehook.webhooks.targets import Origin
@@ -77,6 +79,7 @@ class Latehook:
         self._started = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
         self._app: asgi.App | None = None
+        self._has_named_idle = False
         self._options = self._parse_options()
         self._hosts = MockedHosts()
         self._observers = Observers()
@@ -84,9 +87,11 @@ class Latehook:
         self._engine = self._make_engine()
         self._operations = Operations(self._engine, self._load_mocks, self._options.speed, self._options.seed)
         self._operations.seed_random()
-        states = RequestStates(self._hosts)
-        hooks = Hooks(self._engine, states, self._observers, self._control, redaction, self._started)
-        guard = Guard(self._hosts, states, hooks, fast.Shortcuts(hooks, self._observers))
+        others = OtherHosts(lambda: self._options.others, self._engine.note_other)
+        closed = ClosedHosts(self._hosts, lambda: others.refused)
+        states = RequestStates(closed)
+        hooks = Hooks(self._engine, states, self._observers, others, self._control, redaction, self._started)
+        guard = Guard(closed, others, states, hooks, fast.Shortcuts(hooks, self._observers))
         self.addons = [guard, hooks, Commands(self._operations)]
         self._apply(self._options)
 
@@ -135,7 +140,21 @@ class Latehook:
         """Adapt to mitmproxy's other addons: take the right place among them, and show them attempts if one records."""
         self._observers.update(self._master)
         compat.place(self._master, self, first=fast.is_first(self._observers))
+        if self._started.is_set():
+            self._name_what_has_no_effect()
         self._engine.observe_attempts(self._record if self._observers.records else None)
+
+    def _name_what_has_no_effect(self) -> None:
+        """Log once which scripts and options have no effect on the TLS of other hosts, unless that was asked for."""
+        idle = [*self._observers.names, *(["the list of flows"] if self._observers.lists else [])]
+        if not idle or self._has_named_idle or self._master.options.mock_others or self._options.others != Others.PASS:
+            return
+        self._has_named_idle = True
+        log.warning(
+            "latehook: HTTPS to hosts that no mock names passes undecrypted, so these have no effect on it: %s; to "
+            "change that: --set mock_others=intercept (or =pass, to leave this line out)",
+            ", ".join(idle),
+        )
 
     # Options
 

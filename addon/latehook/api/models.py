@@ -202,3 +202,16 @@ class Request(Struct, frozen=True, kw_only=True):
     """The id of the job that the request started or asked for. Null where there is none."""
     why: tuple[NearMiss, ...] | None
     """The near misses, nearest first. Null where a mock matched the request."""
+
+
+class OtherRequest(Struct, frozen=True, kw_only=True):
+    """A request, or a connection, that left for a host that no mock names."""
+
+    number: int
+    """The number since the start or the last reset, from 1."""
+    at: float
+    """When it left: real time, in Unix seconds."""
+    method: str
+    """The HTTP method. Of a connection: `CONNECT`, or the protocol beneath, such as `TCP`."""
+    url: str
+    """The whole URL, with its query. Of a connection: host and port."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from latehook.api.models import Job, Request, Webhook
+from latehook.api.models import Job, OtherRequest, Request, Webhook
 from latehook.base.model import State
 
 
@@ -30,6 +30,10 @@ class WebhookPage(Page[Webhook], frozen=True, kw_only=True):
 
 class RequestPage(Page[Request], frozen=True, kw_only=True):
     """A page of the request journal."""
+
+
+class OtherPage(Page[OtherRequest], frozen=True, kw_only=True):
+    """A page of the list of what left for hosts that no mock names."""
 
 
 class WebhookList(Struct, frozen=True):

@@ -10,8 +10,18 @@ import msgspec
 from msgspec import Struct
 
 from latehook.api.defaults import LONGEST_PAGE
-from latehook.api.models import Job, Request, Webhook
-from latehook.api.payloads import Advanced, JobPage, Page, Problem, RequestPage, WaitProblem, WebhookList, WebhookPage
+from latehook.api.models import Job, OtherRequest, Request, Webhook
+from latehook.api.payloads import (
+    Advanced,
+    JobPage,
+    OtherPage,
+    Page,
+    Problem,
+    RequestPage,
+    WaitProblem,
+    WebhookList,
+    WebhookPage,
+)
 from latehook.base.durations import parse_duration
 from latehook.base.errors import ControlError
 from latehook.base.json_text import encode_json, read_json_as
@@ -59,6 +69,10 @@ def jobs(filters: Mapping[str, Any], limit: int | None = None) -> Call[list[Job]
 
 def requests(matched: bool | None, filters: Mapping[str, Any], limit: int | None = None) -> Call[list[Request]]:
     return (yield from _list("requests", RequestPage, {"matched": matched, **filters}, limit))
+
+
+def others(limit: int | None = None) -> Call[list[OtherRequest]]:
+    return (yield from _list("others", OtherPage, {}, limit))
 
 
 def pending(filters: Mapping[str, Any]) -> Call[list[Webhook]]:
@@ -121,7 +135,10 @@ def ca_bundle() -> Call[bytes]:
 
 
 def strict() -> Call[None]:
-    """Raise StrictCheckFailed if something is pending, failed or unmatched. Attempts in progress may end first."""
+    """Raise StrictCheckFailed if something is pending, failed or unmatched, or has left.
+
+    Attempts in progress may end first.
+    """
     for _ in range(STRICT_ROUNDS):
         revision = _decode((yield ApiRequest("GET", "status")), dict[str, Any])["revision"]
         if not (yield from webhooks({"state": "delivering"}, limit=1)):
@@ -130,7 +147,8 @@ def strict() -> Call[None]:
     unfinished = yield from pending({})
     failed = yield from webhooks({"state": "failed"})
     unmatched = yield from requests(False, {})
-    if text := failures.describe_strict(unfinished, failed, unmatched):
+    left = yield from others()
+    if text := failures.describe_strict(unfinished, failed, unmatched, left):
         raise failures.StrictCheckFailed(text)
 
 

@@ -4,10 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from latehook.api.models import Attempt, Request, Webhook
+from latehook.api.models import Attempt, OtherRequest, Request, Webhook
 from latehook.api.payloads import WaitProblem
 from latehook.base.errors import LatehookError
 from latehook.base.model import State
+
+UNMATCHED = "requests that matched nothing"
+OTHERS = "requests that left for hosts that no mock names"
+REMEDY = (
+    "mock these hosts; a mock with `response: forward` lets requests through on purpose; "
+    "the option mock_others=refuse keeps all others from leaving"
+)
 
 SHOWN = 200
 """Characters of a receiver's answer that are shown."""
@@ -26,7 +33,7 @@ class AdvanceTimeout(ExpectationFailed):
 
 
 class StrictCheckFailed(ExpectationFailed):
-    """A strict check found webhooks that are pending or failed, or requests that no mock matched."""
+    """A strict check found webhooks that are pending or failed, or requests that no mock matched or that left."""
 
 
 def hides_frames(raised: Any) -> bool:
@@ -51,7 +58,7 @@ def describe_wait(
             "found": map(_webhook, problem.found),
             others: map(_webhook, problem.webhooks) if problem.webhooks else ["none"],
             "requests": map(_request, matched) if matched else ["none that a mock answered"],
-            "requests that matched nothing": map(_request, problem.unmatched),
+            UNMATCHED: map(_request, problem.unmatched),
         },
     )
 
@@ -63,18 +70,29 @@ def describe_advance(duration: str | float, left: Sequence[Webhook]) -> str:
 
 
 def describe_strict(
-    unfinished: Iterable[Webhook], failed: Iterable[Webhook], unmatched: Iterable[Request]
+    unfinished: Iterable[Webhook],
+    failed: Iterable[Webhook],
+    unmatched: Iterable[Request],
+    left: Iterable[OtherRequest],
 ) -> str | None:
     """Return what a strict check found, or None if it found nothing."""
     lists = {
         "still owed": [_webhook(webhook) for webhook in unfinished],
         "failed": [_webhook(webhook) for webhook in failed],
-        "requests that matched nothing": [_request(request) for request in unmatched],
+        UNMATCHED: [_request(request) for request in unmatched],
+        OTHERS: [f"{_time_of_day(other.at)} {other.method} {other.url}" for other in left],
     }
     if not any(lists.values()):
         return None
-    counts = ", ".join(f"{len(lines)} {name}" for name, lines in lists.items() if lines)
+    counts = ", ".join(_count(len(lines), name) for name, lines in lists.items() if lines)
+    if lists[OTHERS]:
+        lists["what to do about them"] = [REMEDY]
     return _report(f"strict=True, and at the test's end: {counts}", lists)
+
+
+def _count(number: int, name: str) -> str:
+    """Return a number with what it counts: `1 request that matched nothing`."""
+    return f"{number} {name.replace('requests', 'request', 1) if number == 1 else name}"
 
 
 def _report(first: str, lists: Mapping[str, Iterable[str]]) -> str:

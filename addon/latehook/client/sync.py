@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Unpack
 
 from latehook.api.defaults import WAIT_STATE, WAIT_TIMEOUT
-from latehook.api.models import Job, Request, Webhook
+from latehook.api.models import Job, OtherRequest, Request, Webhook
 from latehook.client import calls, failures, process
 from latehook.client.address import ProxyAddress
 from latehook.client.filters import Filters, RequestFilters, WebhookFilters
@@ -168,6 +168,20 @@ class Latehook(SyncSession):
         """
         return self._run(calls.requests(matched, filters, limit))
 
+    def others(self, *, limit: int | None = None) -> list[OtherRequest]:
+        """List the requests and connections that left for hosts that no mock names. The proxy keeps the last 1,000.
+
+        Args:
+            limit: Only so many, the newest. None: all.
+
+        Returns:
+            What left, oldest first.
+
+        Example:
+            assert latehook.others() == []
+        """
+        return self._run(calls.others(limit))
+
     def jobs(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> list[Job]:
         """List jobs, each with its request, response, stages and webhooks.
 
@@ -236,7 +250,9 @@ class Latehook(SyncSession):
         self._run(calls.several("reset", None, filters))
 
     def check_strictly(self) -> None:
-        """Check that nothing is left: no webhook pending or failed, no request that no mock matched.
+        """Check that nothing is left: no webhook pending or failed, no request that no mock matched or that left.
+
+        A request has left if it went to a host that no mock names.
 
         Waits some seconds for attempts in progress. The marker's `strict=True` does this at the end of a test.
 

@@ -84,6 +84,8 @@ REQUEST = models.Request(
     ),
 )
 
+OTHER = models.OtherRequest(number=1, at=_AT + 2, method="CONNECT", url="other.example:443")
+
 CLOCK = payloads.Clock(now=_AT + 65, real=_AT + 5, speed=1.0)
 MOCK = payloads.Mock(name="create transcript", match="POST https://api.slow.example/transcripts", place="mocks.yaml:2")
 
@@ -116,6 +118,7 @@ RESULTS: dict[Any, Any] = {
     payloads.JobPage: payloads.JobPage(items=(JOB,), next=None),
     payloads.WebhookPage: payloads.WebhookPage(items=(WEBHOOK,), next="4711"),
     payloads.RequestPage: payloads.RequestPage(items=(REQUEST,), next=None),
+    payloads.OtherPage: payloads.OtherPage(items=(OTHER,), next=None),
     payloads.WebhookList: payloads.WebhookList((WEBHOOK,)),
     payloads.IdList: payloads.IdList((WEBHOOK.id,)),
     payloads.MockList: payloads.MockList((MOCK,)),

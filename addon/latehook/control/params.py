@@ -53,6 +53,15 @@ class ListQuery(Filters):
     """The `next` of the page before this one."""
 
 
+class PageQuery(NoParameters):
+    """Which page of a list."""
+
+    limit: Limit = 100
+    """How many items the page holds at most."""
+    after: str | None = None
+    """The `next` of the page before this one."""
+
+
 class RequestsQuery(NoParameters):
     """Which requests to list, page by page."""
 

@@ -13,7 +13,7 @@ from latehook.base.version import version
 from latehook.control import responses, serializers
 from latehook.control.context import HandlerContext
 from latehook.control.page import page as page_response
-from latehook.control.params import ListQuery, NoParameters, RequestsQuery, StatusQuery, WaitQuery
+from latehook.control.params import ListQuery, NoParameters, PageQuery, RequestsQuery, StatusQuery, WaitQuery
 from latehook.control.parsing import cursor, filters_of, wait_seconds
 from latehook.engine.filters import JOBS, REQUESTS, Filter
 
@@ -81,6 +81,11 @@ async def requests(context: HandlerContext, params: RequestsQuery, id: str) -> p
     filter = context.queries.parse_filter(filters_of(params), REQUESTS)
     found = await context.queries.requests(filter, params.limit, cursor(params.after), params.matched)
     return payloads.RequestPage(items=tuple(map(serializers.request, found.items)), next=_next(found.next))
+
+
+async def others(context: HandlerContext, params: PageQuery, id: str) -> payloads.OtherPage:
+    found = context.queries.others(params.limit, cursor(params.after))
+    return payloads.OtherPage(items=tuple(map(serializers.other, found.items)), next=_next(found.next))
 
 
 async def wait(context: HandlerContext, params: WaitQuery, id: str) -> payloads.WebhookList | Response:

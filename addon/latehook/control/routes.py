@@ -15,6 +15,7 @@ from latehook.control.params import (
     ListQuery,
     MocksQuery,
     NoParameters,
+    PageQuery,
     PostedMocks,
     RequestsQuery,
     StatusQuery,
@@ -117,6 +118,12 @@ OPERATIONS = (
         "Return a page of the request journal, newest first: the last 1,000 requests to mocked hosts, each with its "
         "response's status, the mock that matched it, or the near misses.",
         queries.requests, payloads.RequestPage, query=RequestsQuery,
+    ),
+    Operation(
+        "GET", "others", "list_others", "requests", "List what left for other hosts",
+        "Return a page of the last 1,000 requests and connections that left for hosts that no mock names, newest "
+        "first.",
+        queries.others, payloads.OtherPage, query=PageQuery,
     ),
     Operation(
         "GET", "wait", "wait_for_webhooks", "webhooks", "Wait for webhooks",

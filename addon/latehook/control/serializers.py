@@ -6,7 +6,7 @@ from latehook.api import models, payloads
 from latehook.base import model
 from latehook.base.clock import Clock
 from latehook.base.model import UNFINISHED, State
-from latehook.engine.journal import JournalEntry
+from latehook.engine.journal import JournalEntry, OtherRequest
 from latehook.engine.queries import JobDetails, WebhookDetails
 from latehook.mocks.definitions import Mocks
 
@@ -69,6 +69,10 @@ def request(entry: JournalEntry) -> models.Request:
         job=entry.job,
         why=None if entry.matched else tuple(near_misses),
     )
+
+
+def other(entry: OtherRequest) -> models.OtherRequest:
+    return models.OtherRequest(number=entry.number, at=entry.at, method=entry.method, url=entry.url)
 
 
 def mocks(mocks: Mocks) -> tuple[payloads.Mock, ...]:

@@ -17,7 +17,7 @@ from latehook.delivery.compiled_mocks import CompiledMocks, Restore
 from latehook.delivery.dispatcher import DEFAULT_WORKERS
 from latehook.delivery.outbox import Outbox
 from latehook.engine.context import LiveContext
-from latehook.engine.journal import Journal, JournalEntry
+from latehook.engine.journal import Journal, JournalEntry, OtherRequests
 from latehook.mocks import decide, error_responses
 from latehook.mocks.decide import Decision
 from latehook.mocks.definitions import Mocks
@@ -71,6 +71,7 @@ class Engine:
         self.compiled_mocks = CompiledMocks(store, restore)
         self.outbox = Outbox(store, self.commits, self.notifier, self.state, self.context, self.compiled_mocks, sender)
         self.journal = Journal()
+        self.others = OtherRequests()
         self._keep = DEFAULT_KEEP
         self._accepted = 0
         self._closing = False
@@ -149,6 +150,7 @@ class Engine:
         """Go back to the state of a new process, with the clock at `speed`. Clear the store before."""
         self.state.reset(speed)
         self.journal.clear()
+        self.others.clear()
         self.context.reset()
         self.compiled_mocks.clear()
         await self.outbox.forget_all()
@@ -192,6 +194,11 @@ class Engine:
         if decision is not None:
             self._record(request, decision)
         return decision is not None
+
+    def note_other(self, method: str, url: str) -> None:
+        """Note that a request, or a connection, leaves for a host that no mock names."""
+        self.others.add(self.clock.real(), method, url)
+        self.notifier.notify()
 
     def _record(self, request: Request, decision: Decision) -> JournalEntry:
         """Add a request to the journal."""

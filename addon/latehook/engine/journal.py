@@ -41,6 +41,39 @@ class JournalEntry(Struct):
         self.status, self.job = status, None
 
 
+class OtherRequest(Struct, frozen=True):
+    """A request or a connection that left for a host that no mock names. `number` and `at` are as in JournalEntry.
+
+    `url` is the whole URL; of a connection (`CONNECT`, or its protocol), host and port.
+    """
+
+    number: int
+    at: float
+    method: str
+    url: str
+
+
+class OtherRequests:
+    """The newest requests and connections that left for hosts that no mock names."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._entries: deque[OtherRequest] = deque(maxlen=MAX_ENTRIES)
+
+    def add(self, at: float, method: str, url: str) -> None:
+        self._count += 1
+        self._entries.append(OtherRequest(self._count, at, method[:MAX_SIZE], url[:MAX_SIZE]))
+
+    def clear(self) -> None:
+        self._count = 0
+        self._entries.clear()
+
+    def page(self, limit: int, after: int | None) -> tuple[list[OtherRequest], int | None]:
+        """Return at most `limit` entries behind number `after`, the newest first, and the `after` of the next page."""
+        older = [entry for entry in reversed(self._entries) if after is None or entry.number < after]
+        return older[:limit], older[limit - 1].number if len(older) > limit else None
+
+
 class Journal:
     """The newest requests. `count` and `unmatched` count all requests since the start or the last reset."""
 

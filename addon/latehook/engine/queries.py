@@ -15,7 +15,7 @@ from latehook.base.model import STORED_UNFINISHED, UNFINISHED, Attempt, Criteria
 from latehook.delivery.results import AttemptResult, NoAttempt
 from latehook.engine.engine import Engine
 from latehook.engine.filters import WEBHOOKS, Filter, Where, parse_filter
-from latehook.engine.journal import JournalEntry
+from latehook.engine.journal import JournalEntry, OtherRequest
 from latehook.expressions.expression import Names
 from latehook.expressions.views import JobView, RequestView, WebhookView
 
@@ -59,6 +59,7 @@ class Queries:
         self._outbox = engine.outbox
         self._context = engine.context
         self._journal = engine.journal
+        self._others = engine.others
 
     def parse_filter(self, given: Mapping[str, Any], names: Names = WEBHOOKS) -> Filter:
         """Make a filter of what a user gave, by name. Raises FilterError."""
@@ -120,6 +121,10 @@ class Queries:
                 await asyncio.sleep(0)
 
         return await _page(batches(), limit, lambda entry: entry.number)
+
+    def others(self, limit: int, after: int | None = None) -> Page[OtherRequest]:
+        """Return at most `limit` requests that left for hosts that no mock names, behind number `after`."""
+        return Page(*self._others.page(limit, after))
 
     def webhook_batches(self, filter: Filter, before: int | None = None) -> AsyncGenerator[list[StoredWebhook]]:
         """Yield the webhooks with a lower key than `before`. No other task runs between the read and the yield."""

@@ -17,7 +17,8 @@ from latehook.proxy import compat, layers, sniffing
 from latehook.proxy.compat import HttpProxy, HttpUpstreamProxy, NextLayer, ReverseProxy, StartHook
 from latehook.proxy.fast import Shortcuts
 from latehook.proxy.layers import AnswerHook
-from latehook.proxy.mocked_hosts import MockedHosts
+from latehook.proxy.mocked_hosts import ClosedHosts
+from latehook.proxy.other_hosts import OtherHosts, refusal
 from latehook.proxy.request_state import RequestState, RequestStates, RequestTarget
 
 log = logging.getLogger(logs.LOGGER)
@@ -29,6 +30,7 @@ class Answers(Protocol):
     """Makes the responses to mocked requests: the hooks."""
 
     def not_contacted(self, flow: http.HTTPFlow) -> http.Response: ...
+    async def refuse_connect(self, flow: http.HTTPFlow) -> http.Response: ...
 
 
 class Guard:
@@ -39,8 +41,16 @@ class Guard:
 
     name = "latehook-guard"
 
-    def __init__(self, hosts: MockedHosts, states: RequestStates, answers: Answers, shortcuts: Shortcuts) -> None:
+    def __init__(
+        self,
+        hosts: ClosedHosts,
+        others: OtherHosts,
+        states: RequestStates,
+        answers: Answers,
+        shortcuts: Shortcuts,
+    ) -> None:
         self._hosts = hosts
+        self._others = others
         self._states = states
         self._answers = answers
         self._shortcuts = shortcuts
@@ -62,7 +72,10 @@ class Guard:
         if state.forward:
             self._allowed.add((flow.client_conn.id, address))
             return True
-        return not state.mocked and not self._hosts.contains(*address)
+        leaves = not state.mocked and not self._hosts.contains(*address)
+        if leaves:
+            self._others.request_leaves(flow)
+        return leaves
 
     def refusal(self, flow: http.HTTPFlow) -> http.Response:
         return self._answers.not_contacted(flow)
@@ -73,7 +86,7 @@ class Guard:
             state = self._states.of(flow)
             if state.control is not None:
                 return not isinstance(hook, AnswerHook)
-            return state.answered_here and self._shortcuts.handle(hook, flow, state)
+            return state.answered_here and not state.refused and self._shortcuts.handle(hook, flow, state)
         except Exception:
             log.exception("latehook: an internal error")
             return False
@@ -94,14 +107,25 @@ class Guard:
             context.options = _LazyIfMocked(context.options, context, self._may_be_mocked)  # type: ignore[assignment]
 
     def client_disconnected(self, client: Client) -> None:
+        self._others.forget(client)
         self._allowed = {entry for entry in self._allowed if entry[0] != client.id}
         # mitmproxy leaves the socket open if the task that closes it is canceled while a hook runs (server.py).
         if (transport := compat.transport_of(client)) is not None:
             transport.close()
 
-    def http_connect(self, flow: http.HTTPFlow) -> None:
-        """Answer a CONNECT for a mocked host: this keeps mitmproxy from connecting upstream before a request comes."""
-        if flow.response is None and self._hosts.contains(flow.request.host, flow.request.port):
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
+        """Answer a CONNECT for a mocked host: this keeps mitmproxy from connecting upstream before a request comes.
+
+        A client that asks for an address may mean a mocked host: what it sends then will tell.
+        """
+        if flow.response is not None:
+            return
+        host, port = flow.request.host, flow.request.port
+        if self._hosts.refuses(host, port) and address_of(host) is None:
+            flow.response = await self._answers.refuse_connect(flow)
+        elif not self._hosts.contains(host, port):
+            self._others.request_leaves(flow)
+        else:
             now = time.time()
             version = flow.request.data.http_version
             flow.response = http.Response(version, 200, b"Connection established", http.Headers(), b"", None, now, now)
@@ -132,13 +156,27 @@ class Guard:
             if address is None or (data.client.id, address[:2]) in self._allowed:
                 return
             host, port = address[:2]
-            if self._hosts.contains(host, port) or self._names_mocked(data.client, port) or not _waited(data.client):
+            if self._hosts.refuses(host, port) and not self._is_way_of_allowed(data.client):
+                data.server.error = refusal(host, port)
+            elif (
+                self._hosts.mocked.contains(host, port)
+                or self._names_mocked(data.client, port)
+                or not _waited(data.client)
+            ):
                 data.server.error = NEVER_CONTACTED
+            else:
+                self._others.connection_leaves(data)
         except Exception:
             log.exception("latehook: cannot tell whether a connection is to a mocked host: it is not made")
             data.server.error = NEVER_CONTACTED
 
     # Decisions
+
+    def _is_way_of_allowed(self, client: Client) -> bool:
+        """Return whether a client's forwarded request goes out through an upstream proxy."""
+        return isinstance(client.proxy_mode, mode_specs.UpstreamMode) and any(
+            allowed[0] == client.id for allowed in self._allowed
+        )
 
     def _names_mocked(self, client: Client, port: int) -> bool:
         """Return whether a client that has resolved the name itself names a mocked host in its TLS handshake.
@@ -167,7 +205,7 @@ class Guard:
         if context.client.transport_protocol != "tcp" or context.client.tls_established or address is None:
             return False
         outermost = context.layers[0]
-        if isinstance(outermost, ReverseProxy):
+        if isinstance(outermost, ReverseProxy) or self._others.intercepted:
             return False
         if len(context.layers) == 1 and isinstance(outermost, (HttpProxy, HttpUpstreamProxy)):
             return False

@@ -16,6 +16,7 @@ from latehook.mocks.bodies import JSON_TYPE
 from latehook.proxy import asgi, fast, flows
 from latehook.proxy.convert import http_response, read_while_arriving, request_of
 from latehook.proxy.observers import Observers
+from latehook.proxy.other_hosts import OtherHosts, refusal
 from latehook.proxy.request_state import RequestState, RequestStates
 
 log = logging.getLogger(logs.LOGGER)
@@ -37,6 +38,7 @@ class Hooks:
         engine: Engine,
         states: RequestStates,
         observers: Observers,
+        others: OtherHosts,
         control: Callable[[], Awaitable[asgi.App]],
         redaction: Redaction,
         started: asyncio.Event,
@@ -44,6 +46,7 @@ class Hooks:
         self._engine = engine
         self._states = states
         self._observers = observers
+        self._others = others
         self._control = control
         self._redaction = redaction
         self._started = started
@@ -87,7 +90,7 @@ class Hooks:
 
     def _streams(self, message: http.Request | http.Response) -> bool:
         """Return whether a message is long, and no addon acts on it, shows its body or saves it."""
-        if not _is_long(message):
+        if self._others.intercepted or not _is_long(message):
             return False
         self._observers.update(ctx.master)  # a program may have added an addon
         return not self._observers.needs_bodies
@@ -127,6 +130,18 @@ class Hooks:
             problem = "a forwarded request of this size needs a mock without `when` or `times`"
             return self._failure(502, problem, request)
         return None if decision.response is None else http_response(decision.response, request.method)
+
+    async def refuse_connect(self, flow: http.HTTPFlow) -> http.Response:
+        """Return the response to a CONNECT to a host that no mock names, while nothing may leave for such hosts."""
+        await self._started.wait()
+        host, port = flow.request.host, flow.request.port
+        request = Request("CONNECT", "https", host, port, "", flow.request.headers.fields)
+        decision = await self._engine.accept(request)
+        if decision.response is None:
+            return self.not_contacted(flow)
+        response = http_response(decision.response, "CONNECT")
+        response.reason = refusal(host, port).encode("ascii", "backslashreplace").decode()
+        return response
 
     # Error responses
 

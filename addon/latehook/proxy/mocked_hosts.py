@@ -1,6 +1,6 @@
 """PURE: The hosts that are mocked."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from latehook.base.hostnames import DEFAULT_PORTS, canonical_host, host_matches
@@ -40,3 +40,23 @@ class MockedHosts:
         """Return the ports on which any host may be mocked: the default ports, and those that mocks name."""
         named = (*self._exact.values(), *self._suffixes.values())
         return {*DEFAULT_PORTS.values(), *(port for ports in named for port in ports if port is not None)}
+
+
+class ClosedHosts:
+    """The hosts to which nothing may be sent: the mocked ones, or all while `refuses_others` returns true."""
+
+    def __init__(self, mocked: MockedHosts, refuses_others: Callable[[], bool]) -> None:
+        self.mocked = mocked
+        self.refuses_others = refuses_others
+
+    def contains(self, host: str, port: int) -> bool:
+        """Return whether nothing may be sent to a host, however it is spelled, on this port."""
+        return self.refuses_others() or self.mocked.contains(host, port)
+
+    def refuses(self, host: str, port: int) -> bool:
+        """Return whether nothing may be sent to a host only because no mock names it."""
+        return self.refuses_others() and not self.mocked.contains(host, port)
+
+    def ports(self) -> set[int]:
+        """Return the ports on which any host may be mocked."""
+        return self.mocked.ports()

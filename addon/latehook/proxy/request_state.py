@@ -16,7 +16,7 @@ from latehook.base.model import ResponseFault
 from latehook.bodies.codings import MAX_BODY_SIZE
 from latehook.bodies.forms import MultipartReader
 from latehook.proxy import listeners, origins, sniffing
-from latehook.proxy.mocked_hosts import MockedHosts
+from latehook.proxy.mocked_hosts import ClosedHosts
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -73,15 +73,17 @@ class RequestTarget:
 class RequestState:
     """What is known of one request.
 
-    `host` and `port` are those by which it is mocked. `answer` is the task that makes its response. `fault` is the
-    fault of that response. `control` is there if the request is for the control API, and `on_disconnect` is then called
-    when its client disconnects. `own_origin`: no page of another server can be at the origin of that request.
+    `host` and `port` are those by which it is mocked. It is `refused` if no mock names them and nothing may leave for
+    such hosts. `answer` is the task that makes its response. `fault` is the fault of that response. `control` is there
+    if the request is for the control API, and `on_disconnect` is then called when its client disconnects. `own_origin`
+    says whether only the control API is at the origin of that request.
     """
 
     mocked: bool
     host: str = ""
     port: int = 0
     forward: bool = False
+    refused: bool = False
     answer: "asyncio.Task[http.Response | None] | None" = None
     fault: ResponseFault | None = None
     control: RequestTarget | None = None
@@ -98,7 +100,7 @@ class RequestState:
 class RequestStates:
     """The states of all requests under way."""
 
-    def __init__(self, hosts: MockedHosts) -> None:
+    def __init__(self, hosts: ClosedHosts) -> None:
         self._hosts = hosts
         self._targets: WeakKeyDictionary[http.Request, RequestTarget] = WeakKeyDictionary()
         self._states: WeakKeyDictionary[http.HTTPFlow, RequestState] = WeakKeyDictionary()
@@ -122,7 +124,7 @@ class RequestStates:
     def _decide(self, flow: http.HTTPFlow) -> RequestState:
         state = self._find_host(flow)
         if state.control is not None:
-            state.own_origin = origins.is_own(flow, state.control.host, state.control.direct, self._hosts)
+            state.own_origin = origins.is_own(flow, state.control.host, state.control.direct, self._hosts.mocked)
         return state
 
     def _find_host(self, flow: http.HTTPFlow) -> RequestState:
@@ -131,11 +133,13 @@ class RequestStates:
         named, named_port = sniffing.authority(request.host_header or "")
         port = request.port
         for host, at in ((named, named_port or port), (request.host, port), (flow.client_conn.sni or "", port)):
-            if host and self._hosts.contains(host, at):
+            if host and self._hosts.mocked.contains(host, at):
                 return RequestState(True, host, at, control=self._control_target(request))
         control = self._control_target(request)
         if control is not None and (control.direct or _is_for_this_proxy(flow)):
             return RequestState(True, request.host, port, control=control)
+        if self._hosts.refuses_others():
+            return RequestState(True, request.host, port, refused=True)
         return RequestState(False)
 
     def _control_target(self, request: http.Request) -> RequestTarget | None:

@@ -236,7 +236,68 @@ def test_that_has_failed_anyway(create):
     assert re.search(
         r"at the test's end: 1 failed\nE +failed:\nE +job .* 'completed': failed after 1 attempt, .*: 500 'no'", text
     )
-    assert re.search(r"at the test's end: 1 requests that matched nothing\n(E .*\n)+E +not 'create': ", text)
+    assert re.search(r"at the test's end: 1 request that matched nothing\n(E .*\n)+E +not 'create': ", text)
+
+
+def test_strict_fails_a_test_in_which_a_request_left_whatever_the_order(run: Run) -> None:
+    result = run(
+        test_left="""
+import pytest, requests
+from support.receivers import receiver
+
+@pytest.fixture(scope="module")
+def other():
+    with receiver() as server:
+        yield server.url
+
+def post(latehook, url):
+    with requests.Session() as session:
+        session.trust_env = False
+        session.post(url, proxies={"http": latehook.proxy})
+
+@pytest.fixture
+def before_the_test(request, other):
+    "Let a request leave before the fixture begins: it is not this test's."
+    post(request.config.stash[STARTED], other)
+
+STARTED = pytest.StashKey()
+
+def test_lenient(latehook, other, pytestconfig):
+    pytestconfig.stash[STARTED] = latehook
+    post(latehook, other)
+
+@pytest.mark.latehook(strict=True)
+def test_it_left(latehook, other):
+    post(latehook, other + "/charge")
+
+@pytest.mark.latehook(strict=True)
+def test_nothing_left(latehook):
+    assert latehook.others() == []
+
+@pytest.mark.latehook(strict=True)
+def test_only_before(before_the_test, latehook):
+    pass
+
+@pytest.mark.latehook(strict=True)
+def test_it_is_mocked(latehook, other):
+    latehook.load({"mocks": [{"match": "POST " + other + "/**"}]})
+    post(latehook, other + "/charge")
+
+@pytest.mark.latehook(strict=True)
+def test_it_is_still_mocked(latehook, other):
+    post(latehook, other + "/charge")
+""",
+    )
+
+    result.assert_outcomes(passed=6, errors=2)
+    text = result.stdout.str()
+    assert re.search(
+        r"ERROR at teardown of test_it_left(.*\n)+?E .*StrictCheckFailed: strict=True, and at the test's end: 1 request that "
+        r"left for hosts that no mock names\nE +requests that left for hosts that no mock names:\n"
+        r"E +\d\d:\d\d:\d\d POST http://127.0.0.1:\d+/charge\nE +what to do about them:\nE +mock these hosts; ",
+        text,
+    )
+    assert re.search(r"ERROR at teardown of test_it_is_still_mocked(.*\n)+?E .*1 request that matched nothing", text)
 
 
 def test_async_tests_await_it_with_the_system_in_their_own_loop(run: Run) -> None:
