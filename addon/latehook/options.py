@@ -22,8 +22,8 @@ HELP = {
     "mock_file": "A mocks file; may be repeated. Default: ./mocks.yaml if it exists, else the one beside mock.py",
     "mock_keep": "How long ended jobs are kept. Default: 24h, at most 100,000",
     "mock_others": (
-        "Hosts that no mock names: pass (their TLS stays as it is), intercept (mitmproxy handles them as it does alone) or "
-        "refuse (nothing leaves for them). Default: pass"
+        "Hosts that no mock names: pass (their TLS stays as it is), intercept (as mitmproxy does it alone) or refuse "
+        "(nothing leaves for them). Default: pass"
     ),
     "mock_seed": "Any text: ids, delays and whatever else is drawn are the same at every run. Default: random",
     "mock_speed": "How fast Latehook's clock runs: 60 is an hour a minute. Default: 1",

@@ -30,11 +30,13 @@ class ProxyProcess:
     def __init__(self, process: "subprocess.Popen[bytes]", log_file: Path) -> None:
         self._process = process
         self._log_file = log_file
+        self._whole_log: bytes | None = None  # when the process has ended, and the file is deleted
         self.port = 0
 
     def log(self, since: int = 0) -> str:
         """Return what the proxy has logged, from a position in bytes on."""
-        return self._log_file.read_bytes()[since:].decode(errors="replace")
+        whole = self._log_file.read_bytes() if self._whole_log is None else self._whole_log
+        return whole[since:].decode(errors="replace")
 
     def log_size(self) -> int:
         """Return the size of the log in bytes: the position of what is logged from now on."""
@@ -62,6 +64,7 @@ class ProxyProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._whole_log = self._log_file.read_bytes()
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.close()
