@@ -63,7 +63,7 @@ class Hooks:
         if state.mocked:
             self.prepare(flow, state)
         else:
-            flow.request.stream = flow.response is None and self._streams_request(flow)
+            self._stream_request(flow)
 
     async def latehook_answer(self, flow: http.HTTPFlow) -> None:
         """Answer a mocked request, after the `request` hooks of all addons (`layers.AnswerHook`)."""
@@ -82,11 +82,12 @@ class Hooks:
         if flow.live and flow.response is not None and not self._states.of(flow).answered_here:
             flow.response.stream = flow.response.stream or self._streams(flow.response)
 
-    def _streams_request(self, flow: http.HTTPFlow) -> bool:
-        """Return whether a request is passed on as it comes. mitmproxy's own addons act on those that it names here."""
+    def _stream_request(self, flow: http.HTTPFlow) -> None:
+        """Pass a request on as it comes, if that changes nothing. mitmproxy's own addons act on those named here."""
         request = flow.request
         is_onboarding = ctx.options.onboarding and request.pretty_host == ctx.options.onboarding_host
-        return not is_onboarding and "upgrade" not in request.headers and self._streams(request)
+        if flow.response is None and not is_onboarding and "upgrade" not in request.headers and self._streams(request):
+            request.stream = True
 
     def _streams(self, message: http.Request | http.Response) -> bool:
         """Return whether a message is long, and no addon acts on it, shows its body or saves it."""
@@ -110,7 +111,7 @@ class Hooks:
         mocks = self._engine.mocks
         if mocks.forwards and self._engine.forwards_at_once(request_of(flow, state)):
             state.forward = True
-            flow.request.stream = self._streams_request(flow)
+            self._stream_request(flow)
         elif mocks.body_members:
             read_while_arriving(state.upload, mocks.body_members, flow.request)
 

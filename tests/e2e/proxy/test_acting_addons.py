@@ -161,6 +161,19 @@ def test_a_forwarded_request_of_a_mocked_host_reaches_a_script_whole(
     assert all(request.body.startswith(b"edited") for request in service.requests)
 
 
+def test_a_request_that_a_script_streams_stays_streamed(start: Start, sut: Receiver, tmp_path: Path) -> None:
+    (tmp_path / "stream.py").write_text("""
+def requestheaders(flow): flow.request.stream = True
+def request(flow): print("content:", flow.request.content, flush=True)
+""")
+    proxy = start("-s", str(tmp_path / "stream.py"), mocks=MOCKS)
+
+    curl("-x", proxy.url, "-d", "asked", sut.url)
+
+    proxy.wait_for("content: None")
+    assert sut.requests[0].body == b"asked"
+
+
 def test_without_an_acting_addon_the_first_bytes_arrive_before_the_last_are_sent(start: Start) -> None:
     proxy = start(mocks=MOCKS)
     with receiver(answer(body=b"real")) as service, socket.create_connection(("127.0.0.1", proxy.port)) as client:
