@@ -77,6 +77,7 @@ def states(store: Path) -> list[str]:
     return [state for (state,) in rows(store, STATES)]
 
 
+@pytest.mark.slow
 def test_while_it_is_full_requests_get_a_503_and_what_was_promised_goes_out(
     begin: Callable[[str], Proxy], store: Path, sut: Receiver
 ) -> None:

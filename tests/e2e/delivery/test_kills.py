@@ -8,6 +8,8 @@ import threading
 import time
 from collections import Counter
 
+import pytest
+
 from support.limits import LIMIT
 from support.receivers import Handler, Receiver, answer
 from support.stored_jobs import Start
@@ -76,6 +78,7 @@ ROUNDS = int(os.environ.get("LATEHOOK_ROUNDS", "4"))
 """How often the process is killed. The full proof has 25 and more."""
 
 
+@pytest.mark.slow
 def test_every_answered_job_is_called_back_although_the_process_is_killed_repeatedly(
     start_with_store: Start, sut: Receiver
 ) -> None:
@@ -110,6 +113,7 @@ MOST_ATTEMPTS = 128
 """How many attempts to one destination run at once."""
 
 
+@pytest.mark.slow
 def test_a_process_that_is_stopped_sends_no_webhook_twice(start_with_store: Start, sut: Receiver) -> None:
     stopping = threading.Event()
 

@@ -162,6 +162,7 @@ def send_broken(open_connection: Callable[[], socket.socket], requests: list[byt
                 check_no_leak(b"", received)
 
 
+@pytest.mark.slow
 def test_the_proxy_survives_ten_thousand_hostile_requests(setup: Setup) -> None:
     def requests(seed: int, count: int) -> list[AttackRequest]:
         return list(attacks.requests(seed, count))

@@ -101,6 +101,7 @@ def upload(proxy: Proxy, document: Path, kinds: Sequence[str]) -> list[dict[str,
         return list(pool.map(one, kinds))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_four_uploads_of_200_mb_at_once_are_not_held_in_memory(
     kind: str, proxy: Proxy, hooks: Receiver, document: Path
@@ -118,6 +119,7 @@ def test_four_uploads_of_200_mb_at_once_are_not_held_in_memory(
         proxy.wait_for(f"job {answer['id']}: webhook delivered")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["stream_large_bodies=1m", "body_size_limit=1m"])
 def test_mitmproxys_options_for_large_bodies_do_not_apply_to_a_mocked_host(
     option: str, confdir: Path, folder: Path, document: Path
@@ -131,6 +133,7 @@ def test_mitmproxys_options_for_large_bodies_do_not_apply_to_a_mocked_host(
         assert proxy.memory_peak() - before < MEMORY_GROWTH
 
 
+@pytest.mark.slow
 def test_forms_of_200_mb_are_parsed_while_they_arrive(confdir: Path, document: Path, tmp_path: Path) -> None:
     (tmp_path / "mocks.yaml").write_text(
         f"mocks: [{{match: POST {HOST}/documents, response: {{json: "
