@@ -59,18 +59,20 @@ def _check_finite(value: Any) -> None:
 
 
 def decode_json(source: bytes | str) -> Any:
-    """Return the value of a JSON text. Raises ValueError for other texts, BodyError for too many values."""
+    """Return the value of a JSON text. Raises ValueError for other texts, BodyError for too many values.
+
+    Half of a surrogate pair stays what it is. JSON can have it again; what cannot (a header, a form) is an error there.
+    """
     raw = source.encode("utf-8", "surrogatepass") if isinstance(source, str) else source
     if (
         raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MAX_JSON_VALUES
     ):  # this counts marks within strings too: the limit is high enough
         raise BodyError(f"the JSON has more than {MAX_JSON_VALUES:,} values")
-    value = read_json(raw)
-    return without_lone_surrogates(value) if b"\\u" in raw else value
+    return read_json(raw)
 
 
 def read_json(raw: bytes) -> Any:
-    """Return the value of a JSON text of any size, with lone surrogates where it has them. Raises ValueError."""
+    """Return the value of a JSON text of any size. Raises ValueError."""
     if not _has_negative_zero(raw):
         try:
             return _DECODER.decode(raw)
@@ -99,7 +101,7 @@ _NEGATIVE_ZERO = re.compile(rb"(?<![^\s:,\[])-0(?![0-9.eE])")
 
 
 def without_lone_surrogates(value: Any) -> Any:
-    """Return the value with U+FFFD for each lone surrogate: no header, URL, UTF-8 text or store could hold one."""
+    """Return the value with U+FFFD for each lone surrogate."""
     if isinstance(value, str):
         return LONE_SURROGATE.sub("\ufffd", value)
     if isinstance(value, dict):

@@ -90,7 +90,8 @@ class FormParts(Struct, frozen=True):
 class Request(Struct, frozen=True):
     """A request of the system under test, as it was sent.
 
-    `target` is path and query as sent. `size` counts all bytes of the body; `body` is None where it was not kept
+    `target` is path and query as sent, with escapes for bytes that are not ASCII. `authority` is that of the request
+    line, or the `:authority` of HTTP/2. `size` counts all bytes of the body; `body` is None where it was not kept
     (`bodies.codings.MAX_BODY_SIZE`). `parts` and `sha256` are set where they were computed while the body arrived.
     `captures` are names and values: what the mock's `match` captures of the path.
     """
@@ -106,6 +107,7 @@ class Request(Struct, frozen=True):
     parts: FormParts | None = None
     sha256: str | None = None
     captures: tuple[tuple[str, str], ...] = ()
+    authority: str = ""
 
     @property
     def path(self) -> str:

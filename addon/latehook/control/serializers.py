@@ -5,7 +5,9 @@ import base64
 from latehook.api import models, payloads
 from latehook.base import model
 from latehook.base.clock import Clock
+from latehook.base.errors import BodyError
 from latehook.base.model import UNFINISHED, State
+from latehook.bodies.charsets import UTF_8, declared_charset, decode_charset
 from latehook.engine.journal import JournalEntry, OtherRequest
 from latehook.engine.queries import JobDetails, WebhookDetails
 from latehook.mocks.definitions import Mocks
@@ -14,7 +16,9 @@ from latehook.mocks.definitions import Mocks
 def webhook(details: WebhookDetails, clock: Clock) -> models.Webhook:
     stored, current = details.stored, details.stored.webhook
     content = stored.content
-    body, body_base64 = _text(None if content is None else content.body)
+    body, body_base64 = _text(
+        None if content is None else content.body, None if content is None else content.content_type
+    )
     is_scheduled = current.state in (State.PENDING, State.DELIVERING)
     return models.Webhook(
         id=current.id,
@@ -101,11 +105,14 @@ def _attempt(attempt: model.Attempt) -> models.Attempt:
 
 
 def _job_request(request: model.Request) -> models.JobRequest:
-    body, body_base64 = _text(request.body)
+    headers = tuple(
+        (name.decode("latin-1"), value.decode("utf-8", "backslashreplace")) for name, value in request.headers
+    )
+    body, body_base64 = _text(request.body, _content_type(headers))
     return models.JobRequest(
         method=request.method,
         url=request.url,
-        headers=tuple((name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in request.headers),
+        headers=headers,
         size=request.size,
         body=body,
         body_base64=body_base64,
@@ -113,17 +120,22 @@ def _job_request(request: model.Request) -> models.JobRequest:
 
 
 def _job_response(response: model.Response) -> models.JobResponse:
-    body, body_base64 = _text(response.body)
+    body, body_base64 = _text(response.body, _content_type(response.headers))
     return models.JobResponse(
         status=response.status, headers=response.headers, body=body or "", body_base64=body_base64
     )
 
 
-def _text(body: bytes | None) -> tuple[str | None, str | None]:
-    """Return a body as text, and in base64 where it is not UTF-8."""
+def _content_type(headers: model.Headers) -> str | None:
+    return next((value for name, value in headers if name.lower() == "content-type"), None)
+
+
+def _text(body: bytes | None, content_type: str | None = None) -> tuple[str | None, str | None]:
+    """Return a body as text by the charset of its content type, and in base64 if the text in UTF-8 is not the body."""
     if body is None:
         return None, None
     try:
-        return body.decode(), None
-    except UnicodeDecodeError:
-        return body.decode("utf-8", "replace"), base64.b64encode(body).decode()
+        text = decode_charset(body, declared_charset(content_type or "") or UTF_8)
+    except BodyError:
+        text = body.decode("utf-8", "replace")
+    return text, None if text.encode("utf-8", "surrogatepass") == body else base64.b64encode(body).decode()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 BODY_MEMBERS: Mapping[str, str | None] = {
     "json": None,
     "text": None,
+    "bytes": None,
     "form": "parts",
     "files": "parts",
     "sha256": "sha256",

@@ -142,9 +142,10 @@ class Compiler:
 
     def _evaluate(self, expression: Expression) -> Any:
         try:
-            return expression(self.constants())
+            value = expression(self.constants(), keep_bytes=True)
         except ExpressionError as error:
             raise MocksError(expression.place, str(error).removeprefix(f"{expression.place}: ")) from None
+        return expression if isinstance(value, bytes) else value  # bytes are a value only where a body takes them
 
 
 def in_braces(text: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from latehook.base.errors import ExpressionError, Place
+from latehook.expressions.octets import Octets
 from latehook.expressions.values import to_plain
 
 Names = Mapping[str, Any]
@@ -27,13 +28,14 @@ class Expression:
         self.reads = reads
         self._evaluate = evaluate
 
-    def __call__(self, scope: Mapping[str, Any]) -> Any:
+    def __call__(self, scope: Mapping[str, Any], keep_bytes: bool = False) -> Any:
         """Return the value as plain data: of its own type where the text is one expression, else a text.
 
-        Raises ExpressionError with the expression's place.
+        With `keep_bytes`, a value that is bytes stays bytes. Raises ExpressionError with the expression's place.
         """
         try:
-            return to_plain(self._evaluate(scope))
+            value = self._evaluate(scope)
+            return value.raw if keep_bytes and isinstance(value, Octets) else to_plain(value)
         except Exception as error:  # Jinja's filters raise all kinds of errors for data that they do not expect
             raise self._failure(error) from None
 

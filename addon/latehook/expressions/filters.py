@@ -13,6 +13,7 @@ from latehook.expressions.costs import CONSTANT, COSTS, Cost
 from latehook.expressions.evaluation import Evaluation
 from latehook.expressions.formatting import format_text
 from latehook.expressions.limits import SizeBudget, check_size
+from latehook.expressions.octets import Octets
 from latehook.expressions.values import AnnotatedText, is_null, null, to_plain, to_text
 
 
@@ -123,7 +124,16 @@ def _items(value: Any) -> list[tuple[Any, Any]]:
 
 
 def _bytes(value: Any) -> bytes:
-    return to_text(value).encode()
+    return value.raw if isinstance(value, Octets) else to_text(value).encode()
+
+
+def _b64decode(value: Any) -> str | Octets:
+    """Return what base64 encodes: a text if it is UTF-8, else bytes. White space in it is ignored."""
+    raw = base64.b64decode(b"".join(_bytes(value).split()), validate=True)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return Octets(raw)
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
@@ -132,7 +142,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "tojson": lambda value: encode_json(to_plain(value)).decode(),
     "from_json": _null_or(lambda value: decode_json(to_text(value))),
     "b64encode": _null_or(lambda value: base64.b64encode(_bytes(value)).decode()),
-    "b64decode": _null_or(lambda value: base64.b64decode(_bytes(value)).decode()),
+    "b64decode": _null_or(_b64decode),
     "sha256": _null_or(lambda value: hashlib.sha256(_bytes(value)).hexdigest()),
     "iso8601": _null_or(lambda moment: timestamps.iso8601(float(moment))),
     "unix": _null_or(lambda moment: int(float(moment))),

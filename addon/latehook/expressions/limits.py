@@ -6,6 +6,7 @@ from typing import Any
 from jinja2 import Undefined
 
 from latehook.base.json_numbers import NumberAsWritten
+from latehook.expressions.octets import Octets
 
 MAX_VALUE_SIZE = 16 * 1024 * 1024
 """Characters in one value, with everything in it."""
@@ -92,7 +93,7 @@ def _left(value: Any, left: int) -> int:
                 break
     elif isinstance(value, NumberAsWritten):
         left -= len(value.text)
-    elif isinstance(value, (range, bytes)):
+    elif isinstance(value, (range, bytes, Octets)):
         left -= len(value) * (ITEM_SIZE if isinstance(value, range) else 1)
     return left
 

@@ -10,6 +10,7 @@ from jinja2 import Undefined
 from latehook.base.json_numbers import NumberAsWritten
 from latehook.base.json_text import encode_json
 from latehook.expressions.limits import ITEM_SIZE, MAX_VALUE_SIZE, SizeBudget
+from latehook.expressions.octets import Octets
 
 MAX_NULL_NAME_LENGTH = 100
 """Characters that a null keeps of the name it was looked up by. Error messages quote them."""
@@ -97,6 +98,9 @@ def _to_plain(value: Any, budget: SizeBudget) -> Any:
         return [_to_plain(item, budget) for item in value]
     if isinstance(value, Undefined):
         return None
+    if kind is Octets:
+        budget.charge(len(value))
+        return value.text()
     if isinstance(value, str):
         budget.charge(len(value))
         return str(value)

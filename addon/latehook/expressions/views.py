@@ -7,10 +7,14 @@ from functools import cached_property
 from typing import Any, overload
 
 from latehook.base.errors import BodyError
+from latehook.base.hostnames import canonical_host
+from latehook.base.json_text import LONE_SURROGATE
 from latehook.base.model import FormParts, Job, Request, Response, Stage, reached_stages, status_of
 from latehook.bodies import decoding, forms
+from latehook.bodies.charsets import UTF_8, decode_charset
 from latehook.expressions.body_members import BODY_MEMBERS
 from latehook.expressions.fields import first_values, nested
+from latehook.expressions.octets import Octets
 from latehook.expressions.values import AnnotatedText, View
 
 _ALPHABETS = {
@@ -26,12 +30,17 @@ class HeadersView(Mapping[str, AnnotatedText]):
     """
 
     def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
-        pairs = ((name.decode("latin-1").lower(), value.decode("utf-8", "replace")) for name, value in fields)
-        self._values = first_values(pairs)
+        self._values: dict[str, list[bytes]] = {}
+        for name, value in fields:
+            self._values.setdefault(name.decode("latin-1").lower(), []).append(value)
 
     def __getitem__(self, name: str) -> AnnotatedText:
+        """Return a header's value. Raises BodyError for one that is not UTF-8, KeyError for one that was not sent."""
         name = name.lower()
-        return self._values[name] if name in self._values else self._values[name.replace("_", "-")]
+        if name not in self._values:
+            name = name.replace("_", "-")
+        texts = tuple(decode_charset(value, UTF_8, f"the header {name!r}") for value in self._values[name])
+        return AnnotatedText(texts[0], all_values=texts)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -43,12 +52,13 @@ class HeadersView(Mapping[str, AnnotatedText]):
 class RequestView(View):
     """`request`. A member that needs the body raises BodyError where the body was not kept or cannot be decoded."""
 
-    members = frozenset({"method", "url", "host", "path", "query", "headers", "size", *BODY_MEMBERS})
+    members = frozenset(
+        {"method", "url", "host", "host_header", "path", "query", "headers", "content_type", "size", *BODY_MEMBERS}
+    )
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self.method = request.method
-        self.host = request.host
         self.size = request.size
 
     @cached_property
@@ -56,7 +66,24 @@ class RequestView(View):
         return self._request.url
 
     @cached_property
+    def host(self) -> str:
+        """Return the host in the form in which hosts are compared: lower case, ASCII, no dot at the end."""
+        return canonical_host(self._request.host)
+
+    @cached_property
+    def host_header(self) -> str:
+        """Return the host, and perhaps the port, as the client wrote them: in `Host`, or in `:authority` of HTTP/2."""
+        return self.headers.get("host") or self._request.authority or self._request.host
+
+    @cached_property
+    def content_type(self) -> AnnotatedText | None:
+        return self.headers.get("content-type")
+
+    @cached_property
     def path(self) -> AnnotatedText:
+        for name, value in self._request.captures:
+            if not value.isascii() and LONE_SURROGATE.search(value):
+                raise BodyError(f"the part {name!r} of the path is not utf-8 text")
         return AnnotatedText(self._request.path, dict(self._request.captures))
 
     @cached_property
@@ -74,6 +101,11 @@ class RequestView(View):
     @cached_property
     def text(self) -> str:
         return decoding.decode_text(self._request.body, self.size, self._codings, self._content_type)
+
+    @cached_property
+    def bytes(self) -> Octets:
+        """Return the body as it was sent, with its content codings."""
+        return Octets(decoding.decode(self._request.body, self.size))
 
     @cached_property
     def form(self) -> Mapping[str, Any]:
@@ -103,15 +135,16 @@ class RequestView(View):
 
     @property
     def _codings(self) -> list[str]:
-        return self._header(b"content-encoding")
+        return _values_of(self._request.headers, b"content-encoding")
 
     @property
     def _content_type(self) -> str:
-        return next(iter(self._header(b"content-type")), "")
+        return next(iter(_values_of(self._request.headers, b"content-type")), "")
 
-    def _header(self, wanted: bytes) -> list[str]:
-        """Return the values of one header, without building the map of all."""
-        return [value.decode("utf-8", "replace") for name, value in self._request.headers if name.lower() == wanted]
+
+def _values_of(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> list[str]:
+    """Return the values of one header, without building the map of all."""
+    return [value.decode("latin-1") for name, value in headers if name.lower() == wanted]
 
 
 class ResponseView(View):

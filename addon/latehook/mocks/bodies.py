@@ -11,13 +11,14 @@ from latehook.base.errors import BodyError, ExpressionError, Place
 from latehook.base.json_text import encode_json
 from latehook.base.model import Moment
 from latehook.bodies.charsets import UTF_8, declared_charset, encode_charset, parameter
-from latehook.expressions.expression import as_written, render
+from latehook.expressions.expression import Expression, as_written, render
 from latehook.expressions.values import to_text
 from latehook.mocks.fields import items_of, pairs_of, require_map
 
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
 TEXT_TYPE = "text/plain; charset=utf-8"
+BYTES_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,10 @@ class TextBody(BodySpec):
     NAME = "the text"
 
     def render(self, scope: Mapping[str, Any], moment: Moment, content_type: str | None) -> tuple[bytes, str]:
-        text = to_text(render(self.value, scope))
+        value = self.value(scope, keep_bytes=True) if isinstance(self.value, Expression) else render(self.value, scope)
+        if isinstance(value, bytes):
+            return value, content_type or BYTES_TYPE
+        text = to_text(value)
         return self._encode(text, self._charset(content_type)), content_type or TEXT_TYPE
 
 

@@ -154,9 +154,14 @@ def _segment(text: str, part: str) -> Segment:
     if any("{" in literal or "}" in literal for literal in pieces[::2]):
         raise ValueError(f"{text!r}: {part!r} has a brace that is not closed or not opened")
     if len(pieces) == 1:
-        return Segment(unquote(part))
-    literals = tuple(map(unquote, pieces[::2]))
+        return Segment(_unquoted(part))
+    literals = tuple(map(_unquoted, pieces[::2]))
     return Segment(None, re.compile(_pattern(literals, pieces[1::2]), re.DOTALL), literals)
+
+
+def _unquoted(text: str) -> str:
+    """Return a text of a path without its escapes. Bytes that are not UTF-8 match the same bytes."""
+    return unquote(text, errors="surrogateescape")
 
 
 def _pattern(literals: Sequence[str], names: Sequence[str]) -> str:

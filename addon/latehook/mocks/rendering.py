@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from latehook.base.errors import BodyError, ExpressionError, Place, SigningError
+from latehook.base.json_text import LONE_SURROGATE
 from latehook.base.model import Content, Headers, Moment, Outgoing, Response, StoredWebhook, WebhookFault
 from latehook.bodies.codings import codings_of, compress
 from latehook.expressions.expression import render
@@ -96,7 +97,11 @@ def _content(
     """Render a webhook's content. `own_type` is the content type of the mock's headers, None if they have none."""
     body, content_type = (b"", own_type) if spec.body is None else spec.body.render(scope, moment, own_type)
     query = require_map(render(spec.query, scope), spec.place, "query")
-    return Content(_with_query(stored.webhook.to or "", query), body, content_type, _method(spec, scope))
+    try:
+        url = _with_query(stored.webhook.to or "", query)
+    except UnicodeEncodeError as error:
+        raise ExpressionError(spec.place, f"query: {error}") from None
+    return Content(url, body, content_type, _method(spec, scope))
 
 
 def _fault(spec: WebhookSpec, stored: StoredWebhook, context: Context) -> WebhookFault | None:
@@ -123,7 +128,7 @@ def _sign(spec: SignSpec, message: signing.Message, scope: Mapping[str, Any], co
         raise ExpressionError(spec.place, "sign.secret is null")
     try:
         return signing.sign(spec.scheme, secrets, message, corrupt)
-    except SigningError as error:
+    except (SigningError, UnicodeEncodeError) as error:
         raise ExpressionError(spec.place, str(error)) from None
 
 
@@ -157,6 +162,8 @@ def _headers(headers: Any, place: Place, scope: Mapping[str, Any]) -> Headers:
             text = to_text(item)
             if any(mark in text for mark in "\r\n\0"):
                 raise ExpressionError(place, f"headers.{name}: {text!r} has a line break, which no header may have")
+            if not text.isascii() and LONE_SURROGATE.search(text):
+                raise ExpressionError(place, f"headers.{name}: {text!r} has half of a surrogate pair: no header can")
             rendered.append((name, text))
     return tuple(rendered)
 

@@ -38,7 +38,7 @@ class PathTree[Item]:
 
     def find(self, path: str) -> list[tuple[Item, dict[str, str]]]:
         """Return the items that match a path, in their original order, each with what it captures."""
-        parts = [unquote(part) if "%" in part else part for part in path.split("/")[1:]]
+        parts = [unquote(part, errors="surrogateescape") if "%" in part else part for part in path.split("/")[1:]]
         found: list[tuple[int, Item, dict[str, str]]] = []
         self._collect(self._root, parts, {}, found)
         found.sort(key=itemgetter(0))

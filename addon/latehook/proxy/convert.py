@@ -2,6 +2,7 @@
 
 import hashlib
 from http import HTTPStatus
+from urllib.parse import quote_from_bytes
 
 from mitmproxy import http
 
@@ -21,18 +22,27 @@ def request_of(flow: http.HTTPFlow, state: RequestState) -> Request:
         scheme=data.scheme.decode("latin-1"),
         host=_as_text(state.host or data.host),
         port=state.port or data.port,
-        target=data.path.decode("latin-1"),
+        target=_escaped(data.path),
         headers=data.headers.fields,
         body=upload.body,
         size=upload.size,
         parts=None if upload.reader is None else upload.reader.parts(),
         sha256=None if upload.hash is None else upload.hash.hexdigest(),
+        authority=data.authority.decode("utf-8", "backslashreplace"),
     )
+
+
+def _escaped(target: bytes) -> str:
+    """Return path and query in ASCII: other bytes, which a request line may not have, are escaped as browsers do."""
+    return target.decode("ascii") if target.isascii() else quote_from_bytes(target, safe=_VISIBLE)
+
+
+_VISIBLE = bytes(range(0x21, 0x7F))
 
 
 def _as_text(host: str) -> str:
     """Return a host without surrogates: mitmproxy has them for bytes that are not UTF-8."""
-    return host if host.isascii() else host.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return host if host.isascii() else host.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def read_while_arriving(upload: Upload, members: frozenset[str], request: http.Request) -> None:

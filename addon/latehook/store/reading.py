@@ -30,6 +30,8 @@ class Reader:
             return self._db.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             raise self.failure("read", error) from error
+        except UnicodeEncodeError:  # half of a surrogate pair, which nothing in the store has
+            return []
 
     def failure(self, verb: str, error: Exception) -> StoreError:
         """Return the error that says why the store cannot `verb`."""

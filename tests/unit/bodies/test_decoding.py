@@ -142,8 +142,11 @@ def test_json_with_too_many_values_is_an_error_and_with_any_depth_is_not() -> No
     assert parse_json(b"[" * 900_000, 900_000, []) is None
 
 
-def test_a_lone_surrogate_in_json_becomes_the_replacement_character() -> None:
-    assert parse_json(b'["\\ud83d\\ude00 \\ud83d"]', 22, []) == ["\U0001f600 \ufffd"]
+def test_a_lone_surrogate_in_json_stays() -> None:
+    value = parse_json(b'["\\ud83d\\ude00 \\ud83d",1.50]', 22, [])
+
+    assert value == ["\U0001f600 \ud83d", 1.5]
+    assert encode_json(value) == '["\U0001f600 \\ud83d",1.50]'.encode()
 
 
 json_values = st.recursive(

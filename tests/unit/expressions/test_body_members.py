@@ -15,7 +15,7 @@ def test_the_table_names_members_of_the_view_and_fields_of_requests() -> None:
 
 
 def test_every_other_member_can_be_read_without_the_body() -> None:
-    view = RequestView(Request("POST", "https", "a.test", 443, "/", body=None, size=1))
+    view = RequestView(Request("POST", "https", "a.test", 443, "/", ((b"content-type", b"a/b"),), body=None, size=1))
 
     assert all(getattr(view, member) is not None for member in RequestView.members - ALL)
 
