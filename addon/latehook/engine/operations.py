@@ -19,6 +19,9 @@ from latehook.mocks.definitions import Mocks
 LONGEST_ADVANCE = 36500 * 86400.0
 """Seconds by which one advance may move the clock."""
 
+END_OF_TIME = 253_402_300_800.0
+"""The first moment after the year 9999, in Unix seconds: the last year that dates have four digits for."""
+
 MAX_SPEED = 1_000_000
 """The highest speed of the clock."""
 
@@ -184,9 +187,13 @@ class Operations:
             raise OperationError(str(error)) from None
         if seconds > LONGEST_ADVANCE:
             raise OperationError(f"an advance of {duration!r} is too long: at most {LONGEST_ADVANCE / 86400:,.0f}d")
-        if job is None:
+        found = None if job is None else self.queries.job(job)
+        now = self.clock.now() + (0.0 if found is None else found.ahead)
+        if now + seconds >= END_OF_TIME:
+            raise OperationError(f"an advance of {duration!r} would move the clock past the year 9999: reset it before")
+        if found is None:
             return await self._advance.all_jobs(seconds, limit)
-        return await self._advance.one_job(self.queries.job(job).key, seconds, limit)
+        return await self._advance.one_job(found.key, seconds, limit)
 
     async def set_speed(self, speed: float) -> None:
         """Run the clock at this speed: 60 for an hour in a minute. Raises OperationError."""

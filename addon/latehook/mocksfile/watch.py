@@ -15,8 +15,8 @@ from latehook.mocksfile import loading
 
 log = logging.getLogger(logs.LOGGER)
 
-POLL_INTERVAL = 0.25
-"""Seconds between two checks of the files."""
+POLL_INTERVAL = 0.5
+"""Seconds between two checks of the files. Each wakes the event loop of an idle process."""
 SWITCH_INTERVAL = 0.0005
 """Seconds after which the thread that loads a file lets the event loop continue."""
 NEVER = 2**30

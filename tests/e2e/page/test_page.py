@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from support.browser import NEEDS_CHROMIUM, Site, detail, row, shown
@@ -58,6 +59,24 @@ def test_the_timeline_of_a_job_has_a_mark_for_each_event(page: Page, site: Site)
         ("failed", "letter.done, attempt 1: 503"),
         ("delivered", "letter.done, attempt 2: 200"),
     ]
+
+
+@pytest.mark.parametrize("of_one_job", [False, True])
+def test_a_timeline_is_by_the_clock_of_the_job(page: Page, site: Site, of_one_job: bool) -> None:
+    site.order("a-1")
+    site.post("clock", advance="90m", **({"job": "a-1"} if of_one_job else {}))
+    line = row(page, "a-1").locator(".line")
+
+    expect(line.locator("i.delivered")).to_have_count(1)
+    marks = line.locator("i").evaluate_all("marks => marks.map(mark => mark.title)")
+
+    assert marks == [
+        "request +0 ms",
+        "processing +1:00",
+        "completed +1:00:00",
+        "order.done, attempt 1: 200 +1:00:00",
+    ]
+    expect(detail(page, "a-1").locator(".card")).to_contain_text(", real time, took")
 
 
 def test_the_details_have_each_request_and_response(page: Page, site: Site) -> None:

@@ -203,6 +203,17 @@ def test_an_advance_of_one_job_does_not_affect_others(run: Run) -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("job", [None, "a"])
+def test_the_clock_stays_within_the_years_that_have_four_digits(run: Run, job: str | None) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post(id="a")
+        with pytest.raises(OperationError, match="would move the clock past the year 9999: reset it before"):
+            for _ in range(100):
+                await setup.operations.advance("36500d", job)
+
+    run(scenario)
+
+
 def test_an_advance_of_one_job_includes_its_retries(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.results = [500, 200]
