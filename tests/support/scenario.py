@@ -64,8 +64,13 @@ class Scenario:
         return Moment(now + 3600, now, self.random)
 
     def ask(self, method: str, url: str, body: bytes = b"", **headers: str) -> Decision:
-        """Decide a request; keep the job that it starts or changes."""
+        """Decide a request; keep the job that it starts or changes. A delayed response is rendered at once."""
         decision = decide.decide(self.mocks, request(method, url, body, **headers), self.moment, self)
+        if decision.mock is not None and decision.delayed is not None:
+            job = decision.delayed.job
+            response = decide.render_delayed(decision.mock, decision.delayed, job, self.moment, self)
+            started = decision.started and replace(decision.started, response=response)
+            decision = replace(decision, response=response, delayed=None, started=started)
         if decision.mock is not None:
             self.counts[decision.mock.definition] += 1
             self.faults[decision.mock.definition, None] += decision.fault is not None

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 
+from msgspec.structs import replace
+
 from latehook.base import logs
 from latehook.base.clock import Clock
 from latehook.base.errors import StoreError, UnstorableError
-from latehook.base.model import Request
+from latehook.base.model import Request, Response
 from latehook.base.notifier import Notifier
 from latehook.delivery.attempts import AttemptObserver, Sender
 from latehook.delivery.compiled_mocks import CompiledMocks, Restore
@@ -19,8 +21,8 @@ from latehook.delivery.outbox import Outbox
 from latehook.engine.context import LiveContext
 from latehook.engine.journal import Journal, JournalEntry, OtherRequests
 from latehook.mocks import decide, error_responses
-from latehook.mocks.decide import Decision
-from latehook.mocks.definitions import Mocks
+from latehook.mocks.decide import Decision, DelayedResponse
+from latehook.mocks.definitions import Mock, Mocks
 from latehook.store import Store
 from latehook.store.files import StoreFiles
 from latehook.store.group_commit import GroupCommit
@@ -175,7 +177,7 @@ class Engine:
         self._count(decision)
         mock = decision.mock
         try:
-            await self._start(decision)
+            started = await self._start(decision)
         except UnstorableError as error:
             place = mock.place if mock is not None else "a mock"
             entry.set_failed(500)
@@ -186,7 +188,31 @@ class Engine:
             return Decision(error_responses.failure(503, str(error), request, context.redaction), mock)
         if decision.delay:
             await asyncio.sleep(decision.delay)
-        return decision
+        if mock is None or decision.delayed is None:
+            return decision
+        response = await self._render_delayed(mock, decision.delayed, started)
+        entry.status = response.status
+        self.notifier.notify()
+        return replace(decision, response=response, delayed=None)
+
+    async def _render_delayed(self, mock: Mock, delayed: DelayedResponse, started: int) -> Response:
+        """Return a response whose delay is over, and write it if it is its job's. `started` is the key of a new job."""
+        context = self.context
+        try:
+            stored = self.store.job(started or (delayed.job.key if delayed.job is not None else 0))
+            is_jobs_own = stored is not None and (delayed.starts or delayed.repeats)
+            if stored is not None and stored.response is not None and is_jobs_own:  # a repeated request was faster
+                return stored.response
+            response = decide.render_delayed(mock, delayed, stored or delayed.job, context.moment(), context)
+            if stored is not None and is_jobs_own:
+                self.commits.schedule()
+                self.store.update_job(replace(stored, response=response))
+            if self.commits.is_scheduled:  # it may also show what other requests of this turn have written
+                await self.commits.committed()
+        except StoreError as error:
+            log.error("latehook: %s", error)
+            return error_responses.failure(503, str(error), delayed.request, context.redaction)
+        return response
 
     def forwards_at_once(self, request: Request) -> bool:
         """Return whether a request is forwarded by its headers alone, before its body has come. Record it if so."""
@@ -203,6 +229,9 @@ class Engine:
     def _record(self, request: Request, decision: Decision) -> JournalEntry:
         """Add a request to the journal."""
         status = None if decision.response is None else decision.response.status
+        if decision.delayed is not None and decision.mock is not None and decision.mock.response is not None:
+            fixed = decision.mock.response.status
+            status = fixed if isinstance(fixed, int) else None
         mock = None if decision.mock is None else decision.mock.name
         self.notifier.notify()
         return self.journal.add(self.clock.real(), request, status, mock, decision.job_id, decision.near_misses)
@@ -216,25 +245,28 @@ class Engine:
             self.context.count_fault(mock.definition)
             log.info("latehook: %s: the response's fault: %s", mock.name, decision.fault)
 
-    async def _start(self, decision: Decision) -> None:
+    async def _start(self, decision: Decision) -> int:
         """Write and schedule the job that a decision starts or changes, and wait for attempts before the response.
 
-        Raises StoreError, UnstorableError: the job is not written, and nothing is scheduled.
+        Return the key of a new job whose response is delayed, else 0. Raises StoreError, UnstorableError: the job is
+        not written, and nothing is scheduled.
         """
         job = decision.started or decision.changed
         if job is None or decision.mock is None:
             if self.commits.is_scheduled:  # the response may show what other requests of this turn have written
                 await self.commits.committed()
-            return
+            return 0
         self.commits.schedule()
         self.compiled_mocks.add(decision.mock)
         keys = self.store.add_job(job) if decision.started else self.store.replace_stages(job, decision.kept_stages)
+        key = self.store.last_job_key() if decision.started and decision.delayed else 0
         await self.commits.committed()
         if first_attempts := self.outbox.schedule_job(job, keys):
             await asyncio.wait(first_attempts)
         self._accepted += 1
         if self._accepted % PRUNE_EVERY == 0:
             self._prune()
+        return key
 
     async def _keep_store(self) -> None:
         """Look at the store's files, and write the clock again and again, for a process that crashes."""

@@ -19,8 +19,9 @@ MAX_SIZE = 16 * 1024
 class JournalEntry(Struct):
     """A request. `number` counts from 1 since the start or the last reset; `at` is Unix seconds.
 
-    `status` is None for a request that was forwarded. `mock` is the name of the mock that has answered it; where none
-    has, there are `near_misses`. `job` is the id of the job that the request has started or looked up.
+    `status` is None for a request that was forwarded, or whose delayed response is not there yet. `mock` is the name of
+    the mock that has answered it; where none has, there are `near_misses`. `job` is the id of the job that the request
+    has started or looked up.
     """
 
     number: int

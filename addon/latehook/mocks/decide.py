@@ -4,6 +4,7 @@ All stages and webhooks of a job are known when its request is decided: their ti
 webhooks go. Only what a webhook says is rendered later, at its first attempt.
 """
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +24,23 @@ from latehook.mocks.near_misses import Difference, NearMiss, Step, closest, diff
 from latehook.mocks.rendering import render_response
 
 
+class DelayedResponse(Struct, frozen=True):
+    """What a response is rendered from when its delay is over.
+
+    `random` is the source of its random values: they are the same, whatever happens during the delay. `job` is the job
+    that its expressions see. With `starts`, the request has started this job; with `repeats`, an earlier request has,
+    and its response was not there yet.
+    """
+
+    request: Request
+    random: random.Random
+    job: Job | None = None
+    starts: bool = False
+    repeats: bool = False
+
+
 class Decision(Struct, frozen=True):
-    """What a request gets. Without a response it is forwarded to the real service.
+    """What a request gets. Without a `response` or a `delayed` one it is forwarded to the real service.
 
     `started` is a new job. `changed` is a job whose stages after the first `kept_stages` are replaced. `delay` is in
     seconds, `fault` is what goes wrong with the response on purpose. `job_id` is the job that the request started or
@@ -40,6 +56,7 @@ class Decision(Struct, frozen=True):
     fault: ResponseFault | None = None
     job_id: str | None = None
     near_misses: Sequence[NearMiss] = ()
+    delayed: DelayedResponse | None = None
 
 
 def decide(mocks: Mocks, request: Request, moment: Moment, context: Context) -> Decision:
@@ -67,6 +84,24 @@ def decide(mocks: Mocks, request: Request, moment: Moment, context: Context) -> 
         return Decision(response, near_misses=without_job)
     nearest = closest(request, [_near_miss(mock, _difference(mock, request, context)) for mock in mocks.all])
     return Decision(error_responses.unmatched(request, nearest, context.redaction), near_misses=nearest)
+
+
+def render_delayed(mock: Mock, delayed: DelayedResponse, job: Job | None, moment: Moment, context: Context) -> Response:
+    """Return a response of a mock whose delay is over at `moment`; `job` is its job as it is then.
+
+    An expression that fails gives a 500. The job has been started nevertheless.
+    """
+    assert mock.response is not None
+    moment = Moment(moment.now, moment.real_now, delayed.random)
+    if job is not None:
+        moment = moment.of(job)
+    scope = scope_of(mock.constants, delayed.request, moment, context)
+    if job is not None:
+        scope["job"] = JobView(job, moment.now, request=scope["request"] if delayed.starts else None)
+    try:
+        return render_response(mock.response, scope, moment)
+    except ExpressionError as error:
+        return error_responses.failure(500, str(error), delayed.request, context.redaction)
 
 
 def forwards_at_once(mocks: Mocks, request: Request) -> Decision | None:
@@ -125,10 +160,19 @@ class _Candidate:
         self.scope["job"] = JobView(job, self.moment.now)
         return job
 
-    def _respond(self, spec: ResponseSpec, job_id: str | None = None) -> Decision:
-        """Return the decision to give the mock's response, and nothing more."""
-        response = render_response(spec, self.scope, self.moment)
-        return Decision(response, self.mock, delay=self._delay(spec), job_id=job_id)
+    def _respond(
+        self, spec: ResponseSpec, job: Job | None = None, starts: bool = False, repeats: bool = False
+    ) -> Decision:
+        """Return the decision to give the mock's response, and nothing more. A response with a delay is rendered later.
+
+        `job` is the job that its expressions see; `starts` and `repeats` are as in `DelayedResponse`.
+        """
+        job_id = None if job is None or starts else job.id
+        if spec.delay is None and not repeats:
+            return Decision(render_response(spec, self.scope, self.moment), self.mock, job_id=job_id)
+        source = random.Random(self.moment.random.getrandbits(64))
+        delayed = DelayedResponse(self.request, source, job, starts, repeats)
+        return Decision(None, self.mock, delay=self._delay(spec), job_id=job_id, delayed=delayed)
 
     def _delay(self, spec: ResponseSpec) -> float:
         return 0.0 if spec.delay is None else spec.delay.draw(self.moment.random)
@@ -138,6 +182,8 @@ class _Candidate:
         mock, moment, scope = self.mock, self.moment, self.scope
         key = jobs.idempotency_key(mock, scope)
         if key is not None and (earlier := self.context.job_for_idempotency_key(mock.name, key)) is not None:
+            if earlier.response is None:
+                return self._respond(spec, earlier, repeats=True)
             return Decision(earlier.response, mock, delay=self._delay(spec), job_id=earlier.id)
         job = Job(
             id=jobs.job_id(mock, scope, moment),
@@ -155,7 +201,7 @@ class _Candidate:
         job = replace(job, stages=jobs.stages(mock, scope, moment))
         webhooks = jobs.webhooks(mock, job, scope, moment)
         scope["job"] = JobView(job, moment.now, request=request_view)
-        decision = self._respond(spec)
+        decision = self._respond(spec, job, starts=True)
         if self.is_implicit_head:
             return decision
         kept_request = jobs.kept_request(self.request, mock.kept_members)  # expressions above may read the whole body
@@ -166,12 +212,12 @@ class _Candidate:
         """Return the decision to answer for a job. The mock's own stages replace those that the job has not reached."""
         mock, moment, scope = self.mock, self.moment, self.scope
         if not mock.stages:
-            return self._respond(spec, job.id)
+            return self._respond(spec, job)
         reached = tuple(reached_stages(job.stages, moment.now))
         job = replace(job, stages=reached + jobs.stages(mock, scope, moment))
         webhooks = jobs.webhooks(mock, job, scope, moment)
         scope["job"] = JobView(job, moment.now)
-        decision = replace(self._respond(spec, job.id), kept_stages=len(reached))
+        decision = replace(self._respond(spec, job), kept_stages=len(reached))
         if self.is_implicit_head:
             return decision
         kept_request = jobs.kept_request(self.request, mock.kept_members)
