@@ -1,32 +1,52 @@
-"""The command `latehook`: `latehook check FILE…` and `latehook schema`."""
+"""The command `latehook`: `latehook check`, `schema`, and the commands of the package `importing`."""
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
-from latehook.base.errors import MocksError
+from latehook.base.errors import LatehookError, MocksError
 from latehook.base.redaction import Redaction
 from latehook.mocks.definitions import Mock
 from latehook.mocksfile import loading
 from latehook.mocksfile.describing import describe
 from latehook.mocksfile.schema import json_schema
 
+IMPORTING = {"infer": "make a mocks file from recordings of mitmproxy, or HAR"}
+"""The commands that have a module `latehook.importing.NAME_command`. A module is imported when its command is used."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (by default, those of the process), and return its exit status."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="latehook", description="Stands in for a slow third-party service in tests.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     check = commands.add_parser("check", help="check mocks files, and describe what each mock does")
     check.add_argument("files", nargs="+", type=Path, metavar="FILE")
     commands.add_parser("schema", help="print the JSON Schema of mocks files, for editors")
-    parsed = parser.parse_args(arguments)
+    for name, help in IMPORTING.items():
+        command = commands.add_parser(name, help=help)
+        if given[:1] == [name]:
+            module = import_module(f"latehook.importing.{name}_command")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    parsed = parser.parse_args(given)
     if parsed.command == "schema":
         print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
         return 0
-    return _check(parsed.files)
+    return _check(parsed.files) if parsed.command == "check" else _run(parsed.run, parsed)
+
+
+def _run(command: Callable[[argparse.Namespace], int], parsed: argparse.Namespace) -> int:
+    """Run a command; print the error that ends it. Exit status 70 stands for a fault of Latehook (EX_SOFTWARE)."""
+    try:
+        return command(parsed)
+    except LatehookError as error:
+        print(f"latehook {parsed.command}: {error}", file=sys.stderr)
+        return getattr(error, "exit_status", 1)
 
 
 def _check(files: Sequence[Path]) -> int:

@@ -10,14 +10,26 @@ from support.paths import ROOT
 
 LATEHOOK = ROOT / "addon" / "latehook"
 ORDER = (
-    *("cli", "pytest_plugin", "addon", "wiring", "proxy", "control", "options", "engine", "delivery", "mocksfile"),
+    *(
+        "cli",
+        "pytest_plugin",
+        "addon",
+        "wiring",
+        "proxy",
+        "control",
+        "options",
+        "importing",
+        "engine",
+        "delivery",
+        "mocksfile",
+    ),
     *("mocks", "expressions", "webhooks", "bodies", "store", "client", "api", "base"),
 )
 """From the top down. A module imports its own package and those behind it."""
 PURE = ("mocks", "expressions", "webhooks", "bodies")
 IO = {"asyncio", "io", "logging", "os", "pathlib", "socket", "ssl", "subprocess", "tempfile", "threading", "time"}
 ONLY_IN = {
-    "mitmproxy": {"addon", "wiring", "proxy"},
+    "mitmproxy": {"addon", "wiring", "proxy", "importing"},
     "starlette": {"control"},
     "httpx": {"client", "delivery"},
     "sqlite3": {"store"},

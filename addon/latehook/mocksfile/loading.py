@@ -46,6 +46,14 @@ def load_text(text: str, file: str | None, env: Mapping[str, str], variables: Ma
     return _compile([source], env, None, variables)
 
 
+def load_new(text: str, file: str, missing: set[str]) -> Mocks:
+    """Return the mocks of a text that is to become a file of this name. Raises MocksError.
+
+    Environment variables are not read: those that the text needs are added to `missing`.
+    """
+    return _compile([Source.parse(file, text)], {}, missing)
+
+
 def restore(excerpt: bytes, env: Mapping[str, str], redaction: Redaction) -> Mock:
     """Return the mock of an excerpt that was stored with a job, and add its secrets to `redaction`.
 

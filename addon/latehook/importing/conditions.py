@@ -1,0 +1,98 @@
+"""PURE: finds what tells requests with the same match apart that were answered differently."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from latehook.importing.exchanges import Exchange, texts_of
+from latehook.importing.scrubbing import Scrubber, snake
+from latehook.importing.sources import Reader
+
+MAX_ALTERNATIVES = 3
+"""Expressions that one condition may combine with `or`."""
+
+
+def condition(chosen: Sequence[Exchange], others: Sequence[Exchange], reader: Reader, scrubber: Scrubber) -> str | None:
+    """Return an expression that holds for the chosen requests and for none of the others; None if there is none.
+
+    A request that was refused usually lacks something that its response names; another one usually has something more.
+    """
+    mine = [_truths(one, reader) for one in chosen]
+    theirs = [_truths(one, reader) for one in others]
+    common = set.intersection(*(set(one) for one in mine)) - set().union(*theirs)
+    lacking = set.intersection(*(set(one) for one in theirs)) - set().union(*mine)
+    more = _best(common, mine[0])
+    less = f"not {found}" if (found := _best(lacking, theirs[0], chosen)) else None
+    for text in (more, less) if chosen[0].is_success else (less, more):
+        if text:
+            return text
+    if text := _equality(mine, theirs, scrubber):
+        return text
+    if alternatives := _alternatives(mine, theirs):
+        return " or ".join(alternatives)
+    if alternatives := _alternatives(theirs, mine):
+        return f"not ({' or '.join(alternatives)})"
+    return None
+
+
+def _truths(exchange: Exchange, reader: Reader) -> dict[str, Any]:
+    """Return the expressions that are true for a request, with their values."""
+    found = {source.expression: source.value for source in reader.sources(exchange) if source.value}
+    if exchange.request.content:
+        found["request.size"] = len(exchange.request.content)
+    return found
+
+
+def _best(expressions: set[str], values: dict[str, Any], refused: Sequence[Exchange] = ()) -> str | None:
+    """Return the expression that says most: what a refusal names, then a URL, then the shortest."""
+    named = " ".join(text.lower() for exchange in refused for text in texts_of(exchange.response.body))
+
+    def rank(text: str) -> tuple[Any, ...]:
+        is_named = re.search(rf"(?<![a-z]){re.escape(text.rpartition('.')[2].lower())}(?![a-z])", named) is not None
+        is_url = not refused and _is_url(values.get(text))
+        return not is_named, not is_url, text == "request.size", "headers" in text, text.count("."), len(text), text
+
+    return min(expressions, key=rank, default=None)
+
+
+def _is_url(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("http://", "https://"))
+
+
+def _equality(mine: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]], scrubber: Scrubber) -> str | None:
+    """Return `EXPRESSION == VALUE`, where the chosen have this value and the others do not, and it is not personal."""
+    for expression in sorted(set.intersection(*(set(one) for one in mine)), key=lambda text: (len(text), text)):
+        values = [one[expression] for one in mine]
+        if not isinstance(values[0], (str, int, bool)) or any(value != values[0] for value in values):
+            continue
+        if any(one.get(expression) == values[0] for one in theirs):
+            continue
+        text = str(values[0])
+        key = snake(expression.rpartition(".")[2])
+        if (
+            len(text) <= 40
+            and "'" not in text
+            and "\\" not in text
+            and scrubber.clean((key,), values[0]) == (values[0], None)
+        ):
+            return f"{expression} == {values[0]!r}"
+    return None
+
+
+def _alternatives(mine: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> list[str] | None:
+    """Return up to MAX_ALTERNATIVES expressions of which each chosen request has one, and no other request has any."""
+    excluded: set[str] = set().union(*theirs)
+    left = list(mine)
+    found: list[str] = []
+    while left and len(found) < MAX_ALTERNATIVES:
+        counts: dict[str, int] = {}
+        for one in left:
+            for expression in one:
+                if expression not in excluded:
+                    counts[expression] = counts.get(expression, 0) + 1
+        if not counts:
+            return None
+        best = min(counts, key=lambda text: (-counts[text], text.count("."), len(text), text))
+        found.append(best)
+        left = [one for one in left if best not in one]
+    return found if not left else None

@@ -1,0 +1,95 @@
+"""PURE: what may tie two exchanges: ids, URLs and texts that both have."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from latehook.base.hostnames import DEFAULT_PORTS, canonical_host
+from latehook.importing.exchanges import LOCATIONS, Exchange, KeyPath, leaves, mentions
+from latehook.importing.shapes import is_id_key, is_opaque
+from latehook.importing.times import read_time
+
+
+def given_leaves(exchange: Exchange) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield the values that the provider gives in an exchange."""
+    if exchange.inbound:
+        yield from leaves(exchange.request.body.value)
+        yield from (((name,), value) for name, value in exchange.query)
+    else:
+        yield from leaves(exchange.response.body.value)
+
+
+def request_leaves(exchange: Exchange) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield the values of a request: of its query and of its body."""
+    yield from (((name,), value) for name, value in exchange.query)
+    yield from leaves(exchange.request.body.value)
+
+
+def possible_ids(exchange: Exchange) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield the values of a response that may be the id of what it has started."""
+    for path, value in leaves(exchange.response.body.value):
+        if (
+            isinstance(value, bool)
+            or value in (None, "")
+            or read_time(value, exchange.ended) is not None
+            or not isinstance(value, (str, int))
+        ):
+            continue
+        text = str(value)
+        if "://" in text or text.startswith("/"):
+            continue
+        if is_opaque(value) or is_id_key(path[-1] if path else ""):
+            yield path, value
+    for name in LOCATIONS:
+        if url := exchange.response.header(name):
+            segments = [unquote(part) for part in urlsplit(url).path.split("/") if part]
+            yield from (((name,), part) for part in reversed(segments) if is_opaque(part))
+
+
+def segment_words(exchange: Exchange) -> set[str]:
+    """Return the segments of a path, and the parts of them at `.` and `:`, as in `{id}.json` and `{id}:cancel`."""
+    found = set()
+    for segment in map(unquote, exchange.segments):
+        found |= {segment, segment.partition(".")[0], segment.partition(":")[0]}
+    return found
+
+
+def is_in_path(exchange: Exchange, value: Any) -> bool:
+    text = str(value)
+    return text in segment_words(exchange) or ("/" in text and text in unquote(exchange.path))
+
+
+def is_below(exchange: Exchange, creator: Exchange) -> bool:
+    """Return whether a path continues that of another request: `/posts/4` continues `/posts`."""
+    return exchange.path.startswith(creator.path.rstrip("/") + "/")
+
+
+def only_refers(exchange: Exchange) -> bool:
+    """Return whether a request starts something of its own, so that an id in its body is only a reference."""
+    ids = [value for path, value in possible_ids(exchange) if path and path[-1] in ("id", "sid") and is_opaque(value)]
+    return exchange.method != "GET" and any(not mentions(exchange.request_words, id) for id in ids)
+
+
+def is_url(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("http://", "https://"))
+
+
+def same_host(value: Any, webhook: Exchange) -> bool:
+    """Return whether a value is a URL of the host and port that a webhook was sent to."""
+    if not is_url(value):
+        return False
+    try:
+        parts = urlsplit(value)
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+    except ValueError:
+        return False
+    return canonical_host(parts.hostname or "") == webhook.host and webhook.port in (port, 80, 443)
+
+
+def same_url(value: Any, webhook: Exchange) -> bool:
+    """Return whether a value is the URL that a webhook was sent to: its path, and the beginning of its query."""
+    if not is_url(value):
+        return False
+    parts = urlsplit(value)
+    path, _, query = webhook.target.partition("?")
+    return (parts.path or "/") == path and (not parts.query or query.startswith(parts.query))

@@ -1,0 +1,216 @@
+"""PURE: the mocks of one `match`: for requests about a job, for those that start one, and for all others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from latehook.importing.conditions import condition
+from latehook.importing.exchanges import Exchange
+from latehook.importing.messages import Templates
+from latehook.importing.perspective import Perspective
+from latehook.importing.scrubbing import Scrubber, new_secret
+from latehook.importing.shapes import generator
+from latehook.importing.situations import Situation
+from latehook.importing.sources import Reader
+from latehook.importing.stage_mocks import Family, Mock, StageMaker
+from latehook.importing.stages import Timeline
+from latehook.importing.unify import Differs, Notes
+
+
+@dataclass
+class Made:
+    """A mock with its comment."""
+
+    mock: Mock
+    notes: Notes
+    comments: list[str] = field(default_factory=list)
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines above the mock."""
+        return [*self.comments, *(f"guessed: {line}" for line in self.notes.lines())]
+
+
+class MockMaker:
+    """Makes mocks. `left_out` collects the exchanges for which it makes none, with the reason."""
+
+    def __init__(self, reader: Reader, scrubber: Scrubber, secrets: dict[str, str]) -> None:
+        self.reader = reader
+        self.scrubber = scrubber
+        self.secrets = secrets
+        self.stages = StageMaker(scrubber, secrets)
+        self.left_out: list[tuple[Exchange, str]] = []
+
+    # Requests that start a job
+
+    def start(self, match: str, family: Family, lives: Sequence[Timeline], when: str | None) -> Made:
+        """Return the mock for requests that started these jobs."""
+        notes = Notes()
+        templates = Templates(self.scrubber, notes)
+        mock: Mock = {"match": match}
+        if when:
+            mock["when"] = when
+        if job := self._job(lives):
+            mock["job"] = job
+        response = templates.response([(life.job.creator, family.perspective.of_start(life)) for life in lives])
+        stages = self.stages.stages(family, [(life, life.segments[0]) for life in lives], notes)
+        if not job and not stages:
+            mock["job"] = {}
+        mock |= {**({"response": response} if response else {}), **stages}
+        if any(life.job.by_echo for life in lives):
+            notes.add("only a text of the request ties this webhook to it", ("webhook",))
+        return Made(mock, notes)
+
+    def _job(self, lives: Sequence[Timeline]) -> dict[str, Any]:
+        job: dict[str, Any] = {}
+        example = next((life.job for life in lives if life.job.id is not None), None)
+        if example is not None:
+            id = generator(self.scrubber.clean_id(example.id))
+            if id != "{{ uuid() }}":
+                job["id"] = id
+        variables: dict[str, Any] = {}
+        for life in lives:
+            for text, name in life.job.vars.items():
+                variables.setdefault(name, self._variable(text, life.job.id))
+        if variables:
+            job["vars"] = variables
+        if any(life.job.creator.request.header("idempotency-key") for life in lives):
+            job["idempotency_key"] = "{{ request.headers.idempotency_key }}"
+        return job
+
+    def _variable(self, text: str, id: Any) -> str:
+        """Return a text with expressions that gives another value of a variable; the job's id in it stays the id."""
+        if id is not None and str(id) in text:
+            return "{{ job.id }}".join(new_secret(part) if part else "" for part in text.split(str(id)))
+        return generator(self.scrubber.clean_id(text))
+
+    # Requests about a job
+
+    def lookups(self, match: str, family: Family, samples: Sequence[tuple[Timeline, Exchange]]) -> list[Made]:
+        """Return the mocks for requests about jobs: one for all statuses, or one for each group of them."""
+        made: list[Made] = []
+        lookup = self._lookup(samples)
+        samples = [*samples, *self._first_response(samples)]
+        groups = self._by_status(family, samples)
+        for at, group in enumerate(groups):
+            notes = Notes()
+            mock: Mock = {"match": match, "lookup": lookup}
+            statuses = sorted({_status_before(life, exchange) for life, exchange in group}, key=_order(family))
+            if at < len(groups) - 1:
+                mock["when"] = f"job.status == {statuses[0]!r}" if len(statuses) == 1 else f"job.status in {statuses!r}"
+            answers = self._answers(family, group)
+            if response := Templates(self.scrubber, notes).response(answers):
+                mock["response"] = response
+            segments = [
+                (life, segment) for life, exchange in group if (segment := life.segment_of(exchange)) is not None
+            ]
+            if segments:
+                mock |= self.stages.stages(family, segments, notes)
+            made.append(Made(mock, notes))
+        return made
+
+    def _answers(
+        self, family: Family, samples: Sequence[tuple[Timeline, Exchange]]
+    ) -> list[tuple[Exchange, Situation]]:
+        perspective = family.perspective
+        return [
+            (
+                exchange,
+                perspective.of_answer(life, exchange)
+                if exchange in life.job.all
+                else perspective.of_resource(life, exchange),
+            )
+            for life, exchange in samples
+        ]
+
+    def _first_response(self, samples: Sequence[tuple[Timeline, Exchange]]) -> list[tuple[Timeline, Exchange]]:
+        """Return the responses to the requests that started the jobs, if these are the answers for an early status.
+
+        They are if they have the same fields as the later answers, and nobody asked while the job had that status.
+        """
+        life, later = next(((one, exchange) for one, exchange in samples if exchange.is_success), samples[0])
+        creator = life.job.creator
+        first, asked = creator.response.body.value, later.response.body.value
+        if (
+            later.method != "GET"
+            or not isinstance(first, dict)
+            or not isinstance(asked, dict)
+            or first.keys() != asked.keys()
+        ):
+            return []
+        if life.status_at[creator] in {_status_before(*one) for one in samples}:
+            return []
+        early = replace(creator, status=later.status, method="GET")
+        life.status_at[early] = life.status_at[creator]
+        return [(life, early)]
+
+    def _lookup(self, samples: Sequence[tuple[Timeline, Exchange]]) -> str:
+        """Return the expression that reads the job's id from a request."""
+        life, exchange = samples[0]
+        text = str(life.job.id)
+        sources = self.reader.sources(exchange)
+        exact = [source.expression for source in sources if str(source.value) == text]
+        return exact[0] if exact else "request.path.id"
+
+    def _by_status(
+        self, family: Family, samples: Sequence[tuple[Timeline, Exchange]]
+    ) -> list[list[tuple[Timeline, Exchange]]]:
+        """Return the samples in groups that one template gives; the group of the earliest status comes last."""
+        groups: list[list[tuple[Timeline, Exchange]]] = []
+        order = _order(family)
+        keyed: dict[tuple[bool, str, int], list[tuple[Timeline, Exchange]]] = {}
+        for life, exchange in samples:
+            key = life.segment_of(exchange) is not None, _status_before(life, exchange), exchange.status
+            keyed.setdefault(key, []).append((life, exchange))
+        for key in sorted(keyed, key=lambda key: (-order(key[1]), not key[0], key[2])):
+            fitting = next((group for group in groups if self._fit(family, [*group, *keyed[key]])), None)
+            if fitting is not None:
+                fitting += keyed[key]
+            elif any(_conflict(group, keyed[key]) for group in groups):
+                self.left_out += [
+                    (exchange, "it was answered in another way, though the job had the same status")
+                    for _, exchange in keyed[key]
+                ]
+            else:
+                groups.append(list(keyed[key]))
+        return groups
+
+    def _fit(self, family: Family, samples: Sequence[tuple[Timeline, Exchange]]) -> bool:
+        """Return whether one template gives all these responses."""
+        if len({(exchange.status, life.segment_of(exchange) is not None) for life, exchange in samples}) > 1:
+            return False
+        answers = self._answers(family, samples)
+        try:
+            Templates(self.scrubber, Notes(), strict=True).response(answers)
+        except Differs:
+            return False
+        return True
+
+    # All other requests
+
+    def plain(self, match: str, exchanges: Sequence[Exchange], when: str | None) -> Made:
+        """Return the mock for requests that have nothing to do with a job."""
+        notes = Notes()
+        perspective = Perspective(self.reader)
+        mock: Mock = {"match": match, **({"when": when} if when else {})}
+        response = Templates(self.scrubber, notes).response([(one, perspective.of_plain(one)) for one in exchanges])
+        return Made({**mock, **({"response": response} if response else {})}, notes)
+
+    def when(self, chosen: Sequence[Exchange], others: Sequence[Exchange]) -> str | None:
+        """Return the condition that only the chosen requests meet, None if there is none."""
+        return condition(chosen, others, self.reader, self.scrubber)
+
+
+def _status_before(life: Timeline, exchange: Exchange) -> str:
+    return life.status_before.get(exchange) or life.status_at[exchange]
+
+
+def _conflict(group: Sequence[tuple[Timeline, Exchange]], other: Sequence[tuple[Timeline, Exchange]]) -> bool:
+    """Return whether two groups of requests met jobs of the same status, so that no `when` tells them apart."""
+    return bool({_status_before(*one) for one in group} & {_status_before(*one) for one in other})
+
+
+def _order(family: Family) -> Any:
+    """Return a function that gives the place of a status in the life of the jobs."""
+    statuses = ["pending", *dict.fromkeys(status for life in family.lives for status, _ in life.reached)]
+    return lambda status: statuses.index(status) if status in statuses else len(statuses)

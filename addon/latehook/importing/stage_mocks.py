@@ -1,0 +1,137 @@
+"""PURE: `stages` and `webhook` of a mock, from what followed from its requests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from latehook.base.model import COMPLETED
+from latehook.importing.messages import Templates, event_of
+from latehook.importing.perspective import Perspective
+from latehook.importing.scrubbing import Scrubber
+from latehook.importing.stages import NOISE, Segment, StageSeen, Timeline
+from latehook.importing.unify import Differs, Notes
+
+Mock = dict[str, Any]
+
+
+@dataclass
+class Family:
+    """The jobs that requests with one match start, and what their messages could be made of."""
+
+    lives: list[Timeline]
+    perspective: Perspective
+
+
+class StageMaker:
+    """Makes the stages of mocks. `secrets` are those of webhooks, with the names of their variables."""
+
+    def __init__(self, scrubber: Scrubber, secrets: dict[str, str]) -> None:
+        self.scrubber = scrubber
+        self.secrets = secrets
+
+    def stages(self, family: Family, seen: Sequence[tuple[Timeline, Segment]], notes: Notes) -> dict[str, Any]:
+        """Return `stages` and `webhook` for what followed from requests, in each of these lives."""
+        longest = max(seen, key=lambda one: (len(one[1].stages), -len(one[1].request.path)))[1].stages
+        if not longest:
+            return {}
+        columns = [
+            [(life, segment, segment.stages[at]) for life, segment in seen if at < len(segment.stages)]
+            for at in range(len(longest))
+        ]
+        events = {
+            event_of(stage.webhook, self.scrubber) for column in columns for _, _, stage in column if stage.webhook
+        }
+        with_events = len(events - {None}) > 1
+        webhooks = [self._samples(family, column, with_events) for column in columns]
+        shared, own = self._webhooks(webhooks, notes)
+        stages = []
+        for at, column in enumerate(columns):
+            stage = self._stage([one[2] for one in column], at, notes)
+            if webhooks[at]:
+                event = event_of(webhooks[at][0][0], self.scrubber) if with_events else None
+                changes = {**({"event": event} if event else {}), **own[at]}
+                stage["webhook"] = changes or True
+            if stage:
+                stages.append(stage)
+        stages.sort(key=lambda stage: stage.get("after") != "before-response")
+        if (
+            shared
+            and len(stages) == 1
+            and stages[0]["webhook"] is True
+            and stages[0].get("status", COMPLETED) == COMPLETED
+        ):
+            after = {"after": stages[0]["after"]} if "after" in stages[0] else {}
+            return {"webhook": {**after, **shared}}
+        return {"stages": stages, **({"webhook": shared} if shared else {})}
+
+    def _samples(
+        self, family: Family, column: Sequence[tuple[Timeline, Segment, StageSeen]], with_events: bool
+    ) -> list[Any]:
+        found = []
+        for life, segment, stage in column:
+            if stage.webhook is not None:
+                event = event_of(stage.webhook, self.scrubber) if with_events else None
+                found.append(
+                    (stage.webhook, family.perspective.of_webhook(life, stage.webhook, segment.request, event))
+                )
+        return found
+
+    def _webhooks(self, columns: Sequence[list[Any]], notes: Notes) -> tuple[Mock, list[Mock]]:
+        """Return the webhook that the stages share, and what each stage changes in it."""
+        every = [sample for column in columns for sample in column]
+        if not every:
+            return {}, [{} for _ in columns]
+        try:
+            shared = Templates(self.scrubber, Notes(), strict=True).webhook(every, self.secrets)
+            kept = Templates(self.scrubber, notes).webhook(every, self.secrets)
+            return (kept if kept == shared else shared), [{} for _ in columns]
+        except Differs:
+            pass
+        made = [Templates(self.scrubber, notes).webhook(column, self.secrets) if column else {} for column in columns]
+        shared = next(one for one in reversed(made) if one)
+        return shared, [_changes(shared, one) if one else {} for one in made]
+
+    def _stage(self, seen: Sequence[StageSeen], at: int, notes: Notes) -> dict[str, Any]:
+        stage: dict[str, Any] = {}
+        afters = [one.after for one in seen]
+        after = median(afters)
+        is_change = at > 0 and any(one.status is not None for one in seen)
+        written = duration(after) or (f"{max(round(after, 1), 0.1) * 1000:.0f}ms" if is_change else None)
+        if all(one.is_before_response for one in seen):
+            stage["after"] = "before-response"
+        elif written is not None:
+            stage["after"] = written
+            if len(afters) > 1 and max(afters) - min(afters) > max(NOISE, 0.2 * after):
+                notes.add(
+                    f"between {duration(min(afters)) or '0s'} and {duration(max(afters))} after the request",
+                    ("stages", at),
+                )
+        if (status := next((one.status for one in seen if one.status is not None), None)) is not None:
+            stage["status"] = status
+        if seen[0].earliest is not None and seen[0].webhook is None and written is not None:
+            first = duration(seen[0].earliest) or "0s"
+            notes.add(f"first seen by a poll, {first} to {written} after the request", ("stages", at))
+        return stage
+
+
+def _changes(shared: Mock, own: Mock) -> Mock:
+    """Return what a stage has to say so that the shared webhook becomes its own."""
+    changes = {key: value for key, value in own.items() if shared.get(key) != value}
+    kinds = ("json", "form", "text")
+    missing = {key: None for key in shared if key not in own and key not in kinds}
+    return {**changes, **{key: value for key, value in missing.items() if key == "sign"}}
+
+
+def duration(seconds: float) -> str | None:
+    """Return a duration as a mocks file has it, rounded to what a recording can tell; None for nothing."""
+    if seconds < NOISE / 2:
+        return None
+    if seconds < 10:
+        rounded = round(seconds * 2) / 2
+        return f"{rounded:g}s" if rounded == int(rounded) else f"{int(rounded * 1000)}ms"
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    if whole < 120:
+        return f"{whole}s"
+    return "".join(f"{value}{unit}" for value, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if value)
