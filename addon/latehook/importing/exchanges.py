@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from latehook.base.errors import BodyError
 from latehook.base.hostnames import DEFAULT_PORTS, host_in_url
@@ -72,7 +72,7 @@ class Exchange:
 
     @cached_property
     def query(self) -> list[tuple[str, str]]:
-        return forms.parse_urlencoded(self.target.partition("?")[2])
+        return parse_qsl(self.target.partition("?")[2], keep_blank_values=True)
 
     @property
     def segments(self) -> list[str]:
@@ -131,8 +131,9 @@ def decode_body(content: bytes, content_type: str, coding: str) -> Body:
     if not content:
         return Body()
     try:
-        raw = decoding.decode(content, len(content), coding)
-        value = decoding.parse_json(raw, len(raw), "")
+        codings = [name.strip().lower() for name in coding.split(",") if name.strip()]
+        raw = decoding.decode(content, len(content), codings)
+        value = decoding.parse_json(raw, len(raw), ())
         kind = content_type.partition(";")[0].strip().lower()
         if value is not None and (kind.endswith("json") or isinstance(value, (dict, list))):
             return Body("json", value, raw)
@@ -142,7 +143,7 @@ def decode_body(content: bytes, content_type: str, coding: str) -> Body:
             value = {key: plain(item) for key, item in nested(parts.fields).items()}
             return Body(name, value if name == "form" else {**value, **{file.field: None for file in parts.files}}, raw)
         if kind.startswith("text/") or kind.endswith(("xml", "javascript")):
-            return Body("text", decoding.decode_text(raw, len(raw), "", content_type), raw)
+            return Body("text", decoding.decode_text(raw, len(raw), (), content_type), raw)
     except BodyError:
         return Body("binary", None, content)
     return Body("binary", None, raw)

@@ -24,7 +24,7 @@ def _number(low: float, high: float, scale: float, kind: Any) -> Callable[[Any],
     """Return a function that reads a number of seconds (or of parts of them, by `scale`) between two bounds."""
 
     def parse(value: Any) -> float | None:
-        if type(value) is not kind or (isinstance(value, str) and not value.isdigit()):
+        if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, str) and not value.isdigit()):
             return None
         seconds: float = float(value) / scale
         return seconds if low <= seconds <= high else None

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from latehook.base.json_text import encode_json
+
 WIDTH = 110
 """Characters of a line in which a list or map is written inside brackets."""
 
@@ -38,7 +40,7 @@ def _comment(line: str) -> str:
 def scalar(value: Any) -> str:
     """Return a scalar as YAML 1.2: a text has quotes only where it needs them."""
     if not isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return encode_json(value).decode()
     if _PLAIN.fullmatch(value) and not _WORDS.fullmatch(value) and value == value.strip():
         return value
     return _quoted(value)

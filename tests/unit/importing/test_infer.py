@@ -224,6 +224,14 @@ def test_answers_that_nothing_tells_apart_are_left_out_and_said(made: Callable[.
     assert f"# left out: POST {API}: it was answered in another way, and nothing in the request tells why" in text
 
 
+def test_numbers_and_gzip_come_back_as_they_were_sent(made: Callable[..., str]) -> None:
+    tape = Tape().request("GET", API, answer='{"price": 10.00, "large": 12345678901234567.89}')
+    tape.flows[0].response.headers["content-type"] = "application/json"  # type: ignore[union-attr]
+    tape.flows[0].response.encode("gzip")  # type: ignore[union-attr]
+
+    assert "json: {price: 10.00, large: 12345678901234567.89}" in made(tape)
+
+
 def test_an_id_that_does_not_exist_has_a_mock_behind(made: Callable[..., str], tmp_path: Path) -> None:
     tape = job(Tape()).request("GET", f"{API}/nobody", status=404, answer={"error": "no such job"})
 
