@@ -174,8 +174,10 @@ class Latehook:
 
     # What the parts ask for
 
-    def _load_mocks(self, text: str, file: str | None, variables: Mapping[str, Any]) -> Mocks:
-        return loading.load_text(text, file, self._env, variables)
+    def _load_mocks(
+        self, text: str, file: str | None, variables: Mapping[str, Any], files: Mapping[str, bytes]
+    ) -> Mocks:
+        return loading.load_text(text, file, self._env, variables, files)
 
     def _add_hosts(self, mocks: Mocks) -> None:
         self._hosts.add((mock.matcher for mock in mocks.all), mocks.forwards)

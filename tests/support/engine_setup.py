@@ -127,5 +127,5 @@ def _restore(excerpt: bytes) -> Mock:
     return loading.restore(excerpt, {}, Redaction())
 
 
-def _load_mocks(text: str, file: str | None, variables: Mapping[str, Any]) -> Mocks:
-    return loading.load_text(text, file, {}, variables)
+def _load_mocks(text: str, file: str | None, variables: Mapping[str, Any], files: Mapping[str, bytes]) -> Mocks:
+    return loading.load_text(text, file, {}, variables, files)

@@ -14,3 +14,6 @@ WAIT_TIMEOUT = "10s"
 
 LONGEST_PAGE = 1000
 """Items that one page of a list, or the answer to one wait, holds at most."""
+
+MOCKS_WITH_FILES = "application/vnd.latehook.mocks+json"
+"""The media type of mocks that are sent together with the files that they name."""

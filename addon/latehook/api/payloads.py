@@ -139,6 +139,13 @@ class Problem(Struct, frozen=True, kw_only=True):
     """What is wrong and what to do about it, in one line."""
 
 
+class FileProblem(Problem, frozen=True, kw_only=True):
+    """Mocks name a file whose content was not sent with them."""
+
+    file: str
+    """The name of the file, as the mocks have it."""
+
+
 class WaitProblem(Problem, frozen=True, kw_only=True):
     """What did happen while a client waited in vain."""
 

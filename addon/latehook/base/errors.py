@@ -38,6 +38,18 @@ class MocksError(LatehookError):
         self.problem = problem
 
 
+class FileNotSent(MocksError):
+    """Posted mocks name a file whose content was not sent with them. `name` is as the mocks have it."""
+
+    def __init__(self, place: Place, name: str) -> None:
+        super().__init__(
+            place,
+            f"the content of the file {name!r} was not sent, and the proxy reads no files for posted mocks: load the "
+            "mocks with Latehook's Python client, which sends it, or write the content into the mocks",
+        )
+        self.name = name
+
+
 class ExpressionError(LatehookError):
     """An expression failed for one request or webhook."""
 

@@ -219,7 +219,7 @@ class WireTrace(Struct):
 class Outgoing(Struct, frozen=True):
     """One attempt, ready to be sent. `timeout` is in seconds, for the whole attempt.
 
-    `verify` says whether the receiver's certificate is verified, or names a file with the CA to verify it by. `fault`
+    `verify` says whether the receiver's certificate is verified, or has the CAs to verify it by, in PEM form. `fault`
     is what goes wrong on purpose. The attempt records what it does in `wire`, if it has one.
     """
 

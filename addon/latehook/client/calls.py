@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from latehook.api.defaults import LONGEST_PAGE
+from latehook.api.defaults import LONGEST_PAGE, MOCKS_WITH_FILES
 from latehook.api.models import Job, OtherRequest, Request, Webhook
 from latehook.api.payloads import (
     Advanced,
+    FileProblem,
     JobPage,
     OtherPage,
     Page,
@@ -114,9 +115,19 @@ def several(operation: str, webhook: str | Webhook | None, filters: Mapping[str,
 
 
 def load(mocks: MocksText) -> Call[None]:
+    """Add mocks. The proxy says which files they name: these are read here, and sent along."""
     query = {} if mocks.file is None else {"file": str(mocks.file.resolve())}
-    content = mocks.content.encode()
-    _check((yield ApiRequest("POST", "mocks", query=query, content=content, content_type=mocks.content_type)))
+    content, content_type = mocks.content.encode(), mocks.content_type
+    files: dict[str, bytes] = {}
+    while True:
+        response = yield ApiRequest("POST", "mocks", query=query, content=content, content_type=content_type)
+        problem = _file_problem(response)
+        if problem is None or problem.file in files:
+            _check(response)
+            return
+        files[problem.file] = mocks.read_file(problem.file, problem.detail)
+        content = msgspec.json.encode({"mocks": mocks.content, "files": files})
+        content_type = MOCKS_WITH_FILES
 
 
 def get_variables() -> Call[dict[str, Any]]:
@@ -195,6 +206,16 @@ def _decode[Result](response: ApiResponse, type: type[Result]) -> Result:
 def _check(response: ApiResponse) -> None:
     if response.status >= 400:
         raise ControlError(_detail(response))
+
+
+def _file_problem(response: ApiResponse) -> FileProblem | None:
+    """Return the problem if a file is missing."""
+    if response.status != 400:
+        return None
+    try:
+        return msgspec.json.decode(response.content, type=FileProblem)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _detail(response: ApiResponse) -> str:

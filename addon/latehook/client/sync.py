@@ -74,11 +74,12 @@ class Latehook(SyncSession):
         """Add mocks. Requests are tried against them before all others, until the next reset.
 
         Args:
-            mocks: The path of a mocks file, YAML text, or a dict. The proxy looks for files that the mocks name beside
-                the mocks file.
+            mocks: The path of a mocks file, YAML text, or a dict. Files that the mocks name are read here and sent
+                along: beside the mocks file, or where mocks files are looked for.
 
         Raises:
-            LatehookError: There is no such file, or the mocks have an error: the message has file and line.
+            LatehookError: There is no such file, a file that the mocks name is missing, or the mocks have an error: the
+                message has file and line.
 
         Example:
             latehook.load({"mocks": [{"match": "GET api.slow.example/health", "response": {"status": 503}}]})

@@ -61,4 +61,6 @@ async def set_variables(context: HandlerContext, params: Variables, id: str) -> 
 
 
 async def add_mocks(context: HandlerContext, params: PostedMocks, id: str) -> payloads.MockList:
-    return payloads.MockList(serializers.mocks(await context.operations.add_mocks(params.text, params.file)))
+    return payloads.MockList(
+        serializers.mocks(await context.operations.add_mocks(params.text, params.file, params.files))
+    )

@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from latehook.api.defaults import PREFIX
 from latehook.base import logs
-from latehook.base.errors import LatehookError, NotFound, StoreError, WrongState
+from latehook.base.errors import FileNotSent, LatehookError, NotFound, StoreError, WrongState
 from latehook.base.version import version
-from latehook.control import openapi, params, parsing
+from latehook.control import openapi, params, parsing, responses
 from latehook.control.access import Access
 from latehook.control.context import Certificates, HandlerContext
 from latehook.control.responses import Refusal, Responder
@@ -69,6 +69,8 @@ class App:
             return result if isinstance(result, Response) else self._responder.json(result)
         except Refusal as refusal:
             return self._responder.refuse(refusal)
+        except FileNotSent as error:
+            return self._responder.problem(responses.file_problem(error))
         except LatehookError as error:
             return self._responder.refuse(Refusal(_status(error), str(error)))
         except Exception as error:
@@ -101,7 +103,7 @@ async def _read_params(operation: Operation, request: Request) -> Any:
     parsing.check_content_type(request.headers.get("content-type", ""), operation.media_types)
     body = await request.body()
     if isinstance(query, params.MocksQuery):
-        return parsing.mocks_from_body(body, query)
+        return parsing.mocks_from_body(body, request.headers.get("content-type", ""), query)
     return parsing.from_body(operation.body, body)
 
 

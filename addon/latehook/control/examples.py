@@ -111,6 +111,10 @@ mocks:
     response: {text: ok}
 """
 """The same in YAML."""
+MOCKS_WITH_FILES = {
+    "mocks": "mocks: [{match: GET api.slow.example/report, response: {file: report.txt}}]",
+    "files": {"report.txt": "b2s="},
+}
 
 RESULTS: dict[Any, Any] = {
     models.Job: JOB,

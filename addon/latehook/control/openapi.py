@@ -7,11 +7,11 @@ import msgspec
 from msgspec import Struct
 
 from latehook.api import models, payloads
-from latehook.api.defaults import PREFIX
+from latehook.api.defaults import MOCKS_WITH_FILES, PREFIX
 from latehook.api.payloads import Problem, WaitProblem
 from latehook.control import examples, params, responses
 from latehook.control.descriptions import class_description, field_descriptions
-from latehook.control.params import PostedMocks
+from latehook.control.params import MocksWithFiles, PostedMocks
 from latehook.control.routes import OPERATIONS, Operation
 
 ALWAYS = (400, 401, 403, 413, 500, 503)
@@ -48,7 +48,7 @@ _TEXT = {"type": "string"}
 
 def document(version: str) -> dict[str, Any]:
     """Return the description of the API in OpenAPI 3.1."""
-    types = list(dict.fromkeys([*_json_types(), Problem, WaitProblem]))
+    types = list(dict.fromkeys([*_json_types(), MocksWithFiles, Problem, WaitProblem]))
     made, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     schemas = dict(zip(types, made, strict=True))
     paths: dict[str, Any] = {}
@@ -115,7 +115,11 @@ def _body(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     if operation.body is not PostedMocks:
         return {responses.JSON: {"schema": schemas[operation.body], "example": operation.example}}
     content = {media_type: {"schema": _TEXT, "example": examples.MOCKS_TEXT} for media_type in operation.media_types}
-    return {**content, responses.JSON: {"schema": {"type": "object"}, "example": examples.MOCKS}}
+    return {
+        **content,
+        responses.JSON: {"schema": {"type": "object"}, "example": examples.MOCKS},
+        MOCKS_WITH_FILES: {"schema": schemas[MocksWithFiles], "example": examples.MOCKS_WITH_FILES},
+    }
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 The docstring below a field is its description in the OpenAPI document too.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -120,13 +121,25 @@ class MocksQuery(NoParameters):
     """Where the mocks are from."""
 
     file: str | None = None
-    """The path of the file that the text is from, on Latehook's machine. Errors name it, and files that the mocks name
-    are looked for beside it."""
+    """The path of the file that the text is from. Errors name it."""
 
 
 @dataclass(frozen=True)
 class PostedMocks:
-    """The whole text of a mocks file, in YAML or JSON. `file` is the path that it is from."""
+    """The whole text of a mocks file, in YAML or JSON. `file` is the path that it is from.
+
+    `files` are the contents of the files that the text names.
+    """
 
     text: str
     file: str | None
+    files: Mapping[str, bytes]
+
+
+class MocksWithFiles(NoParameters):
+    """The text of a mocks file, and the files that it names."""
+
+    mocks: str
+    """The text of the mocks file."""
+    files: dict[str, bytes] = {}
+    """The contents of the files in base64, by their names as the text has them."""

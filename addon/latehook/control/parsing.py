@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from latehook.api.defaults import MOCKS_WITH_FILES
 from latehook.base.durations import parse_duration
 from latehook.base.json_text import decode_json, encode_json
 from latehook.base.text import did_you_mean
 from latehook.base.validation import Mismatch, parse_validation_error
-from latehook.control.params import MocksQuery, PostedMocks, Variables
+from latehook.control.params import MocksQuery, MocksWithFiles, PostedMocks, Variables
 from latehook.control.responses import Refusal
 from latehook.engine.filters import FILTERS
 
@@ -78,10 +79,13 @@ def from_body(kind: Any, body: bytes) -> Any:
     return given if kind is Variables else _convert(kind, given, strict=True)
 
 
-def mocks_from_body(body: bytes, query: MocksQuery) -> PostedMocks:
-    """Return the text of a mocks file."""
+def mocks_from_body(body: bytes, content_type: str, query: MocksQuery) -> PostedMocks:
+    """Return the text of a mocks file, with the files that were sent with it."""
+    if _media_type(content_type) == MOCKS_WITH_FILES:
+        sent: MocksWithFiles = from_body(MocksWithFiles, body)
+        return PostedMocks(sent.mocks, query.file, sent.files)
     try:
-        return PostedMocks(body.decode(), query.file)
+        return PostedMocks(body.decode(), query.file, {})
     except UnicodeDecodeError as error:
         raise Refusal(400, f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
 
@@ -91,10 +95,14 @@ def check_content_type(content_type: str, allowed: Sequence[str]) -> None:
 
     A page of another site cannot send these without asking first (CORS preflight), and is refused then.
     """
-    given = content_type.partition(";")[0].strip().lower()
+    given = _media_type(content_type)
     if given not in allowed:
         problem = f"the content type {given!r} is not supported" if given else "there is no content type"
         raise Refusal(415, f"{problem}: send the header `content-type: {allowed[0]}`")
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _convert[Params: Struct](kind: type[Params], given: dict[str, Any], strict: bool) -> Params:

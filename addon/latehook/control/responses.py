@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from latehook.api.payloads import Problem
+from latehook.api.payloads import FileProblem, Problem
+from latehook.base.errors import FileNotSent
 from latehook.base.json_numbers import NumberAsWritten
 from latehook.base.json_text import encode_json, without_lone_surrogates
 
@@ -33,6 +34,10 @@ class Refusal(Exception):
 def title(status: int) -> str:
     """Return the name of a status: the `title` of a problem."""
     return HTTPStatus(status).phrase
+
+
+def file_problem(error: FileNotSent) -> FileProblem:
+    return FileProblem(title=title(400), status=400, detail=str(error), file=error.name)
 
 
 def file(content: bytes | str, media_type: str, headers: dict[str, str] | None = None) -> Response:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from latehook.api import payloads
+from latehook.api.defaults import MOCKS_WITH_FILES
 from latehook.api.models import Job, Webhook
 from latehook.control import actions, queries
 from latehook.control.actions import one, several
@@ -26,7 +27,7 @@ from latehook.control.responses import JSON
 from latehook.engine.filters import JOBS
 from latehook.engine.operations import Operations
 
-YAML = ("application/yaml", "application/x-yaml", "text/yaml", JSON)
+YAML = ("application/yaml", "application/x-yaml", "text/yaml", JSON, MOCKS_WITH_FILES)
 """Media types of mocks. A page of another site cannot send one of them without asking first (CORS preflight)."""
 
 HTML = "text/html"
@@ -198,7 +199,8 @@ OPERATIONS = (
     Operation(
         "POST", "mocks", "add_mocks", "mocks", "Add mocks",
         "Take the text of a mocks file, and try requests against its mocks before all others, until the next reset. "
-        "Return the added mocks.",
+        "Return the added mocks. Files that the mocks name are sent with them, as "
+        f"`{MOCKS_WITH_FILES}`: the proxy reads none. A 400 for one that was not sent has its name in `file`.",
         actions.add_mocks, payloads.MockList, query=MocksQuery, body=PostedMocks, media_types=YAML,
     ),
     Operation(

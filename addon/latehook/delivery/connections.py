@@ -138,7 +138,7 @@ class Connections(httpx.AsyncBaseTransport):
 
 
 def _make_context(verify: bool | str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+    context = ssl.create_default_context(cadata=verify if isinstance(verify, str) else None)
     if verify is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

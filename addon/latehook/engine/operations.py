@@ -34,8 +34,10 @@ RECHECK_AFTER = 0.01
 IdOrFilter = str | Filter
 """A webhook by its id, or the webhooks that match a filter."""
 
-LoadMocks = Callable[[str, str | None, Mapping[str, Any]], Mocks]
-"""Compiles mocks of a text, for a file name (None: unnamed) and the variables that exist. Raises MocksError."""
+LoadMocks = Callable[[str, str | None, Mapping[str, Any], Mapping[str, bytes]], Mocks]
+"""Compiles mocks of a text, for a file name (None: unnamed), the variables that exist, and the contents of the files
+that the text names. Raises MocksError.
+"""
 
 
 class Operations:
@@ -213,12 +215,13 @@ class Operations:
                 )
         self._engine.context.set_vars(values)
 
-    async def add_mocks(self, text: str, file: str | None = None) -> Mocks:
+    async def add_mocks(self, text: str, file: str | None = None, files: Mapping[str, bytes] | None = None) -> Mocks:
         """Put the mocks of a mocks file's text in front of all others, until the next reset. Raises MocksError.
 
-        `file` is the name of the file in errors and in the mocks' places.
+        `file` is the name of the file in errors and in the mocks' places. `files` are the contents of the files that
+        the text names.
         """
-        mocks = await asyncio.to_thread(self._load_mocks, text, file, self._engine.mocks.vars)
+        mocks = await asyncio.to_thread(self._load_mocks, text, file, self._engine.mocks.vars, files or {})
         self._engine.add(mocks)
         return mocks
 

@@ -59,7 +59,7 @@ class SignSpec:
 class WebhookSpec:
     """A webhook as a mock describes it. `timeout` is in seconds, of one attempt in total.
 
-    `verify` says whether the receiver's certificate is verified, or names a file with the CA to verify it by.
+    `verify` says whether the receiver's certificate is verified, or has the CAs to verify it by, in PEM form.
     `body_members` are the members of `request` that need its body and that an attempt reads.
     """
 

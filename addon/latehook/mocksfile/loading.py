@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from latehook.base.errors import MocksError, Place
+from latehook.base.errors import FileNotSent, MocksError, Place
 from latehook.base.json_text import encode_json
 from latehook.base.redaction import Redaction
 from latehook.expressions.compiler import Compiler
@@ -36,13 +36,20 @@ def load(files: Sequence[Path], env: Mapping[str, str], missing: set[str] | None
     return _compile(sources, env, missing)
 
 
-def load_text(text: str, file: str | None, env: Mapping[str, str], variables: Mapping[str, Any]) -> Mocks:
+def load_text(
+    text: str,
+    file: str | None,
+    env: Mapping[str, str],
+    variables: Mapping[str, Any],
+    files: Mapping[str, bytes] | None = None,
+) -> Mocks:
     """Return the mocks of a text. They are used together with other mocks, which define `variables`.
 
-    `file` is the name for errors, and names of files in the text are relative to it. Raises MocksError.
+    `file` is the name for errors. `files` are the contents of the files that the text names: none are read from this
+    machine. Raises MocksError, FileNotSent for a file that is not in `files`.
     """
     with _redacted_errors(secrets_of_environment(env)):
-        source = Source.parse(file or POSTED, text)
+        source = Source.parse(file or POSTED, text, files or {})
     return _compile([source], env, None, variables)
 
 
@@ -71,6 +78,8 @@ def _redacted_errors(secrets: Secrets) -> Iterator[None]:
     """Redact the secrets in a MocksError that is raised inside."""
     try:
         yield
+    except FileNotSent:  # who sent the mocks knows the name
+        raise
     except MocksError as error:
         raise MocksError(error.place, Redaction(secrets.values).redact(error.problem)) from None
 

@@ -69,15 +69,15 @@ class MockCompiler:
         starts = entry.lookup is UNSET and any(key is not UNSET for key in (entry.job, entry.webhook, entry.stages))
         names = self._with_job if starts or entry.lookup is not UNSET else self._at_request
         matcher = self._matcher
-        excerpt = self._source.excerpt(self._index)
         self._check_keys()
         response = None if isinstance(entry.response, str) else self._response(entry.response, names)
         stages = self._stages()
         job = None if entry.job is UNSET else self._job(entry.job)
         webhooks = [stage.webhook for stage in stages if stage.webhook is not None]
+        excerpt = self._source.excerpt(self._index, self._values.files)
         return Mock(
             matcher=matcher,
-            definition=_hash(excerpt, *self._values.files),
+            definition=_hash(excerpt, *self._values.files.values()),
             name=matcher.text if entry.name is UNSET else str(self._values.constant(entry.name, (*self._path, "name"))),
             place=self._values.place(self._path),
             excerpt=excerpt,

@@ -1,6 +1,8 @@
 """Reads a YAML file as plain data, and remembers the line of every key and value for error messages."""
 
+import base64
 import math
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -42,26 +44,41 @@ _REMEDIES = {
 class Source:
     """The plain data of a mocks file, with the line of every key and value.
 
-    `has_written_numbers`: there are numbers in it that keep their text (`NumberAsWritten`).
+    `posted` is None for a file on this machine. Of a text that was posted it has the contents of the files that were
+    sent with it, by name: no others may be read. `has_written_numbers`: there are numbers in it that keep their text
+    (`NumberAsWritten`).
     """
 
-    def __init__(self, file: str, data: Any, lines: dict[KeyPath, int], has_written_numbers: bool = False) -> None:
+    def __init__(
+        self,
+        file: str,
+        data: Any,
+        lines: dict[KeyPath, int],
+        has_written_numbers: bool = False,
+        posted: Mapping[str, bytes] | None = None,
+    ) -> None:
         self.file = file
         self.data = data
         self.has_written_numbers = has_written_numbers
+        self.posted = posted
         self._lines = lines
 
     @classmethod
-    def parse(cls, file: str, text: str) -> "Source":
+    def parse(cls, file: str, text: str, posted: Mapping[str, bytes] | None = None) -> "Source":
         """Parse a file's text. Raises MocksError if it is not YAML 1.2, or uses tags other than those of plain data."""
         reader = _Reader(file)
-        return cls(file, reader.read(text), reader.lines, reader.has_written_numbers)
+        return cls(file, reader.read(text), reader.lines, reader.has_written_numbers, posted)
 
-    def excerpt(self, index: int) -> bytes:
-        """Return everything that the mock with this index is compiled from, as JSON for `from_excerpt`."""
+    def excerpt(self, index: int, files: Collection[str]) -> bytes:
+        """Return everything that the mock with this index is compiled from, as JSON for `from_excerpt`.
+
+        `files` are the names of the files that it reads: those that were posted are part of the excerpt.
+        """
         line = self.place(("mocks", index)).line
-        defaults = self.data.get("defaults", {})
-        return encode_json([self.file, index, line, self.data["mocks"][index], defaults])
+        excerpt = [self.file, index, line, self.data["mocks"][index], self.data.get("defaults", {})]
+        if self.posted is not None:
+            excerpt.append({name: base64.b64encode(self.posted[name]).decode() for name in files})
+        return encode_json(excerpt)
 
     @classmethod
     def from_excerpt(cls, excerpt: bytes) -> "tuple[Source, int]":
@@ -69,8 +86,9 @@ class Source:
 
         All places in it have the line of the mock.
         """
-        file, index, line, mock, defaults = read_json(excerpt)
-        return cls(file, {"mocks": {index: mock}, "defaults": defaults}, {(): line}), index
+        file, index, line, mock, defaults, *posted = read_json(excerpt)
+        files = {name: base64.b64decode(content) for name, content in posted[0].items()} if posted else None
+        return cls(file, {"mocks": {index: mock}, "defaults": defaults}, {(): line}, posted=files), index
 
     def place(self, path: KeyPath) -> Place:
         """Return file, line and key of what is at `path`; of a key that is not there, the line of the map around it."""

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import UNSET
 
 from latehook.base.durations import Delay, parse_duration
-from latehook.base.errors import BodyError, MocksError, Place
+from latehook.base.errors import BodyError, FileNotSent, MocksError, Place
 from latehook.base.text import did_you_mean
 from latehook.bodies.charsets import declared_charset
 from latehook.bodies.codings import codings_of
@@ -30,13 +30,13 @@ class Values:
     """Compiles the values of one mock, and collects what they need.
 
     `body_members` are the members of `request` that need its body and that an expression reads; `kept_members` are
-    those that a later request reads of a job's request. `files` are the contents of the files that were read.
+    those that a later request reads of a job's request. `files` are the files that were read: name → content.
     """
 
     def __init__(self, source: Source, compiler: Compiler) -> None:
         self.body_members: frozenset[str] = frozenset()
         self.kept_members: frozenset[str] = frozenset()
-        self.files: list[bytes] = []
+        self.files: dict[str, bytes] = {}
         self._source = source
         self._compiler = compiler
 
@@ -210,20 +210,25 @@ class Values:
         return FileSpec(spec.content, filename, str(self.constant(item.get("type", spec.type), (*path, "type"))))
 
     def _load_file(self, name: Any, path: KeyPath) -> FileSpec:
-        file = self.file(str(self.constant(name, path)), path)
-        content_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        content = file.read_bytes()
-        self.files.append(content)
-        return FileSpec(content, file.name, content_type)
+        name = str(self.constant(name, path))
+        content_type = mimetypes.guess_type(Path(name).name)[0] or "application/octet-stream"
+        return FileSpec(self.read_file(name, path), Path(name).name, content_type)
 
-    def file(self, name: str, path: KeyPath) -> Path:
-        """Return the path of a file that can be read. `name` is relative to the mocks file."""
-        file = Path(self._source.file).parent / Path(name).expanduser()
-        try:
-            with file.open("rb"):
-                return file
-        except OSError as error:
-            raise self.error(path, f"the file {str(file)!r} cannot be read: {error.strerror}") from None
+    def read_file(self, name: str, path: KeyPath) -> bytes:
+        """Return the content of a file. `name` is relative to the mocks file; for posted mocks the content was sent."""
+        posted = self._source.posted
+        if posted is not None:
+            if name not in posted:
+                raise FileNotSent(self.place(path), name)
+            content = posted[name]
+        else:
+            file = Path(self._source.file).parent / Path(name).expanduser()
+            try:
+                content = file.read_bytes()
+            except OSError as error:
+                raise self.error(path, f"the file {str(file)!r} cannot be read: {error.strerror}") from None
+        self.files[name] = content
+        return content
 
     # Places
 

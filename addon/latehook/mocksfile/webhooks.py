@@ -109,14 +109,15 @@ class WebhookCompiler:
         value = self._values.constant(verify, path)
         if isinstance(value, bool):
             return value
-        file = str(self._values.file(str(value), path))
+        name = str(value)
+        authorities = self._values.read_file(name, path).decode("ascii", "ignore")  # comments may have any encoding
         try:
-            ssl.create_default_context(cafile=file)
-        except ssl.SSLError:
+            ssl.create_default_context(cadata=authorities)
+        except (ssl.SSLError, ValueError):
             raise self._values.error(
-                path, f"{file!r} has no certificate in PEM form: write true, false or a CA's file"
+                path, f"{name!r} has no certificate in PEM form: write true, false or a CA's file"
             ) from None
-        return file
+        return authorities
 
     def _fault(
         self, path: KeyPath, fault: Any, webhook_path: KeyPath, body: BodySpec | None, sign: SignSpec | None

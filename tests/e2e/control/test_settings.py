@@ -112,9 +112,8 @@ def test_invalid_posted_mocks_get_an_explanation(control: ControlApi, text: str,
 
 
 def test_posted_mocks_with_the_name_of_a_file(control: ControlApi, tmp_path: Path) -> None:
-    (tmp_path / "answer.txt").write_text("beside")
     file, yaml = str(tmp_path / "more.yaml"), {"content-type": "application/yaml"}
-    mock = "mocks: [{match: GET beside.example/, response: {file: answer.txt}}]"
+    mock = "mocks: [{match: GET beside.example/, response: {text: beside}}]"
     got = control.http.post("mocks", params={"file": file}, content=mock, headers=yaml)
     wrong = control.problem(400, "POST", "mocks", params={"file": file}, content="mocks: 1", headers=yaml)
 
