@@ -95,7 +95,7 @@ class AsyncLatehook(AsyncSession):
 
         Args:
             duration: How far: text such as `65s` or `1h30m`, or a number of seconds.
-            job: The id of a job: move only its times. None: those of all jobs.
+            job: The id of a job: move only its clock. None: the clock of all jobs.
 
         Raises:
             AdvanceTimeout: Something has not happened within 10 s of real time. The message lists it.

@@ -108,7 +108,7 @@ class ClockChange(NoParameters):
     advance: Duration | None = None
     """How far to move the clock forward: text such as `65s` or `2h`, or a number of seconds."""
     job: Id | None = None
-    """With `advance`: move only the times of the job with this id."""
+    """With `advance`: move only the clock of the job with this id."""
     speed: float | None = None
     """How many seconds of Latehook's clock pass in one second of real time, for all jobs: more than 0."""
 

@@ -501,7 +501,7 @@ def stripe_of(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> stripe.Strip
 
 def stripe_events(gallery: Gallery, count: int, about: str) -> list[stripe.Event]:
     return [
-        stripe.Webhook.construct_event(webhook.body, webhook.headers["stripe-signature"], "whsec_latehook")
+        stripe.Webhook.construct_event(webhook.body, webhook.headers["stripe-signature"], "whsec_latehook-stripe")
         for webhook in gallery.events(count, about)
     ]
 

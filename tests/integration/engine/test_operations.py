@@ -203,6 +203,24 @@ def test_an_advance_of_one_job_does_not_affect_others(run: Run) -> None:
     run(scenario)
 
 
+def test_the_clock_that_the_store_keeps_is_never_behind_that_of_an_advance(run: Run) -> None:
+    """A process that crashes in an advance goes on behind it, whatever was written meanwhile."""
+
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.takes = 5
+        await setup.post()
+        advance = asyncio.create_task(setup.operations.advance("1h"))
+        await asyncio.sleep(1)
+        setup.engine.state.keep_clock()
+        [(moment, real, speed)] = setup.store.get_value("clock", list)
+
+        assert not advance.done()
+        assert (moment, real, speed) == (NOON + 3600, NOON + 1, 1)
+        await advance
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("job", [None, "a"])
 def test_the_clock_stays_within_the_years_that_have_four_digits(run: Run, job: str | None) -> None:
     async def scenario(setup: EngineSetup) -> None:
