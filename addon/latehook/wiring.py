@@ -30,7 +30,7 @@ from latehook.mocksfile import loading
 from latehook.mocksfile.secrets import secrets_of_environment
 from latehook.mocksfile.watch import Watcher
 from latehook.options import Others
-from latehook.proxy import asgi, compat, fast, flows, listeners, supported
+from latehook.proxy import asgi, compat, fast, flows, listeners, option_conflicts, supported
 from latehook.proxy.abort import abort
 from latehook.proxy.certificates import Certificates
 from latehook.proxy.commands import Commands
@@ -38,6 +38,8 @@ from latehook.proxy.guard import Guard
 from latehook.proxy.hooks import Hooks
 from latehook.proxy.mocked_hosts import ClosedHosts, MockedHosts
 from latehook.proxy.observers import Observers
+from latehook.proxy.open_connections import OpenConnections
+from latehook.proxy.option_conflicts import OptionConflicts
 from latehook.proxy.other_hosts import OtherHosts
 from latehook.proxy.request_state import RequestStates
 from latehook.store import Store
@@ -82,6 +84,8 @@ class Latehook:
         self._has_named_idle = False
         self._options = self._parse_options()
         self._hosts = MockedHosts()
+        self._connections = OpenConnections()
+        self._conflicts = OptionConflicts(self._hosts)
         self._observers = Observers()
         fast.skip_add_log(master, self._observers)
         self._engine = self._make_engine()
@@ -91,7 +95,8 @@ class Latehook:
         closed = ClosedHosts(self._hosts, lambda: others.refused)
         states = RequestStates(closed)
         hooks = Hooks(self._engine, states, self._observers, others, self._control, redaction, self._started)
-        guard = Guard(closed, others, states, hooks, fast.Shortcuts(hooks, self._observers))
+        shortcuts = fast.Shortcuts(hooks, self._observers)
+        guard = Guard(closed, others, states, hooks, shortcuts, self._connections)
         self.addons = [guard, hooks, Commands(self._operations)]
         self._apply(self._options)
 
@@ -113,6 +118,8 @@ class Latehook:
                 self._apply(parsed)
             except LatehookError as error:
                 raise exceptions.OptionsError(f"latehook: {self._redaction.redact(str(error))}") from None
+        if updated.intersection(option_conflicts.OPTIONS):
+            self._report_conflicts()
         self.observe()
 
     def running(self) -> None:
@@ -180,7 +187,16 @@ class Latehook:
         return loading.load_text(text, file, self._env, variables, files)
 
     def _add_hosts(self, mocks: Mocks) -> None:
+        before = self._hosts.copy()
         self._hosts.add((mock.matcher for mock in mocks.all), mocks.forwards)
+        if self._hosts == before:
+            return
+        self._connections.end(lambda host, port: self._hosts.contains(host, port) and not before.contains(host, port))
+        self._report_conflicts()
+
+    def _report_conflicts(self) -> None:
+        given = self._master.options
+        self._conflicts.report({name: getattr(given, name) for name in option_conflicts.OPTIONS if name in given})
 
     def _refusal(self, host: str, port: int, address: str | None) -> str | None:
         refusal = listeners.refusal(self._hosts, host, port, address)

@@ -67,7 +67,12 @@ def short(points: str) -> str:
     return " ".join(each.partition(":")[2] for each in points.split()) or "nothing"
 
 
-_POLICY = {point(Guard, name) for name, value in vars(RequestPolicy).items() if inspect.isfunction(value)}
+_POLICY = {
+    point(Guard, name)
+    for protocol in RequestPolicy.__mro__
+    for name, value in vars(protocol).items()
+    if inspect.isfunction(value) and name in vars(Guard)
+}
 """What mitmproxy's layers call. It catches exceptions itself: one in a layer leaves the client without a response."""
 
 IN_HOOKS = (
@@ -81,13 +86,20 @@ IN_HOOKS = (
 FOR_CONNECTIONS = points_of(Guard)
 """Those that run for a connection."""
 
-CONNECTED, REQUEST, SHORTCUT = point(Guard, "client_connected"), point(Hooks, "request"), point(Shortcuts, "handle")
+CONNECTED, REQUEST, SHORTCUT = (
+    point(Guard, "client_connected"),
+    point(Hooks, "latehook_answer"),
+    point(Shortcuts, "handle"),
+)
 
 _OF_CHAIN = {REQUEST, point(Hooks, "requestheaders"), point(Hooks, "responseheaders")}
 """mitmproxy's hooks for requests, which the shortcut makes unnecessary."""
 
 UNUSED = {
     *(point(Guard, "server_connect"), point(Guard, "_names_mocked"), point(error_responses, "failure")),
+    point(Guard, "_hides_its_host"),
+    *(point(Hooks, "_by_each_name"), point(Hooks, "_forward")),
+    *(point(Hooks, "_streams"), point(Hooks, "_streams_request"), point(Guard, "request")),
     *(point(Hooks, "not_contacted"), point(Hooks, "_not_replayed"), point(Hooks, "_failure")),
     *(_OF_CHAIN if fast.ENABLED else {point(Shortcuts, "_answer")}),
 }

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 
@@ -214,12 +214,20 @@ class Engine:
             return error_responses.failure(503, str(error), delayed.request, context.redaction)
         return response
 
-    def forwards_at_once(self, request: Request) -> bool:
-        """Return whether a request is forwarded by its headers alone, before its body has come. Record it if so."""
-        decision = decide.forwards_at_once(self.context.mocks, request)
-        if decision is not None:
-            self._record(request, decision)
-        return decision is not None
+    def forwards_at_once(self, requests: Sequence[Request]) -> bool:
+        """Return whether a request is forwarded by its headers alone, before its body has come. Record it if so.
+
+        `requests` is the request once for each mocked host that it names: the mocks of all must say so.
+        """
+        decisions = [decide.forwards_at_once(self.context.mocks, request) for request in requests]
+        if decisions[0] is None or None in decisions:
+            return False
+        self._record(requests[0], decisions[0])
+        return True
+
+    def forwards(self, request: Request) -> bool:
+        """Return whether a request is forwarded. Nothing is recorded or counted."""
+        return decide.decide(self.context.mocks, request, self.context.moment(), self.context).response is None
 
     def note_other(self, method: str, url: str) -> None:
         """Note that a request, or a connection, leaves for a host that no mock names."""

@@ -6,6 +6,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from h2 import errors as h2_errors
+from h2 import events as h2_events
 from mitmproxy import ctx
 from mitmproxy.addonmanager import AddonManager, traverse
 from mitmproxy.addons.next_layer import NextLayer as NextLayerAddon
@@ -23,13 +25,13 @@ from mitmproxy.net.http.http1 import (
     read_request_head,
 )
 from mitmproxy.net.http.url import parse_authority
-from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.optmanager import OptManager
-from mitmproxy.proxy.commands import CloseConnection, Command, SendData, StartHook
+from mitmproxy.proxy.commands import CloseConnection, Command, OpenConnection, RequestWakeup, SendData, StartHook
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.events import ConnectionClosed, DataReceived, Event, Start
+from mitmproxy.proxy.events import CommandCompleted, ConnectionClosed, DataReceived, Event, Start, Wakeup
 from mitmproxy.proxy.layer import Layer, NextLayer
-from mitmproxy.proxy.layers import TCPLayer
+from mitmproxy.proxy.layers import DNSLayer, TCPLayer
+from mitmproxy.proxy.layers.dns import DnsRequestHook
 from mitmproxy.proxy.layers.http import (
     DropStream,
     ErrorCode,
@@ -53,23 +55,34 @@ from mitmproxy.proxy.layers.http import (
     SendHttp,
 )
 from mitmproxy.proxy.layers.http._http1 import make_body_reader, make_error_response
-from mitmproxy.proxy.layers.modes import HttpProxy, HttpUpstreamProxy, ReverseProxy
-from mitmproxy.proxy.layers.tls import parse_client_hello
+from mitmproxy.proxy.layers.http._http2 import Http2Server
+from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
+from mitmproxy.proxy.layers.modes import (
+    DestinationKnown,
+    HttpProxy,
+    HttpUpstreamProxy,
+    ReverseProxy,
+    Socks5Proxy,
+    TransparentProxy,
+)
 from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
+from mitmproxy.tls import ClientHello
 
 ATTRIBUTES: Mapping[type, str] = {
     AddonManager: "chain get add invoke_addon_sync",
     OptManager: "deferred has_changed keys process_deferred",
     Proxyserver: "connections servers",
     ServerInstance: "mode listen_addrs",
-    NextLayerAddon: "next_layer",
+    NextLayerAddon: "next_layer _ignore_connection",
     LegacyLogEvents: "master addFilter",
     ConnectionHandler: "client layer transports",
-    ConnectionIO: "writer",
+    ConnectionIO: "handler writer",
     Context: "client server options layers fork",
     Layer: "context handle_event _handle_event",
+    DNSLayer: "handle_request handle_response",
+    DestinationKnown: "child_layer finish_start",
     NextLayer: "context layer data_client data_server",
     HttpLayer: "connections streams make_stream event_to_child",
     HttpStream: (
@@ -79,6 +92,8 @@ ATTRIBUTES: Mapping[type, str] = {
         " handle_connect_regular handle_connect_upstream handle_connect_finish"
     ),
     Http1Server: "conn stream_id request response buf body_reader state read_headers read_body wait",
+    Http2Server: "conn h2_conn streams handle_h2_event protocol_error",
+    BufferedH2Connection: "stream_buffers reset_stream",
     RequestFields: (
         "http_version headers content trailers timestamp_start timestamp_end host port method scheme authority path"
     ),
@@ -132,13 +147,28 @@ def choose_layer(next_layer: NextLayer) -> None:
     ctx.master.addons.get("nextlayer").next_layer(next_layer)
 
 
+class _NextLayerForMockedHost(NextLayerAddon):
+    """mitmproxy's choice without its options `ignore_hosts`, `allow_hosts`, `tcp_hosts` and `udp_hosts`."""
+
+    def _ignore_connection(self, context: Context, data_client: bytes, data_server: bytes) -> bool:
+        return False
+
+
+_for_mocked_host = _NextLayerForMockedHost()
+
+
+def choose_layer_for_mocked_host(next_layer: NextLayer) -> None:
+    """Have mitmproxy choose the next layer, without the options that take hosts out of its hands."""
+    _for_mocked_host.next_layer(next_layer)
+
+
 # Connections
 
 
-def context_of(client: Client) -> Context:
-    """Return the context of the outermost layer of a client's connection: the layers inside share its options."""
-    context: Context = _handlers()[client.id].layer.context
-    return context
+def outermost_layer(client: Client) -> Layer:
+    """Return the outermost layer of a client's connection, which its mode has made."""
+    layer: Layer = _handlers()[client.id].layer
+    return layer
 
 
 def replays(client: Client) -> bool:
@@ -157,9 +187,27 @@ def transport_of(client: Client) -> Any:
     return getattr(handler.transports[client].writer, "transport", None)
 
 
+def unsent(client: Client) -> int:
+    """Return how many bytes wait to be sent to a client because it does not read."""
+    transport = transport_of(client)
+    return 0 if transport is None else transport.get_write_buffer_size()
+
+
+def end(client: Client, connection: Connection) -> None:
+    """Close one of the connections of a client at once: to a server, what is not sent yet is dropped."""
+    opened = _handlers()[client.id].transports.get(connection)
+    transport = getattr(getattr(opened, "writer", None), "transport", None)
+    if transport is not None and connection is not client:
+        transport.abort()
+    elif transport is not None:
+        transport.close()
+    elif opened is not None and opened.handler is not None:  # it is being opened, or is none of asyncio's
+        opened.handler.cancel("its host is mocked now")
+
+
 def open_connections() -> Iterator[tuple[Client, list[Connection]]]:
     """Yield each client that is connected, with the client's and the servers' connections that are open for it."""
-    for handler in _handlers().values():
+    for handler in list(_handlers().values()):
         yield handler.client, list(handler.transports)
 
 

@@ -55,6 +55,23 @@ def read_while_arriving(upload: Upload, members: frozenset[str], request: http.R
         upload.hash = hashlib.sha256()
 
 
+def remove_upgrade(request: http.Request) -> None:
+    """Remove the wish for another protocol than WebSocket from a request that is forwarded (RFC 9110 section 7.8).
+
+    What a client sends in that protocol would leave unseen: over h2c, requests that no mock forwards.
+    """
+    wanted = request.headers.get("upgrade")
+    if wanted is None or wanted.strip().lower() == "websocket":
+        return
+    for name in ("upgrade", "http2-settings"):
+        request.headers.pop(name, None)
+    tokens = [token.strip() for token in request.headers.get("connection", "").split(",")]
+    kept = [token for token in tokens if token and token.lower() not in ("upgrade", "http2-settings")]
+    request.headers.pop("connection", None)
+    if kept:
+        request.headers["connection"] = ", ".join(kept)
+
+
 def http_response(response: Response, method: str) -> http.Response:
     """Return mitmproxy's response to a request with this method.
 

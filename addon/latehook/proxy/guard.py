@@ -2,10 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
-from mitmproxy import ctx, exceptions, http, tls
+from mitmproxy import ctx, dns, exceptions, http, tls
 from mitmproxy.connection import Client
 from mitmproxy.proxy import mode_specs
 from mitmproxy.proxy.context import Context
@@ -13,13 +12,25 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from latehook.base import logs
 from latehook.base.hostnames import DEFAULT_PORTS, address_of
-from latehook.proxy import compat, layers, sniffing
-from latehook.proxy.compat import HttpProxy, HttpUpstreamProxy, NextLayer, ReverseProxy, StartHook
+from latehook.proxy import compat, layers, modes, sniffing, tunnels
+from latehook.proxy.compat import (
+    HttpLayer,
+    HTTPMode,
+    HttpProxy,
+    HttpUpstreamProxy,
+    NextLayer,
+    ReverseProxy,
+    StartHook,
+)
+from latehook.proxy.dns import answer_for_mocked, own_address, refuse
 from latehook.proxy.fast import Shortcuts
 from latehook.proxy.layers import AnswerHook
 from latehook.proxy.mocked_hosts import ClosedHosts
+from latehook.proxy.open_connections import OpenConnections
 from latehook.proxy.other_hosts import OtherHosts, refusal
 from latehook.proxy.request_state import RequestState, RequestStates, RequestTarget
+from latehook.proxy.sniffing import Kind, Opening
+from latehook.proxy.tunnels import Refused, Tunnel
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -48,14 +59,16 @@ class Guard:
         states: RequestStates,
         answers: Answers,
         shortcuts: Shortcuts,
+        connections: OpenConnections,
     ) -> None:
         self._hosts = hosts
         self._others = others
+        self._connections = connections
         self._states = states
         self._answers = answers
         self._shortcuts = shortcuts
-        self._allowed: set[tuple[str, tuple[str, int]]] = set()
-        """Connections that forwarded requests may open: the client's id and the server's address."""
+        self._allowed: dict[http.HTTPFlow, tuple[str, tuple[str, int]]] = {}
+        """The requests that may connect right now, each with its client's id and the server's address."""
 
     # The policy for the layers
 
@@ -66,16 +79,23 @@ class Guard:
         self._states.note_target(request, target)
 
     def may_leave(self, flow: http.HTTPFlow) -> bool:
-        """Return whether a request may go upstream. Another addon may have pointed it at a mocked host meanwhile."""
-        state = self._states.of(flow)
-        address = flow.request.host, flow.request.port
-        if state.forward:
-            self._allowed.add((flow.client_conn.id, address))
-            return True
-        leaves = not state.mocked and not self._hosts.contains(*address)
-        if leaves:
-            self._others.request_leaves(flow)
-        return leaves
+        """Return whether a request may go upstream. Another addon may have pointed it at a mocked host meanwhile.
+
+        A host of an unmocked request may also have become a mocked one since the request began.
+        """
+        try:
+            return self._may_leave(flow, self._states.of(flow))
+        except Exception:
+            log.exception("latehook: cannot tell whether a request may leave: it stays")
+            return False
+
+    def connecting(self, flow: http.HTTPFlow) -> None:
+        """Permit a request that may leave to open its connection, until `connected`."""
+        self._allowed[flow] = flow.client_conn.id, (flow.request.host, flow.request.port)
+
+    def connected(self, flow: http.HTTPFlow) -> None:
+        """Permit no connection any more: else a CONNECT that follows could use it for what is no HTTP."""
+        self._allowed.pop(flow, None)
 
     def refusal(self, flow: http.HTTPFlow) -> http.Response:
         return self._answers.not_contacted(flow)
@@ -84,6 +104,7 @@ class Guard:
         """Handle a hook of a request that is answered here. No addon hears of requests to the control API."""
         try:
             state = self._states.of(flow)
+            state.is_in_our_layers = True
             if state.control is not None:
                 return not isinstance(hook, AnswerHook)
             return state.answered_here and not state.refused and self._shortcuts.handle(hook, flow, state)
@@ -98,17 +119,83 @@ class Guard:
         asked = (sniffing.authority(name) for name in names if name)
         return any(self._hosts.contains(host, at or port) for host, at in asked)
 
+    # The policy for connections
+
+    def is_mocked(self, context: Context) -> bool:
+        address = context.server.address
+        try:
+            return address is not None and self._hosts.contains(*address[:2])
+        except Exception:
+            log.exception("latehook: cannot tell whether a connection is to a mocked host: it is treated as such")
+            return True
+
+    def may_be_mocked(self, context: Context) -> bool:
+        address = context.server.address
+        try:
+            return address is not None and address_of(address[0]) is not None and self._hosts.has_port(address[1])
+        except Exception:
+            log.exception("latehook: cannot tell whether a connection may be to a mocked host: it waits")
+            return True
+
+    def asks_for_mocked_host(self, opening: Opening, context: Context) -> bool:
+        try:
+            return self._names_mocked_host(opening, context) or self._hides_its_host(opening, context)
+        except Exception:
+            log.exception("latehook: cannot tell whether a connection is for a mocked host: it is treated as such")
+            return True
+
+    def intercepts(self) -> bool:
+        return self._others.intercepted
+
+    def passes(self, opening: Opening, context: Context) -> None:
+        if not self._others.intercepted:
+            self._connections.passes(context.client, tunnels.names(opening, context))
+
+    def ends(self, context: Context, reason: str) -> None:
+        address = context.server.address
+        if address is not None and self._hosts.refuses(*address[:2]):
+            refusal(*address[:2])
+        else:
+            log.warning("latehook: a connection to %s ends: %s", tunnels.authority(context), reason)
+
+    def _names_mocked_host(self, opening: Opening, context: Context) -> bool:
+        return any(self._hosts.contains(*name) for name in tunnels.names(opening, context))
+
+    def _hides_its_host(self, opening: Opening, context: Context) -> bool:
+        """Return whether only what is in TLS can tell the host: an address is asked for, without a server name.
+
+        That is how clients of an address speak, and old clients of any host. TLS is decrypted at the ports where the
+        third party is likely, and passes at all others.
+        """
+        address = context.server.address
+        if opening != Opening(Kind.TLS) or address is None:
+            return False
+        hides = address_of(address[0]) is not None and address[1] in self._hosts.ports()
+        if hides:
+            log.info(
+                "latehook: TLS to %s has no server name: it is decrypted, for a mocked host may be meant",
+                tunnels.authority(context),
+            )
+        return hides
+
+    def answer_query(self, query: dns.DNSMessage, client: Client) -> dns.DNSMessage | None:
+        try:
+            answer = answer_for_mocked(query, self._hosts.mocked.contains_name, lambda: own_address(client))
+            return refuse(query) if answer is None and self._others.refused else answer
+        except Exception:
+            log.exception("latehook: cannot tell whether a query is for a mocked host: it is refused")
+            return refuse(query)
+
     # mitmproxy's hooks
 
     def client_connected(self, client: Client) -> None:
         """Make modes that connect at once wait, if the destination may be mocked."""
-        if _connects_at_once(client):
-            context = compat.context_of(client)
-            context.options = _LazyIfMocked(context.options, context, self._may_be_mocked)  # type: ignore[assignment]
+        modes.adopt(compat.outermost_layer(client), self)
 
     def client_disconnected(self, client: Client) -> None:
         self._others.forget(client)
-        self._allowed = {entry for entry in self._allowed if entry[0] != client.id}
+        self._connections.forget(client)
+        self._allowed = {flow: allowed for flow, allowed in self._allowed.items() if allowed[0] != client.id}
         # mitmproxy leaves the socket open if the task that closes it is canceled while a hook runs (server.py).
         if (transport := compat.transport_of(client)) is not None:
             transport.close()
@@ -121,29 +208,45 @@ class Guard:
         if flow.response is not None:
             return
         host, port = flow.request.host, flow.request.port
-        if self._hosts.refuses(host, port) and address_of(host) is None:
+        is_address = address_of(host) is not None
+        if self._hosts.refuses(host, port) and not is_address:
             flow.response = await self._answers.refuse_connect(flow)
-        elif not self._hosts.contains(host, port):
-            self._others.request_leaves(flow)
+        elif not self._states.of(flow).answered_here:
+            if not is_address:
+                self._others.request_leaves(flow)
         else:
             now = time.time()
             version = flow.request.data.http_version
             flow.response = http.Response(version, 200, b"Connection established", http.Headers(), b"", None, now, now)
 
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Refuse a mocked request that mitmproxy's own layers carry because `next_layer` failed: it would leave."""
+        state = self._states.of(flow)
+        if flow.live and flow.response is None and state.answered_here and not state.is_in_our_layers:
+            flow.response = self.refusal(flow)
+
     def next_layer(self, next_layer: NextLayer) -> None:
+        context = next_layer.context
         if next_layer.layer is not None:
             return
-        if self._passes(next_layer):
-            next_layer.layer = compat.TCPLayer(next_layer.context, ignore=True)
-            return
-        compat.choose_layer(next_layer)
+        if context.client.transport_protocol == "tcp" and sniffing.is_cut_off(next_layer.data_client()):
+            raise exceptions.AddonHalt  # ask again when more has come: mitmproxy takes this for anything but TLS
+        if _is_explicit(context) and sniffing.is_http2(next_layer.data_client()):
+            context.client.alpn = b"h2"  # mitmproxy then speaks it, without TLS too
+        if self._is_of_mocked_host(context):
+            self._choose_for_mocked_host(next_layer)
+        elif self._passes(context):
+            next_layer.layer = Tunnel(context, self)
+        else:
+            compat.choose_layer(next_layer)
         layers.adopt(next_layer.layer, self)
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
         address = data.context.server.address
         port = address[1] if address else DEFAULT_PORTS["https"]
         names = (address[0] if address else "", data.client_hello.sni or "")
-        if any(self._hosts.contains(name, port) for name in names):
+        is_mocked = tunnels.is_for_mocked_host(data.context)
+        if is_mocked or any(self._hosts.contains(name, port) for name in names):
             if ctx.options.http2 and b"h2" in data.client_hello.alpn_protocols:
                 data.context.client.alpn = b"h2"  # as servers choose; mitmproxy takes what the client names first
             data.establish_server_tls_first = False
@@ -153,7 +256,7 @@ class Guard:
         """Refuse a connection to a mocked host: of what is not HTTP, and of what went wrong before."""
         address = data.server.address
         try:
-            if address is None or (data.client.id, address[:2]) in self._allowed:
+            if address is None or (data.client.id, address[:2]) in self._allowed.values():
                 return
             host, port = address[:2]
             if self._hosts.refuses(host, port) and not self._is_way_of_allowed(data.client):
@@ -172,10 +275,20 @@ class Guard:
 
     # Decisions
 
+    def _may_leave(self, flow: http.HTTPFlow, state: RequestState) -> bool:
+        host, port = flow.request.host, flow.request.port
+        if state.answered_here or not state.forwarded_to.issuperset(self._states.mocked_names(flow)):
+            return False
+        if self._hosts.refuses(host, port) and not (state.forward and address_of(host) is not None):
+            return False
+        if not state.forward:
+            self._others.request_leaves(flow)
+        return True
+
     def _is_way_of_allowed(self, client: Client) -> bool:
         """Return whether a client's forwarded request goes out through an upstream proxy."""
         return isinstance(client.proxy_mode, mode_specs.UpstreamMode) and any(
-            allowed[0] == client.id for allowed in self._allowed
+            allowed[0] == client.id for allowed in self._allowed.values()
         )
 
     def _names_mocked(self, client: Client, port: int) -> bool:
@@ -187,71 +300,50 @@ class Guard:
             return False
         return self._hosts.contains(client.sni, port)
 
-    def _may_be_mocked(self, context: Context) -> bool:
-        address = context.server.address
-        if address is None:
-            return False
-        host, port = address[:2]
-        if self._hosts.contains(host, port):
+    def _is_of_mocked_host(self, context: Context) -> bool:
+        """Return whether all that a connection asks for is for a mocked host, by what is known so far."""
+        if tunnels.is_for_mocked_host(context):
             return True
-        # A client that has resolved the name itself sends an address. Its TLS or HTTP will tell the name.
-        by_address = not isinstance(context.client.proxy_mode, mode_specs.ReverseMode) and address_of(host) is not None
-        return by_address and port in self._hosts.ports()
+        return not _is_explicit(context) and self.is_mocked(context)
 
-    def _passes(self, next_layer: NextLayer) -> bool:
-        """Return whether a connection is to a host that is not mocked, and its bytes are passed on as they are."""
+    def _choose_for_mocked_host(self, next_layer: NextLayer) -> None:
+        """Choose TLS or HTTP by what the client sends, whatever mitmproxy's options say about this host.
+
+        What comes in pieces is waited for. What is neither is refused.
+        """
         context = next_layer.context
-        address = context.server.address
-        if context.client.transport_protocol != "tcp" or context.client.tls_established or address is None:
+        kind = sniffing.read_opening(next_layer.data_client()).kind
+        if kind is Kind.HTTP2:
+            context.client.alpn = b"h2"
+        is_tcp = context.client.transport_protocol == "tcp"
+        if not is_tcp or _is_reverse(context) or kind is Kind.TLS:
+            compat.choose_layer_for_mocked_host(next_layer)
+        elif kind in (Kind.HTTP1, Kind.HTTP2) or context.client.alpn:
+            next_layer.layer = HttpLayer(context, HTTPMode.transparent)
+        elif kind is Kind.OTHER:
+            next_layer.layer = Refused(context, self)
+        if next_layer.layer is None:
+            raise exceptions.AddonHalt  # or mitmproxy's own addon would choose
+
+    def _passes(self, context: Context) -> bool:
+        """Return whether a connection may be to a host that is not mocked, whose bytes are passed on as they are."""
+        client, address = context.client, context.server.address
+        if client.transport_protocol != "tcp" or client.tls_established or address is None:
             return False
-        outermost = context.layers[0]
-        if isinstance(outermost, ReverseProxy) or self._others.intercepted:
+        if self._others.intercepted:
             return False
-        if len(context.layers) == 1 and isinstance(outermost, (HttpProxy, HttpUpstreamProxy)):
-            return False
-        host, port = address[:2]
-        if self._hosts.contains(host, port):
-            return False
-        if address_of(host) is not None and port in self._hosts.ports() and not next_layer.data_server():
-            name = sniffing.host_in(next_layer.data_client())
-            return name is not None and not self._hosts.contains(name, port)
-        return True
+        return not isinstance(context.layers[0], ReverseProxy) and not _is_explicit(context)
 
 
-class _LazyIfMocked:
-    """mitmproxy's options for one connection: the connection strategy is `lazy` if the destination may be mocked.
-
-    mitmproxy reads the strategy when it knows the destination, before it connects.
-    """
-
-    def __init__(self, options: Any, context: Context, may_be_mocked: Callable[[Context], bool]) -> None:
-        self._options = options
-        self._context = context
-        self._may_be_mocked = may_be_mocked
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "connection_strategy" and self._waits():
-            return "lazy"
-        return getattr(self._options, name)
-
-    def _waits(self) -> bool:
-        try:
-            return self._may_be_mocked(self._context)
-        except Exception:  # in a layer, an exception would leave the client unanswered
-            log.exception("latehook: cannot tell whether a connection is to a mocked host: it waits")
-            return True
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._options
+def _is_explicit(context: Context) -> bool:
+    """Return whether a connection to the proxy itself has just begun, in a mode in which clients use a proxy."""
+    return len(context.layers) == 1 and isinstance(context.layers[0], (HttpProxy, HttpUpstreamProxy))
 
 
-def _connects_at_once(client: Client) -> bool:
-    """Return whether a client's mode connects before a request is seen: all but those of clients that use a proxy."""
-    return not isinstance(client.proxy_mode, (mode_specs.RegularMode, mode_specs.UpstreamMode))
+def _is_reverse(context: Context) -> bool:
+    return len(context.layers) == 1 and isinstance(context.layers[0], ReverseProxy)
 
 
 def _waited(client: Client) -> bool:
     """Return False if `client_connected` failed, and mitmproxy connects before it has seen for whom."""
-    if compat.replays(client) or not _connects_at_once(client):
-        return True
-    return isinstance(compat.context_of(client).options, _LazyIfMocked)
+    return compat.replays(client) or not modes.connects_at_once(compat.outermost_layer(client))

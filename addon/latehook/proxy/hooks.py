@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mitmproxy import ctx, exceptions, http
@@ -14,7 +15,7 @@ from latehook.engine.engine import Engine
 from latehook.mocks import error_responses
 from latehook.mocks.bodies import JSON_TYPE
 from latehook.proxy import asgi, fast, flows
-from latehook.proxy.convert import http_response, read_while_arriving, request_of
+from latehook.proxy.convert import http_response, read_while_arriving, remove_upgrade, request_of
 from latehook.proxy.observers import Observers
 from latehook.proxy.other_hosts import OtherHosts, refusal
 from latehook.proxy.request_state import RequestState, RequestStates
@@ -109,15 +110,15 @@ class Hooks:
     def prepare(self, flow: http.HTTPFlow, state: RequestState) -> None:
         """Before the body of a mocked request arrives, decide whether to forward it, and what to read while it does."""
         mocks = self._engine.mocks
-        if mocks.forwards and self._engine.forwards_at_once(request_of(flow, state)):
-            state.forward = True
+        if mocks.forwards and self._engine.forwards_at_once(self._by_each_name(flow, state)):
+            self._forward(flow, state)
             self._stream_request(flow)
         elif mocks.body_members:
             read_while_arriving(state.upload, mocks.body_members, flow.request)
 
     async def answer(self, flow: http.HTTPFlow, state: RequestState) -> http.Response | None:
         """Return the response to a mocked request; None if it is forwarded."""
-        request = request_of(flow, state)
+        request = self._by_deciding_name(flow, state)
         await self._started.wait()  # mitmproxy listens a little earlier: a job of a start that then fails would be lost
         try:
             decision = await self._engine.accept(request)
@@ -130,7 +131,30 @@ class Hooks:
         if decision.response is None and request.body is None:
             problem = "a forwarded request of this size needs a mock without `when` or `times`"
             return self._failure(502, problem, request)
-        return None if decision.response is None else http_response(decision.response, request.method)
+        if decision.response is None:
+            self._forward(flow, state)
+            return None
+        return http_response(decision.response, request.method)
+
+    def _by_each_name(self, flow: http.HTTPFlow, state: RequestState) -> list[Request]:
+        """Return a request once for each mocked host that it names."""
+        names = self._states.mocked_names(flow) or [(state.host, state.port)]
+        return [request_of(flow, replace(state, host=host, port=port)) for host, port in names]
+
+    def _by_deciding_name(self, flow: http.HTTPFlow, state: RequestState) -> Request:
+        """Return a request by the name that decides it: a request leaves only if the mocks of all its names say so."""
+        if self._engine.mocks.forwards:
+            requests = self._by_each_name(flow, state)
+            answered = (request for request in requests if not self._engine.forwards(request))
+            if len(requests) > 1 and (request := next(answered, None)) is not None:
+                state.host, state.port = request.host, request.port
+        return request_of(flow, state)
+
+    def _forward(self, flow: http.HTTPFlow, state: RequestState) -> None:
+        """Let a request go to the real service, under the names that it has now."""
+        state.forward = True
+        state.forwarded_to = frozenset(self._states.mocked_names(flow))
+        remove_upgrade(flow.request)
 
     async def refuse_connect(self, flow: http.HTTPFlow) -> http.Response:
         """Return the response to a CONNECT to a host that no mock names, while nothing may leave for such hosts."""

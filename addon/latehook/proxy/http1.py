@@ -17,12 +17,23 @@ from latehook.proxy.compat import (
     ReceiveHttp,
     RequestHeaders,
     RequestProtocolError,
+    RequestWakeup,
     SendData,
+    Wakeup,
     make_body_reader,
     make_error_response,
 )
 
 Commands = Generator[Any, Any, Any]
+
+REQUESTS_PER_TURN = 8
+"""Requests of those that come at once that are begun in one turn of the event loop: others wait meanwhile."""
+
+LARGEST_UNSENT = 256 * 1024
+"""Bytes of responses that the client has not read, at which the next request waits."""
+
+UNSENT_PAUSE = 0.02
+"""Seconds until it is looked again whether the client has read them."""
 
 LARGEST_HEAD = 64 * 1024
 """Size of the largest head that a mocked host accepts, counted as in HTTP/2 (RFC 9113 6.5.2): the limit is the same."""
@@ -44,12 +55,23 @@ class Http1(Http1Server):
 
     is_for_mocked_host: Callable[[bytes, Context], bool]
     _refused = False
+    _in_turn = 0  # requests that were read in this turn of the event loop
+    _timer: RequestWakeup | None = None  # until then no request is read
+    _paused_for = 0.0  # seconds, because the client does not read
+    _closed: ConnectionClosed | None = None  # came in a pause
 
     def _handle_event(self, event: Event) -> Commands:
-        if not self._refused:
+        if isinstance(event, (DataReceived, Wakeup)):
+            self._in_turn = 0
+        if self._refused:
+            if isinstance(event, ConnectionClosed):
+                yield CloseConnection(self.conn)
+        elif isinstance(event, Wakeup):
+            yield from self._resume(event)
+        elif self._timer is not None and isinstance(event, ConnectionClosed):
+            self._closed = event
+        else:
             yield from super()._handle_event(event)
-        elif isinstance(event, ConnectionClosed):
-            yield CloseConnection(self.conn)
 
     @property
     def body_reader(self) -> Any:
@@ -60,15 +82,58 @@ class Http1(Http1Server):
         self._reader = _WithoutTrailers(reader)
 
     def read_headers(self, event: Event) -> Commands:
-        unread = bytes(self.buf)
+        unread = self._without_empty_lines(bytes(self.buf))
+        if self._timer is not None and isinstance(event, DataReceived):
+            if len(unread) > LARGEST_UNREAD:
+                yield from self._refuse(400, "more requests than can wait came before these answers were read")
+            return
+        if self._in_turn and unread and (pause := self._pause()) is not None:
+            self._timer = RequestWakeup(pause)
+            yield self._timer
+            return
         head = _beginning(unread)
         if len(head) > LARGEST_UNREAD or (_size(head) > LARGEST_HEAD and self.is_for_mocked_host(head, self.context)):
             problem = f"the head of this request is too large: a mocked host takes {LARGEST_HEAD:,} bytes"
             yield from self._refuse(431, problem)
         elif isinstance(event, DataReceived) and (plain := fast.read_head(unread)) is not None:
+            self._in_turn += 1
             yield from self._begin(plain, event)
         else:
+            self._in_turn += 1
             yield from super().read_headers(event)  # type: ignore[arg-type]
+
+    def _without_empty_lines(self, unread: bytes) -> bytes:
+        """Drop empty lines in front of a request, as servers should (RFC 9112 section 2.2): mitmproxy stops there."""
+        if unread[:1] not in (b"\r", b"\n"):
+            return unread
+        rest = unread.lstrip(b"\r\n")
+        self.buf.maybe_extract_at_most(len(unread) - len(rest))
+        return rest
+
+    def _pause(self) -> float | None:
+        """Return the seconds after which the next of several requests that came at once is read; None for now.
+
+        Other clients are served in between, and what this client does not read does not pile up.
+        """
+        if compat.unsent(self.context.client) > LARGEST_UNSENT:
+            return UNSENT_PAUSE
+        self._paused_for = 0.0
+        return 0.0 if self._in_turn >= REQUESTS_PER_TURN else None
+
+    def _resume(self, event: Wakeup) -> Commands:
+        if event.command is not self._timer:
+            return
+        self._paused_for += self._timer.delay
+        self._timer = None
+        if self._paused_for > self.context.options.tcp_timeout:
+            yield CloseConnection(self.conn)
+            return
+        self._in_turn = 1 if self._paused_for else 0  # still look at what is unsent
+        if self.state == self.read_headers:
+            yield from self.state(DataReceived(self.conn, b""))
+        if self._closed is not None and self._timer is None:
+            closed, self._closed = self._closed, None
+            yield from self.state(closed)
 
     def _begin(self, head: fast.PlainHead, event: DataReceived) -> Commands:
         """Go on with the body behind a head, as mitmproxy does."""

@@ -16,8 +16,9 @@ from mitmproxy.proxy.context import Context
 
 from latehook.base.control_path import CONTROL_PATH
 from latehook.base.model import ResponseFault
-from latehook.proxy import faults
+from latehook.proxy import faults, modes
 from latehook.proxy.compat import (
+    DNSLayer,
     DropStream,
     Event,
     HttpErrorHook,
@@ -36,14 +37,17 @@ from latehook.proxy.compat import (
     connection_close,
 )
 from latehook.proxy.http1 import Http1
+from latehook.proxy.http2 import Http2
+from latehook.proxy.modes import ModePolicy
 from latehook.proxy.request_state import RequestState, RequestTarget
+from latehook.proxy.tunnels import Tunnel
 
 Commands = Generator[Any, Any, Any]
 
 _CONTROL_PATH = CONTROL_PATH.encode()
 
 
-class RequestPolicy(Protocol):
+class RequestPolicy(ModePolicy, Protocol):
     """Decides about each request. Its methods raise nothing: an exception in a layer leaves the client unanswered."""
 
     def state(self, flow: http.HTTPFlow) -> RequestState:
@@ -54,6 +58,12 @@ class RequestPolicy(Protocol):
 
     def may_leave(self, flow: http.HTTPFlow) -> bool:
         """Return whether a request may go upstream, to where its flow points now."""
+
+    def connecting(self, flow: http.HTTPFlow) -> None:
+        """Note that a request opens its connection now, or takes one that is open."""
+
+    def connected(self, flow: http.HTTPFlow) -> None:
+        """Note that a request has its connection, or cannot get one."""
 
     def refusal(self, flow: http.HTTPFlow) -> http.Response:
         """Return the response to a request that may not go upstream and that no hook has answered."""
@@ -177,7 +187,11 @@ class Stream(HttpStream):
             self.flow.response = self.policy.refusal(self.flow)
             yield from self.send_response()
             return False
-        return (yield from super().make_server_connection())
+        self.policy.connecting(self.flow)
+        try:
+            return (yield from super().make_server_connection())
+        finally:
+            self.policy.connected(self.flow)
 
     def handle_connect_regular(self) -> Commands:
         yield from self._connect(super().handle_connect_regular)
@@ -186,11 +200,19 @@ class Stream(HttpStream):
         yield from self._connect(super().handle_connect_upstream)
 
     def _connect(self, connect: Callable[[], Commands]) -> Commands:
+        """Answer a CONNECT. Only to a host that is not mocked, and cannot be, is a connection made at once."""
         if self._state.answered_here:
-            self.child_layer = NextLayer(self.context)
-            yield from self.handle_connect_finish()  # type: ignore[no-untyped-call]
+            self.child_layer = Tunnel(self.context, self.policy, is_mocked=True)
+            yield from self.handle_connect_finish()
+        elif self.mode is HTTPMode.regular and self.flow.response is None and self.policy.may_be_mocked(self.context):
+            yield from self.handle_connect_finish()
         else:
             yield from connect()
+
+    def handle_connect_finish(self) -> Commands:
+        if self.child_layer is None or isinstance(self.child_layer, NextLayer):
+            self.child_layer = Tunnel(self.context, self.policy)
+        yield from super().handle_connect_finish()  # type: ignore[no-untyped-call]
 
 
 _HTTP1 = (b"HTTP/1.1", b"HTTP/1.0")
@@ -203,11 +225,16 @@ class Http(HttpLayer):
 
     def _handle_event(self, event: Event) -> Commands:
         client = self.context.client
-        if isinstance(event, Start) and client.transport_protocol == "tcp" and client.alpn != b"h2":
-            connection = Http1(self.context.fork())
-            connection.is_for_mocked_host = self.policy.is_for_mocked_host
-            self.connections.setdefault(client, connection)
+        if isinstance(event, Start) and client.transport_protocol == "tcp":
+            self.connections.setdefault(client, self._client_connection())
         yield from super()._handle_event(event)
+
+    def _client_connection(self) -> Layer:
+        if self.context.client.alpn == b"h2":
+            return Http2(self.context.fork())
+        connection = Http1(self.context.fork())
+        connection.is_for_mocked_host = self.policy.is_for_mocked_host
+        return connection
 
     def make_stream(self, stream_id: int) -> Commands:
         stream = Stream(self.context.fork(), stream_id)
@@ -217,12 +244,14 @@ class Http(HttpLayer):
 
 
 def adopt(layer: Layer | None, policy: RequestPolicy) -> None:
-    """Replace the HTTP layer at the end of a stack that mitmproxy has chosen by ours.
+    """Replace the HTTP or DNS layer at the end of a stack that mitmproxy has chosen by ours.
 
     Its class is changed: a layer adds itself to the stack when it is made, so there is no making a second one.
     """
-    while layer is not None and not isinstance(layer, HttpLayer):
+    while layer is not None and not isinstance(layer, (HttpLayer, DNSLayer)):
         layer = getattr(layer, "child_layer", None)
-    if layer is not None:
+    if isinstance(layer, DNSLayer):
+        modes.adopt(layer, policy)
+    elif layer is not None:
         layer.__class__ = Http
         layer.policy = policy  # type: ignore[attr-defined]

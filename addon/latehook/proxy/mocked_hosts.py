@@ -1,6 +1,6 @@
 """PURE: The hosts that are mocked."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from latehook.base.hostnames import DEFAULT_PORTS, canonical_host, host_matches
@@ -26,6 +26,17 @@ class MockedHosts:
             kind = self._suffixes if matcher.host.startswith("*.") else self._exact
             kind.setdefault(matcher.host, set()).add(matcher.port)
 
+    def copy(self) -> "MockedHosts":
+        """Return the hosts as they are now."""
+        exact, suffixes = ({host: set(ports) for host, ports in kind.items()} for kind in (self._exact, self._suffixes))
+        return MockedHosts(self.forwards, exact, suffixes)
+
+    def names(self) -> Iterator[tuple[str, int | None]]:
+        """Yield each host with each port on which it is mocked; a port of None is any port."""
+        for hosts in (self._exact, self._suffixes):
+            for host, ports in hosts.items():
+                yield from ((host, port) for port in ports)
+
     def contains(self, host: str, port: int) -> bool:
         """Return whether a host, however it is spelled, is mocked on this port."""
         host = canonical_host(host)
@@ -35,6 +46,16 @@ class MockedHosts:
         return any(
             host_matches(suffix, host) and (None in ports or port in ports) for suffix, ports in self._suffixes.items()
         )
+
+    def contains_name(self, host: str) -> bool:
+        """Return whether a host, however it is spelled, is mocked on any port."""
+        host = canonical_host(host)
+        return host in self._exact or any(host_matches(suffix, host) for suffix in self._suffixes)
+
+    def has_port(self, port: int) -> bool:
+        """Return whether any host is mocked on this port."""
+        named = (*self._exact.values(), *self._suffixes.values())
+        return any(None in ports or port in ports for ports in named)
 
     def ports(self) -> set[int]:
         """Return the ports on which any host may be mocked: the default ports, and those that mocks name."""
@@ -56,6 +77,10 @@ class ClosedHosts:
     def refuses(self, host: str, port: int) -> bool:
         """Return whether nothing may be sent to a host only because no mock names it."""
         return self.refuses_others() and not self.mocked.contains(host, port)
+
+    def has_port(self, port: int) -> bool:
+        """Return whether there may be a host on this port to which nothing may be sent."""
+        return self.refuses_others() or self.mocked.has_port(port)
 
     def ports(self) -> set[int]:
         """Return the ports on which any host may be mocked."""

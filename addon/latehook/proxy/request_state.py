@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -12,6 +12,7 @@ from mitmproxy.proxy import mode_specs
 
 from latehook.base import logs
 from latehook.base.control_path import CONTROL_PATH
+from latehook.base.hostnames import canonical_host
 from latehook.base.model import ResponseFault
 from latehook.bodies.codings import MAX_BODY_SIZE
 from latehook.bodies.forms import MultipartReader
@@ -73,22 +74,26 @@ class RequestTarget:
 class RequestState:
     """What is known of one request.
 
-    `host` and `port` are those by which it is mocked. It is `refused` if no mock names them and nothing may leave for
-    such hosts. `answer` is the task that makes its response. `fault` is the fault of that response. `control` is there
-    if the request is for the control API, and `on_disconnect` is then called when its client disconnects. `own_origin`
-    says whether only the control API is at the origin of that request.
+    `host` and `port` are those by which it is mocked: of several names, the one whose mocks answer. It is `refused` if
+    no mock names them and nothing may leave for such hosts. `forward` says that it goes to the real service, and
+    `forwarded_to` has the names whose mocks say so. `answer` is the task that makes its response. `fault` is the fault
+    of that response. `control` is there if the request is for the control API, and `on_disconnect` is then called when
+    its client disconnects. `own_origin` says whether only the control API is at the origin of that request.
+    `is_in_our_layers`: Latehook's own layers carry it, and answer it.
     """
 
     mocked: bool
     host: str = ""
     port: int = 0
     forward: bool = False
+    forwarded_to: frozenset[tuple[str, int]] = frozenset()
     refused: bool = False
     answer: "asyncio.Task[http.Response | None] | None" = None
     fault: ResponseFault | None = None
     control: RequestTarget | None = None
     own_origin: bool = False
     on_disconnect: Callable[[], object] | None = None
+    is_in_our_layers: bool = False
     upload: Upload = field(default_factory=Upload)
 
     @property
@@ -128,22 +133,52 @@ class RequestStates:
         return state
 
     def _find_host(self, flow: http.HTTPFlow) -> RequestState:
-        """Look for a mocked host in the Host header, the URL and the TLS handshake, in this order."""
+        """Look for a mocked host in all names of a request: it is mocked if one of them is."""
         request = flow.request
-        named, named_port = sniffing.authority(request.host_header or "")
-        port = request.port
-        for host, at in ((named, named_port or port), (request.host, port), (flow.client_conn.sni or "", port)):
-            if host and self._hosts.mocked.contains(host, at):
-                return RequestState(True, host, at, control=self._control_target(request))
         control = self._control_target(request)
+        for host, port in _names(flow):
+            if self._hosts.mocked.contains(host, port):
+                return RequestState(True, host, port, control=control)
         if control is not None and (control.direct or _is_for_this_proxy(flow)):
-            return RequestState(True, request.host, port, control=control)
+            return RequestState(True, request.host, request.port, control=control)
         if self._hosts.refuses_others():
-            return RequestState(True, request.host, port, refused=True)
+            return RequestState(True, request.host, request.port, refused=True)
         return RequestState(False)
+
+    def mocked_names(self, flow: http.HTTPFlow) -> list[tuple[str, int]]:
+        """Return the mocked hosts that a request names, in canonical form, each once."""
+        names = ((canonical_host(host), port) for host, port in _names(flow))
+        return list(dict.fromkeys(name for name in names if self._hosts.mocked.contains(*name)))
 
     def _control_target(self, request: http.Request) -> RequestTarget | None:
         return self._targets.get(request) if _is_control_path(request.path) else None
+
+
+def _names(flow: http.HTTPFlow) -> Iterator[tuple[str, int]]:
+    """Yield every host that a request names, with its port.
+
+    These are the Host header or `:authority`, the URL, the TLS handshake, and what only a request with several names
+    has: further Host headers, and an absolute URL in a tunnel, which mitmproxy replaces by the tunnel's destination.
+    """
+    request = flow.request
+    port = request.port
+    written = request.host_header or ""
+    if written:
+        yield _with_port(written, port)
+    yield request.host, port
+    if flow.client_conn.sni:
+        yield flow.client_conn.sni, port
+    authority = request.authority
+    if authority and authority != written:
+        yield _with_port(authority, port)
+    for name, value in request.headers.fields:
+        if len(name) == 4 and name.lower() == b"host":
+            yield _with_port(value.decode("latin-1"), port)
+
+
+def _with_port(authority: str, port: int) -> tuple[str, int]:
+    host, at = sniffing.authority(authority)
+    return host, at or port
 
 
 def _is_control_path(path: str) -> bool:

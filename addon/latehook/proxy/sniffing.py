@@ -1,53 +1,153 @@
-"""Read which host a client names: in the first bytes of a connection, in the head of a request, in a Host header."""
+"""PURE: read which hosts a client names: in the first bytes of a connection, and in the head of a request."""
 
 import functools
 import re
+import struct
+from dataclasses import dataclass
+from enum import Enum, auto
 
-from latehook.proxy.compat import parse_authority, parse_client_hello, starts_like_tls_record
+from latehook.proxy.compat import ClientHello, parse_authority
 
 LONGEST_CACHED_AUTHORITY = 300
 """Characters of the longest host and port that are cached. A host name has at most 253 (RFC 1035 2.3.4)."""
 
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What an HTTP/2 client sends first (RFC 9113 section 3.4)."""
 
-def host_in(data: bytes) -> str | None:
-    """Return the host that a TLS or HTTP client names in the first bytes it sends.
+LONGEST_METHOD = 40
+"""Bytes. A longer word at the beginning of a connection is no method."""
 
-    "" if it names none, None if more bytes are needed.
+_TLS = b"\x16\x03"
+"""A TLS connection begins with these bytes: a handshake record, of any version (RFC 8446 section 5.1)."""
+
+_CLIENT_HELLO = 1
+"""The type of that handshake message (RFC 8446 section 4)."""
+
+_METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"CONNECT", b"PRI")
+
+
+class Kind(Enum):
+    """What the first bytes of a connection are.
+
+    PARTIAL: the beginning of TLS or HTTP, whose rest must come. UNCLEAR: it may become HTTP, or may be whole already.
     """
-    if starts_like_tls_record(data):
-        try:
-            hello = parse_client_hello(data)
-        except ValueError:
-            return ""
-        return None if hello is None else hello.sni or ""
-    if not re.match(rb"[A-Z]{3,} ", data):
-        return ""
-    head, end, _ = data.partition(b"\r\n\r\n")
-    named = host_header(head + b"\r\n")
-    if named is None:
-        return "" if end else None
-    return authority(named)[0]
+
+    TLS = auto()
+    HTTP1 = auto()
+    HTTP2 = auto()
+    OTHER = auto()
+    PARTIAL = auto()
+    UNCLEAR = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The first bytes that a client sends: what they are, and the hosts they name, as they are written."""
+
+    kind: Kind
+    hosts: tuple[str, ...] = ()
+
+
+_OTHER, _PARTIAL, _UNCLEAR = Opening(Kind.OTHER), Opening(Kind.PARTIAL), Opening(Kind.UNCLEAR)
+
+
+def read_opening(data: bytes) -> Opening:
+    """Return what the first bytes of a connection are. All of them are given, at each call."""
+    data = data.lstrip(b"\r\n")  # servers ignore empty lines in front of a request (RFC 9112 section 2.2)
+    if not data:
+        return _UNCLEAR
+    if is_cut_off(data):
+        return _PARTIAL
+    if data.startswith(_TLS):
+        return _read_tls(data)
+    if is_http2(data):
+        return Opening(Kind.HTTP2)
+    return _read_http1(data)
+
+
+def is_http2(data: bytes) -> bool:
+    """Return whether a connection without TLS begins as HTTP/2: the client knows that the server speaks it."""
+    return data.startswith(HTTP2_PREFACE)
+
+
+def is_cut_off(data: bytes) -> bool:
+    """Return whether the bytes are the beginning of TLS or of HTTP/2, but too few to tell them from anything else."""
+    return bool(data) and any(start.startswith(data) and start != data for start in (_TLS, HTTP2_PREFACE))
+
+
+def _read_tls(data: bytes) -> Opening:
+    try:
+        message = _client_hello(data)
+        name = None if message is None else ClientHello(message).sni
+    except Exception:  # the parser raises various errors for what is no ClientHello
+        return _OTHER
+    if message is None:
+        return _PARTIAL
+    return Opening(Kind.TLS, (name,) if name else ())
+
+
+def _client_hello(data: bytes) -> bytes | None:
+    """Return the ClientHello without its header, from all records that it is spread over; None if more must come.
+
+    Raises ValueError for records with something else.
+    """
+    message = bytearray()
+    at = 0
+    while at + 5 <= len(data):
+        kind, major, _, size = struct.unpack_from(">BBBH", data, at)
+        if bytes((kind, major)) != _TLS:
+            raise ValueError("not a handshake")
+        message += data[at + 5 : at + 5 + size]
+        at += 5 + size
+    if message and message[0] != _CLIENT_HELLO:
+        raise ValueError("not a ClientHello")
+    end = 4 + int.from_bytes(message[1:4])
+    return bytes(message[4:end]) if 4 <= end <= len(message) and len(message) > 4 else None
+
+
+def _read_http1(data: bytes) -> Opening:
+    word = _WORD.match(data)
+    if word is None or len(word[0]) > LONGEST_METHOD:
+        return _OTHER
+    method, rest = bytes(word[0]).upper(), data[word.end() :]
+    if not rest:
+        return _PARTIAL if any(known.startswith(method) for known in _METHODS) else _UNCLEAR
+    if rest[:1] not in (b" ", b"\t"):
+        return _OTHER
+    line, newline, _ = data.partition(b"\n")
+    if newline:
+        if _REQUEST_LINE.fullmatch(line.rstrip()) is None:
+            return _OTHER
+        end = END_OF_HEAD.search(data)
+        return _PARTIAL if end is None else Opening(Kind.HTTP1, tuple(hosts_in_head(data[: end.end()])))
+    target = rest.lstrip(b" \t").lower()
+    is_target = any(target.startswith(start) or start.startswith(target) for start in _TARGETS) and target != b""
+    return _PARTIAL if method in _METHODS or is_target else _UNCLEAR
+
+
+_WORD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_REQUEST_LINE = re.compile(rb"[^ \t]+[ \t]+.*HTTP/[0-9](\.[0-9])?", re.IGNORECASE)
+_TARGETS = (b"/", b"*", b"http://", b"https://")
+END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
 def authority(text: str) -> tuple[str, int | None]:
-    """Return the host and the port of a Host header; a text that is no host as it is."""
-    return _read_authority(text) if len(text) <= LONGEST_CACHED_AUTHORITY else parse_authority(text, check=False)
+    """Return the host and the port of a Host header, without user and password; a text that is no host as it is."""
+    return _read_authority(text) if len(text) <= LONGEST_CACHED_AUTHORITY else _read_authority.__wrapped__(text)
 
 
 @functools.lru_cache(maxsize=256)  # a client names the same hosts again and again, and IDNA is slow
 def _read_authority(text: str) -> tuple[str, int | None]:
-    return parse_authority(text, check=False)
-
-
-def host_header(head: bytes) -> str | None:
-    """Return the Host header in the head of a request, as it is written; None if there is none."""
-    found = re.search(rb"\nhost:[ \t]*([^\r\n]*)", head, re.IGNORECASE)
-    return None if found is None else found[1].decode("latin-1").strip()
+    return parse_authority(text.strip().rpartition("@")[2], check=False)
 
 
 def hosts_in_head(head: bytes) -> list[str]:
-    """Return the hosts that the beginning of a request's head names, in the request line and in the Host header."""
-    line, _, headers = head.partition(b"\n")
-    target = re.match(rb"[^ ]+ (?:https?://)?([^/ ]+)", line, re.IGNORECASE)
-    in_header = host_header(b"\n" + headers)
-    return ([in_header] if in_header else []) + ([target[1].decode("latin-1")] if target else [])
+    """Return the hosts that the beginning of a request's head names, in all Host headers and in the request line."""
+    line, newline, headers = head.lstrip(b"\r\n").partition(b"\n")
+    target = _ABSOLUTE.match(line)
+    found = _HOST_HEADER.findall(newline + headers) + ([target[1]] if target else [])
+    return [b"".join(host.split()).decode("latin-1") for host in found if host.strip()]
+
+
+_ABSOLUTE = re.compile(rb"[^ \t]+[ \t]+(?:https?://)?([^/?# \t\r]+)", re.IGNORECASE)
+_HOST_HEADER = re.compile(rb"\nhost[ \t]*:((?:[^\r\n]|\r?\n[ \t])*)", re.IGNORECASE)

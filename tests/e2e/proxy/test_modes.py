@@ -166,9 +166,16 @@ def test_the_greeting_of_a_server_that_speaks_first_arrives_through_the_socks_pr
 
 def test_the_socks_proxy_refuses_a_dead_host(proxies: Proxies) -> None:
     with pytest.raises(socks.GeneralProxyError) as raised:
-        connect_through_socks(proxies, "127.0.0.1", free_port())
+        connect_through_socks(proxies, "localhost", free_port())
 
     assert "0x04: Host unreachable" in str(raised.value.socket_err)  # as mitmproxy says it
+
+
+def test_a_dead_address_is_noticed_when_the_client_has_said_for_whom_it_is(proxies: Proxies) -> None:
+    with connect_through_socks(proxies, "127.0.0.1", free_port()) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: other.example\r\n\r\n")
+
+        assert connection.recv(100) == b""
 
 
 def test_a_connection_to_a_mocked_host_that_is_not_http_is_closed(proxies: Proxies, servers: Servers) -> None:

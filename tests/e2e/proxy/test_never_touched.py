@@ -17,20 +17,7 @@ from support.programs import curl
 from support.raw_servers import raw_server
 from support.receivers import Receiver, receiver
 from support.waiting import wait_until
-
-AUDIT_HOOK = """
-import os, sys
-
-file = os.open(os.environ["AUDIT_FILE"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-
-def write_event(event, arguments):
-    if event in ("socket.getaddrinfo", "socket.gethostbyname"):
-        os.write(file, f"look up {arguments[0]}\\n".encode())
-    elif event in ("socket.connect", "socket.sendto"):
-        os.write(file, f"connect to {arguments[1]}\\n".encode())
-
-sys.addaudithook(write_event)
-"""
+from support.witness import Witness
 
 MOCKS = """
 mocks:
@@ -41,21 +28,6 @@ mocks:
 
 HOSTS = ["api.slow.example", "127.0.0.1", "localhost"]
 HOWS = {"http": ["--http1.1"], "https": ["--http1.1"], "https-http2": ["--http2"]}
-
-
-class Events:
-    """The lookups and connections of the proxy since the last `forget`."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self._start = 0
-
-    def forget(self) -> None:
-        self._start = self.file.stat().st_size
-
-    @property
-    def all(self) -> list[str]:
-        return self.file.read_bytes()[self._start :].decode().splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -83,23 +55,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def proxy(confdir: Path, folder: Path, hooks: Receiver, third_party: int) -> Iterator[Proxy]:
-    (folder / "sitecustomize.py").write_text(AUDIT_HOOK)
+def witness(folder: Path) -> Witness:
+    return Witness(folder)
+
+
+@pytest.fixture(scope="module")
+def proxy(confdir: Path, folder: Path, witness: Witness, hooks: Receiver, third_party: int) -> Iterator[Proxy]:
     arguments = []
     for host in HOSTS:
         file = folder / f"{host}.yaml"
         file.write_text(MOCKS.format(host=f"{host}:{third_party}", url=hooks.url))
         arguments += ["--set", f"mock_file={file}"]
-    env = {"PYTHONPATH": str(folder), "AUDIT_FILE": str(folder / "events")}
-    with mitmdump(confdir, *arguments, env=env) as started:
+    with mitmdump(confdir, *arguments, env=witness.env) as started:
         yield started
 
 
 @pytest.fixture
-def events(proxy: Proxy, folder: Path) -> Events:
-    events = Events(folder / "events")
-    events.forget()
-    return events
+def events(witness: Witness) -> Witness:
+    witness.forget()
+    return witness
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -108,7 +82,7 @@ def test_a_mocked_request_causes_no_lookup_and_no_connection_except_to_the_webho
     how: str,
     host: str,
     proxy: Proxy,
-    events: Events,
+    events: Witness,
     third_party: int,
     hooks: Receiver,
     connections: list[str],
@@ -118,28 +92,28 @@ def test_a_mocked_request_causes_no_lookup_and_no_connection_except_to_the_webho
     answered = curl(*HOWS[how], "-x", proxy.url, "--cacert", proxy.ca, "-d", "{}", url)
     proxy.wait_for(f"job {json.loads(answered.stdout)['id']}: webhook delivered")
 
-    assert set(events.all) <= {f"connect to ('127.0.0.1', {hooks.port})"}
+    assert set(events.events) <= {f"connect to ('127.0.0.1', {hooks.port})"}
     assert connections == []
 
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("how", HOWS)
 def test_a_request_that_no_mock_matches_causes_neither(
-    how: str, host: str, proxy: Proxy, events: Events, third_party: int, connections: list[str]
+    how: str, host: str, proxy: Proxy, events: Witness, third_party: int, connections: list[str]
 ) -> None:
     url = f"{how.partition('-')[0]}://{host}:{third_party}/nowhere"
 
     answered = curl(*HOWS[how], "-x", proxy.url, "--cacert", proxy.ca, "-w", "%{http_code}", "-o", "/dev/null", url)
 
     assert answered.stdout == "501"
-    assert events.all == []
+    assert events.events == []
     assert connections == []
 
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("sent", [b"\x00\x01 neither TLS nor HTTP\r\n\r\n", b""], ids=["garbage", "nothing"])
 def test_a_tunnel_to_a_mocked_host_with_other_bytes_than_http_causes_neither(
-    sent: bytes, host: str, proxy: Proxy, events: Events, third_party: int, connections: list[str]
+    sent: bytes, host: str, proxy: Proxy, events: Witness, third_party: int, connections: list[str]
 ) -> None:
     with socket.create_connection(("127.0.0.1", proxy.port), LIMIT) as client:
         client.sendall(f"CONNECT {host}:{third_party} HTTP/1.1\r\nhost: {host}:{third_party}\r\n\r\n".encode())
@@ -150,22 +124,22 @@ def test_a_tunnel_to_a_mocked_host_with_other_bytes_than_http_causes_neither(
 
     assert head.startswith(b"HTTP/1.1 200 ")
     assert rest == b""
-    assert events.all == []
+    assert events.events == []
     assert connections == []
 
 
-def test_the_events_have_a_request_to_another_host(proxy: Proxy, events: Events, hooks: Receiver) -> None:
+def test_the_events_have_a_request_to_another_host(proxy: Proxy, events: Witness, hooks: Receiver) -> None:
     """Show that the tests above would fail if the proxy made a lookup or a connection."""
     curl("-x", proxy.url, f"http://localhost:{hooks.port}/")
 
-    assert "look up localhost" in events.all
-    assert any(line.startswith("connect to (") and str(hooks.port) in line for line in events.all)
+    assert "look up localhost" in events.events
+    assert any(line.startswith("connect to (") and str(hooks.port) in line for line in events.events)
 
 
-def test_the_events_have_a_tunnel_to_another_host(proxy: Proxy, events: Events) -> None:
+def test_the_events_have_a_tunnel_to_another_host(proxy: Proxy, events: Witness) -> None:
     accepted: list[bytes] = []
     with raw_server(lambda connection: accepted.append(connection.recv(1))) as port:
         curl("-x", proxy.url, "-p", f"http://localhost:{port}/")
         wait_until(lambda: accepted, "the tunnel's far end hears something")
 
-    assert "look up localhost" in events.all
+    assert "look up localhost" in events.events

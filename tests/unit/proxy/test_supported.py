@@ -94,7 +94,7 @@ def test_the_check_runs_without_latehooks_dependencies() -> None:
 
 DOCUMENTED = {
     *("addonmanager", "certs", "command", "connection", "ctx", "exceptions", "flow", "hooks", "http", "master", "tls"),
-    *("version", "proxy.context", "proxy.mode_specs", "proxy.server_hooks"),
+    *("dns", "net.dns", "version", "proxy.context", "proxy.mode_specs", "proxy.server_hooks"),
 }
 """mitmproxy's modules with documented names: https://docs.mitmproxy.org/stable/api/, and the guides to addons beside it."""
 
