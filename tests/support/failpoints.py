@@ -99,7 +99,8 @@ UNUSED = {
     *(point(Guard, "server_connect"), point(Guard, "_names_mocked"), point(error_responses, "failure")),
     point(Guard, "_hides_its_host"),
     *(point(Hooks, "_by_each_name"), point(Hooks, "_forward")),
-    *(point(Hooks, "_streams"), point(Hooks, "_streams_request"), point(Guard, "request")),
+    *(point(Hooks, "_streams"), point(Hooks, "_stream_request"), point(Hooks, "refuse_connect")),
+    *(point(Guard, "request"), point(Guard, "_may_leave"), point(Guard, "_is_way_of_allowed")),
     *(point(Hooks, "not_contacted"), point(Hooks, "_not_replayed"), point(Hooks, "_failure")),
     *(_OF_CHAIN if fast.ENABLED else {point(Shortcuts, "_answer")}),
 }
