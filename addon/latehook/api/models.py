@@ -28,7 +28,7 @@ def _content(message: _Message) -> bytes:
 
 
 class _WithBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A message with `body` and `body_base64`, which each subclass declares: members are sent in that order."""
+    """A message with `body`, `size`, `truncated` and `body_base64`. Each subclass declares them, for their order."""
 
     @property
     def content(self: _Message) -> bytes:
@@ -58,10 +58,14 @@ class Attempt(_WithBody, frozen=True, kw_only=True):
     """The HTTP status of the receiver's answer. Null where there was none."""
     error: str | None
     """Why there was no answer. Null where there was one."""
+    size: int
+    """The size in bytes of what is kept of the receiver's answer: at most its first 64 KiB."""
     body: str
-    """The first 64 KiB of the receiver's answer, as text."""
+    """What is kept of the receiver's answer, as text. In lists, at most its first 4 KiB."""
+    truncated: bool = False
+    """Whether `body` is only the first part. Only there where it is; the webhook by its id has all of it."""
     body_base64: str | None = None
-    """The same bytes in base64. Only there where they are not UTF-8."""
+    """The bytes of `body` in base64. Only there where they are not UTF-8."""
 
 
 class Webhook(_WithBody, frozen=True, kw_only=True):
@@ -92,14 +96,18 @@ class Webhook(_WithBody, frozen=True, kw_only=True):
     """The HTTP method. Null before the first attempt, as are `content_type` and `body`: they are rendered for it."""
     content_type: str | None
     """The media type of the body. Null before the first attempt, and where there is no body."""
+    size: int | None
+    """The size of the body in bytes. Null before the first attempt."""
     body: str | None
-    """The body that is sent, as text. Null before the first attempt."""
+    """The body that is sent, as text. Null before the first attempt. In lists, at most its first 4 KiB."""
     attempts: tuple[Attempt, ...]
     """The attempts to deliver the webhook so far, in order."""
     ahead: float
     """By how many seconds the job's clock is ahead of Latehook's: advances of this job alone."""
+    truncated: bool = False
+    """Whether `body` is only the first part. Only there where it is; the webhook by its id has all of it."""
     body_base64: str | None = None
-    """The bytes of the body in base64. Only there where they are not UTF-8."""
+    """The bytes of `body` in base64. Only there where they are not UTF-8."""
 
 
 class JobRequest(_WithBody, frozen=True, kw_only=True):
@@ -114,9 +122,11 @@ class JobRequest(_WithBody, frozen=True, kw_only=True):
     size: int
     """The size of the body in bytes."""
     body: str | None
-    """The body, as text. Null where it was not kept because of its size."""
+    """The body, as text. Null where it was not kept because of its size. In lists, at most its first 4 KiB."""
+    truncated: bool = False
+    """Whether `body` is only the first part. Only there where it is; the job by its id has all of it."""
     body_base64: str | None = None
-    """The bytes of the body in base64. Only there where they are not UTF-8."""
+    """The bytes of `body` in base64. Only there where they are not UTF-8."""
 
 
 class JobResponse(_WithBody, frozen=True, kw_only=True):
@@ -126,10 +136,14 @@ class JobResponse(_WithBody, frozen=True, kw_only=True):
     """The HTTP status."""
     headers: tuple[tuple[str, str], ...]
     """The headers as pairs of name and value, in the order in which they were sent."""
+    size: int
+    """The size of the body in bytes."""
     body: str
-    """The body, as text."""
+    """The body, as text. In lists, at most its first 4 KiB."""
+    truncated: bool = False
+    """Whether `body` is only the first part. Only there where it is; the job by its id has all of it."""
     body_base64: str | None = None
-    """The bytes of the body in base64. Only there where they are not UTF-8."""
+    """The bytes of `body` in base64. Only there where they are not UTF-8."""
 
 
 class Stage(Struct, frozen=True, kw_only=True):
@@ -148,6 +162,8 @@ class Job(Struct, frozen=True, kw_only=True):
 
     id: str
     """The job's id, as its mock makes it. Several jobs may have the same."""
+    number: int
+    """A number that only this job has. It grows from job to job."""
     mock: str
     """The name of the mock that started the job."""
     status: str

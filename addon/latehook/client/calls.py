@@ -5,6 +5,7 @@ A call is a generator: it yields a request, is sent its response, and returns th
 
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -29,6 +30,7 @@ from latehook.base.json_text import encode_json, read_json_as
 from latehook.base.model import UNFINISHED
 from latehook.client import failures
 from latehook.client.mocks import MocksText
+from latehook.client.whole_bodies import complete_job, complete_webhook, lacks_some
 
 __tracebackhide__ = failures.hides_frames
 
@@ -61,11 +63,13 @@ type Call[Result] = Generator[ApiRequest, ApiResponse, Result]
 
 
 def webhooks(filters: Mapping[str, Any], limit: int | None = None) -> Call[list[Webhook]]:
-    return (yield from _list("webhooks", WebhookPage, filters, limit))
+    listed = yield from _list("webhooks", WebhookPage, filters, limit)
+    return (yield from _with_whole_bodies(listed))
 
 
 def jobs(filters: Mapping[str, Any], limit: int | None = None) -> Call[list[Job]]:
-    return (yield from _list("jobs", JobPage, filters, limit))
+    listed = yield from _list("jobs", JobPage, filters, limit)
+    return (yield from _jobs_with_whole_bodies(listed))
 
 
 def requests(matched: bool | None, filters: Mapping[str, Any], limit: int | None = None) -> Call[list[Request]]:
@@ -90,7 +94,7 @@ def wait_for(
     if response.status == 408:
         problem = msgspec.json.decode(response.content, type=WaitProblem)
         raise failures.WaitTimeout(failures.describe_wait(filters, count, query["state"], timeout, problem))
-    return list(_decode(response, WebhookList).items)
+    return (yield from _with_whole_bodies(_decode(response, WebhookList).items))
 
 
 def advance(duration: str | float, job: str | None) -> Call[None]:
@@ -155,8 +159,8 @@ def strict() -> Call[None]:
         if not (yield from webhooks({"state": "delivering"}, limit=1)):
             break
         yield ApiRequest("GET", "status", {"after": str(revision), "timeout": "1s"})
-    unfinished = yield from pending({})
-    failed = yield from webhooks({"state": "failed"})
+    unfinished = yield from _list("webhooks", WebhookPage, {"state": UNFINISHED}, None)
+    failed = yield from _list("webhooks", WebhookPage, {"state": "failed"}, None)
     unmatched = yield from requests(False, {})
     left = yield from others()
     if text := failures.describe_strict(unfinished, failed, unmatched, left):
@@ -174,6 +178,30 @@ def _list[Item](path: str, kind: type[Page[Item]], filters: Mapping[str, Any], l
         after = page.next
         if after is None or len(items) == limit:
             return items[::-1]
+
+
+def _with_whole_bodies(listed: Sequence[Webhook]) -> Call[list[Webhook]]:
+    """Return the webhooks of a list with all of their bodies. Those of which the list has not all are asked for."""
+    webhooks: list[Webhook] = []
+    for webhook in listed:
+        if lacks_some(webhook):
+            response = yield ApiRequest("GET", f"webhooks/{webhook.id}")
+            if response.status != 404:  # else it was deleted meanwhile
+                webhook = complete_webhook(webhook, _decode(response, Webhook))
+        webhooks.append(webhook)
+    return webhooks
+
+
+def _jobs_with_whole_bodies(listed: Sequence[Job]) -> Call[list[Job]]:
+    """Return the jobs of a list with all of their bodies. Those of which the list has not all are asked for."""
+    jobs: list[Job] = []
+    for job in listed:
+        if lacks_some(job):
+            response = yield ApiRequest("GET", f"jobs/{quote(job.id, safe='')}", {"number": str(job.number)})
+            if response.status != 404:
+                job = complete_job(job, _decode(response, Job))
+        jobs.append(job)
+    return jobs
 
 
 def _post(path: str, body: Mapping[str, Any]) -> ApiRequest:

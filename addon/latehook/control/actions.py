@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from starlette.responses import Response
+
 from latehook.api import models, payloads
 from latehook.control import serializers
 from latehook.control.context import HandlerContext
@@ -21,7 +23,7 @@ def one(
 
     async def handle(context: HandlerContext, params: NoParameters, id: str) -> models.Webhook:
         await operation(context.operations, id)
-        return context.webhook(id)
+        return context.whole_webhook(id)
 
     return handle
 
@@ -41,7 +43,7 @@ def several(
     return handle
 
 
-async def change_clock(context: HandlerContext, params: ClockChange, id: str) -> payloads.Advanced:
+async def change_clock(context: HandlerContext, params: ClockChange, id: str) -> payloads.Advanced | Response:
     if (params.advance is None) == (params.speed is None):
         raise Refusal(400, 'write one of {"advance": "65s"} and {"speed": 60}')
     if params.speed is not None and params.job is not None:
@@ -51,8 +53,8 @@ async def change_clock(context: HandlerContext, params: ClockChange, id: str) ->
         return payloads.Advanced(clock=serializers.clock(context.operations.clock), left=())
     job = None if params.job is None else str(params.job)
     left = await context.operations.advance(params.advance or 0.0, job)
-    details = context.queries.webhook_details([context.queries.with_current_state(stored) for stored in left])
-    return payloads.Advanced(clock=serializers.clock(context.operations.clock), left=context.webhooks(details))
+    webhooks = await context.webhooks([stored.key for stored in left])
+    return context.responder.members(clock=serializers.clock(context.operations.clock), left=webhooks)
 
 
 async def set_variables(context: HandlerContext, params: Variables, id: str) -> Variables:

@@ -31,7 +31,7 @@ class App:
     """Serves every path below PREFIX to clients that `access` permits."""
 
     def __init__(self, operations: Operations, certificates: Certificates, access: Access) -> None:
-        self._responder = Responder(operations.redact)
+        self._responder = Responder(operations.redaction, operations.queries.turns)
         self._context = HandlerContext(operations, certificates, self._responder, partial(openapi.document, version()))
         self._access = access
         self._running: set[asyncio.Future[Response]] = set()
@@ -66,7 +66,7 @@ class App:
         try:
             given = await _read_params(operation, request)
             result = await operation.handler(self._context, given, request.path_params.get("id", ""))
-            return result if isinstance(result, Response) else self._responder.json(result)
+            return result if isinstance(result, Response) else await self._responder.json(result)
         except Refusal as refusal:
             return self._responder.refuse(refusal)
         except FileNotSent as error:

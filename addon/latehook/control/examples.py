@@ -9,7 +9,7 @@ from latehook.control.params import Variables
 _AT = 1_767_225_600.0  # 2026-01-01, midnight in UTC
 
 ATTEMPT = models.Attempt(
-    number=1, at=_AT + 65, ended_at=_AT + 65.02, clock_at=_AT + 65, status=200, error=None, body="ok"
+    number=1, at=_AT + 65, ended_at=_AT + 65.02, clock_at=_AT + 65, status=200, error=None, size=2, body="ok"
 )
 
 WEBHOOK = models.Webhook(
@@ -25,6 +25,7 @@ WEBHOOK = models.Webhook(
     due_in=None,
     method="POST",
     content_type="application/json",
+    size=38,
     body='{"id":"4a3a6ff5","status":"completed"}',
     attempts=(ATTEMPT,),
     ahead=0.0,
@@ -43,6 +44,7 @@ PENDING = models.Webhook(
     due_in=60.0,
     method=None,
     content_type=None,
+    size=None,
     body=None,
     attempts=(),
     ahead=0.0,
@@ -50,6 +52,7 @@ PENDING = models.Webhook(
 
 JOB = models.Job(
     id="4a3a6ff5",
+    number=17,
     mock="create transcript",
     status="completed",
     created_at=_AT,
@@ -62,7 +65,9 @@ JOB = models.Job(
         size=39,
         body='{"callback_url":"http://app.test/hook"}',
     ),
-    response=models.JobResponse(status=200, headers=(("content-type", "application/json"),), body='{"id":"4a3a6ff5"}'),
+    response=models.JobResponse(
+        status=200, headers=(("content-type", "application/json"),), size=17, body='{"id":"4a3a6ff5"}'
+    ),
     stages=(models.Stage(status="completed", due_at=_AT + 65, reached=True),),
     webhooks=(WEBHOOK,),
     ahead=0.0,

@@ -45,6 +45,13 @@ class Filters(NoParameters):
     `vars` without secrets, and `now`."""
 
 
+class JobQuery(NoParameters):
+    """Which of the jobs with the same id."""
+
+    number: int | None = None
+    """The `number` of the job. Without it: the newest job with the id."""
+
+
 class ListQuery(Filters):
     """Which jobs or webhooks to list, page by page."""
 

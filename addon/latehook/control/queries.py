@@ -1,21 +1,32 @@
 """The handlers that change nothing: lists, one job or webhook, waits and files."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import msgspec
 from msgspec.structs import replace
 from starlette.responses import Response
 
 from latehook.api import models, payloads
 from latehook.api.defaults import WAIT_STATE
+from latehook.api.payloads import Problem
 from latehook.base.model import UNFINISHED, State
 from latehook.base.version import version
 from latehook.control import responses, serializers
 from latehook.control.context import HandlerContext
 from latehook.control.page import page as page_response
-from latehook.control.params import ListQuery, NoParameters, PageQuery, RequestsQuery, StatusQuery, WaitQuery
+from latehook.control.params import (
+    JobQuery,
+    ListQuery,
+    NoParameters,
+    PageQuery,
+    RequestsQuery,
+    StatusQuery,
+    WaitQuery,
+)
 from latehook.control.parsing import cursor, filters_of, wait_seconds
 from latehook.engine.filters import JOBS, REQUESTS, Filter
+from latehook.engine.queries import WebhookDetails
 
 LISTED = 20
 """Webhooks and requests that the answer to a wait in vain lists at most, of each kind."""
@@ -38,6 +49,7 @@ async def status(context: HandlerContext, params: StatusQuery, id: str) -> paylo
     operations, queries = context.operations, context.queries
     if params.after is not None:
         await operations.notifier.wait_for_change(params.after, wait_seconds(params.timeout))
+    await queries.turns.next()  # all that wait for a change wake at once
     requests, unmatched = queries.count_requests()
     return payloads.Status(
         version=version(),
@@ -55,47 +67,51 @@ async def status(context: HandlerContext, params: StatusQuery, id: str) -> paylo
     )
 
 
-async def jobs(context: HandlerContext, params: ListQuery, id: str) -> payloads.JobPage:
+async def jobs(context: HandlerContext, params: ListQuery, id: str) -> Response:
     filter = context.queries.parse_filter(filters_of(params), JOBS)
-    found = await context.queries.jobs(filter, params.limit, cursor(params.after))
-    items = tuple(serializers.job(job, context.operations.clock) for job in found.items)
-    return payloads.JobPage(items=items, next=_next(found.next))
+    found = await context.queries.jobs(filter, params.limit, context.job, cursor(params.after))
+    return context.responder.page(found.items, found.next)
 
 
-async def job(context: HandlerContext, params: NoParameters, id: str) -> models.Job:
-    [details] = context.queries.job_details([context.queries.job(id)])
+async def job(context: HandlerContext, params: JobQuery, id: str) -> models.Job:
+    [details] = context.queries.job_details([context.queries.job(id, params.number)])
     return serializers.job(details, context.operations.clock)
 
 
-async def webhooks(context: HandlerContext, params: ListQuery, id: str) -> payloads.WebhookPage:
+async def webhooks(context: HandlerContext, params: ListQuery, id: str) -> Response:
     filter = context.queries.parse_filter(filters_of(params))
-    found = await context.queries.webhooks(filter, params.limit, cursor(params.after))
-    return payloads.WebhookPage(items=context.webhooks(found.items), next=_next(found.next))
+    found = await context.queries.webhooks(filter, params.limit, context.webhook, cursor(params.after))
+    return context.responder.page(found.items, found.next)
 
 
 async def webhook(context: HandlerContext, params: NoParameters, id: str) -> models.Webhook:
-    return context.webhook(id)
+    return context.whole_webhook(id)
 
 
-async def requests(context: HandlerContext, params: RequestsQuery, id: str) -> payloads.RequestPage:
+async def requests(context: HandlerContext, params: RequestsQuery, id: str) -> Response:
     filter = context.queries.parse_filter(filters_of(params), REQUESTS)
-    found = await context.queries.requests(filter, params.limit, cursor(params.after), params.matched)
-    return payloads.RequestPage(items=tuple(map(serializers.request, found.items)), next=_next(found.next))
+    found = await context.queries.requests(filter, params.limit, context.request, cursor(params.after), params.matched)
+    return context.responder.page(found.items, found.next)
 
 
-async def others(context: HandlerContext, params: PageQuery, id: str) -> payloads.OtherPage:
+async def others(context: HandlerContext, params: PageQuery, id: str) -> Response:
     found = context.queries.others(params.limit, cursor(params.after))
-    return payloads.OtherPage(items=tuple(map(serializers.other, found.items)), next=_next(found.next))
+    items = [context.responder.encode(serializers.other(other)) for other in found.items]
+    return context.responder.page(items, found.next)
 
 
-async def wait(context: HandlerContext, params: WaitQuery, id: str) -> payloads.WebhookList | Response:
+async def wait(context: HandlerContext, params: WaitQuery, id: str) -> Response:
     limit = wait_seconds(params.timeout)
     given = filters_of(params)
     filter = context.queries.parse_filter({**given, "state": given["state"] or WAIT_STATE})
-    found = await context.operations.wait(filter, params.count, limit)
+
+    def convert(details: WebhookDetails) -> tuple[str, msgspec.Raw]:
+        return details.stored.webhook.id, context.webhook(details)
+
+    found = dict(await context.operations.waits.wait(filter, params.count, limit, convert))
     if len(found) >= params.count:
-        return payloads.WebhookList(context.webhooks(found))
-    return context.responder.problem(await _wait_problem(context, params, filter, context.webhooks(found)))
+        return context.responder.members(items=list(found.values()))
+    return await _wait_problem(context, params, filter, found)
 
 
 async def ca(context: HandlerContext, params: NoParameters, id: str) -> Response:
@@ -111,38 +127,45 @@ async def variables(context: HandlerContext, params: NoParameters, id: str) -> d
 
 
 async def _wait_problem(
-    context: HandlerContext, params: WaitQuery, filter: Filter, found: Sequence[models.Webhook]
-) -> payloads.WaitProblem:
-    """Return what did happen while a client waited in vain: its reader has to see why."""
+    context: HandlerContext, params: WaitQuery, filter: Filter, found: Mapping[str, msgspec.Raw]
+) -> Response:
+    """Return what did happen while a client waited in vain: its reader has to see why.
+
+    `found` are the webhooks that were as wanted, by id.
+    """
+    queries = context.queries
     any_state = replace(filter, criteria=replace(filter.criteria, states=None))
-    in_any_state = context.webhooks((await context.queries.webhooks(any_state, LISTED)).items)
-    everything = context.queries.parse_filter({}, REQUESTS)
-    requests = (await context.queries.requests(everything, LISTED)).items
-    unmatched = (await context.queries.requests(everything, LISTED, matched=False)).items
-    found_ids = {webhook.id for webhook in found}
-    others = tuple(webhook for webhook in in_any_state if webhook.id not in found_ids)
-    return payloads.WaitProblem(
+    in_any_state = (await queries.webhooks(any_state, LISTED, context.listed_webhook)).items
+    others = [webhook for webhook in in_any_state if webhook.id not in found]
+    everything = queries.parse_filter({}, REQUESTS)
+    problem = Problem(
         title=responses.title(408),
         status=408,
-        detail=_detail(params, filter, found, others, context.queries.count_requests()),
-        found=tuple(found),
-        webhooks=others,
-        requests=tuple(map(serializers.request, requests)),
-        unmatched=tuple(map(serializers.request, unmatched)),
+        detail=_detail(params, filter, len(found), others, queries.count_requests()),
+    )
+    return context.responder.problem(
+        problem,
+        found=list(found.values()),
+        webhooks=list(map(context.responder.encode, others)),
+        requests=(await queries.requests(everything, LISTED, context.request)).items,
+        unmatched=(await queries.requests(everything, LISTED, context.request, matched=False)).items,
     )
 
 
 def _detail(
     params: WaitQuery,
     filter: Filter,
-    found: Sequence[models.Webhook],
+    found: int,
     others: Sequence[models.Webhook],
     counts: tuple[int, int],
 ) -> str:
-    """Return in one line what did happen. `counts` are the numbers of all requests and of the unmatched ones."""
+    """Return in one line what did happen.
+
+    `found` is the number of webhooks that were as wanted. `counts` are those of all requests and of the unmatched ones.
+    """
     filters = " ".join(f"{name}={value}" for name, value in filters_of(params).items() if value is not None)
     states = " or ".join(filter.criteria.states or ())
-    parts = [f"within {params.timeout} {len(found)} of {params.count} webhooks {states}"]
+    parts = [f"within {params.timeout} {found} of {params.count} webhooks {states}"]
     if filters:
         parts[0] += f" ({filters})"
     parts += [_describe(webhook) for webhook in others[:IN_WORDS]]
@@ -166,7 +189,3 @@ def _describe(webhook: models.Webhook) -> str:
     elif webhook.reason is not None and webhook.state not in UNFINISHED:
         text += f": {webhook.reason}"
     return text
-
-
-def _next(key: int | None) -> str | None:
-    return None if key is None else str(key)

@@ -1,6 +1,6 @@
 """Responses of the API: JSON, files and problems."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +11,8 @@ from latehook.api.payloads import FileProblem, Problem
 from latehook.base.errors import FileNotSent
 from latehook.base.json_numbers import NumberAsWritten
 from latehook.base.json_text import encode_json, without_lone_surrogates
+from latehook.base.redaction import Redaction
+from latehook.base.turns import Turns
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -20,6 +22,13 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "same-origin",
 }
+
+
+TEXT_PER_TURN = 64 * 1024
+"""Characters of a text that are made in one turn of the event loop."""
+
+LARGEST_SECRET = 32 * 1024
+"""Characters behind them that are looked at for a secret that begins before the end."""
 
 
 class Refusal(Exception):
@@ -45,26 +54,71 @@ def file(content: bytes | str, media_type: str, headers: dict[str, str] | None =
 
 
 class Responder:
-    """Makes every JSON response. `redact` replaces the secrets in plain data."""
+    """Makes every JSON response, without secrets. A long text is made in several turns of the event loop."""
 
-    def __init__(self, redact: Callable[[Any], Any]) -> None:
-        self._redact = redact
+    def __init__(self, redaction: Redaction, turns: Turns) -> None:
+        self._redaction = redaction
+        self._turns = turns
 
-    def json(self, value: Any) -> Response:
+    def encode(self, value: Any) -> msgspec.Raw:
+        """Return a structure of the API, or plain data, as JSON without secrets."""
+        return _encode(self._redaction.redact(_plain(value)))
+
+    async def json(self, value: Any) -> Response:
         """Return a response of status 200 with a structure of the API or plain data."""
-        return self._response(value, 200, JSON)
+        return _response(await self._encode_in_turns(_plain(value)), 200, JSON)
+
+    def members(self, **members: Any) -> Response:
+        """Return a response of status 200 with an object. What is encoded already stays as it is."""
+        return _response(_encode(members), 200, JSON)
+
+    def page(self, items: Sequence[msgspec.Raw], next: int | None) -> Response:
+        """Return a page of a list, whose items are encoded."""
+        return self.members(items=items, next=None if next is None else str(next))
 
     def refuse(self, refusal: Refusal) -> Response:
         problem = Problem(title=title(refusal.status), status=refusal.status, detail=str(refusal))
         return self.problem(problem, refusal.headers)
 
-    def problem(self, problem: Problem, headers: dict[str, str] | None = None) -> Response:
-        """Return a problem in the format of RFC 9457."""
-        return self._response(problem, problem.status, PROBLEM, headers)
+    def problem(
+        self, problem: Problem, headers: dict[str, str] | None = None, **lists: Sequence[msgspec.Raw]
+    ) -> Response:
+        """Return a problem in the format of RFC 9457. `lists` are members of it whose items are encoded."""
+        members = {**self._redaction.redact(_plain(problem)), **lists}
+        return _response(_encode(members), problem.status, PROBLEM, headers)
 
-    def _response(self, value: Any, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
-        shown = self._redact(msgspec.to_builtins(value, builtin_types=(NumberAsWritten,)))
-        content = encode_json(shown)
-        if b"\\ud" in content:  # an error message may quote half a character that a request sent
-            content = encode_json(without_lone_surrogates(shown))
-        return Response(content, status, {**_HEADERS, **(headers or {})}, media_type)
+    async def _encode_in_turns(self, value: Any) -> msgspec.Raw:
+        """Return plain data as JSON. A text takes as many turns as it is long."""
+        if isinstance(value, dict):
+            return _encode({name: await self._encode_in_turns(item) for name, item in value.items()})
+        if isinstance(value, (list, tuple)):
+            return _encode([await self._encode_in_turns(item) for item in value])
+        if isinstance(value, str) and len(value) > TEXT_PER_TURN:
+            return await self._encode_text(value)
+        return _encode(self._redaction.redact(value))
+
+    async def _encode_text(self, text: str) -> msgspec.Raw:
+        parts = []
+        start = 0
+        while start < len(text):
+            await self._turns.next()
+            part = text[start : start + TEXT_PER_TURN + LARGEST_SECRET]
+            end = self._redaction.cut(part, TEXT_PER_TURN) or TEXT_PER_TURN
+            parts.append(bytes(_encode(self._redaction.redact(part[:end])))[1:-1])  # without the quotation marks
+            start += end
+        return msgspec.Raw(b'"%s"' % b"".join(parts))
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.to_builtins(value, builtin_types=(NumberAsWritten,))
+
+
+def _encode(value: Any) -> msgspec.Raw:
+    content = encode_json(value)
+    if b"\\ud" in content:  # an error message may quote half a character that a request sent
+        content = encode_json(without_lone_surrogates(value))
+    return msgspec.Raw(content)
+
+
+def _response(content: msgspec.Raw, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
+    return Response(bytes(content), status, {**_HEADERS, **(headers or {})}, media_type)

@@ -13,6 +13,7 @@ from latehook.control.context import HandlerContext
 from latehook.control.params import (
     ClockChange,
     Filters,
+    JobQuery,
     ListQuery,
     MocksQuery,
     NoParameters,
@@ -95,23 +96,23 @@ OPERATIONS = (
     Operation(
         "GET", "jobs", "list_jobs", "jobs", "List jobs",
         "Return a page of the jobs that the filters select, newest first, each with its request, response, stages and "
-        "webhooks.",
+        "webhooks, and with the first 4 KiB of each body.",
         queries.jobs, payloads.JobPage, query=ListQuery,
     ),
     Operation(
         "GET", "jobs/{id}", "get_job", "jobs", "Get a job",
-        "Return the newest job with this id.",
-        queries.job, Job, problems=(404,),
+        "Return the newest job with this id, or the one with this `number`, with the whole bodies.",
+        queries.job, Job, query=JobQuery, problems=(404,),
     ),
     Operation(
         "GET", "webhooks", "list_webhooks", "webhooks", "List webhooks",
         "Return a page of the webhooks that the filters select, newest first, each with what was sent and the "
-        "answer to each attempt.",
+        "answer to each attempt, and with the first 4 KiB of each body.",
         queries.webhooks, payloads.WebhookPage, query=ListQuery,
     ),
     Operation(
         "GET", "webhooks/{id}", "get_webhook", "webhooks", "Get a webhook",
-        "Return the webhook with this id.",
+        "Return the webhook with this id, with the whole bodies.",
         queries.webhook, Webhook, problems=(404,),
     ),
     Operation(

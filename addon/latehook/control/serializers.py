@@ -1,6 +1,11 @@
-"""From the engine's values to the structures of the API. Nothing is read or changed here."""
+"""From the engine's values to the structures of the API. Nothing is read or changed here.
+
+`shown` returns the part of a body that an answer has: lists have only the beginning of a long one.
+"""
 
 import base64
+from collections.abc import Callable
+from typing import NamedTuple
 
 from latehook.api import models, payloads
 from latehook.base import model
@@ -12,13 +17,18 @@ from latehook.engine.journal import JournalEntry, OtherRequest
 from latehook.engine.queries import JobDetails, WebhookDetails
 from latehook.mocks.definitions import Mocks
 
+Shown = Callable[[bytes], bytes]
 
-def webhook(details: WebhookDetails, clock: Clock) -> models.Webhook:
+
+def whole(body: bytes) -> bytes:
+    return body
+
+
+def webhook(details: WebhookDetails, clock: Clock, shown: Shown = whole) -> models.Webhook:
     stored, current = details.stored, details.stored.webhook
     content = stored.content
-    body, body_base64 = _text(
-        None if content is None else content.body, None if content is None else content.content_type
-    )
+    content_type = None if content is None else content.content_type
+    body = _body(None if content is None else content.body, shown, content_type)
     is_scheduled = current.state in (State.PENDING, State.DELIVERING)
     return models.Webhook(
         id=current.id,
@@ -33,29 +43,32 @@ def webhook(details: WebhookDetails, clock: Clock) -> models.Webhook:
         due_in=max(current.due - clock.now(), 0.0) / clock.speed if is_scheduled else None,
         method=None if content is None else content.method,
         content_type=None if content is None else content.content_type,
-        body=body,
-        attempts=tuple(map(_attempt, details.attempts)),
+        size=None if content is None else len(content.body),
+        body=body.text,
+        attempts=tuple(_attempt(attempt, shown) for attempt in details.attempts),
         ahead=stored.job.ahead,
-        body_base64=body_base64,
+        truncated=body.truncated,
+        body_base64=body.base64,
     )
 
 
-def job(details: JobDetails, clock: Clock) -> models.Job:
+def job(details: JobDetails, clock: Clock, shown: Shown = whole) -> models.Job:
     job, now = details.job, clock.now() + details.job.ahead
     is_unfinished = any(each.stored.webhook.state in UNFINISHED for each in details.webhooks)
     return models.Job(
         id=job.id,
+        number=job.key,
         mock=job.mock,
         status=model.status_of(model.reached_stages(job.stages, now)),
         created_at=job.created_at,
         ended=not is_unfinished and all(stage.due <= now for stage in job.stages),
         vars=job.vars,
-        request=_job_request(job.request),
-        response=None if job.response is None else _job_response(job.response),
+        request=_job_request(job.request, shown),
+        response=None if job.response is None else _job_response(job.response, shown),
         stages=tuple(
             models.Stage(status=stage.status, due_at=stage.due, reached=stage.due <= now) for stage in job.stages
         ),
-        webhooks=tuple(webhook(each, clock) for each in details.webhooks),
+        webhooks=tuple(webhook(each, clock, shown) for each in details.webhooks),
         ahead=job.ahead,
     )
 
@@ -90,8 +103,8 @@ def clock(clock: Clock) -> payloads.Clock:
     return payloads.Clock(now=clock.now(), real=clock.real(), speed=clock.speed)
 
 
-def _attempt(attempt: model.Attempt) -> models.Attempt:
-    body, body_base64 = _text(attempt.body)
+def _attempt(attempt: model.Attempt, shown: Shown) -> models.Attempt:
+    body = _body(attempt.body, shown)
     return models.Attempt(
         number=attempt.number,
         at=attempt.started_at,
@@ -99,30 +112,38 @@ def _attempt(attempt: model.Attempt) -> models.Attempt:
         clock_at=attempt.clock_at,
         status=attempt.status,
         error=attempt.error,
-        body=body or "",
-        body_base64=body_base64,
+        size=len(attempt.body),
+        body=body.text or "",
+        truncated=body.truncated,
+        body_base64=body.base64,
     )
 
 
-def _job_request(request: model.Request) -> models.JobRequest:
+def _job_request(request: model.Request, shown: Shown) -> models.JobRequest:
     headers = tuple(
         (name.decode("latin-1"), value.decode("utf-8", "backslashreplace")) for name, value in request.headers
     )
-    body, body_base64 = _text(request.body, _content_type(headers))
+    body = _body(request.body, shown, _content_type(headers))
     return models.JobRequest(
         method=request.method,
         url=request.url,
         headers=headers,
         size=request.size,
-        body=body,
-        body_base64=body_base64,
+        body=body.text,
+        truncated=body.truncated,
+        body_base64=body.base64,
     )
 
 
-def _job_response(response: model.Response) -> models.JobResponse:
-    body, body_base64 = _text(response.body, _content_type(response.headers))
+def _job_response(response: model.Response, shown: Shown) -> models.JobResponse:
+    body = _body(response.body, shown, _content_type(response.headers))
     return models.JobResponse(
-        status=response.status, headers=response.headers, body=body or "", body_base64=body_base64
+        status=response.status,
+        headers=response.headers,
+        size=len(response.body),
+        body=body.text or "",
+        truncated=body.truncated,
+        body_base64=body.base64,
     )
 
 
@@ -130,12 +151,24 @@ def _content_type(headers: model.Headers) -> str | None:
     return next((value for name, value in headers if name.lower() == "content-type"), None)
 
 
-def _text(body: bytes | None, content_type: str | None = None) -> tuple[str | None, str | None]:
-    """Return a body as text by the charset of its content type, and in base64 if the text in UTF-8 is not the body."""
+class _Body(NamedTuple):
+    text: str | None
+    base64: str | None = None
+    truncated: bool = False
+
+
+def _body(body: bytes | None, shown: Shown, content_type: str | None = None) -> _Body:
+    """Return what is shown of a body, as text by the charset of its content type.
+
+    It is in base64 too if the text in UTF-8 is not the body.
+    """
     if body is None:
-        return None, None
+        return _Body(None)
+    part = shown(body)
+    truncated = len(part) < len(body)
     try:
-        text = decode_charset(body, declared_charset(content_type or "") or UTF_8)
+        text = decode_charset(part, declared_charset(content_type or "") or UTF_8)
     except BodyError:
-        text = body.decode("utf-8", "replace")
-    return text, None if text.encode("utf-8", "surrogatepass") == body else base64.b64encode(body).decode()
+        text = part.decode("utf-8", "replace")
+    is_exact = text.encode("utf-8", "surrogatepass") == part
+    return _Body(text, None if is_exact else base64.b64encode(part).decode(), truncated)

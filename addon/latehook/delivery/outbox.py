@@ -210,7 +210,7 @@ class Outbox:
             await self._give_up(key, f"job {stored.job.id}: webhook", f"{type(error).__name__}: {error}")
             return None
         self._running[key] = attempt
-        self._notifier.notify()
+        self._notifier.notify((key,))
         if self._barrier is not None:
             self._barrier.set_least_wait(key, retries.least_wait(attempt.retry, attempt.number))
         if attempt.outgoing.fault is not None:
@@ -233,7 +233,7 @@ class Outbox:
         self._exempt.discard(key)
         if state is State.PENDING:
             self._schedule.push(due, key)
-        self._notifier.notify()
+        self._notifier.notify((key,))
         log_outcome(attempt, outcome, state, wait)
         self._on_first_attempt(key)
         if self._observer is not None and attempt.outgoing.wire is not None:

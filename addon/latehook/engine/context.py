@@ -98,7 +98,7 @@ class LiveContext:
         self.redaction.add(texts_in(secrets))
         hiding = {name for name, value in self.vars.items() if self.redaction.redact(value) != value}
         self.secret_vars = self.mocks.secret_vars | hiding
-        self._notifier.notify()
+        self._notifier.notify(None)
 
     def reset(self) -> None:
         """Forget counts and added mocks. The shared state has been reset before."""

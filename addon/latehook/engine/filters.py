@@ -11,7 +11,7 @@ from latehook.base.model import Criteria, State
 from latehook.base.text import did_you_mean
 from latehook.expressions.compiler import Compiler, in_braces
 from latehook.expressions.evaluation import ShortEvaluation
-from latehook.expressions.expression import Expression, Names
+from latehook.expressions.expression import Expression, Names, reads_of
 from latehook.expressions.names import JOB, REQUEST, WEBHOOK
 from latehook.expressions.sandbox import Sandbox
 
@@ -27,6 +27,8 @@ MAX_WHERE_LENGTH = 4000
 """Characters of a `where`: it is compiled while everything else waits."""
 
 _PLACE = Place("where", 1)
+
+_VARYING = ("now", "real_now", "job.status", "job.at")
 
 
 class Where:
@@ -49,9 +51,15 @@ class Where:
         for name in secret:
             if f"vars.{name}" in reads:
                 raise FilterError(f"where: a filter cannot read vars.{name}, because it holds a secret")
-        readable = {name: value for name, value in variables.items() if name not in secret}
-        self._constants = {**compiler.constants(), "vars": readable}
+        self._constants = dict(compiler.constants())
+        self.set_variables(variables, secret)
         self.failed: str | None = None
+        self.varies_with_time = any(_varies(name) for name in reads_of(self._condition))
+        """Whether the value may change although nothing of the webhook or job changes: a stage is reached by time."""
+
+    def set_variables(self, variables: Mapping[str, Any], secret: Collection[str]) -> None:
+        """Evaluate with these variables from now on, except the `secret` ones."""
+        self._constants["vars"] = {name: value for name, value in variables.items() if name not in secret}
 
     def __call__(self, scope: Mapping[str, Any]) -> bool:
         """Evaluate the expression with the values of its names, except the variables."""
@@ -98,6 +106,11 @@ def parse_filter(
         job=_text(given, "job"), mock=_text(given, "mock"), event=_text(given, "event"), states=_states(given)
     )
     return Filter(criteria, None if where is None else Where(str(where), names, variables, secret))
+
+
+def _varies(name: str) -> bool:
+    """Return whether time alone changes the value of a dotted name."""
+    return name == "job" or any(name == varying or name.startswith(f"{varying}.") for varying in _VARYING)
 
 
 def _text(given: Mapping[str, Any], name: str) -> str | None:

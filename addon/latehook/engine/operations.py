@@ -9,11 +9,13 @@ from msgspec.structs import replace
 from latehook.base.durations import parse_duration
 from latehook.base.errors import OperationError, WrongState
 from latehook.base.model import FINISHED, UNFINISHED, State, StoredWebhook
+from latehook.base.redaction import Redaction
 from latehook.base.text import did_you_mean
 from latehook.delivery.advance import LIMIT, Advance
 from latehook.engine.engine import Engine
 from latehook.engine.filters import ALL, Filter
-from latehook.engine.queries import Queries, WebhookDetails
+from latehook.engine.queries import Queries
+from latehook.engine.waits import Waits
 from latehook.mocks.definitions import Mocks
 
 LONGEST_ADVANCE = 36500 * 86400.0
@@ -24,12 +26,6 @@ END_OF_TIME = 253_402_300_800.0
 
 MAX_SPEED = 1_000_000
 """The highest speed of the clock."""
-
-MAX_WAITED_FOR = 1000
-"""Webhooks that one wait returns at most."""
-
-RECHECK_AFTER = 0.01
-"""Seconds between two reads of a wait: under load something changes all the time."""
 
 IdOrFilter = str | Filter
 """A webhook by its id, or the webhooks that match a filter."""
@@ -52,6 +48,7 @@ class Operations:
     ) -> None:
         self.queries = Queries(engine)
         self.notifier = engine.notifier
+        self.waits = Waits(self.queries, engine.notifier)
         self.clock = engine.clock
         self.speed = speed
         self._engine = engine
@@ -87,22 +84,16 @@ class Operations:
         """Return the seconds of Latehook's clock until a webhook is due; 0 if it is."""
         return max(stored.webhook.due - self.clock.now(), 0.0)
 
+    @property
+    def redaction(self) -> Redaction:
+        """The secrets of the environment and of mocks files."""
+        return self._engine.context.redaction
+
     def redact[Plain](self, value: Plain) -> Plain:
         """Return text, or data that contains text, without the secrets of the environment and of mocks files."""
         return self._engine.context.redaction.redact(value)
 
     # Webhooks
-
-    async def wait(self, filter: Filter, count: int, limit: float) -> list[WebhookDetails]:
-        """Wait until `count` webhooks match, or `limit` real seconds. Return those that match, the oldest first."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + limit
-        while True:
-            revision = self.notifier.revision
-            page = await self.queries.webhooks(filter, MAX_WAITED_FOR)
-            if len(page.items) >= count or not await self.notifier.wait_for_change(revision, end - loop.time()):
-                return page.items[::-1]
-            await asyncio.sleep(RECHECK_AFTER)
 
     async def hold(self, which: IdOrFilter = ALL) -> list[str]:
         """Do not start the attempts at these webhooks; with ALL, at any, also of later jobs. The clock goes on.
@@ -111,6 +102,7 @@ class Operations:
         """
         if which == ALL:
             self._state.set_holding(True)
+            self.notifier.notify(None)
             return await self._each(which, UNFINISHED, lambda _: None)
         return await self._each(which, UNFINISHED, lambda stored: self._store.set_state(stored.key, State.HELD))
 
@@ -125,6 +117,7 @@ class Operations:
         ids = await self._each(which, UNFINISHED if isinstance(which, str) else (State.HELD,), release)
         if which == ALL:
             self._state.set_holding(False)
+            self.notifier.notify(None)
         for stored in released:
             self._outbox.schedule(stored.webhook.due, stored.key)
         if which == ALL:
@@ -240,7 +233,7 @@ class Operations:
             self._store.clear()
         self.seed_random()
         await self._engine.reset(self.speed)
-        self.notifier.notify()
+        self.notifier.notify(None)
         return ids
 
     def seed_random(self) -> None:

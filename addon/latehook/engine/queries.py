@@ -1,10 +1,8 @@
 """Queries: jobs, webhooks and requests by id or by filter, as the API and the commands show them."""
 
-import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
-from time import perf_counter
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from itertools import batched
 from typing import Any
 
 from msgspec import Struct
@@ -12,18 +10,15 @@ from msgspec.structs import replace
 
 from latehook.base.errors import NotFound
 from latehook.base.model import STORED_UNFINISHED, UNFINISHED, Attempt, Criteria, Job, Moment, State, StoredWebhook
+from latehook.base.turns import Turns
 from latehook.delivery.results import AttemptResult, NoAttempt
 from latehook.engine.engine import Engine
 from latehook.engine.filters import WEBHOOKS, Filter, Where, parse_filter
 from latehook.engine.journal import JournalEntry, OtherRequest
+from latehook.engine.pages import FOUND_AT_ONCE, ROWS_PER_TURN, Page, in_turns, page_of
 from latehook.expressions.expression import Names
 from latehook.expressions.views import JobView, RequestView, WebhookView
-
-BATCH = 100
-"""Rows that are read at once. Between two batches other tasks get their turn."""
-
-SLICE = 0.01
-"""Seconds after which other tasks get their turn, also within a batch."""
+from latehook.store import Match
 
 
 class WebhookDetails(Struct, frozen=True):
@@ -40,20 +35,15 @@ class JobDetails(Struct, frozen=True):
     webhooks: Sequence[WebhookDetails]
 
 
-class Page[Item](Struct, frozen=True):
-    """A part of a list, the newest first. `next` is the `after` of the next page, None for the last one."""
-
-    items: list[Item]
-    next: int | None
-
-
 class Queries:
     """Reads from an engine. Webhooks have the state in which they are now, of which the store does not know all.
 
-    A list is read in batches, the newest first. What changes meanwhile may or may not be seen.
+    A list is read in batches, the newest first, each in one of the `turns`: other tasks run in between. What changes
+    meanwhile may or may not be seen. `convert` makes what is kept of each item, in the same turn.
     """
 
     def __init__(self, engine: Engine) -> None:
+        self.turns = Turns()
         self._store = engine.store
         self._state = engine.state
         self._outbox = engine.outbox
@@ -67,11 +57,11 @@ class Queries:
 
     # By id
 
-    def job(self, id: str) -> Job:
-        """Return the newest job with this id. Raises NotFound."""
-        job = self._store.find_job(id)
-        if job is None:
-            raise NotFound(f"there is no job {id!r}")
+    def job(self, id: str, number: int | None = None) -> Job:
+        """Return the newest job with this id, or the one with this number (its key). Raises NotFound."""
+        job = self._store.find_job(id) if number is None else self._store.job(number)
+        if job is None or job.id != id:
+            raise NotFound(f"there is no job {id!r}" + ("" if number is None else f" with the number {number}"))
         return job
 
     def webhook(self, id: str) -> StoredWebhook:
@@ -88,18 +78,30 @@ class Queries:
         """Return the webhooks that are still to be delivered, in the order of their due times."""
         return [self.with_current_state(stored) for stored in self._store.webhooks(states=STORED_UNFINISHED)]
 
-    async def webhooks(self, filter: Filter, limit: int, after: int | None = None) -> Page[WebhookDetails]:
+    async def webhooks[Result](
+        self, filter: Filter, limit: int, convert: Callable[[WebhookDetails], Result], after: int | None = None
+    ) -> Page[Result]:
         """Return at most `limit` webhooks behind the one with the key `after`."""
-        page = await _page(self.webhook_batches(filter, after), limit, lambda stored: stored.key)
-        return Page(self.webhook_details(page.items), page.next)
 
-    async def jobs(self, filter: Filter, limit: int, after: int | None = None) -> Page[JobDetails]:
+        def of(stored: StoredWebhook) -> Result:
+            return convert(self.webhook_details([stored])[0])
+
+        return await page_of(self.webhook_batches(filter, after), limit, of, lambda stored: stored.key)
+
+    async def jobs[Result](
+        self, filter: Filter, limit: int, convert: Callable[[JobDetails], Result], after: int | None = None
+    ) -> Page[Result]:
         """Return at most `limit` jobs behind the one with the key `after`."""
-        return await _page(self.job_batches(filter, after), limit, lambda details: details.job.key)
+        return await page_of(self.job_batches(filter, after), limit, convert, lambda details: details.job.key)
 
-    async def requests(
-        self, filter: Filter, limit: int, after: int | None = None, matched: bool | None = None
-    ) -> Page[JournalEntry]:
+    async def requests[Result](
+        self,
+        filter: Filter,
+        limit: int,
+        convert: Callable[[JournalEntry], Result],
+        after: int | None = None,
+        matched: bool | None = None,
+    ) -> Page[Result]:
         """Return at most `limit` requests behind number `after`; only those that a mock has (not) matched."""
 
         criteria = filter.criteria
@@ -112,54 +114,72 @@ class Queries:
             and criteria.job in (None, entry.job)
         ]
 
-        async def batches() -> AsyncGenerator[Sequence[JournalEntry]]:
+        async def batches() -> AsyncGenerator[list[JournalEntry]]:
             start = 0
             while start < len(entries):
-                tried, found = _try(entries[start : start + BATCH], filter.where, self._request_scope)
+                await self.turns.next()
+                tried, found = self._try(entries[start : start + ROWS_PER_TURN], filter.where, self._request_scope)
                 yield found
                 start += tried
-                await asyncio.sleep(0)
 
-        return await _page(batches(), limit, lambda entry: entry.number)
+        return await page_of(batches(), limit, convert, lambda entry: entry.number)
 
     def others(self, limit: int, after: int | None = None) -> Page[OtherRequest]:
         """Return at most `limit` requests that left for hosts that no mock names, behind number `after`."""
         return Page(*self._others.page(limit, after))
 
-    def webhook_batches(self, filter: Filter, before: int | None = None) -> AsyncGenerator[list[StoredWebhook]]:
+    async def webhook_batches(self, filter: Filter, before: int | None = None) -> AsyncGenerator[list[StoredWebhook]]:
         """Yield the webhooks with a lower key than `before`. No other task runs between the read and the yield."""
+        async for keys in self._found(self._store.matching_webhooks, filter, before):
+            while keys:
+                read = [stored for stored in self._webhooks_by_key(keys) if self._webhook_matches(stored, filter)]
+                tried, found = self._try(read, filter.where, self._webhook_scope)
+                yield found
+                keys = [] if tried == len(read) else [key for key in keys if key < read[tried - 1].key]
+                if keys:
+                    await self.turns.next()
 
-        def matching(read: Sequence[StoredWebhook]) -> list[StoredWebhook]:
-            return [stored for stored in map(self.with_current_state, read) if self._webhook_matches(stored, filter)]
+    async def job_batches(self, filter: Filter, before: int | None = None) -> AsyncGenerator[list[JobDetails]]:
+        """Yield the jobs with a lower key than `before`. No other task runs between the read and the yield."""
+        async for keys in self._found(self._store.matching_jobs, filter, before):
+            while keys:
+                read = self._store.jobs_by_key(keys)
+                tried, found = self._try(read, filter.where, self._job_scope)
+                yield [details for details in self.job_details(found) if self._job_matches(details, filter)]
+                keys = [] if tried == len(read) else [key for key in keys if key < read[tried - 1].key]
+                if keys:
+                    await self.turns.next()
 
-        return self._batches(self._store.matching_webhooks, self._webhook_scope, matching, filter, before)
+    async def batches_of(self, keys: Collection[int]) -> AsyncGenerator[list[StoredWebhook]]:
+        """Yield the webhooks with these keys, those that are still there, the newest first."""
+        for some in batched(sorted(keys, reverse=True), FOUND_AT_ONCE):
+            for batch in in_turns(self._store.sizes_of_webhooks(some)):
+                await self.turns.next()
+                yield self._webhooks_by_key(batch)
 
-    def job_batches(self, filter: Filter, before: int | None = None) -> AsyncGenerator[list[JobDetails]]:
-        """Yield the jobs with a lower key than `before`."""
+    def use_current_variables(self, filter: Filter) -> None:
+        """Have a filter's `where` read the variables as they are now."""
+        if filter.where is not None:
+            filter.where.set_variables(self._context.vars, self._context.secret_vars)
 
-        def matching(read: Sequence[Job]) -> list[JobDetails]:
-            return [details for details in self.job_details(read) if self._job_matches(details, filter)]
-
-        return self._batches(self._store.matching_jobs, self._job_scope, matching, filter, before)
-
-    async def _batches[Row: (StoredWebhook, Job), Item](
-        self,
-        find: Callable[[Criteria, int | None, int], list[Row]],
-        scope: Callable[[Row], Mapping[str, Any]],
-        matching: Callable[[Sequence[Row]], list[Item]],
-        filter: Filter,
-        before: int | None,
-    ) -> AsyncGenerator[list[Item]]:
-        criteria, size = self._stored_criteria(filter.criteria), BATCH
+    async def _found(
+        self, find: Callable[[Criteria, int | None, int], list[Match]], filter: Filter, before: int | None
+    ) -> AsyncGenerator[list[int]]:
+        """Yield the keys of what is found, so many as are to be read in this turn."""
+        criteria = self._stored_criteria(filter.criteria)
         while True:
-            read = find(criteria, before, size)
-            tried, found = _try(read, filter.where, scope)
-            yield matching(found)
-            if tried == len(read) < size:
+            await self.turns.next()
+            found = find(criteria, before, FOUND_AT_ONCE)
+            for number, keys in enumerate(in_turns(found)):
+                if number > 0:
+                    await self.turns.next()
+                yield keys
+            if len(found) < FOUND_AT_ONCE:
                 return
-            before = read[tried - 1].key
-            size = min(2 * tried, BATCH)
-            await asyncio.sleep(0)
+            before = found[-1].key
+
+    def _webhooks_by_key(self, keys: Iterable[int]) -> list[StoredWebhook]:
+        return [self.with_current_state(stored) for stored in self._store.webhooks_by_key(keys)]
 
     # Details
 
@@ -196,7 +216,7 @@ class Queries:
 
     def job_details(self, jobs: Sequence[Job]) -> list[JobDetails]:
         """Return jobs with their webhooks and the attempts at these."""
-        stored = map(self.with_current_state, self._store.webhooks_of_jobs(job.key for job in jobs))
+        stored = map(self.with_current_state, self._store.webhooks_of_jobs(jobs))
         webhooks = defaultdict[int, list[WebhookDetails]](list)
         for details in self.webhook_details(list(stored)):
             webhooks[details.stored.job.key].append(details)
@@ -238,9 +258,20 @@ class Queries:
             states |= {State.PENDING, State.HELD}
         return replace(criteria, states=tuple(states))
 
+    def webhook_matches(self, stored: StoredWebhook, filter: Filter) -> bool:
+        """Return whether a webhook matches, in the state that it has here."""
+        if not self._webhook_matches(stored, filter):
+            return False
+        return filter.where is None or filter.where(self._webhook_scope(stored))
+
     def _webhook_matches(self, stored: StoredWebhook, filter: Filter) -> bool:
-        states = filter.criteria.states
-        return states is None or stored.webhook.state in states
+        """Return whether a webhook matches a filter's criteria."""
+        criteria, job = filter.criteria, stored.job
+        if criteria.states is not None and stored.webhook.state not in criteria.states:
+            return False
+        if criteria.job not in (None, job.id) or criteria.event not in (None, stored.webhook.event):
+            return False
+        return criteria.mock in (None, job.mock) or criteria.mock == self._context.redaction.redact(job.mock)
 
     def _job_matches(self, details: JobDetails, filter: Filter) -> bool:
         criteria = filter.criteria
@@ -266,25 +297,23 @@ class Queries:
         webhook = WebhookView(stored.webhook.id, stored.attempts, stored.webhook.event)
         return {**self._job_scope(stored.job), "webhook": webhook}
 
+    def _try[Row](
+        self, rows: Sequence[Row], where: Where | None, scope: Callable[[Row], Mapping[str, Any]]
+    ) -> tuple[int, list[Row]]:
+        """Try `where` with rows until the turn is over. Return how many were tried, and those for which it is true."""
+        if where is None:
+            return len(rows), list(rows)
+        found = []
+        for tried, row in enumerate(rows, 1):
+            if where(scope(row)):
+                found.append(row)
+            if self.turns.is_over():
+                return tried, found
+        return len(rows), found
+
 
 def _times(moment: Moment) -> dict[str, float]:
     return {"now": moment.now, "real_now": moment.real_now}
-
-
-def _try[Row](
-    rows: Sequence[Row], where: Where | None, scope: Callable[[Row], Mapping[str, Any]]
-) -> tuple[int, Sequence[Row]]:
-    """Try `where` with rows, for SLICE seconds. Return how many were tried, and those of them for which it is true."""
-    if where is None:
-        return len(rows), rows
-    end = perf_counter() + SLICE
-    found = []
-    for tried, row in enumerate(rows, 1):
-        if where(scope(row)):
-            found.append(row)
-        if perf_counter() > end:
-            return tried, found
-    return len(rows), found
 
 
 def _after(stored: StoredWebhook, result: AttemptResult | NoAttempt, problem: str | None) -> StoredWebhook:
@@ -295,14 +324,3 @@ def _after(stored: StoredWebhook, result: AttemptResult | NoAttempt, problem: st
         return replace(stored, webhook=replace(stored.webhook, state=result.state, reason=reason))
     webhook = replace(stored.webhook, state=result.state, reason=reason, due=result.due)
     return replace(stored, webhook=webhook, attempts=result.number, content=result.content)
-
-
-async def _page[Item](batches: AsyncGenerator[Sequence[Item]], limit: int, number: Callable[[Item], int]) -> Page[Item]:
-    """Return the first `limit` items. Read no more batches than that takes."""
-    found: list[Item] = []
-    async with aclosing(batches):
-        async for batch in batches:
-            found += batch
-            if len(found) > limit:
-                break
-    return Page(found[:limit], number(found[limit - 1]) if len(found) > limit else None)

@@ -7,9 +7,9 @@ The columns `value` and `content` hold what a later process continues with, secr
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
-from typing import Any, Concatenate
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -17,11 +17,12 @@ from latehook.base import logs
 from latehook.base.errors import StoreError, UnstorableError
 from latehook.base.model import STORED_UNFINISHED, Content, Job, Outcome, State, Webhook
 from latehook.base.redaction import Redaction
+from latehook.store.guarding import write_operation
 from latehook.store.opening import MEMORY, connect, unusable
 from latehook.store.reading import Reader
-from latehook.store.values import Due, as_list, digest, encode
+from latehook.store.values import Due, Match, as_list, digest, encode
 
-__all__ = ["MEMORY", "Due", "Store", "StoreError", "UnstorableError"]
+__all__ = ["MEMORY", "Due", "Match", "Store", "StoreError", "UnstorableError"]
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -35,22 +36,6 @@ CHECKPOINT_TIMEOUT = 0.05
 """Seconds that a checkpoint waits for readers of the file. Our own writes wait as long."""
 
 
-def _write_operation[**P, R](write: "Callable[Concatenate[Store, P], R]") -> "Callable[Concatenate[Store, P], R]":
-    """Raise StoreError for a write that fails, and let the next commit roll back.
-
-    The failed write may have been half done, and SQLite may have rolled back the whole transaction by itself.
-    """
-
-    def guarded(store: "Store", /, *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return write(store, *args, **kwargs)
-        except (sqlite3.Error, ValueError, OverflowError) as error:
-            store.fail_transaction()
-            raise store.failure("write", error) from error
-
-    return guarded
-
-
 class Store(Reader):
     """A store of one process: one connection, used in one thread. A key is never given to another job or webhook.
 
@@ -61,6 +46,7 @@ class Store(Reader):
         self.path = path
         self.redaction = redaction or Redaction()
         self._has_failed = False
+        self._changed: set[int] = set()  # the keys of webhooks that were written since the last commit
         self._pruned_to = 0  # the key of the last job that `prune` has examined
         self._is_closed = False
         self._db, self._lock = connect(path)
@@ -73,7 +59,7 @@ class Store(Reader):
 
     # Jobs
 
-    @_write_operation
+    @write_operation
     def add_job(self, job: Job) -> list[int]:
         """Write a job and its webhooks. Return the webhooks' keys, in their order."""
         sql = "INSERT INTO job (id, mock, idempotency_key, created_at, ends, value) VALUES (?, ?, ?, ?, ?, ?)"
@@ -84,7 +70,7 @@ class Store(Reader):
         key = self._write(sql, row)
         return self._add_webhooks(key, job.webhooks, values)
 
-    @_write_operation
+    @write_operation
     def replace_stages(self, job: Job, kept_stages: int) -> list[int]:
         """Write a job with new stages behind the first `kept_stages`, and their webhooks. Return the webhooks' keys.
 
@@ -94,9 +80,10 @@ class Store(Reader):
         self._update_job(job)
         sql = "UPDATE webhook SET state = ?, reason = ? WHERE job = ? AND stage >= ? AND state IN (?, ?)"
         self._write(sql, (State.CANCELED, "its stage was replaced", job.key, kept_stages, *STORED_UNFINISHED))
+        self._changed.update(key for (key,) in self._db.execute("SELECT key FROM webhook WHERE job = ?", (job.key,)))
         return self._add_webhooks(job.key, job.webhooks, values)
 
-    @_write_operation
+    @write_operation
     def update_job(self, job: Job) -> None:
         """Write a job whose stages or clock have other times."""
         self._update_job(job)
@@ -113,12 +100,14 @@ class Store(Reader):
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
         redacted = self.redaction.redact([[webhook.to, webhook.reason] for webhook in webhooks])
-        return [
+        keys = [
             self._write(sql, (job, one.id, one.stage, one.ordered, one.due, url, one.state, reason, value))
             for one, (url, reason), value in zip(webhooks, redacted, values, strict=True)
         ]
+        self._changed.update(keys)
+        return keys
 
-    @_write_operation
+    @write_operation
     def delete_jobs(self, jobs: Iterable[int]) -> None:
         """Delete the jobs with these keys, their webhooks and attempts."""
         keys = as_list(jobs)
@@ -129,12 +118,12 @@ class Store(Reader):
 
     # Webhooks and attempts
 
-    @_write_operation
+    @write_operation
     def set_content(self, key: int, content: Content) -> None:
         """Write what a webhook says, before its first attempt."""
         self._write("UPDATE webhook SET content = ? WHERE key = ?", (encode(content), key))
 
-    @_write_operation
+    @write_operation
     def add_attempt(
         self, key: int, number: int, outcome: Outcome, state: State, due: float, content: Content, clock_at: float
     ) -> None:
@@ -156,14 +145,13 @@ class Store(Reader):
         reason = self.redaction.redact(outcome.error or f"status {outcome.status}") if state is State.FAILED else None
         delivered = state is State.DELIVERED
         pending = State.PENDING
-        self._write(sql, (due, number, encoded, pending, delivered, reason, pending, delivered, state, key))
+        self._update_webhook(sql, (due, number, encoded, pending, delivered, reason, pending, delivered, state), key)
 
-    @_write_operation
+    @write_operation
     def set_state(self, key: int, state: State, reason: str | None = None) -> None:
         """Write a webhook's state and the reason for it."""
-        self._write(
-            "UPDATE webhook SET state = ?, reason = ? WHERE key = ?", (state, self.redaction.redact(reason), key)
-        )
+        row = (state, self.redaction.redact(reason))
+        self._update_webhook("UPDATE webhook SET state = ?, reason = ? WHERE key = ?", row, key)
 
     def give_up(self, key: int, reason: str) -> None:
         """Write that the webhook with this key has failed, because its row is damaged. Another read does it otherwise.
@@ -174,32 +162,32 @@ class Store(Reader):
         with suppress(StoreError):
             self.set_state(key, State.FAILED, reason)
 
-    @_write_operation
+    @write_operation
     def set_pending(self, key: int, due: float, ordered: bool = True) -> None:
         """Make a webhook pending and due at `due`. Unless `ordered`, it waits for no earlier webhook of its job."""
         sql = "UPDATE webhook SET state = ?, reason = NULL, due = ?, ordered = ordered AND ? WHERE key = ?"
-        self._write(sql, (State.PENDING, due, ordered, key))
+        self._update_webhook(sql, (State.PENDING, due, ordered), key)
 
-    @_write_operation
+    @write_operation
     def bring_forward(self, job: int, seconds: float) -> None:
         """Write that all webhooks of a job (by its key) are, or were, due earlier by so many seconds."""
         self._write("UPDATE webhook SET due = due - ? WHERE job = ?", (seconds, job))
 
     # Definitions and single values
 
-    @_write_operation
+    @write_operation
     def add_definition(self, hash: str, written: bytes) -> None:
         """Write a mock as its file has it, for the jobs that it starts."""
         if hash not in self._definitions:
             self._write("INSERT INTO definition VALUES (?, ?)", (hash, written))
             self._definitions.add(hash)
 
-    @_write_operation
+    @write_operation
     def set_value(self, name: str, value: Any) -> None:
         """Write plain data under a name."""
         self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, encode(value)))
 
-    @_write_operation
+    @write_operation
     def clear(self) -> None:
         """Delete everything."""
         for table in ("meta", "definition", "attempt", "webhook", "job"):
@@ -208,7 +196,7 @@ class Store(Reader):
 
     # Old jobs
 
-    @_write_operation
+    @write_operation
     def prune(self, before: float, clock: float, keep: int = MAX_ENDED_JOBS) -> None:
         """Delete ended jobs that came before `before` (Unix seconds of real time), or are not among the newest `keep`.
 
@@ -258,6 +246,11 @@ class Store(Reader):
             self._roll_back()
             raise self.failure("write", error) from error
 
+    def take_changed(self) -> set[int]:
+        """Return the keys of the webhooks that were written since the last call."""
+        changed, self._changed = self._changed, set()
+        return changed
+
     def fail_transaction(self) -> None:
         """Make the next commit roll back and raise StoreError."""
         self._has_failed = True
@@ -271,6 +264,11 @@ class Store(Reader):
         """Execute a statement inside the transaction. Return the key of the row that it has inserted."""
         self._begin()
         return self._db.execute(sql, values).lastrowid or 0
+
+    def _update_webhook(self, sql: str, values: tuple[Any, ...], key: int) -> None:
+        """Execute a statement on the webhook with this key, which is its last parameter."""
+        self._write(sql, (*values, key))
+        self._changed.add(key)
 
     def _begin(self) -> None:
         if not self._db.in_transaction:

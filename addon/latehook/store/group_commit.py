@@ -78,7 +78,7 @@ class GroupCommit:
             scheduled.exception()  # mark it as retrieved: perhaps no task waits
         else:
             scheduled.set_result(None)
-            self._notifier.notify()
+            self._notifier.notify(self._store.take_changed())
             self._start_checkpoint()
 
     def _start_checkpoint(self) -> None:

@@ -12,7 +12,17 @@ from latehook.base.errors import StoreError
 from latehook.base.model import FINISHED, STORED_UNFINISHED, Attempt, Criteria, Job, State, StoredWebhook
 from latehook.base.redaction import Redaction
 from latehook.store.damage import DAMAGED, damage, damaged_job, damaged_webhook, require
-from latehook.store.values import Due, as_list, digest, read_content, read_job, read_target, read_value, read_webhook
+from latehook.store.values import (
+    Due,
+    Match,
+    as_list,
+    digest,
+    read_content,
+    read_job,
+    read_target,
+    read_value,
+    read_webhook,
+)
 
 
 class Reader:
@@ -125,9 +135,37 @@ class Reader:
         condition = f"w.state IN ({marks})" + ("" if job is None else " AND w.job = ?")
         return self._webhooks(condition, states if job is None else (*states, job))
 
-    def webhooks_of_jobs(self, jobs: Iterable[int]) -> list[StoredWebhook]:
-        """Return the webhooks of the jobs with these keys, by stage."""
-        return self._webhooks("w.job IN (SELECT value FROM json_each(?))", (as_list(jobs),), "w.stage, w.key")
+    def webhooks_of_jobs(self, jobs: Sequence[Job]) -> list[StoredWebhook]:
+        """Return the webhooks of these jobs, by stage."""
+        condition = "w.job IN (SELECT value FROM json_each(?)) ORDER BY w.stage, w.key"
+        return self._webhooks_with_jobs(condition, [job.key for job in jobs], {job.key: job for job in jobs})
+
+    def webhooks_by_key(self, keys: Iterable[int]) -> list[StoredWebhook]:
+        """Return the webhooks with these keys, the newest first. Those that are not there any more are left out."""
+        return self._webhooks_with_jobs("w.key IN (SELECT value FROM json_each(?)) ORDER BY w.key DESC", keys, {})
+
+    def sizes_of_webhooks(self, keys: Iterable[int]) -> list[Match]:
+        """Return the sizes of the webhooks with these keys, the newest first."""
+        sql = f"""
+            SELECT w.key, {_SIZE} + coalesce(length(j.value), 0) FROM webhook w LEFT JOIN job j ON j.key = w.job
+            WHERE w.key IN (SELECT value FROM json_each(?)) ORDER BY w.key DESC
+        """
+        return [Match(*row) for row in self._rows(sql, (as_list(keys),))]
+
+    def jobs_by_key(self, keys: Iterable[int]) -> list[Job]:
+        """Return the jobs with these keys, the newest first. Those that are not there any more are left out."""
+        sql = "SELECT key, value FROM job WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key DESC"
+        return [self._read_job(key, value) for key, value in self._rows(sql, (as_list(keys),))]
+
+    def _webhooks_with_jobs(self, condition: str, keys: Iterable[int], jobs: dict[int, Job]) -> list[StoredWebhook]:
+        """Return webhooks by their keys, or by their jobs' keys. Each job that is not in `jobs` is read once."""
+        sql = f"""
+            SELECT w.key, w.value, w.due, w.state, w.reason, w.attempts, w.content, w.job
+            FROM webhook w WHERE {condition}
+        """
+        rows = list(self._rows(sql, (as_list(keys),)))
+        jobs = jobs or {job.key: job for job in self.jobs_by_key({row[-1] for row in rows})}
+        return [self._read_webhook(*[*row, jobs.get(row[-1])]) for row in rows]
 
     def pending_dues(self) -> list[tuple[float, int]]:
         """Return (due, key) of every pending webhook."""
@@ -181,14 +219,14 @@ class Reader:
         attempts: int,
         content: bytes | None,
         job: int,
-        job_value: bytes | None,
+        job_value: bytes | Job | None,
     ) -> StoredWebhook:
-        """Return a webhook from its columns. `job_value` is None where its job's row is gone."""
+        """Return a webhook from its columns. `job_value` is its job's value or its job, None where that row is gone."""
         try:
             return StoredWebhook(
                 key,
                 replace(read_webhook(value), due=require(due, float), state=State(state), reason=reason),
-                replace(read_job(require(job_value, bytes)), key=job),
+                job_value if isinstance(job_value, Job) else replace(read_job(require(job_value, bytes)), key=job),
                 require(attempts, int),
                 None if content is None else read_content(content),
             )
@@ -198,24 +236,36 @@ class Reader:
                 self.give_up(key, reason)
             [columns] = self._rows("SELECT id, stage, url FROM webhook WHERE key = ?", (key,))
             webhook = damaged_webhook(columns, due, State(state), reason)
-            return StoredWebhook(key, webhook, self._read_job(job, job_value))
+            return StoredWebhook(
+                key, webhook, job_value if isinstance(job_value, Job) else self._read_job(job, job_value)
+            )
 
     # By criteria
 
-    def matching_webhooks(self, criteria: Criteria, before: int | None, limit: int) -> list[StoredWebhook]:
+    def matching_webhooks(self, criteria: Criteria, before: int | None, limit: int) -> list[Match]:
         """Return the newest webhooks that match, with a key lower than `before`."""
         conditions, values = _webhook_conditions(criteria)
         self._add_job_conditions(conditions, values, criteria, "w.key", before)
-        return self._webhooks(" AND ".join(conditions), (*values, limit), "w.key DESC LIMIT ?")
+        sql = f"""
+            SELECT w.key, {_SIZE} + coalesce(length(j.value), 0) FROM webhook w LEFT JOIN job j ON j.key = w.job
+            WHERE {" AND ".join(conditions)} ORDER BY w.key DESC LIMIT ?
+        """
+        return [Match(*row) for row in self._rows(sql, (*values, limit))]
 
-    def matching_jobs(self, criteria: Criteria, before: int | None, limit: int) -> list[Job]:
-        """Return the newest jobs that match or have a webhook that matches, with a key lower than `before`."""
+    def matching_jobs(self, criteria: Criteria, before: int | None, limit: int) -> list[Match]:
+        """Return the newest jobs that match or have a webhook that matches, with a key lower than `before`.
+
+        The sizes include the jobs' webhooks.
+        """
         conditions, values = _webhook_conditions(criteria)
         if conditions:
             conditions = [f"EXISTS (SELECT 1 FROM webhook w WHERE w.job = j.key AND {' AND '.join(conditions)})"]
         self._add_job_conditions(conditions, values, criteria, "j.key", before)
-        sql = f"SELECT j.key, j.value FROM job j WHERE {' AND '.join(conditions)} ORDER BY j.key DESC LIMIT ?"
-        return [self._read_job(key, value) for key, value in self._rows(sql, (*values, limit))]
+        sql = f"""
+            SELECT j.key, length(j.value) + coalesce((SELECT sum({_SIZE}) FROM webhook w WHERE w.job = j.key), 0)
+            FROM job j WHERE {" AND ".join(conditions)} ORDER BY j.key DESC LIMIT ?
+        """
+        return [Match(*row) for row in self._rows(sql, (*values, limit))]
 
     def _add_job_conditions(
         self, conditions: list[str], values: list[Any], criteria: Criteria, key_column: str, before: int | None
@@ -249,6 +299,12 @@ class Reader:
 
 
 _ABOVE_ANY_KEY = 1 << 62
+
+_ROW_SIZE = 1000
+"""Bytes that a webhook counts for besides its own: making its values takes as long as reading so many."""
+
+_SIZE = f"(length(w.value) + coalesce(length(w.content), 0) + {_ROW_SIZE})"
+"""The size of a webhook. SQLite reads no value to tell its length."""
 
 
 def _webhook_conditions(criteria: Criteria) -> tuple[list[str], list[Any]]:

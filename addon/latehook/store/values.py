@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -25,6 +25,13 @@ class Due:
     due: float
     url: str
     after: Sequence[int]
+
+
+class Match(NamedTuple):
+    """A job or a webhook that matches criteria. `size` is in bytes: what has to be read for it."""
+
+    key: int
+    size: int
 
 
 class Target(msgspec.Struct, frozen=True):

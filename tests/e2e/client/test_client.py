@@ -35,6 +35,23 @@ def test_an_advance_delivers_a_webhook_that_is_due_in_65_seconds(
         completed.state = "pending"  # type: ignore[misc]
 
 
+def test_long_bodies_are_whole(client: Latehook, sut: Receiver) -> None:
+    sut.behave = answer(200, b"a" * 50_000)
+    webhook = {"to": f"{sut.url}/hook", "text": "{{ request.text }}"}
+    client.load(
+        {"mocks": [{"match": f"POST {HOST}/echo", "response": {"text": "{{ request.text }}"}, "webhook": webhook}]}
+    )
+    text = "x" * 100_000
+    post(client, "/echo", data=text)
+
+    for listed in (client.wait_for(), client.webhooks()):
+        assert [webhook.body for webhook in listed] == [text]
+        assert [attempt.body for webhook in listed for attempt in webhook.attempts] == ["a" * 50_000]
+    [job] = client.jobs()
+    assert job.response is not None
+    assert (job.request.body, job.response.body, job.webhooks[0].body) == (text, text, text)
+
+
 def test_lists_are_ordered_by_time(client: Latehook, create: Callable[..., str]) -> None:
     jobs = [create() for _ in range(3)]
 

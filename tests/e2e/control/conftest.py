@@ -7,7 +7,7 @@ import pytest
 
 from support.control_api import ControlApi
 from support.process import mitmdump
-from support.receivers import receiver
+from support.receivers import answer, receiver
 
 MOCKS = """
 vars: {{verdict: good}}
@@ -30,6 +30,10 @@ mocks:
     lookup: request.path.id
     response: {{json: {{status: "{{{{ job.status }}}}"}}}}
   - {{match: POST api.slow.example/raw, job: {{}}}}
+  - match: POST api.slow.example/echo
+    job: {{id: "{{{{ request.json.id }}}}"}}
+    response: {{text: "{{{{ request.text }}}}"}}
+    webhook: {{after: 1h, to: "{sut}/echo", text: "{{{{ request.text }}}}", retry: none}}
 """
 
 
@@ -47,4 +51,5 @@ def control(shared_control: ControlApi) -> ControlApi:
     """The control API of the file's proxy after a reset."""
     shared_control.post("reset")
     shared_control.sut.requests.clear()
+    shared_control.sut.behave = answer()
     return shared_control

@@ -8,6 +8,7 @@ import pytest
 
 from support.control_api import ControlApi, unanswered
 from support.limits import LIMIT
+from support.receivers import answer
 
 
 def test_a_job_has_its_request_response_stages_and_webhooks(control: ControlApi) -> None:
@@ -64,6 +65,53 @@ def test_a_body_that_is_not_text_is_also_given_in_base64(control: ControlApi) ->
     request = control.get("jobs")["items"][0]["request"]
 
     assert (request["body"], request["body_base64"]) == ("a \ufffd", "YSD/")
+
+
+def test_lists_have_the_beginning_of_a_long_body_and_the_id_has_all_of_it(control: ControlApi) -> None:
+    control.sut.behave = answer(200, b"a" * 50_000)
+    for _ in range(2):  # two jobs with one id
+        control.order("long/id", "echo", note="\u00e4" * 200_000)
+    control.post("clock", advance="1h")
+    found = [*control.get("wait", count=2)["items"], *control.get("webhooks")["items"]]
+    jobs = control.get("jobs")["items"]
+
+    assert [job["id"] for job in jobs] == ["long/id", "long/id"]
+    for job in jobs:
+        whole = control.get("jobs/long%2Fid", number=job["number"])
+        assert whole["number"] == job["number"]
+        assert_is_beginning(job["request"], whole["request"])
+        assert_is_beginning(job["response"], whole["response"])
+        assert_is_beginning(job["webhooks"][0], whole["webhooks"][0])
+    for webhook in [*found, *(job["webhooks"][0] for job in jobs)]:
+        whole = control.get(f"webhooks/{webhook['id']}")
+        assert_is_beginning(webhook, whole)
+        assert_is_beginning(webhook["attempts"][0], whole["attempts"][0])
+    assert control.get("jobs/long%2Fid")["number"] == jobs[0]["number"]
+    missing = "there is no job 'long/id' with the number 99999"
+    assert control.problem(404, "GET", "jobs/long%2Fid?number=99999") == missing
+    assert control.problem(404, "GET", f"jobs/x?number={jobs[0]['number']}").startswith("there is no job 'x'")
+
+
+def assert_is_beginning(listed: dict[str, Any], whole: dict[str, Any]) -> None:
+    """Check that a message of a list has the first 4 KiB of the whole body, and its size."""
+    assert (listed["truncated"], "truncated" in whole) == (True, False)
+    assert listed["size"] == whole["size"] == len(whole["body"].encode())
+    assert whole["body"].startswith(listed["body"])
+    assert 4090 <= len(listed["body"].encode()) <= 4096
+
+
+def test_a_small_body_is_whole_in_lists(control: ControlApi) -> None:
+    control.order("a")
+    control.post(f"webhooks/{control.webhook('a')['id']}/fire")
+    [webhook] = control.get("wait", job="a")["items"]
+    [job] = control.get("jobs")["items"]
+
+    assert (webhook["size"], webhook["body"]) == (18, '{"verdict":"good"}')
+    assert (webhook["attempts"][0]["size"], webhook["attempts"][0]["body"]) == (2, "ok")
+    assert (job["response"]["size"], job["response"]["body"]) == (10, '{"id":"a"}')
+    assert "truncated" not in json.dumps([webhook, job])
+    assert control.get(f"webhooks/{webhook['id']}") == webhook
+    assert control.get("jobs/a") == job
 
 
 @pytest.mark.parametrize("path", ["jobs", "webhooks"])

@@ -10,14 +10,14 @@ from latehook.control import examples
 @pytest.mark.parametrize(
     ("value", "members"),
     [
-        (examples.ATTEMPT, "number at ended_at clock_at status error body"),
+        (examples.ATTEMPT, "number at ended_at clock_at status error size body"),
         (
             examples.WEBHOOK,
-            "id job mock event state reason url stage due_at due_in method content_type body attempts ahead",
+            "id job mock event state reason url stage due_at due_in method content_type size body attempts ahead",
         ),
-        (examples.JOB, "id mock status created_at ended vars request response stages webhooks ahead"),
+        (examples.JOB, "id number mock status created_at ended vars request response stages webhooks ahead"),
         (examples.JOB.request, "method url headers size body"),
-        (examples.JOB.response, "status headers body"),
+        (examples.JOB.response, "status headers size body"),
         (examples.JOB.stages[0], "status due_at reached"),
         (examples.REQUEST, "number at method url status matched mock job why"),
         (examples.REQUEST.why[0], "mock place differs"),  # type: ignore[index]
@@ -38,7 +38,15 @@ def test_each_structure_has_these_members_in_this_order(value: object, members: 
 
 def test_a_body_that_is_not_text_is_in_base64_too() -> None:
     attempt = models.Attempt(
-        number=1, at=1.0, ended_at=2.0, clock_at=1.0, status=200, error=None, body="a \ufffd", body_base64="YSD/"
+        number=1,
+        at=1.0,
+        ended_at=2.0,
+        clock_at=1.0,
+        status=200,
+        error=None,
+        size=3,
+        body="a \ufffd",
+        body_base64="YSD/",
     )
 
     sent = msgspec.json.encode(attempt)

@@ -46,15 +46,15 @@ def columns() -> list[tuple[str, str]]:
 def read_all(store: Store) -> list[str]:
     """Read everything as lists, attempts and operations do. Return the ids of the webhooks."""
     store.pending_dues()
-    jobs = store.matching_jobs(Criteria(), None, 100)
-    webhooks = store.matching_webhooks(Criteria(), None, 100)
+    jobs = store.jobs_by_key(match.key for match in store.matching_jobs(Criteria(), None, 100))
+    webhooks = store.webhooks_by_key(match.key for match in store.matching_webhooks(Criteria(), None, 100))
     assert {stored.key for stored in store.webhooks()} == {stored.key for stored in webhooks}
     for stored in webhooks:
         assert store.pending_webhook(stored.key) is None or stored.webhook.state is State.PENDING
         store.due(stored.key)
         assert stored.webhook.reason is not None or stored.webhook.state is not State.FAILED
     store.matching_webhooks(Criteria(event="e"), None, 100)
-    store.webhooks_of_jobs(job.key for job in jobs)
+    store.webhooks_of_jobs(jobs)
     store.attempts(stored.key for stored in webhooks)
     assert sum(store.count_states().values()) == len(webhooks)
     store.count_unfinished()

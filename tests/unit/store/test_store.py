@@ -326,8 +326,10 @@ def test_a_mock_with_a_secret_in_its_name_is_found_by_it() -> None:
     store.add_job(replace(job("j", webhook()), mock="the s3cret-name mock"))
     criteria = Criteria(mock="the s3cret-name mock")
 
-    assert [found.id for found in store.matching_jobs(criteria, None, 10)] == ["j"]
-    assert [owed.job.id for owed in store.matching_webhooks(criteria, None, 10)] == ["j"]
+    found = [match.key for match in store.matching_jobs(criteria, None, 10)]
+    assert [job.id for job in store.jobs_by_key(found)] == ["j"]
+    owed = [match.key for match in store.matching_webhooks(criteria, None, 10)]
+    assert [stored.job.id for stored in store.webhooks_by_key(owed)] == ["j"]
     assert store.matching_webhooks(Criteria(mock="another"), None, 10) == []
 
 
