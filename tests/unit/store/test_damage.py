@@ -47,8 +47,9 @@ def read_all(store: Store) -> list[str]:
     """Read everything as lists, attempts and operations do. Return the ids of the webhooks."""
     store.pending_dues()
     jobs = store.jobs_by_key(match.key for match in store.matching_jobs(Criteria(), None, 100))
-    webhooks = store.webhooks_by_key(match.key for match in store.matching_webhooks(Criteria(), None, 100))
-    assert {stored.key for stored in store.webhooks()} == {stored.key for stored in webhooks}
+    found = store.matching_webhooks(Criteria(), None, 100)
+    webhooks = store.webhooks_by_key(match.key for match in found)
+    assert {stored.key for stored in store.webhooks()} == {match.key for match in found}
     for stored in webhooks:
         assert store.pending_webhook(stored.key) is None or stored.webhook.state is State.PENDING
         store.due(stored.key)
@@ -56,7 +57,7 @@ def read_all(store: Store) -> list[str]:
     store.matching_webhooks(Criteria(event="e"), None, 100)
     store.webhooks_of_jobs(jobs)
     store.attempts(stored.key for stored in webhooks)
-    assert sum(store.count_states().values()) == len(webhooks)
+    assert sum(store.count_states().values()) == len(found)
     store.count_unfinished()
     for job in jobs:
         store.find_job(job.id)
