@@ -49,7 +49,8 @@ def read_all(store: Store) -> list[str]:
     jobs = store.jobs_by_key(match.key for match in store.matching_jobs(Criteria(), None, 100))
     found = store.matching_webhooks(Criteria(), None, 100)
     webhooks = store.webhooks_by_key(match.key for match in found)
-    assert {stored.key for stored in store.webhooks()} == {match.key for match in found}
+    unnamed = [stored for stored in store.webhooks() if stored.key is None]  # of a damaged page; no list has them
+    assert {stored.key for stored in store.webhooks()} - {None} == {match.key for match in found}
     for stored in webhooks:
         assert store.pending_webhook(stored.key) is None or stored.webhook.state is State.PENDING
         store.due(stored.key)
@@ -57,7 +58,7 @@ def read_all(store: Store) -> list[str]:
     store.matching_webhooks(Criteria(event="e"), None, 100)
     store.webhooks_of_jobs(jobs)
     store.attempts(stored.key for stored in webhooks)
-    assert sum(store.count_states().values()) == len(found)
+    assert sum(store.count_states().values()) == len(found) + len(unnamed)
     store.count_unfinished()
     for job in jobs:
         store.find_job(job.id)
