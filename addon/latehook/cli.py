@@ -15,7 +15,10 @@ from latehook.mocksfile import loading
 from latehook.mocksfile.describing import describe
 from latehook.mocksfile.schema import json_schema
 
-IMPORTING = {"infer": "make a mocks file from recordings of mitmproxy, or HAR"}
+IMPORTING = {
+    "infer": "make a mocks file from recordings of mitmproxy, or HAR",
+    "verify": "play the requests of a recording to a mocks file, and say what differs",
+}
 """The commands that have a module `latehook.importing.NAME_command`. A module is imported when its command is used."""
 
 

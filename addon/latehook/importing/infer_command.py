@@ -49,7 +49,7 @@ def mocks_file(inferred: Inferred, files: Sequence[Path]) -> str:
     head = [
         f"Made by `latehook infer` from {names}: "
         f"{_number(inferred.requests, 'request')}, {_number(inferred.webhooks, 'webhook')}.",
-        f"{_number(count, 'mock')}. Look at the lines with `guessed:`.",
+        f"{_number(count, 'mock')}. Look at the lines with `guessed:`; `latehook verify` compares.",
     ]
     foot = [f"left out: {line}" for line in inferred.left_out]
     return yaml_text.write([(made.lines, made.mock) for made in inferred.mocks], head, foot)

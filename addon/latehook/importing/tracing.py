@@ -62,7 +62,7 @@ class Traces:
 
 def trace(exchanges: Sequence[Exchange]) -> Traces:
     """Tie the exchanges of one recording to jobs."""
-    exchanges = _without_retries(exchanges)
+    exchanges = without_retries(exchanges)
     tracer = _Tracer(exchanges)
     for exchange in exchanges:
         if not exchange.inbound:
@@ -77,7 +77,7 @@ def trace(exchanges: Sequence[Exchange]) -> Traces:
     return tracer.traces
 
 
-def _without_retries(exchanges: Sequence[Exchange]) -> list[Exchange]:
+def without_retries(exchanges: Sequence[Exchange]) -> list[Exchange]:
     """Leave out repeated attempts at a webhook: the receiver did not answer 2xx, and the same came again."""
     kept: list[Exchange] = []
     for exchange in exchanges:
