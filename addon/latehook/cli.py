@@ -16,6 +16,7 @@ from latehook.mocksfile.describing import describe
 from latehook.mocksfile.schema import json_schema
 
 IMPORTING = {
+    "record": "record one run of the system with the real third party",
     "infer": "make a mocks file from recordings of mitmproxy, or HAR",
     "verify": "play the requests of a recording to a mocks file, and say what differs",
 }

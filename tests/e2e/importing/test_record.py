@@ -1,0 +1,109 @@
+"""`latehook record`: the flow file has the host's exchanges and the webhooks, and the command says what it saw."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from latehook.importing.reading import read
+from support.certificates import certificate
+from support.limits import LIMIT
+from support.ports import free_port
+from support.process import Proxy, clean_environment
+from support.programs import curl
+from support.receivers import Receiver, answer, receiver
+
+
+@contextmanager
+def record(folder: Path, *arguments: str) -> Iterator[Proxy]:
+    """Run the command in a folder until the end of the block."""
+    environment = clean_environment() | {"HOME": str(folder), "PYTHONUNBUFFERED": "1"}
+    command = [str(Path(sys.executable).with_name("latehook")), "record", *arguments]
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    printed = Proxy(process, folder / ".mitmproxy")
+    try:
+        yield printed
+    finally:
+        printed.close()
+
+
+@pytest.fixture
+def third_party() -> Iterator[Receiver]:
+    with receiver(answer(201, b'{"id": 1}', content_type="application/json")) as server:
+        yield server
+
+
+def test_one_run_is_recorded(tmp_path: Path, sut: Receiver, third_party: Receiver) -> None:
+    proxy, hooks = free_port(), free_port()
+    arguments = ["--host", "127.0.0.1", "--to", f"{sut.url}@{hooks}", "--listen-port", str(proxy), "-o", "slow.flow"]
+    with receiver() as other, record(tmp_path, *arguments) as command:
+        command.wait_for("recording 127.0.0.1; Ctrl-C ends")
+        url = f"http://127.0.0.1:{third_party.port}/v1/jobs?key=1"
+        assert curl("-x", f"http://127.0.0.1:{proxy}", "-d", "{}", url).returncode == 0
+        assert curl("-x", f"http://127.0.0.1:{proxy}", f"http://localhost:{other.port}/other").returncode == 0
+        assert curl("-d", "{}", "-H", "Host: app.test", f"http://127.0.0.1:{hooks}/hook").returncode == 0
+        command.wait_for("← webhook POST /hook 200 \\(\\+")
+        assert command.stop(signal.SIGINT) == 0
+
+    assert "→ POST /v1/jobs 201" in command.lines
+    assert command.lines[-5:] == [
+        "127.0.0.1: 1 requests",
+        "webhooks: 1",
+        "not recorded: 1 connections and requests to 1 other hosts",
+        "slow.flow has everything that was sent, secrets too: keep it to yourself. Next:",
+        "  latehook infer slow.flow --host 127.0.0.1 -o mocks.yaml",
+    ]
+    assert sut.requests[0].headers["host"] == "app.test"
+    assert os.stat(tmp_path / "slow.flow").st_mode & 0o777 == 0o600
+    [recording] = read([tmp_path / "slow.flow"], ["127.0.0.1"])
+    assert [(one.inbound, one.path, one.status) for one in recording.exchanges] == [
+        (False, "/v1/jobs", 201),
+        (True, "/hook", 200),
+    ]
+
+
+def test_https_is_recorded_and_other_hosts_pass_untouched(tmp_path: Path) -> None:
+    proxy, own = free_port(), certificate(tmp_path, "localhost")
+    arguments = ["--host", "127.0.0.1", "--listen-port", str(proxy), "--set", "ssl_insecure=true", "-o", "slow.flow"]
+    with receiver(tls=own.context) as server, record(tmp_path, *arguments) as command:
+        command.wait_for("recording 127.0.0.1")
+        through = "-x", f"http://127.0.0.1:{proxy}", "--cacert"
+        mitmproxys = str(tmp_path / ".mitmproxy" / "mitmproxy-ca-cert.pem")
+        assert curl(*through, mitmproxys, "-d", "{}", f"https://127.0.0.1:{server.port}/v1/jobs").returncode == 0
+        assert curl(*through, str(own.ca), f"https://localhost:{server.port}/other").returncode == 0
+        command.stop(signal.SIGINT)
+
+    assert "→ POST /v1/jobs 200" in command.lines
+    assert "not recorded: 1 connections and requests to 1 other hosts" in command.lines
+    [recording] = read([tmp_path / "slow.flow"], ["127.0.0.1"])
+    assert [one.path for one in recording.exchanges] == ["/v1/jobs"]
+
+
+def test_nothing_seen_is_said(tmp_path: Path) -> None:
+    with record(tmp_path, "--host", "api.slow.example", "--listen-port", str(free_port()), "-o", "x.flow") as command:
+        command.wait_for("recording api.slow.example")
+        command.stop(signal.SIGINT)
+
+    assert command.lines[-1] == "no request to api.slow.example was seen: does the system use this proxy?"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["-o", "old.flow"], "old.flow exists, and is not written over: name another file with -o"),
+        (["-o", "no/such/folder.flow"], "no/such/folder.flow cannot be written: No such file or directory"),
+        (["--set", "no_such=1", "-o", "x.flow"], "--set: Unknown option(s): no_such"),
+        (["--to", "app:8000", "-o", "x.flow"], "--to app:8000: write URL@PORT, such as http://127.0.0.1:8000@9000"),
+    ],
+)
+def test_each_error_is_one_line(tmp_path: Path, arguments: list[str], problem: str) -> None:
+    (tmp_path / "old.flow").touch()
+    with record(tmp_path, "--host", "api.slow.example", *arguments) as command:
+        assert command.wait(LIMIT) == 1
+
+    assert command.lines == [f"latehook record: {problem}"]
