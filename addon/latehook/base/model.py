@@ -206,7 +206,7 @@ class WireTrace(Struct):
     """What an attempt did on the wire, recorded for mitmproxy's flows. A member is None until it has happened.
 
     `server` is the address and port that the attempt connects to. `target` and `headers` are what was sent; `sent_at`
-    is when the last byte was, in Unix seconds.
+    is when the last byte was, in Unix seconds. `body` is that of the answer as it came.
     """
 
     server: tuple[str, int] | None = None
@@ -214,6 +214,7 @@ class WireTrace(Struct):
     headers: Headers | None = None
     sent_at: float | None = None
     answer: ResponseHead | None = None
+    body: bytes | None = None
 
 
 class Outgoing(Struct, frozen=True):

@@ -18,7 +18,7 @@ MAX_URLENCODED_SIZE = 4 * 1024 * 1024
 """Bytes of an urlencoded form: parsing a larger one would delay all other requests."""
 
 MAX_FIELDS_SIZE = 1024 * 1024
-"""Bytes of all fields of a form together. The rest is cut off."""
+"""Bytes of all fields of a form together. A larger form cannot be read: files may be of any size."""
 
 MAX_PARTS = 1000
 """Fields and files of one form, or parameters of one query. Only the first ones are kept."""
@@ -99,6 +99,10 @@ class MultipartReader:
 
     def parts(self) -> FormParts:
         """Return the fields and files that were read so far; their `error` where one of them is not text."""
+        if self._left < 0:
+            return FormParts(
+                error=f"the fields of the form have more than {MAX_FIELDS_SIZE:,} bytes: files may have more"
+            )
         try:
             default = self._default_charset()
             fields = [field.decoded(default) for field in self._fields]
@@ -144,8 +148,8 @@ class MultipartReader:
         if self._filename is not None:
             self._hash.update(piece)
             return
-        self._kept += piece[: self._left]
-        self._left = max(self._left - len(piece), 0)
+        self._kept += piece[: max(self._left, 0)]
+        self._left -= len(piece)
 
     def _end(self) -> None:
         kind = self._headers.get(b"content-type", b"")

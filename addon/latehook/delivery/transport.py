@@ -15,8 +15,10 @@ from urllib.parse import quote
 import httpx
 from msgspec.structs import replace
 
+from latehook.base.errors import BodyError
 from latehook.base.hostnames import DEFAULT_PORTS
 from latehook.base.model import Outcome, Outgoing, WebhookFault
+from latehook.bodies.codings import codings_of, decompress
 from latehook.delivery.addresses import Lookup, system_lookup
 from latehook.delivery.connections import Connections, Refusal, Refused
 from latehook.delivery.timeouts import timeout
@@ -104,7 +106,10 @@ class Transport:
             request.headers["User-Agent"] = "Latehook"
         response = await self._connections.handle_async_request(_authenticated(request))
         try:
-            return response.status_code, response.headers.get("retry-after"), await _read_body(response)
+            body = await _read_body(response)
+            if outgoing.wire is not None:
+                outgoing.wire.body = body
+            return response.status_code, response.headers.get("retry-after"), _decompressed(body, response)
         finally:
             await response.aclose()
 
@@ -140,6 +145,15 @@ def _parse(base: str) -> tuple[httpx.URL, Origin]:
     if url.scheme not in ("http", "https") or not url.host:
         raise Refused("not a URL that starts with http:// or https:// and a host")
     return url, Origin(url.scheme, url.raw_host.decode(), url.port or DEFAULT_PORTS[url.scheme])
+
+
+def _decompressed(body: bytes, response: httpx.Response) -> bytes:
+    """Return an answer's body without its content codings, up to MAX_ANSWER bytes; as it came if it is not whole."""
+    codings = response.headers.get_list("content-encoding")
+    try:
+        return decompress(body, codings_of(codings))[:MAX_ANSWER] if codings else body
+    except BodyError:
+        return body
 
 
 async def _read_body(response: httpx.Response) -> bytes:

@@ -1,5 +1,6 @@
 """PURE: Jinja as Latehook uses it: sandboxed, with limits, one null, and data without methods."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -50,6 +51,29 @@ class _CodeGenerator(CodeGenerator):
             super().visit_Const(node, frame)
 
 
+_PRIVATE_USE = range(0xF0000, 0xFFFFE)
+"""Codes of characters that no standard gives a meaning."""
+
+_TAGS = {"{{": "}}", "{%": "%}", "{#": "#}"}
+
+
+def _replaced_in_text(source: str, old: str, new: str) -> str:
+    """Return a text of a mocks file with a replacement outside of its tags, `{{ … }}`, `{% … %}` and `{# … #}`."""
+    pieces, at = [], 0
+    for start in _OPENING.finditer(source):
+        if start.start() < at:
+            continue
+        end = source.find(_TAGS[start[0]], start.end())
+        if end < 0:
+            break
+        pieces += [source[at : start.start()].replace(old, new), source[start.start() : end]]
+        at = end
+    return "".join([*pieces, source[at:].replace(old, new)])
+
+
+_OPENING = re.compile(r"\{[{%#]")
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """An environment in which `.x` on data is its key x, never a method, and every missing value is null."""
 
@@ -71,6 +95,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
     @cached_property
     def lexer(self) -> Lexer:
         return _Lexer(self)
+
+    def parse(self, source: str, name: str | None = None, filename: str | None = None) -> nodes.Template:
+        """Parse a text. Its carriage returns stay, except in tags: Jinja would make line feeds of them."""
+        if "\r" not in source:
+            return super().parse(source, name, filename)
+        mark = next(chr(code) for code in _PRIVATE_USE if chr(code) not in source)
+        tree = super().parse(_replaced_in_text(source, "\r", mark), name, filename)
+        for data in tree.find_all(nodes.TemplateData):
+            data.data = data.data.replace(mark, "\r")
+        return tree
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return a member. One message calls this some fifty times, so the most frequent types come first."""

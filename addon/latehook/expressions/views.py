@@ -39,7 +39,10 @@ class HeadersView(Mapping[str, AnnotatedText]):
         name = name.lower()
         if name not in self._values:
             name = name.replace("_", "-")
-        texts = tuple(decode_charset(value, UTF_8, f"the header {name!r}") for value in self._values[name])
+        values = self._values[name]
+        if name == "cookie" and len(values) > 1:  # HTTP/2 may send one field for each cookie (RFC 9113 section 8.2.3)
+            values = [b"; ".join(values)]
+        texts = tuple(decode_charset(value, UTF_8, f"the header {name!r}") for value in values)
         return AnnotatedText(texts[0], all_values=texts)
 
     def __iter__(self) -> Iterator[str]:

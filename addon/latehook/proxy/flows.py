@@ -119,7 +119,7 @@ def _response(wire: WireTrace, outcome: Outcome) -> http.Response | None:
         status_code=head.status,
         reason=head.reason.encode("latin-1", "replace"),
         headers=http.Headers(head.headers),
-        content=outcome.body if is_whole else None,
+        content=(outcome.body if wire.body is None else wire.body) if is_whole else None,
         trailers=None,
         timestamp_start=head.at,
         timestamp_end=outcome.ended_at if is_whole else None,

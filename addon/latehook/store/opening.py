@@ -60,6 +60,11 @@ def unusable(path: str, error: BaseException) -> StoreError:
     return StoreError(f"mock_store={path}: {_reason(error)}")
 
 
+def _one_line(error: BaseException) -> str:
+    """Return SQLite's message in one line: it may quote a whole statement."""
+    return " ".join(str(error).split())
+
+
 def _prepare(db: sqlite3.Connection, path: str) -> None:
     db.text_factory = lambda text: text.decode(errors="replace")  # damaged text must not hide the rows beside it
     (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -87,5 +92,5 @@ def _reason(error: BaseException) -> str:
         case sqlite3.SQLITE_FULL:
             return "the disk is full: make room, or name a file elsewhere"
         case sqlite3.SQLITE_CORRUPT:
-            return f"it is damaged ({error}): restore a copy, or name another file"
+            return f"it is damaged ({_one_line(error)}): restore a copy, or name another file"
     return f"it cannot be used: {error}"

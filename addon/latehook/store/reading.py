@@ -45,7 +45,7 @@ class Reader:
 
     def failure(self, verb: str, error: Exception) -> StoreError:
         """Return the error that says why the store cannot `verb`."""
-        return StoreError(f"the store cannot {verb}: {error}")
+        return StoreError(f"the store cannot {verb}: {' '.join(str(error).split())}")
 
     def give_up(self, key: int, reason: str) -> None:
         """Write that the webhook with this key has failed, because its row is damaged."""

@@ -123,7 +123,7 @@ class _Templates:
         end = 0
         for found in _TOKEN.finditer(template):
             filled += template[end : found.start()].encode()
-            filled += body if found[1] == "body" else self._value(found, body, secret).encode()
+            filled += body if found[1] == "body" else self._value(found, body, secret).encode("utf-8", _LOSSLESS)
             end = found.end()
         return bytes(filled + template[end:].encode())
 
@@ -141,7 +141,10 @@ class _Templates:
             if found[1] == "signature":
                 return signatures[int(found[3] or 1) - 1]
             if found[1] == "body":
-                return body.decode("utf-8", "replace")
+                try:
+                    return body.decode()
+                except UnicodeDecodeError:
+                    raise SigningError("{body} is not UTF-8 text, so a header or field cannot have it") from None
             return self._value(found, body, self._secrets[0] if self._secrets else "")
 
         return _TOKEN.sub(value, separator.join(parts))
@@ -155,7 +158,9 @@ class _Templates:
         if name == "json":
             return _text(_find(body, argument))
         if name == "field":
-            return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)).get(argument, "")
+            return dict(parse_qsl(body.decode("utf-8", _LOSSLESS), keep_blank_values=True, errors=_LOSSLESS)).get(
+                argument, ""
+            )
         return self._simple_values[name]
 
 
@@ -247,7 +252,7 @@ def _form_sorted(body: bytes, content_type: str) -> str:
     """Return a form's names and values, sorted and joined; the same pair counts once (Twilio)."""
     if not _is_form(content_type):
         return ""
-    pairs = set(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    pairs = set(parse_qsl(body.decode("utf-8", _LOSSLESS), keep_blank_values=True, errors=_LOSSLESS))
     return "".join(name + value for name, value in sorted(pairs))
 
 

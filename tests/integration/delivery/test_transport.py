@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from latehook.base.model import Outcome, Outgoing
+from latehook.base.model import Outcome, Outgoing, WireTrace
+from latehook.bodies.codings import codings_of, compress
 from latehook.delivery.transport import MAX_ANSWER, MAX_REASON, Transport
 from support.ports import free_port
 from support.raw_servers import OK, Serve, drips, hangs, raw_server, resets, sends
@@ -427,3 +428,25 @@ async def test_an_address_is_refused_whatever_name_led_to_it(sut: Receiver) -> N
     assert outcome.status is None
     assert outcome.error is not None and outcome.error.startswith("refused: ")
     assert sut.connections == 0
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, br"])
+async def test_a_compressed_answer_is_decompressed(coding: str) -> None:
+    body = compress(b'{"ok": true}' * 100, codings_of([coding]))
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    wire = WireTrace()
+
+    with raw_server(sends(head + body)) as port:
+        outcome = await send(f"http://127.0.0.1:{port}/", wire=wire)
+
+    assert (outcome.status, outcome.body, wire.body) == (200, b'{"ok": true}' * 100, body)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "snappy"])
+async def test_an_answer_that_cannot_be_decompressed_stays_as_it_came(coding: str) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: 3\r\n\r\n".encode()
+
+    with raw_server(sends(head + b"abc")) as port:
+        outcome = await send(f"http://127.0.0.1:{port}/")
+
+    assert (outcome.status, outcome.body) == (200, b"abc")

@@ -196,3 +196,31 @@ def test_the_host_is_canonical(scenario_of: Callable[..., Scenario], written: st
     sent = Request("GET", "http", written, 80, "/", authority=f"{written}:80")
 
     assert json_body(decide(scenario.mocks, sent, scenario.moment, scenario)) == [host, f"{written}:80"]
+
+
+@pytest.mark.parametrize("text", ["a\\r\\n", "\\r", "\\n\\r\\n\\r", "\\U000F0000\\r"])
+def test_line_breaks_of_a_text_stay(scenario_of: Callable[..., Scenario], text: str) -> None:
+    scenario = scenario_of(f"""
+mocks: [{{match: POST api.slow.example/, response: {{text: "{text}{{{{ request.text }}}}{text}{{# {text} #}}{text}"}}}}]
+""")
+    expected = text.encode().decode("unicode_escape") + "b\r\n" + text.encode().decode("unicode_escape") * 2
+
+    assert scenario.ask("POST", URL, b"b\r\n").response.body.decode() == expected  # type: ignore[union-attr]
+
+
+def test_cookies_of_http_2_are_one_header(scenario_of: Callable[..., Scenario]) -> None:
+    scenario = scenario_of("mocks: [{match: POST api.slow.example/, response: {text: '{{ request.headers.cookie }}'}}]")
+
+    response = send(scenario, "/", b"", ((b"cookie", b"a=b"), (b"cookie", b"c=d")))
+
+    assert response.body == b"a=b; c=d"
+
+
+def test_fields_that_are_too_large_are_an_error(scenario_of: Callable[..., Scenario]) -> None:
+    scenario = scenario_of("mocks: [{match: POST api.slow.example/, response: {text: '{{ request.form.a }}'}}]")
+    part = b'--b\r\ncontent-disposition: form-data; name="a"\r\n\r\n%s\r\n--b--\r\n'
+    kind = ((b"content-type", b"multipart/form-data; boundary=b"),)
+
+    assert send(scenario, "/", part % (b"x" * 1024 * 1024), kind).status == 200
+    response = send(scenario, "/", part % (b"x" * (1024 * 1024 + 1)), kind)
+    assert b"the fields of the form have more than 1,048,576 bytes" in response.body
