@@ -93,10 +93,10 @@ def render_delayed(mock: Mock, delayed: DelayedResponse, job: Job | None, moment
     """
     assert mock.response is not None
     moment = Moment(moment.now, moment.real_now, delayed.random)
-    if job is not None:
-        moment = moment.of(job)
     scope = scope_of(mock.constants, delayed.request, moment, context)
     if job is not None:
+        moment = moment.of(job)
+        scope["now"] = moment.now
         scope["job"] = JobView(job, moment.now, request=scope["request"] if delayed.starts else None)
     try:
         return render_response(mock.response, scope, moment)

@@ -232,6 +232,23 @@ def test_the_clock_stays_within_the_years_that_have_four_digits(run: Run, job: s
     run(scenario)
 
 
+def test_in_a_delayed_response_each_job_is_by_its_own_clock(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        for id in ("a", "b"):
+            await setup.post(id=id)
+        await setup.operations.advance("45s", job="a")
+        decision = await setup.request("GET", "/late/a")
+
+        assert decision.response is not None
+        assert json.loads(decision.response.body) == {"now": NOON + 46, "all": ["queued", "processing"]}
+
+    late = """  - match: GET api.slow.example/late/{id}
+    lookup: request.path.id
+    response: {delay: 1s, json: {now: "{{ now }}", all: "{{ jobs | map(attribute='status') | list }}"}}
+"""
+    run(scenario, MOCKS + late)
+
+
 def test_an_advance_of_one_job_includes_its_retries(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.results = [500, 200]
