@@ -86,6 +86,6 @@ class Evaluation(Context):
 
 
 class ShortEvaluation(Evaluation):
-    """An evaluation that may take a tenth of the steps: for expressions that many values are tried with in turn."""
+    """An evaluation that may take fewer steps: for expressions that many values are tried with in turn."""
 
-    max_steps = MAX_STEPS // 10
+    max_steps = MAX_STEPS // 25

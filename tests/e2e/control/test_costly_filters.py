@@ -61,7 +61,7 @@ def test_a_costly_filter_of_many_jobs_delays_no_other_request(start: Start) -> N
             longest = max(longest, time.monotonic() - started)
 
     assert [answer.status_code for answer in answers] == [200] * len(OF_EACH_JOB)
-    assert longest < 1.0 * TIME_SCALE
+    assert longest < 3.0 * TIME_SCALE
 
 
 def test_the_proxy_ends_while_a_costly_filter_is_evaluated(start: Start) -> None:
