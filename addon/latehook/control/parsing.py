@@ -120,6 +120,8 @@ def _explain(kind: type[Struct], given: dict[str, Any], mismatch: Mismatch) -> s
             f"; there are {', '.join(known)}" if known else "; there are none here"
         )
         return f"there is no parameter {mismatch.unknown!r}{hint}"
+    if mismatch.missing is not None:
+        return f"the parameter {mismatch.missing!r} is missing"
     name = str(mismatch.path[0])
     return f"{name} {_shown(given.get(name))} does not fit: expected {mismatch.expected}"
 

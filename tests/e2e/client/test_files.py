@@ -17,6 +17,7 @@ mocks:
   - {match: GET api.slow.example/file, response: {file: data/report.bin}}
   - {match: GET api.slow.example/form, response: {multipart: {doc: {file: data/page.txt}}}}
 """
+WITH_FILES = {"content-type": "application/vnd.latehook.mocks+json"}
 Start = Callable[..., Proxy]
 
 
@@ -74,11 +75,18 @@ def test_the_raw_api_refuses_files_and_says_what_to_do(start: Start, tmp_path: P
     sent = httpx.post(
         f"{proxy.url}/_latehook/mocks",
         json=body,
-        headers={"content-type": "application/vnd.latehook.mocks+json"},
+        headers=WITH_FILES,
         trust_env=False,
     )
 
     assert (sent.status_code, get(proxy, "/file").text) == (200, "sent")
+    for wrong, words in (
+        ({"files": {}}, "the parameter 'mocks' is missing"),
+        ({"mocks": text, "files": {"a": "%"}}, "files "),
+        ({"mocks": text, "file": {}}, "there is no parameter 'file'; did you mean 'files'?"),
+    ):
+        refused = httpx.post(f"{proxy.url}/_latehook/mocks", json=wrong, headers=WITH_FILES, trust_env=False)
+        assert (refused.status_code, refused.json()["detail"][: len(words)]) == (400, words)
 
 
 class Asking(BaseHTTPRequestHandler):
