@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 from mitmproxy import http
-from mitmproxy.connection import Client, Connection, Server
+from mitmproxy.connection import Client, Server
 
 from latehook.base.control_path import OWN_ORIGIN
 from latehook.proxy import compat
@@ -91,17 +91,15 @@ def _first_client(client: Client) -> Client:
 
     Otherwise every such client would count as this machine.
     """
-    connections = list(compat.open_connections())
-    for _ in connections:
-        behind = [other for other, opened in connections if _has_server(opened, client.peername)]
-        if not behind:
-            break
-        client = behind[0]
+    clients = {
+        connection.sockname: other
+        for other, opened in compat.open_connections()
+        for connection in opened
+        if isinstance(connection, Server)
+    }
+    for _ in clients:
+        client = clients.get(client.peername, client)
     return client
-
-
-def _has_server(opened: list[Connection], sockname: Any) -> bool:
-    return any(isinstance(connection, Server) and connection.sockname == sockname for connection in opened)
 
 
 def _response(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> http.Response:
