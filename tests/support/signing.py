@@ -3,13 +3,15 @@
 from typing import Any
 from urllib.parse import urlencode
 
+from latehook.webhooks.draft import Message
 from latehook.webhooks.schemes import SCHEMES, Scheme
-from latehook.webhooks.signing import Message, Signed, sign
+from latehook.webhooks.signing import Signed, sign
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 TEXT = "text/plain"
 URL = "http://app.test/hook"
+UUID = "0b5e9f4e-7d0c-4b57-9a3e-3f0a4a1f2c11"
 NOW = 1_700_000_000.123
 """Unix seconds at which the sample message is signed."""
 
@@ -44,7 +46,21 @@ def signed(
     """Return a message signed by a scheme or by the preset of this name."""
     scheme = SCHEMES[scheme] if isinstance(scheme, str) else scheme
     secrets = [secrets] if isinstance(secrets, str) else secrets
-    return sign(scheme, secrets, Message(id, timestamp, method, url, body, content_type))
+    return sign(scheme, secrets, message(body, content_type, url, timestamp, id, method))
+
+
+def message(
+    body: bytes = b"",
+    content_type: str = JSON,
+    url: str = URL,
+    timestamp: float = NOW,
+    id: str = "msg_1",
+    method: str = "POST",
+    **headers: str,
+) -> Message:
+    """Return a message to sign. In names of headers `_` stands for `-`."""
+    own = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    return Message(id, timestamp, method, url, body, (("content-type", content_type), *own), lambda: UUID)
 
 
 def header(scheme: Scheme | str, secrets: str | list[str], *arguments: Any, name: str = "x", **named: Any) -> str:

@@ -19,9 +19,11 @@ from latehook.mocks import bodies
 from latehook.mocksfile.entries import File, JobEntry, MockEntry, ResponseEntry, StageEntry
 from latehook.mocksfile.schema import json_schema
 from latehook.mocksfile.shared_entries import DelayEntry, FaultEntry, Lognormal
-from latehook.mocksfile.webhook_entries import RetryEntry, SignEntry, WebhookEntry
+from latehook.mocksfile.sign_entries import JwtEntry, SignEntry
+from latehook.mocksfile.webhook_entries import RetryEntry, WebhookEntry
 from latehook.proxy.commands import Commands
-from latehook.webhooks import retries, schemes, signing
+from latehook.webhooks import jws, retries, schemes, templates
+from latehook.webhooks import keys as signing_keys
 from support.paths import ROOT
 
 REFERENCE = (ROOT / "addon" / "REFERENCE.md").read_text()
@@ -74,6 +76,7 @@ def keys(kind: type, *without: str) -> set[str]:
         ("Webhooks", 2, keys(RetryEntry)),
         ("Bodies", 0, {*bodies.KINDS}),
         ("Signing", 0, keys(SignEntry)),
+        ("Signing", 2, keys(JwtEntry)),
         ("Faults", 0, {*ResponseFault}),
         ("Faults", 1, {*WebhookFault}),
         ("Faults", 2, keys(FaultEntry)),
@@ -111,6 +114,7 @@ def check_defaults(title: str, table: int, descriptions: dict[str, str]) -> None
         ("Webhooks", 0, "WebhookEntry"),
         ("Webhooks", 2, "RetryEntry"),
         ("Signing", 0, "SignEntry"),
+        ("Signing", 2, "JwtEntry"),
         ("Faults", 2, "WebhookFaultEntry"),
     ],
 )
@@ -155,14 +159,26 @@ def test_the_names_of_expressions_are_listed() -> None:
     ("key", "values"),
     [
         ("scheme", schemes.SCHEMES),
-        ("algorithm", signing.ALGORITHMS),
-        ("secret_encoding", signing.SECRET_ENCODINGS),
-        ("encoding", signing.ENCODINGS),
+        ("algorithm", signing_keys.ALGORITHMS),
+        ("secret_encoding", signing_keys.SECRET_ENCODINGS),
+        ("encoding", templates.ENCODINGS),
         ("timestamp_format", timestamps.FORMATS),
     ],
 )
 def test_a_key_of_sign_lists_its_values(key: str, values: Collection[str]) -> None:
     assert names([row("Signing", key).split("|")[2]]) == [*values]
+
+
+def test_the_algorithms_of_jwts_are_listed() -> None:
+    assert names([rows("Signing", 2)[1][0][1]]) == [*jws.ALGORITHMS]
+
+
+def test_every_token_of_a_template_is_listed() -> None:
+    table = rows("Signing", 1)[1]
+    listed = {token.name for first, _ in table for token in templates.tokens_in(first)}
+    hashes = next(names([second]) for first, second in table if "{sha256}" in first)
+
+    assert listed.union(hashes) == templates.TOKENS
 
 
 def test_the_retry_presets_are_listed() -> None:

@@ -6,11 +6,9 @@ add half of an attempt's cost, for cookies, redirects, default headers and proxi
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from urllib.parse import quote
 
 import httpx
 from msgspec.structs import replace
@@ -23,6 +21,7 @@ from latehook.delivery.addresses import Lookup, system_lookup
 from latehook.delivery.connections import Connections, Refusal, Refused
 from latehook.delivery.timeouts import timeout
 from latehook.webhooks.targets import Origin
+from latehook.webhooks.urls import split_target
 
 MAX_ANSWER = 64 * 1024
 """Bytes that are read of an answer's body. The rest of a longer one is left: its status counts all the same."""
@@ -85,7 +84,7 @@ class Transport:
 
     async def _exchange(self, outgoing: Outgoing) -> tuple[int, str | None, bytes]:
         """Send a request. Return the answer's status, its `Retry-After`, and its body up to MAX_ANSWER bytes."""
-        base, target = _split(outgoing.url)
+        base, target = split_target(outgoing.url)
         url, named = _parse(base)
         origin = self._route(named)
         if reason := self._refusal(origin.host, origin.port, None):
@@ -120,22 +119,6 @@ def _authenticated(request: httpx.Request) -> httpx.Request:
         auth = httpx.BasicAuth(request.url.username, request.url.password)
         return next(auth.auth_flow(request))
     return request
-
-
-def _split(url: str) -> tuple[str, str]:
-    """Return a URL's scheme and authority, and its path and query.
-
-    Path and query stay as they are written: httpx would remove `..` from them. Only what a request line cannot hold is
-    escaped in them.
-    """
-    base, target = _BASE.match(url).groups()  # type: ignore[union-attr]  # it matches any text
-    target = target.partition("#")[0]
-    slash = "" if target.startswith("/") else "/"
-    return base, slash + _NOT_VISIBLE.sub(lambda found: quote(found[0]), target)
-
-
-_BASE = re.compile("((?:[^/?#]*//)?[^/?#]*)(.*)", re.DOTALL)
-_NOT_VISIBLE = re.compile("[^!-~]+")
 
 
 @lru_cache(256)  # a system has few receivers, while each webhook may have a URL of its own

@@ -294,7 +294,7 @@ class Queries:
         return {**_times(moment), "job": view, "request": view.request}
 
     def _webhook_scope(self, stored: StoredWebhook) -> Mapping[str, Any]:
-        webhook = WebhookView(stored.webhook.id, stored.attempts, stored.webhook.event)
+        webhook = WebhookView(stored.webhook.id, stored.attempts, stored.webhook.event, stored.webhook.to)
         return {**self._job_scope(stored.job), "webhook": webhook}
 
     def _try[Row](

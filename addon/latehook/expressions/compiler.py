@@ -162,6 +162,30 @@ def is_one_expression(text: str) -> bool:
     return kinds[:1] == ["variable_begin"] and kinds[-1] == "variable_end" and kinds.count("variable_begin") == 1
 
 
+def split_expressions(text: str) -> list[tuple[bool, str]]:
+    """Return a text's pieces in order: (True, an expression with its braces), and (False, the text between them).
+
+    Comments are left out. Raises ValueError for a statement: it could not be told from the text that it encloses.
+    """
+    try:
+        tokens = list(Environment(keep_trailing_newline=True).lex(text))
+    except TemplateSyntaxError:  # reported with its place when the text is compiled
+        return [(True, text)]
+    pieces: list[tuple[bool, str]] = []
+    expression = ""
+    for _, kind, value in tokens:
+        if kind == "data":
+            pieces.append((False, value))
+        elif kind in ("block_begin", "raw_begin"):
+            raise ValueError("a statement cannot stand here: write an expression, {{ … if … else … }}")
+        elif not kind.startswith("comment"):
+            expression += value
+            if kind == "variable_end":
+                pieces.append((True, expression))
+                expression = ""
+    return pieces
+
+
 _VALUE = "_value"
 """The variable that a template assigns its value to. Jinja would export a name without the underscore."""
 

@@ -69,7 +69,7 @@ def reads_of(value: Any) -> frozenset[str]:
         return value.reads
     if isinstance(value, dict):
         value = list(value.values())
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return frozenset().union(*map(reads_of, value))
     return frozenset()
 

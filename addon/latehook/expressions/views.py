@@ -283,14 +283,18 @@ def _characters(source: random.Random, alphabet: str, length: int) -> str:
 
 
 class WebhookView(View):
-    """`webhook`, in the messages of a webhook: its id, its event, and the number of the attempt, from 1."""
+    """`webhook`, in the messages of a webhook: its id, its event, its URL, and the number of the attempt, from 1.
 
-    members = frozenset({"id", "attempt", "event"})
+    `url` is that of `to`, without the webhook's own `query`.
+    """
 
-    def __init__(self, id: str, attempt: int, event: str | None) -> None:
+    members = frozenset({"id", "attempt", "event", "url"})
+
+    def __init__(self, id: str, attempt: int, event: str | None, url: str | None) -> None:
         self.id = id
         self.attempt = attempt
         self.event = event
+        self.url = url
 
 
 def new_uuid(source: random.Random) -> str:

@@ -47,9 +47,14 @@ class ResponseSpec:
 
 @dataclass(frozen=True, slots=True)
 class SignSpec:
-    """How a webhook is signed. `secret` is one or a list; `skew` is the error of the sender's clock, in seconds."""
+    """How a webhook is signed. `secret` is one or a list; `skew` is the error of the sender's clock, in seconds.
+
+    The scheme's templates may have Expressions in them: a template with expressions is a tuple of its pieces. In `jwt`
+    and `parameters` a value may also be an Expression.
+    """
 
     scheme: Scheme
+    has_expressions: bool
     secret: Any
     skew: float
     place: Place

@@ -3,21 +3,23 @@
 import random
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from latehook.base.errors import BodyError, ExpressionError, Place, SigningError
+from latehook.base.errors import BodyError, ExpressionError, Place
 from latehook.base.json_text import LONE_SURROGATE
 from latehook.base.model import Content, Headers, Moment, Outgoing, Response, StoredWebhook, WebhookFault
 from latehook.bodies.codings import codings_of, compress
 from latehook.expressions.expression import render
 from latehook.expressions.values import to_text
-from latehook.expressions.views import JobView, WebhookView
+from latehook.expressions.views import JobView, WebhookView, new_uuid
 from latehook.mocks.bodies import BodySpec
 from latehook.mocks.context import Context, scope_of
-from latehook.mocks.definitions import ResponseSpec, SignSpec, WebhookSpec
+from latehook.mocks.definitions import ResponseSpec, WebhookSpec
 from latehook.mocks.fields import items_of, pairs_of, require_map
-from latehook.webhooks import signing
+from latehook.mocks.signatures import sign_message
+from latehook.webhooks.draft import Message
 
 STATUSES_WITHOUT_BODY = (204, 304)
 METHOD_PATTERN = re.compile(r"[A-Za-z]+")
@@ -66,17 +68,20 @@ def prepare_attempt(
     method = content.method or _method(spec, scope)
     fault = _fault(spec, stored, context)
     url, body = content.url, content.body
+    # RFC 9421 and RFC 9530 cover the body as it is sent; providers with schemes of their own sign what was compressed
+    is_signed_compressed = spec.sign is not None and bool(spec.sign.scheme.components)
+    if is_signed_compressed:
+        body = _compressed(body, spec.body, headers)
     if spec.sign is not None:
-        message = signing.Message(
-            stored.webhook.id, moment.real_now + spec.sign.skew, method, url, body, _content_type(headers) or ""
-        )
-        signed = _sign(spec.sign, message, scope, corrupt=fault is WebhookFault.CORRUPT_SIGNATURE)
-        own = {name.lower() for name, _ in headers}
-        headers = (*headers, *(pair for pair in signed.headers if pair[0].lower() not in own))
-        url, body = signed.url, signed.body
+        at = moment.real_now + spec.sign.skew
+        uuid = partial(new_uuid, moment.random)
+        message = Message(stored.webhook.id, at, method, url, body, headers, uuid)
+        signed = sign_message(spec.sign, message, scope, corrupt=fault is WebhookFault.CORRUPT_SIGNATURE)
+        headers, url, body = (*headers, *signed.headers), signed.url, signed.body
     if fault is WebhookFault.CORRUPT_BODY:
         body = _corrupt(body)
-    body = _compressed(body, spec.body, headers)
+    if not is_signed_compressed:
+        body = _compressed(body, spec.body, headers)
     return content, Outgoing(method, url, headers, body, spec.timeout, spec.verify, fault)
 
 
@@ -87,7 +92,7 @@ def _webhook_scope(
     scope = scope_of(constants, webhook.request or job.request, moment, context)
     scope["now"] = now = moment.of(job).now
     scope["job"] = JobView(job, now, webhook.stage)
-    scope["webhook"] = WebhookView(webhook.id, stored.attempts + 1, webhook.event)
+    scope["webhook"] = WebhookView(webhook.id, stored.attempts + 1, webhook.event, webhook.to)
     return scope
 
 
@@ -119,17 +124,6 @@ def _fault(spec: WebhookSpec, stored: StoredWebhook, context: Context) -> Webhoo
 def _corrupt(body: bytes) -> bytes:
     """Return a body of the same length with another first byte: JSON, forms and multipart are no longer valid."""
     return (b"!" if body.startswith(b"~") else b"~") + body[1:]
-
-
-def _sign(spec: SignSpec, message: signing.Message, scope: Mapping[str, Any], corrupt: bool) -> signing.Signed:
-    """Return what the signature changes in a message. Raises ExpressionError."""
-    secrets = [to_text(secret) for secret in items_of(render(spec.secret, scope)) if secret is not None]
-    if not secrets:
-        raise ExpressionError(spec.place, "sign.secret is null")
-    try:
-        return signing.sign(spec.scheme, secrets, message, corrupt)
-    except (SigningError, UnicodeEncodeError) as error:
-        raise ExpressionError(spec.place, str(error)) from None
 
 
 def _method(spec: WebhookSpec, scope: Mapping[str, Any]) -> str:

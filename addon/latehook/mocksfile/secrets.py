@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from latehook.base.errors import MocksError, Place
@@ -38,7 +39,9 @@ def secrets_of_files(sources: Sequence[Source], env: Mapping[str, str]) -> Secre
     from a request is not known here, and not returned.
     """
     compiler = Compiler(env, set())
-    found = [secret for source in sources for sign in _signs(source.data) for secret in _secrets(sign, compiler)]
+    found = [
+        secret for source in sources for sign in _signs(source.data) for secret in _secrets(sign, source, compiler)
+    ]
     variables = {name for secret in found for name in _variables(secret)}
     files = [source.data for source in sources if isinstance(source.data, dict)]
     values = [file["vars"].get(name) for file in files if isinstance(file.get("vars"), dict) for name in variables]
@@ -57,13 +60,30 @@ def _signs(value: Any) -> Iterator[dict[str, Any]]:
         yield from _signs(item)
 
 
-def _secrets(sign: Mapping[str, Any], compiler: Compiler) -> Iterator[Any]:
+def _secrets(sign: Mapping[str, Any], source: Source, compiler: Compiler) -> Iterator[Any]:
     """Yield the secrets of a `sign`. With `basic` the secret is `user:password`; the password alone is one too."""
-    for text in texts_in(sign.get("secret")):
-        value = _value(text, compiler)
-        yield value
-        if sign.get("scheme") == "basic" and isinstance(value, str):
-            yield value.partition(":")[2]
+    secret = sign.get("secret")
+    for item in secret if isinstance(secret, list) else [secret]:
+        if isinstance(item, dict):
+            yield from _content(item.get("file"), source, compiler)
+            continue
+        for text in texts_in(item):
+            value = _value(text, compiler)
+            yield value
+            if sign.get("scheme") == "basic" and isinstance(value, str):
+                yield value.partition(":")[2]
+
+
+def _content(name: Any, source: Source, compiler: Compiler) -> Iterator[str]:
+    """Yield the text of a file that has a secret. A file that cannot be read is reported when the mock is compiled."""
+    name = str(_value(str(name), compiler))
+    try:
+        if source.posted is not None:
+            yield source.posted.get(name, b"").decode()
+        else:
+            yield (Path(source.file).parent / Path(name).expanduser()).read_text()
+    except (OSError, ValueError):
+        return
 
 
 def _value(text: str, compiler: Compiler) -> Any:

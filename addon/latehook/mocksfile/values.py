@@ -49,13 +49,17 @@ class Values:
             self._collect_members(reads_of(compiled))
             return compiled
         if isinstance(value, dict):
-            for key in value:
-                if "{{" in key:
-                    raise self.error((*path, key), "a key cannot be an expression: write the map as one expression")
+            self.check_keys(value, path)
             return {key: self.compile(item, (*path, key), names) for key, item in value.items()}
         if isinstance(value, list):
             return [self.compile(item, (*path, index), names) for index, item in enumerate(value)]
         return value
+
+    def check_keys(self, value: Mapping[str, Any], path: KeyPath) -> None:
+        """Refuse a key that is an expression."""
+        for key in value:
+            if "{{" in key:
+                raise self.error((*path, key), "a key cannot be an expression: write the map as one expression")
 
     def constant(self, value: Any, path: KeyPath) -> Any:
         """Return a value that must be known when the file is loaded: its expressions may use only `env`."""
@@ -213,6 +217,14 @@ class Values:
         name = str(self.constant(name, path))
         content_type = mimetypes.guess_type(Path(name).name)[0] or "application/octet-stream"
         return FileSpec(self.read_file(name, path), Path(name).name, content_type)
+
+    def secret_file(self, name: Any, path: KeyPath) -> str:
+        """Return the text of a file with a secret."""
+        name = str(self.constant(name, path))
+        try:
+            return self.read_file(name, path).decode()
+        except UnicodeDecodeError:
+            raise self.error(path, f"the file {name!r} is not text in UTF-8: write a key in PEM") from None
 
     def read_file(self, name: str, path: KeyPath) -> bytes:
         """Return the content of a file. `name` is relative to the mocks file; for posted mocks the content was sent."""

@@ -1,10 +1,9 @@
-"""The keys of a `webhook`, with its `retry` and `sign`: their types, and what each means."""
+"""The keys of a `webhook`, with its `retry`: their types, and what each means."""
 
 from typing import Annotated
 
 from msgspec import UNSET, UnsetType
 
-from latehook.base import timestamps
 from latehook.mocksfile.shared_entries import (
     DEFAULT_AFTER,
     Bodies,
@@ -13,36 +12,25 @@ from latehook.mocksfile.shared_entries import (
     WebhookFaultEntry,
     WebhookFaultName,
 )
+from latehook.mocksfile.sign_entries import SignEntry
 from latehook.mocksfile.value_types import (
     Duration,
     Method,
     OnlyExpression,
-    SignedDuration,
     StatusPattern,
     Templated,
     Url,
     about,
     one_of,
 )
-from latehook.mocksfile.words import describe_retry, describe_scheme
-from latehook.webhooks import signing
+from latehook.mocksfile.words import describe_retry
 from latehook.webhooks.retries import DEFAULT_RETRY, RETRY_SCHEDULES
-from latehook.webhooks.schemes import SCHEMES, Scheme
 
 DEFAULT_METHOD = "POST"
 DEFAULT_TIMEOUT = "15s"
 DEFAULT_WAITS = [f"{wait:g}s" for wait in DEFAULT_RETRY.waits]
-DEFAULT_SCHEME = Scheme()
-SIGN_VALUES = {
-    "algorithm": signing.ALGORITHMS,
-    "secret_encoding": signing.SECRET_ENCODINGS,
-    "encoding": signing.ENCODINGS,
-    "timestamp_format": timestamps.FORMATS,
-}
-"""The keys of `sign` that have a fixed set of values, and these values."""
 
 RetryPreset = Annotated[str, one_of({name: describe_retry(schedule) for name, schedule in RETRY_SCHEDULES.items()})]
-SchemeName = Annotated[str, one_of({name: describe_scheme(scheme) for name, scheme in SCHEMES.items()})]
 
 
 class RetryEntry(Entry):
@@ -70,56 +58,6 @@ class RetryEntry(Entry):
             "at most a day.",
             default=DEFAULT_RETRY.retry_after,
         ),
-    ] = UNSET
-
-
-class SignEntry(Entry):
-    """How a webhook is signed: a scheme and a secret. The other keys change the scheme, or describe one of your own."""
-
-    secret: Annotated[
-        str | list[str | None],
-        about("The key of the signature. A list makes one signature for each secret, as while a secret is rotated."),
-    ]
-    scheme: Annotated[SchemeName | UnsetType, about("How a known provider signs.", examples=["standard-webhooks"])] = (
-        UNSET
-    )
-    algorithm: Annotated[
-        Annotated[str, one_of(SIGN_VALUES["algorithm"])] | UnsetType,
-        about("How the signature is computed.", default=DEFAULT_SCHEME.algorithm),
-    ] = UNSET
-    secret_encoding: Annotated[
-        Annotated[str, one_of(SIGN_VALUES["secret_encoding"])] | UnsetType,
-        about("How the text of the secret becomes the bytes of the key.", default=DEFAULT_SCHEME.secret_encoding),
-    ] = UNSET
-    message: Annotated[
-        str | UnsetType,
-        about("A template of what is signed.", default=DEFAULT_SCHEME.message, examples=["{timestamp}.{body}"]),
-    ] = UNSET
-    encoding: Annotated[
-        Annotated[str, one_of(SIGN_VALUES["encoding"])] | UnsetType,
-        about("How the bytes of the signature become text.", default=DEFAULT_SCHEME.encoding),
-    ] = UNSET
-    timestamp_format: Annotated[
-        Annotated[str, one_of(SIGN_VALUES["timestamp_format"])] | UnsetType,
-        about("How `{timestamp}` is written.", default=DEFAULT_SCHEME.timestamp_format),
-    ] = UNSET
-    headers: Annotated[
-        dict[str, str] | UnsetType,
-        about(
-            "The headers that the signature adds: a map from name to template.",
-            examples=[{"x-signature": "t={timestamp},v1={signature}"}],
-        ),
-    ] = UNSET
-    fields: Annotated[
-        dict[str, str] | UnsetType,
-        about(
-            "Fields that are written into the body: a map from JSON pointer or form field to template.",
-            examples=[{"/event/hash": "{signature}"}],
-        ),
-    ] = UNSET
-    skew: Annotated[
-        SignedDuration | UnsetType,
-        about("How far the sender's clock is wrong: a duration, negative if it is slow.", default=0, examples=["-10m"]),
     ] = UNSET
 
 

@@ -3,31 +3,22 @@
 import re
 import ssl
 from collections.abc import Sequence
-from dataclasses import fields, replace
 from typing import Any
 
 from msgspec import UNSET
 
-from latehook.base.errors import SigningError
 from latehook.base.model import WebhookFault
 from latehook.expressions.body_members import members_read
 from latehook.expressions.expression import Names, reads_of
 from latehook.mocks.bodies import BodySpec
 from latehook.mocks.definitions import FaultSpec, SignSpec, WebhookSpec
 from latehook.mocks.rendering import METHOD_PATTERN
+from latehook.mocks.signatures import expressions_of
+from latehook.mocksfile.signatures import compile_sign
 from latehook.mocksfile.source import KeyPath
 from latehook.mocksfile.values import Values
-from latehook.mocksfile.webhook_entries import (
-    DEFAULT_METHOD,
-    DEFAULT_TIMEOUT,
-    SIGN_VALUES,
-    RetryEntry,
-    SignEntry,
-    WebhookEntry,
-)
-from latehook.webhooks import signing
+from latehook.mocksfile.webhook_entries import DEFAULT_METHOD, DEFAULT_TIMEOUT, RetryEntry, WebhookEntry
 from latehook.webhooks.retries import DEFAULT_RETRY, RETRY_SCHEDULES, RetrySchedule
-from latehook.webhooks.schemes import SCHEMES, Scheme
 from latehook.webhooks.targets import URL_HINT, is_url
 
 Layer = tuple[KeyPath, WebhookEntry]
@@ -53,9 +44,9 @@ class WebhookCompiler:
         query = self._values.merged(values_of(layers, "query"), self._at_attempt)
         body = self._values.body(layers, self._at_attempt)
         self._values.check_encoding(body, headers, values_of(layers, "headers"))
-        sign = self._sign(*pick(layers, "sign"))
+        sign = compile_sign(self._values, *pick(layers, "sign"), self._at_attempt)
         method = self._method(*pick(layers, "method", DEFAULT_METHOD))
-        read_at_attempt = [headers, query, method, body.value if body else None, sign.secret if sign else None]
+        read_at_attempt = [headers, query, method, body.value if body else None, expressions_of(sign) if sign else None]
         when_path, when = pick(layers, "when")
         event_path, event = pick(layers, "event", None)
         return WebhookSpec(
@@ -158,58 +149,6 @@ class WebhookCompiler:
                 problem = f"{status!r} is not a status: write 200, or 2xx for all from 200 to 299"
                 raise self._values.error((*path, index), problem)
         return tuple(map(str, statuses))
-
-    # Signatures
-
-    def _sign(self, path: KeyPath, sign: Any) -> SignSpec | None:
-        if not isinstance(sign, SignEntry):
-            return None
-        scheme = self._scheme(sign, path)
-        self._check_scheme(scheme, path)
-        secret = self._values.compile(sign.secret, (*path, "secret"), self._at_attempt)
-        self._check_secret(scheme, secret, (*path, "secret"))
-        return SignSpec(scheme, secret, self._skew(sign.skew, (*path, "skew")), self._values.place(path))
-
-    def _scheme(self, sign: SignEntry, path: KeyPath) -> Scheme:
-        """Return the scheme that `sign` names, with the changes of its other keys."""
-        scheme = Scheme()
-        if sign.scheme is not UNSET:
-            name = str(self._values.constant(sign.scheme, (*path, "scheme")))
-            scheme = self._values.preset(name, SCHEMES, (*path, "scheme"), "a scheme")
-        changes = {
-            key.name: self._values.constant(getattr(sign, key.name), (*path, key.name))
-            for key in fields(Scheme)
-            if getattr(sign, key.name, UNSET) is not UNSET
-        }
-        return replace(scheme, **changes)
-
-    def _check_scheme(self, scheme: Scheme, path: KeyPath) -> None:
-        for key, values in SIGN_VALUES.items():
-            self._values.preset(str(getattr(scheme, key)), dict.fromkeys(values), (*path, key), f"a value of `{key}`")
-        if not scheme.headers and not scheme.fields:
-            raise self._values.error(path, "the signature is sent nowhere: write `headers`, `fields` or a `scheme`")
-        templates: dict[KeyPath, str] = {("message",): scheme.message}
-        templates |= {("headers", name): text for name, text in scheme.headers.items()}
-        templates |= {("fields", name): text for name, text in scheme.fields.items()}
-        for key_path, text in templates.items():
-            if problem := signing.check_template(text, after=key_path != ("message",)):
-                raise self._values.error((*path, *key_path), problem)
-
-    def _check_secret(self, scheme: Scheme, secret: Any, path: KeyPath) -> None:
-        """Sign a test message with the secrets that are known now, so that a wrong secret is an error at load."""
-        secrets = secret if isinstance(secret, list) else [secret]
-        message = signing.Message("id", 0.0, "POST", "http://app.invalid/", b"{}", "application/json")
-        try:
-            signing.sign(replace(scheme, fields={}), [one for one in secrets if isinstance(one, str)], message)
-        except SigningError as error:
-            raise self._values.error(path, str(error)) from None
-
-    def _skew(self, skew: Any, path: KeyPath) -> float:
-        """Return how many seconds the sender's clock is fast; negative if it is slow."""
-        if skew is UNSET:
-            return 0.0
-        text = str(self._values.constant(skew, path)).strip()
-        return -self._values.seconds(text[1:], path) if text.startswith("-") else self._values.seconds(text, path)
 
 
 def values_of(layers: Sequence[Layer], key: str) -> list[tuple[KeyPath, Any]]:

@@ -31,5 +31,12 @@ def describe_retry(schedule: RetrySchedule) -> str:
 
 
 def describe_scheme(scheme: Scheme) -> str:
+    return f"{_signature(scheme)} in {', '.join((*scheme.headers, *scheme.fields))}"
+
+
+def _signature(scheme: Scheme) -> str:
+    if scheme.jwt is not None:
+        kind = "a JWS of the body" if scheme.jwt.claims is None else "a JWT"
+        return f"{kind} ({scheme.jwt.algorithm})"
     algorithm = "the secret itself" if scheme.algorithm == "none" else scheme.algorithm
-    return f"{algorithm} in {', '.join((*scheme.headers, *scheme.fields))}"
+    return f"{algorithm} of {', '.join(scheme.components)}" if scheme.components else algorithm

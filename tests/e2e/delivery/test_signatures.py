@@ -5,17 +5,21 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
+import jwt
 import pytest
 import requests
 import standardwebhooks
 import stripe
 import svix
+from http_message_signatures import HTTPMessageVerifier, MappingKeyResolver, algorithms
 from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
 
+from support.keys import ec_key, pem, public_pem, rsa_key
 from support.process import mitmdump
 from support.receivers import Received, receiver
 
@@ -41,6 +45,25 @@ mocks:
      sign: {scheme: twilio, secret: token}}}
   - {match: POST api.slow.example/shopify, webhook: {to: "{{ request.json.to }}", file: body.json,
      sign: {scheme: shopify, secret: s}}}
+  - match: POST api.slow.example/plaid
+    webhook: {to: "{{ request.json.to }}", json: *body, sign: {scheme: plaid, key_id: key-1, secret: {file: ec.pem}}}
+  - match: POST api.slow.example/http-message-signature
+    webhook:
+      to: "{{ request.json.to }}"
+      json: *body
+      headers: {x-trace: "{{ job.id }}"}
+      sign:
+        scheme: http-message-signatures
+        components: ["@method", "@target-uri", "@authority", content-type, content-length, x-trace, content-digest]
+        algorithm: rsa-pss-sha512
+        secret: "{{ env.RSA_KEY }}"
+        key_id: key-1
+  - match: POST api.slow.example/detached
+    webhook:
+      to: "{{ request.json.to }}"
+      json: *body
+      sign: {jwt: {algorithm: RS256, header: {b64: false, crit: [b64]}}, secret: "{{ env.RSA_KEY }}",
+             headers: {x-jws: "{jwt.detached}"}}
   - {match: POST api.slow.example/multipart, webhook: {to: "{{ request.json.to }}", multipart: {json: "{}"},
      sign: {scheme: github, secret: s}}}
 """
@@ -52,7 +75,9 @@ def receive(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = tmp_path_factory.mktemp("signatures")
     (folder / "body.json").write_bytes(b'{"a":  1}\r\n\xff')
     (folder / "mocks.yaml").write_text(MOCKS)
-    with mitmdump(confdir, "--set", f"mock_file={folder / 'mocks.yaml'}") as proxy, receiver() as server:
+    (folder / "ec.pem").write_text(pem(ec_key()))
+    env = {"RSA_KEY": pem(rsa_key()).replace("\n", "\\n")}
+    with mitmdump(confdir, "--set", f"mock_file={folder / 'mocks.yaml'}", env=env) as proxy, receiver() as server:
 
         def receive(path: str) -> tuple[Received, str]:
             count = len(server.requests)
@@ -150,3 +175,31 @@ def test_a_body_that_is_not_text_is_signed_as_sent(receive: Any, path: str) -> N
     else:
         assert got.headers["content-type"].startswith("multipart/form-data")
         assert got.headers["x-hub-signature-256"] == f"sha256={digest.hexdigest()}"
+
+
+def test_plaids_token_is_accepted(receive: Any) -> None:
+    got, _ = receive("plaid")
+
+    text = got.headers["plaid-verification"]
+    assert jwt.get_unverified_header(text)["kid"] == "key-1"
+    claims = jwt.decode(text, public_pem(ec_key()), ["ES256"], leeway=2)
+    assert claims["request_body_sha256"] == hashlib.sha256(got.body).hexdigest()
+
+
+def test_an_http_message_signature_is_accepted(receive: Any) -> None:
+    got, url = receive("http-message-signature")
+
+    keys = MappingKeyResolver(public_keys={"key-1": rsa_key().public_key()}, private_keys={})
+    verifier = HTTPMessageVerifier(signature_algorithm=algorithms.RSA_PSS_SHA512, key_resolver=keys)
+    message = SimpleNamespace(method=got.method, url=url, headers=got.headers)
+    [result] = verifier.verify(message, require_components=["@target-uri", "x-trace", "content-digest"], body=got.body)
+    assert result.parameters["keyid"] == "key-1"
+
+
+def test_a_detached_signature_of_the_body_is_accepted(receive: Any) -> None:
+    got, _ = receive("detached")
+
+    key = public_pem(rsa_key())
+    jwt.PyJWS().decode_complete(got.headers["x-jws"], key, ["RS256"], detached_payload=got.body)
+    with pytest.raises(jwt.InvalidSignatureError):
+        jwt.PyJWS().decode_complete(got.headers["x-jws"], key, ["RS256"], detached_payload=got.body + b" ")

@@ -16,7 +16,7 @@ from latehook.mocks.definitions import Mock
 from latehook.mocksfile.loading import load_text
 from latehook.mocksfile.schema import json_schema
 from latehook.mocksfile.source import Source
-from latehook.webhooks import retries, schemes, signing
+from latehook.webhooks import jws, keys, retries, schemes, templates
 from support.paths import ADDON, ROOT
 
 SCHEMA = json_schema()
@@ -32,6 +32,7 @@ FILES = {
     "ResponseEntry": RESPONSE,
     "WebhookEntry": SIGNED,
     "SignEntry": SIGN,
+    "JwtEntry": SIGN % "jwt: {%s}",
     "StageEntry": "mocks: [{match: GET a.example/, stages: [{%s}]}]",
     "RetryEntry": WEBHOOK % "retry: {%s}",
     "ResponseFaultEntry": RESPONSE % "fault: {%s}",
@@ -83,10 +84,11 @@ def test_examples_and_shipped_files_are_valid(text: str) -> None:
 
 VALUES = [
     ("SignEntry", "scheme", [*schemes.SCHEMES]),
-    ("SignEntry", "algorithm", [*signing.ALGORITHMS]),
-    ("SignEntry", "secret_encoding", [*signing.SECRET_ENCODINGS]),
-    ("SignEntry", "encoding", [*signing.ENCODINGS]),
+    ("SignEntry", "algorithm", [*keys.ALGORITHMS]),
+    ("SignEntry", "secret_encoding", [*keys.SECRET_ENCODINGS]),
+    ("SignEntry", "encoding", [*templates.ENCODINGS]),
     ("SignEntry", "timestamp_format", [*timestamps.FORMATS]),
+    ("JwtEntry", "algorithm", [*jws.ALGORITHMS]),
     ("WebhookEntry", "retry", [*retries.RETRY_SCHEDULES]),
     ("RetryEntry", "waits", [*retries.RETRY_SCHEDULES]),
     ("WebhookEntry", "fault", [*WebhookFault]),
@@ -131,8 +133,8 @@ def test_the_loader_accepts_each_value_and_refuses_a_similar_one(
 ) -> None:
     try:
         mock_of(FILES[kind] % f"{key}: {value}")
-    except MocksError as error:  # the value is known, and needs a secret of another form
-        assert "the secret is" in str(error)
+    except MocksError as error:  # the value is known, and needs a secret of another form, or a name of its key
+        assert "the secret is" in str(error) or "`key_id`, which is missing" in str(error)
     with pytest.raises(MocksError, match="possible values: ") as raised:
         mock_of(FILES[kind] % f"{key}: {value}-x")
 
