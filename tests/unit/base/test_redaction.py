@@ -221,7 +221,8 @@ def test_signing_secrets_and_variables_named_as_secrets_are_secrets(tmp_path: Pa
 @pytest.mark.parametrize(
     ("secret", "says"),
     [
-        ("{a: m-y-secret}", "{'a': '***'} does not fit here"),
+        ("{a: m-y-secret}", "the key 'a' is not known; the keys here are file"),
+        ("{file: [m-y-secret]}", "['***'] does not fit here"),
         ("1234567", "*** does not fit here"),
         ("\"{{ 'm-y-secret' | x }}\"", "No filter named 'x'. (in \"***\")"),
         ("m-y-secret, algorithm: m-y-secret", "'***' is not a value of `algorithm` (possible values: hmac-sha1"),
