@@ -160,7 +160,7 @@ def test_zoom() -> None:
         ("{header:X-Trace}, {header:none}.", b"", "abc, ."),
         ("{header:host} {header:content-length}", b"12", "app.test 2"),
         ("{timestamp}|{timestamp+1m}|{timestamp-2s}|{timestamp+5}", b"", "1700000000|1700000060|1699999998|1700000005"),
-        ("{lines:a,b,c}", b'{"c": 1.50, "a": "x", "b": null}', "a\nx\nc\n1.5\n"),
+        ("{lines:a,b,c}", b'{"c": 1.50, "a": "x", "b": null}', "a\nx\nc\n1.50\n"),
         ("{lines:a}", b"no json", ""),
         ("{lines:a}", b"[1]", ""),
     ],

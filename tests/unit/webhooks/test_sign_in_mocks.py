@@ -1,6 +1,8 @@
 """`sign` in a mocks file: its errors, and what it sends."""
 
 import base64
+import gzip
+import hashlib
 import hmac
 import json
 from pathlib import Path
@@ -301,3 +303,16 @@ def test_a_key_that_is_wrong_at_an_attempt_fails_the_webhook_without_showing_it(
 
     with pytest.raises(ExpressionError, match="sign: the secret is a public key, which only verifies"):
         scenario.attempt(decision)
+
+
+def test_an_http_message_signature_covers_the_body_as_it_is_sent(tmp_path: Path) -> None:
+    text = mock("{scheme: http-message-signatures, secret: s}").replace(
+        "      json:", "      headers: {content-encoding: gzip}\n      json:"
+    )
+    scenario = new_scenario(tmp_path, text)
+
+    attempt = scenario.attempt(scenario.ask("POST", "https://api.slow.example/"))
+
+    digest = base64.b64encode(hashlib.sha256(attempt.body).digest()).decode()
+    assert gzip.decompress(attempt.body).startswith(b'{"id":')
+    assert dict(attempt.headers)["Content-Digest"] == f"sha-256=:{digest}:"
