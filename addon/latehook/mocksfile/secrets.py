@@ -64,7 +64,7 @@ def _secrets(sign: Mapping[str, Any], source: Source, compiler: Compiler) -> Ite
     """Yield the secrets of a `sign`. With `basic` the secret is `user:password`; the password alone is one too."""
     secret = sign.get("secret")
     for item in secret if isinstance(secret, list) else [secret]:
-        if isinstance(item, dict) and item.keys() == {"file"}:
+        if isinstance(item, dict) and isinstance(item.get("file"), str):
             yield from _content(item["file"], source, compiler)
             continue
         for text in texts_in(item):
