@@ -39,6 +39,13 @@ def parse_json(body: bytes | None, size: int, codings: Sequence[str], content_ty
         return None
 
 
+def parse_xml(body: bytes | None, size: int, codings: Sequence[str], content_type: str = "") -> Any:
+    """Return a body's XML as plain data, None where it is not XML; see `bodies.xml`. Raises BodyError as parse_json."""
+    from latehook.bodies import xml  # most mocks read no XML: they do not wait for its parser at the start
+
+    return xml.parse_xml(decode(body, size, codings), content_type)
+
+
 def decode(body: bytes | None, size: int, codings: Sequence[str] = ()) -> bytes:
     """Return a body without its content codings (gzip, deflate, br, zstd). Raises BodyError.
 

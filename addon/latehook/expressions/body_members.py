@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 BODY_MEMBERS: Mapping[str, str | None] = {
     "json": None,
+    "xml": None,
     "text": None,
     "bytes": None,
     "form": "parts",

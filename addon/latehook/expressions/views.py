@@ -102,6 +102,10 @@ class RequestView(View):
         return decoding.parse_json(self._request.body, self.size, self._codings, self._content_type)
 
     @cached_property
+    def xml(self) -> Any:
+        return decoding.parse_xml(self._request.body, self.size, self._codings, self._content_type)
+
+    @cached_property
     def text(self) -> str:
         return decoding.decode_text(self._request.body, self.size, self._codings, self._content_type)
 
@@ -153,7 +157,7 @@ def _values_of(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> list[st
 class ResponseView(View):
     """`job.response`: the response to the request that started the job."""
 
-    members = frozenset({"status", "headers", "json", "text"})
+    members = frozenset({"status", "headers", "json", "xml", "text"})
 
     def __init__(self, response: Response) -> None:
         self._response = response
@@ -167,6 +171,11 @@ class ResponseView(View):
     def json(self) -> Any:
         body = self._response.body
         return decoding.parse_json(body, len(body), self._header("content-encoding"), self._content_type)
+
+    @cached_property
+    def xml(self) -> Any:
+        body = self._response.body
+        return decoding.parse_xml(body, len(body), self._header("content-encoding"), self._content_type)
 
     @cached_property
     def text(self) -> str:

@@ -11,11 +11,13 @@ from latehook.base.errors import BodyError, ExpressionError, Place
 from latehook.base.json_text import encode_json
 from latehook.base.model import Moment
 from latehook.bodies.charsets import UTF_8, declared_charset, encode_charset, parameter
+from latehook.bodies.xml_writing import XmlError, encode_xml
 from latehook.expressions.expression import Expression, as_written, render
 from latehook.expressions.values import to_text
 from latehook.mocks.fields import items_of, pairs_of, require_map
 
 JSON_TYPE = "application/json"
+XML_TYPE = "application/xml"
 FORM_TYPE = "application/x-www-form-urlencoded"
 TEXT_TYPE = "text/plain; charset=utf-8"
 BYTES_TYPE = "application/octet-stream"
@@ -86,6 +88,24 @@ class JsonBody(BodySpec):
         if charset.lower() not in _UTF_8_NAMES:
             encoded = _json_in_charset(encoded.decode(), charset)
         return encoded, content_type or JSON_TYPE
+
+
+class XmlBody(BodySpec):
+    __slots__ = ()
+    NAME = "XML"
+
+    def problem_in(self, charset: str) -> str | None:
+        return None  # XML has escapes for all characters
+
+    def render(self, scope: Mapping[str, Any], moment: Moment, content_type: str | None) -> tuple[bytes, str]:
+        charset = self._charset(content_type)
+        try:
+            return encode_xml(render(self.value, scope), charset), content_type or XML_TYPE
+        except XmlError as error:
+            at = f"{''.join(f'[{part}]' if isinstance(part, int) else f'.{part}' for part in error.path)[1:]}: "
+            raise ExpressionError(self.place, f"{at if error.path else ''}{error}") from None
+        except BodyError as error:
+            raise ExpressionError(self.place, str(error)) from None
 
 
 class FormBody(BodySpec):
@@ -165,6 +185,7 @@ class MultipartBody(BodySpec):
 
 KINDS: dict[str, type[BodySpec]] = {
     "json": JsonBody,
+    "xml": XmlBody,
     "form": FormBody,
     "text": TextBody,
     "file": FileBody,

@@ -52,6 +52,15 @@ class Bodies(Entry):
     json: Annotated[
         Any, about("A JSON body: any value. A value that is a single expression keeps its type.", otherwise="no body")
     ] = UNSET
+    xml: Annotated[
+        Templated | UnsetType,
+        about(
+            "An XML body: a map with the root element. `@name` is an attribute, `#text` a text beside others, and a "
+            "list repeats its element.",
+            otherwise="no body",
+            examples=[{"Order": {"@id": 7, "Item": ["first", "second"]}}],
+        ),
+    ] = UNSET
     form: Annotated[
         Templated | UnsetType,
         about(

@@ -14,6 +14,7 @@ from latehook.base.errors import BodyError, FileNotSent, MocksError, Place
 from latehook.base.text import did_you_mean
 from latehook.bodies.charsets import declared_charset
 from latehook.bodies.codings import codings_of
+from latehook.bodies.xml_writing import XmlError, encode_xml
 from latehook.expressions.body_members import members_read
 from latehook.expressions.compiler import Compiler, in_braces
 from latehook.expressions.expression import Names, reads_of
@@ -191,12 +192,22 @@ class Values:
     def _body(self, kind: str, value: Any, path: KeyPath, names: Names) -> BodySpec:
         compile_value: Callable[[Any, KeyPath, Names], Any] = {
             "json": self.compile,
+            "xml": self._xml,
             "form": self.map,
             "text": self.compile,
             "file": lambda name, path, _: self._load_file(name, path),
             "multipart": self._multipart,
         }[kind]
         return bodies.KINDS[kind](compile_value(value, path, names), self.place(path))
+
+    def _xml(self, value: Any, path: KeyPath, names: Names) -> Any:
+        """Compile an XML body, and check what is known of it."""
+        compiled = self.map(value, path, names, keep_nulls=True)
+        try:
+            encode_xml(compiled)
+        except XmlError as error:
+            raise self.error((*path, *error.path), str(error)) from None
+        return compiled
 
     def _multipart(self, value: Any, path: KeyPath, names: Names) -> Any:
         if not isinstance(value, dict):
