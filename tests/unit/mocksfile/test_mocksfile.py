@@ -278,7 +278,7 @@ def test_the_error_of_an_invalid_duration_says_what_to_write(duration: str | flo
         ),
         pytest.param(
             MOCK.replace("      json:", "      form: {a: b}\n      json:"),
-            "mocks.yaml:6: mocks[0].webhook.form: a body is one of json, form, text, file, multipart; there is json too: remove one",
+            "mocks.yaml:6: mocks[0].webhook.form: a body is one of json, xml, form, text, file, multipart; there is json too: remove one",
             id="two bodies",
         ),
         pytest.param(
