@@ -9,8 +9,9 @@ from typing import Any
 
 from latehook.base.errors import SigningError
 from latehook.importing.exchanges import Exchange
+from latehook.webhooks.draft import Message
 from latehook.webhooks.schemes import SCHEMES, Scheme
-from latehook.webhooks.signing import Message, sign
+from latehook.webhooks.signing import sign
 
 _HEADER = re.compile(r"(?i).*(signature|hmac|digest|-sig$|hash).*")
 _LENGTHS = {20: "sha1", 32: "sha256", 48: "sha384", 64: "sha512"}
@@ -29,6 +30,8 @@ _MESSAGES = (
 """What is tried as the signed message of a scheme that has no name."""
 
 GENERIC = {"bearer", "basic"}
+NOT_RECOGNISED = GENERIC | {"plaid", "vonage", "paypal", "wise"}
+"""Schemes that headers alone do not tell, or that need a private key or a `key_id`, which no recording has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ def recognise(webhooks: Sequence[Exchange], secrets: dict[str, str]) -> Signatur
     names = [frozenset(name.lower() for name, _ in webhook.request.headers) for webhook in webhooks]
     for name, scheme in SCHEMES.items():
         required = _required(scheme)
-        if name not in GENERIC and required and all(required <= one for one in names):
+        if name not in NOT_RECOGNISED and required and all(required <= one for one in names):
             return _known(name, scheme, webhooks, secrets)
     common = frozenset.intersection(*names)
     for header in sorted(name for name in common if _HEADER.fullmatch(name)):
@@ -63,7 +66,7 @@ def recognise(webhooks: Sequence[Exchange], secrets: dict[str, str]) -> Signatur
 def _required(scheme: Scheme) -> frozenset[str]:
     """Return the headers that each webhook of a scheme has: not those for a second secret."""
     return frozenset(
-        name.lower() for name, value in scheme.headers.items() if not re.fullmatch(r"\{signature\.\d+\}", value)
+        name.lower() for name, value in scheme.headers.items() if not re.fullmatch(r"\{signature\.\d+\}", str(value))
     )
 
 
@@ -131,6 +134,8 @@ def _verifying(scheme: Scheme, webhooks: Sequence[Exchange], secrets: dict[str, 
 def _is_signed(scheme: Scheme, secret: str, webhook: Exchange) -> bool:
     """Return whether a webhook has the headers that signing it again gives, at one of the times that it names."""
     sent = {name.lower(): value for name, value in webhook.request.headers}
+    made_by_scheme = {name.lower() for name in scheme.headers}
+    headers = [(name, value) for name, value in webhook.request.headers if name.lower() not in made_by_scheme]
     for moment in _moments(webhook):
         url = f"{webhook.origin}{webhook.target}"
         id = sent.get("webhook-id") or sent.get("svix-id") or ""
@@ -140,7 +145,8 @@ def _is_signed(scheme: Scheme, secret: str, webhook: Exchange) -> bool:
             webhook.method,
             url,
             webhook.request.body.raw or webhook.request.content,
-            sent.get("content-type", ""),
+            headers,
+            str,
         )
         try:
             signed = sign(scheme, [secret], message)
