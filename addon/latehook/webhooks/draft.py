@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from latehook.base.errors import SigningError
 from latehook.base.timestamps import format_timestamp
 from latehook.webhooks import message_body
 from latehook.webhooks.jws import Unsigned
@@ -81,7 +82,9 @@ class Draft:
         given = {"body": self.body, "secret": secret.encode()}
         pieces = list(pieces_of(template))
         return b"".join(
-            given[piece.name] if isinstance(piece, Token) and piece.name in given else self._text(piece).encode()
+            given[piece.name]
+            if isinstance(piece, Token) and piece.name in given
+            else self._text(piece).encode("utf-8", message_body.LOSSLESS)
             for piece in pieces
         )
 
@@ -118,6 +121,12 @@ class Draft:
     def _hash(self, token: Token) -> str:
         return ENCODE[token.argument or "hex"](hashlib.new(token.name, self.body).digest())
 
+    def _body_text(self, token: Token) -> str:
+        try:
+            return self.body.decode()
+        except UnicodeDecodeError:
+            raise SigningError("{body} is not UTF-8 text, so a header or field cannot have it") from None
+
     def _timestamp(self, token: Token) -> str:
         return format_timestamp(self.message.timestamp + (offset_of(token) or 0.0), self.scheme.timestamp_format)
 
@@ -140,7 +149,7 @@ def _number(token: Token) -> int:
 _VALUES: dict[str, Callable[[Draft, Token], str]] = {
     "id": lambda draft, token: draft.message.id,
     "timestamp": Draft._timestamp,
-    "body": lambda draft, token: draft.body.decode("utf-8", "replace"),
+    "body": Draft._body_text,
     "url": lambda draft, token: draft.message.url,
     "method": lambda draft, token: draft.message.method,
     "form_sorted": lambda draft, token: message_body.form_sorted(draft.body, draft.message.content_type),

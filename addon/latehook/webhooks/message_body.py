@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlencode
 from latehook.base.errors import BodyError, SigningError
 from latehook.base.json_text import decode_json, encode_json
 
-_LOSSLESS = "surrogateescape"
+LOSSLESS = "surrogateescape"
 """How bytes of other charsets than UTF-8 are read from a form and written back to it."""
 
 
@@ -52,8 +52,8 @@ def lines(body: bytes, names: str) -> str:
 def write(body: bytes, content_type: str, at: str, value: str) -> bytes:
     """Return the body with a text in it: at a JSON pointer, or as a form's field. Raises SigningError."""
     if is_form(content_type):
-        pairs = parse_qsl(body.decode("utf-8", _LOSSLESS), keep_blank_values=True, errors=_LOSSLESS)
-        return urlencode([pair for pair in pairs if pair[0] != at] + [(at, value)], errors=_LOSSLESS).encode()
+        others = [pair for pair in _pairs(body) if pair[0] != at]
+        return urlencode([*others, (at, value)], errors=LOSSLESS).encode()
     try:
         document = decode_json(body)
         *parts, last = _pointer_parts(at)
@@ -67,7 +67,7 @@ def write(body: bytes, content_type: str, at: str, value: str) -> bytes:
 
 
 def _pairs(body: bytes) -> list[tuple[str, str]]:
-    return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+    return parse_qsl(body.decode("utf-8", LOSSLESS), keep_blank_values=True, errors=LOSSLESS)
 
 
 def _pointer_parts(pointer: str) -> list[str]:
