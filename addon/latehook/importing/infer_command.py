@@ -7,6 +7,7 @@ from pathlib import Path
 
 from latehook.base.errors import LatehookError
 from latehook.importing import writing, yaml_text
+from latehook.importing.counting import number_of
 from latehook.importing.infer import Inferred, infer
 
 HELP = "make a mocks file from recordings: flow files of mitmproxy, or HAR"
@@ -48,8 +49,8 @@ def mocks_file(inferred: Inferred, files: Sequence[Path]) -> str:
     count = len(inferred.mocks)
     head = [
         f"Made by `latehook infer` from {names}: "
-        f"{_number(inferred.requests, 'request')}, {_number(inferred.webhooks, 'webhook')}.",
-        f"{_number(count, 'mock')}. Look at the lines with `guessed:`; `latehook verify` compares.",
+        f"{number_of(inferred.requests, 'request')}, {number_of(inferred.webhooks, 'webhook')}.",
+        f"{number_of(count, 'mock')}. Look at the lines with `guessed:`; `latehook verify` compares.",
     ]
     foot = [f"left out: {line}" for line in inferred.left_out]
     return yaml_text.write([(made.lines, made.mock) for made in inferred.mocks], head, foot)
@@ -59,15 +60,15 @@ def summary(inferred: Inferred, output: Path, text: str) -> list[str]:
     """Return the lines for the terminal."""
     guesses = [(number, line) for number, line in enumerate(text.splitlines(), 1) if "# guessed:" in line]
     lines = [
-        f"{output}: {_number(len(inferred.mocks), 'mock')} of {_number(inferred.requests, 'request')} and "
-        f"{_number(inferred.webhooks, 'webhook')}, {_number(len(guesses), 'guess')}"
+        f"{output}: {number_of(len(inferred.mocks), 'mock')} of {number_of(inferred.requests, 'request')} and "
+        f"{number_of(inferred.webhooks, 'webhook')}, {number_of(len(guesses), 'guess')}"
     ]
     lines += [f"  line {number}: {line.partition('# ')[2]}" for number, line in guesses]
     lines += [f"  left out: {line}" for line in inferred.left_out]
     if inferred.others:
         total = sum(inferred.others.values())
-        hosts = _number(len(inferred.others), "other host")
-        lines.append(f"  not looked at: {_number(total, 'request')} to {hosts}")
+        hosts = number_of(len(inferred.others), "other host")
+        lines.append(f"  not looked at: {number_of(total, 'request')} to {hosts}")
     return lines
 
 
@@ -76,8 +77,3 @@ def _why_empty(inferred: Inferred) -> str:
     seen = f" It has requests to {hosts}: name the host with --host." if hosts else ""
     reasons = "".join(f" {line}." for line in inferred.left_out)
     return f"no mock can be made: the recording has no answered request to the host.{seen}{reasons}"
-
-
-def _number(count: int, noun: str) -> str:
-    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + ("es" if noun.endswith("ss") else "s")
-    return f"{count} {noun if count == 1 else plural}"

@@ -17,6 +17,7 @@ from mitmproxy.tools.dump import DumpMaster
 
 from latehook.base.errors import LatehookError
 from latehook.base.hostnames import canonical_host, host_matches
+from latehook.importing.counting import number_of
 
 _TO = re.compile(r"(?P<url>https?://[^\s/@]+)@(?P<port>\d+)")
 
@@ -142,11 +143,13 @@ class Recorder:
 
     def summary(self, output: Path) -> list[str]:
         """Return what was seen, by host, and the command that goes on from here."""
-        seen = [f"{host}: {count} requests" for host, count in sorted(self._requests.items())]
+        seen = [f"{host}: {number_of(count, 'request')}" for host, count in sorted(self._requests.items())]
         lines = [*seen, f"webhooks: {self._webhooks}"]
         if self._others:
             total = sum(self._others.values())
-            lines.append(f"not recorded: {total} connections and requests to {len(self._others)} other hosts")
+            lines.append(
+                f"not recorded: {number_of(total, 'connection')} to {number_of(len(self._others), 'other host')}"
+            )
         if not self._requests:
             lines.append(f"no request to {', '.join(self._hosts)} was seen: does the system use this proxy?")
             return lines

@@ -9,6 +9,7 @@ from pathlib import Path
 from latehook.base.errors import LatehookError
 from latehook.base.redaction import Redaction
 from latehook.importing import replay, writing
+from latehook.importing.counting import number_of
 from latehook.importing.exchanges import Recording
 from latehook.importing.scrubbing import Scrubber
 from latehook.mocksfile import loading
@@ -49,9 +50,9 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         for difference in result.differences:
             print(redaction.redact(str(difference)))
-        count = len(result.differences)
-        said = f"{count} difference{'' if count == 1 else 's'}" if count else "no difference"
-        print(f"{arguments.file}: {result.requests} requests and {result.webhooks} webhooks compared: {said}")
+        said = number_of(len(result.differences), "difference") if result.differences else "no difference"
+        compared = f"{number_of(result.requests, 'request')} and {number_of(result.webhooks, 'webhook')}"
+        print(f"{arguments.file}: {compared} compared: {said}")
     return 1 if result.differences else 0
 
 

@@ -52,9 +52,9 @@ def test_one_run_is_recorded(tmp_path: Path, sut: Receiver, third_party: Receive
 
     assert "→ POST /v1/jobs 201" in command.lines
     assert command.lines[-5:] == [
-        "127.0.0.1: 1 requests",
+        "127.0.0.1: 1 request",
         "webhooks: 1",
-        "not recorded: 1 connections and requests to 1 other hosts",
+        "not recorded: 1 connection to 1 other host",
         "slow.flow has everything that was sent, secrets too: keep it to yourself. Next:",
         "  latehook infer slow.flow --host 127.0.0.1 -o mocks.yaml",
     ]
@@ -69,18 +69,19 @@ def test_one_run_is_recorded(tmp_path: Path, sut: Receiver, third_party: Receive
 
 def test_https_is_recorded_and_other_hosts_pass_untouched(tmp_path: Path) -> None:
     proxy, own = free_port(), certificate(tmp_path, "localhost")
-    arguments = ["--host", "127.0.0.1", "--listen-port", str(proxy), "--set", "ssl_insecure=true", "-o", "slow.flow"]
+    arguments = ["--host", "localhost", "--listen-port", str(proxy), "--set", "ssl_insecure=true", "-o", "slow.flow"]
     with receiver(tls=own.context) as server, record(tmp_path, *arguments) as command:
-        command.wait_for("recording 127.0.0.1")
-        through = "-x", f"http://127.0.0.1:{proxy}", "--cacert"
-        mitmproxys = str(tmp_path / ".mitmproxy" / "mitmproxy-ca-cert.pem")
-        assert curl(*through, mitmproxys, "-d", "{}", f"https://127.0.0.1:{server.port}/v1/jobs").returncode == 0
-        assert curl(*through, str(own.ca), f"https://localhost:{server.port}/other").returncode == 0
+        command.wait_for("recording localhost")
+        through = ("-x", f"http://127.0.0.1:{proxy}", "--insecure", "-w", "%{certs}")
+        recorded = curl(*through, "-d", "{}", f"https://localhost:{server.port}/v1/jobs")
+        other = curl(*through, f"https://127.0.0.1:{server.port}/other")
         command.stop(signal.SIGINT)
 
+    assert "mitmproxy" in recorded.stdout
+    assert other.returncode == 0 and "mitmproxy" not in other.stdout  # it saw the server's own certificate
     assert "→ POST /v1/jobs 200" in command.lines
-    assert "not recorded: 1 connections and requests to 1 other hosts" in command.lines
-    [recording] = read([tmp_path / "slow.flow"], ["127.0.0.1"])
+    assert "not recorded: 1 connection to 1 other host" in command.lines
+    [recording] = read([tmp_path / "slow.flow"], ["localhost"])
     assert [one.path for one in recording.exchanges] == ["/v1/jobs"]
 
 

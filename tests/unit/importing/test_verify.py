@@ -117,7 +117,7 @@ def test_inferred_mocks_have_no_difference(tmp_path: Path, capsys: pytest.Captur
     assert main(["infer", str(flow), "--host", "api.slow.example", "-o", str(mocks)]) == 0
     assert main(["verify", str(mocks), str(flow)]) == 0
 
-    assert capsys.readouterr().out == f"{flow}: 3 requests and 1 webhooks compared: no difference\n"
+    assert capsys.readouterr().out == f"{flow}: 3 requests and 1 webhook compared: no difference\n"
 
 
 def test_a_difference_shows_no_secret(verify: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
