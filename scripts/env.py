@@ -16,7 +16,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=os.environ.get("PORT") or "8080")
     parser.add_argument("--confdir", type=Path, default=os.environ.get("CONFDIR") or "~/.mitmproxy")
     given = parser.parse_args()
-    address = ProxyAddress("127.0.0.1", given.port, ca_bundle(given.confdir))
+    try:
+        bundle = ca_bundle(given.confdir)
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
+        raise SystemExit(
+            f"scripts/env: mitmproxy keeps its CA in {given.confdir}, which cannot be used ({error}): "
+            "set CONFDIR to another folder"
+        ) from None
+    address = ProxyAddress("127.0.0.1", given.port, bundle)
     for name, value in address.env().items():
         print(f"export {name}={shlex.quote(value)}")
 

@@ -22,9 +22,22 @@ IMPORTING = {
 }
 """The commands that have a module `latehook.importing.NAME_command`. A module is imported when its command is used."""
 
+BROKEN_PIPE = 128 + 13
+"""The exit status when the reader of the output has gone, as a shell reports it of a process that SIGPIPE ended."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (by default, those of the process), and return its exit status."""
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again when it ends
+        return BROKEN_PIPE
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="latehook", description="Stands in for a slow third-party service in tests.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")

@@ -19,7 +19,10 @@ text, or a dict. vars: a dict of variables. strict: fail at the test's end if a 
 request matched no mock, or left for a host that no mock names. All markers of a test count; the nearest \
 one comes first."""
 
-_LOG = pytest.StashKey[tuple["ProxyProcess", int]]()
+SHOWN = 20
+"""Requests of each kind that the report of a failed test shows at most."""
+
+_LOG = pytest.StashKey[tuple["ProxyProcess", int, "Latehook"]]()
 _FAILED = pytest.StashKey[bool]()
 
 
@@ -38,12 +41,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what the proxy has logged during a test that failed."""
+    """Show what came to the proxy during a test that failed, and what it logged."""
     report = yield
     if report.failed and _LOG in item.stash:
         item.stash[_FAILED] = True
-        process, begin = item.stash[_LOG]
-        report.sections.append(("Latehook's log", process.log(begin)))
+        process, begin, client = item.stash[_LOG]
+        if report.when == "call":  # a reset after it forgets the requests
+            report.sections.append(("Latehook's requests", _requests(client)))
+        report.sections.append(("Latehook's log", process.log_of_test(begin) or "nothing was logged during this test"))
     return report
 
 
@@ -78,7 +83,7 @@ def latehook(
     To annotate it: `def test_it(latehook: latehook.Latehook)`.
     """
     item = request.node
-    item.stash[_LOG] = _latehook_process, _latehook_process.log_size()
+    item.stash[_LOG] = _latehook_process, _latehook_process.log_size(), _latehook_client
     client = _latehook_client.in_folder(request.path.parent)
     markers = [_Marker(*marker.args, **marker.kwargs) for marker in item.iter_markers("latehook")]
     is_strict = next((marker.strict for marker in markers if marker.strict is not None), False)
@@ -92,6 +97,17 @@ def latehook(
             client.check_strictly()
     finally:
         client.reset()
+
+
+def _requests(client: "Latehook") -> str:
+    """Return what came to the proxy in this test, one line each."""
+    from latehook.base.errors import LatehookError
+    from latehook.client import failures
+
+    try:
+        return failures.describe_requests(client.requests(limit=SHOWN), client.others(limit=SHOWN))
+    except LatehookError as error:
+        return str(error)
 
 
 class _Marker:

@@ -30,7 +30,7 @@ from latehook.mocksfile import loading
 from latehook.mocksfile.secrets import secrets_of_environment
 from latehook.mocksfile.watch import Watcher
 from latehook.options import Others
-from latehook.proxy import asgi, compat, fast, flows, listeners, option_conflicts, supported
+from latehook.proxy import asgi, compat, fast, flows, hangup, listeners, option_conflicts, supported
 from latehook.proxy.abort import abort
 from latehook.proxy.certificates import Certificates
 from latehook.proxy.commands import Commands
@@ -55,14 +55,35 @@ def start(master: Master, loader: Loader, folder: Path) -> None:
     try:
         for name, text in options.HELP.items():
             loader.add_option(name, Sequence[str], [], text)
+        _check_confdir(master)
         master.options.process_deferred()  # read the values that --set gave before the options were known
         latehook = Latehook(master, folder, env, redaction)
         master.addons.add(latehook)
         latehook.observe()
     except BaseException as error:
         log.debug("latehook: cannot start", exc_info=True)
+        error = _misspelt_option(master) or error
         reason = str(error) if isinstance(error, LatehookError) else supported.explain(error)
         abort(redaction.redact(reason))
+
+
+def _check_confdir(master: Master) -> None:
+    """Raise OptionError if mitmproxy's folder cannot be made: it fails later, with a traceback."""
+    confdir = master.options.confdir
+    try:
+        Path(confdir).expanduser().mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
+        problem = f"mitmproxy keeps its CA in this folder, which cannot be made ({error})"
+        raise OptionError(f"confdir={confdir}: {problem}: set HOME, or --set confdir=FOLDER") from None
+
+
+def _misspelt_option(master: Master) -> OptionError | None:
+    """Return what is wrong with the name of an option that was given: other errors may follow from it."""
+    try:
+        options.check_names(master.options.deferred)
+    except OptionError as error:
+        return error
+    return None
 
 
 class Latehook:
@@ -133,6 +154,9 @@ class Latehook:
         self._started.set()
         gc.freeze()  # collecting garbage among all that is loaded would stop the loop for tens of milliseconds
         self.observe()
+        hangup.stop_on_hangup(self._master)
+        if (page := listeners.page_url()) is not None:
+            log.info("latehook: the page with all jobs and webhooks: %s", page)
         log.info("latehook: ready for %s", self._named_hosts())
 
     async def done(self) -> None:

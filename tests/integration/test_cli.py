@@ -1,6 +1,8 @@
 """`latehook check` and `latehook schema`, as a process."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,19 @@ def test_the_shipped_schema_is_the_one_that_latehook_prints() -> None:
 
     assert json.loads(printed.stdout) == json_schema()
     assert (ADDON / "mocks.schema.json").read_text() == printed.stdout
+
+
+@pytest.mark.parametrize("command", ["schema", f"check {ADDON}/providers/stripe.yaml {ADDON}/providers/mux.yaml"])
+def test_a_reader_that_goes_away_ends_a_command_without_a_traceback(command: str) -> None:
+    program = [sys.executable, "-m", "latehook.cli", *command.split()]
+    with subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"PYTHONPATH": str(ADDON)}
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert (process.returncode, said) == (141, b"")
 
 
 @pytest.mark.parametrize(

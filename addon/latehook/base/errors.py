@@ -4,14 +4,18 @@ from msgspec import Struct
 
 
 class Place(Struct, frozen=True):
-    """The place of something in a mocks file. `key` is its path there, such as `mocks[0].response.status`."""
+    """The place of something in a mocks file. `key` is its path there, such as `mocks[0].response.status`.
+
+    A line of 0 is the file as a whole.
+    """
 
     file: str
     line: int
     key: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.key}" if self.key else f"{self.file}:{self.line}"
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.key}" if self.key else where
 
 
 MAX_MESSAGE_LENGTH = 1000

@@ -90,6 +90,13 @@ def describe_strict(
     return _report(f"strict=True, and at the test's end: {counts}", lists)
 
 
+def describe_requests(requests: Iterable[Request], others: Iterable[OtherRequest]) -> str:
+    """Return what came to a proxy: a line for each request, and for each that left for a host that no mock names."""
+    lines = [*map(_request, requests)]
+    lines += [f"{_time_of_day(other.at)} {other.method} {other.url}: left, no mock names the host" for other in others]
+    return "\n".join(lines) or "no request came to the proxy"
+
+
 def _count(number: int, name: str) -> str:
     """Return a number with what it counts: `1 request that matched nothing`."""
     return f"{number} {name.replace('requests', 'request', 1) if number == 1 else name}"

@@ -18,6 +18,7 @@ LIMIT = 30.0
 
 PACKAGE = Path(__file__).parent.parent
 _LISTENING = re.compile(r"proxy listening at \S*:(\d+)")
+_CONNECTION_LINE = re.compile(r"\]\[\S+\] (client|server) (dis)?connect\b")
 _READY = "latehook: ready"
 
 Options = Mapping[str, str | Sequence[str]]
@@ -37,6 +38,11 @@ class ProxyProcess:
         """Return what the proxy has logged, from a position in bytes on."""
         whole = self._log_file.read_bytes() if self._whole_log is None else self._whole_log
         return whole[since:].decode(errors="replace")
+
+    def log_of_test(self, since: int) -> str:
+        """Return what the proxy has logged from a position on, without mitmproxy's lines about each connection."""
+        lines = self.log(since).splitlines()
+        return "\n".join(line for line in lines if _CONNECTION_LINE.search(line) is None)
 
     def log_size(self) -> int:
         """Return the size of the log in bytes: the position of what is logged from now on."""

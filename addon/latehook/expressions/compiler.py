@@ -12,6 +12,7 @@ from latehook.base.text import did_you_mean
 from latehook.expressions.expression import Evaluate, Expression, Names
 from latehook.expressions.metering import add_limits, concat
 from latehook.expressions.sandbox import Sandbox
+from latehook.expressions.syntax_errors import in_plain_words
 
 _REASONS = {
     "job": ": this mock starts no job (it would with `job: {}`, `webhook` or `stages`), and finds none with `lookup`",
@@ -81,7 +82,8 @@ class Compiler:
             dotted_names = tuple(name for name in _dotted_names(tree) if name.parts[0] in free)
             return _CompiledText(self._evaluator(tree), free, dotted_names)
         except TemplateSyntaxError as error:
-            raise MocksError(place, f"{error.message}{self._filter_hint(error)} (in {text!r})") from None
+            problem = in_plain_words(error.message or "") + self._filter_hint(error)
+            raise MocksError(place, f"{problem} (in {text!r})") from None
         except RecursionError:
             raise MocksError(place, "the expression is nested too deeply") from None
         except (SyntaxError, ValueError, OverflowError, MemoryError) as error:  # Python's, for the code Jinja generates

@@ -89,7 +89,7 @@ def _read(file: Path) -> Source:
         return Source.parse(str(file), file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise MocksError(Place(str(file), 1), f"cannot be read: {reason}") from None
+        raise MocksError(Place(str(file), 0), f"cannot be read: {reason}") from None
 
 
 def _compile(

@@ -28,7 +28,7 @@ MAX_ALIASED = 100_000
 
 _TAG = "tag:yaml.org,2002:"
 _REMEDIES = {
-    "expected <block end>": "the indentation of this line does not fit the lines above it",
+    "expected <block end>": "this line does not fit the list or map above it: look at its indentation",
     "mapping values are not allowed": "put quotes around a value that contains `: `",
     "'\\t' that cannot start": "indent with spaces, not with tabs",
     "cannot start any token": "put quotes around a value that starts with this character",
@@ -238,13 +238,12 @@ def _dotted(path: KeyPath) -> str:
 
 
 def _explanation(error: MarkedYAMLError) -> str:
-    """Return the remedy for a message of the YAML parser, and the message itself."""
+    """Return the remedy for a message of the YAML parser; the message too, if the remedy is not known."""
     remedies = (remedy for message, remedy in _REMEDIES.items() if message in error.problem)
-    remedy = next(remedies, "check the indentation, colons and quotes of this line")
-    if "maximum depth" in error.problem:  # the parser's advice is for programs
-        return remedy
-    context = error.context or ""
-    if context and error.context_mark:
-        context += f" that starts in line {error.context_mark.line + 1}"
+    begin = error.context_mark.line + 1 if error.context_mark else 0
+    if (remedy := next(remedies, None)) is not None:
+        is_elsewhere = begin and error.problem_mark and begin != error.problem_mark.line + 1
+        return f"{remedy}; it begins in line {begin}" if is_elsewhere else remedy
+    context = f"{error.context} that starts in line {begin}" if error.context and begin else error.context
     parsers_words = ", ".join(filter(None, (error.problem, context)))
-    return f"{remedy} (the YAML parser says: {parsers_words})"
+    return f"check the indentation, colons and quotes of this line (the YAML parser says: {parsers_words})"

@@ -17,6 +17,8 @@ log = logging.getLogger(logs.LOGGER)
 
 POLL_INTERVAL = 0.5
 """Seconds between two checks of the files. Each wakes the event loop of an idle process."""
+MISSED = 2
+"""Checks after which a file that is not there counts as removed: an editor may remove a file and write it anew."""
 SWITCH_INTERVAL = 0.0005
 """Seconds after which the thread that loads a file lets the event loop continue."""
 NEVER = 2**30
@@ -35,6 +37,7 @@ class Watcher:
         self._env = env
         self._use = use
         self._loaded: tuple[FileState | None, ...] = ()
+        self._missed = [0] * len(files)  # by file: the checks in a row in which it was not there
 
     def load(self) -> None:
         """Load the files now. Raises MocksError."""
@@ -46,9 +49,22 @@ class Watcher:
         while True:
             await asyncio.sleep(POLL_INTERVAL)
             states = self._states()
-            if states != self._loaded and None not in states:  # an editor may remove a file before it writes it anew
+            self._report_missing(states)
+            if states != self._loaded and None not in states:
                 self._loaded = states
                 await self._reload()
+
+    def _report_missing(self, states: Sequence[FileState | None]) -> None:
+        """Log once that a file was removed, and once that it is back."""
+        for number, (file, state) in enumerate(zip(self._files, states, strict=True)):
+            if state is None:
+                self._missed[number] += 1
+                if self._missed[number] == MISSED:
+                    log.warning("latehook: %s was removed; its mocks stay in use", file)
+            else:
+                if self._missed[number] >= MISSED:
+                    log.info("latehook: %s is back", file)
+                self._missed[number] = 0
 
     async def _reload(self) -> None:
         names = ", ".join(map(str, self._files))

@@ -223,6 +223,13 @@ def listening_ports(*modes: type[ProxyMode]) -> set[int]:
     }
 
 
+def listening_addresses() -> Iterator[tuple[ProxyMode, str, int]]:
+    """Yield each mode with each host and port on which the proxy listens for it."""
+    proxyserver = ctx.master.addons.get("proxyserver")
+    for server in proxyserver.servers if proxyserver else ():
+        yield from ((server.mode, address[0], address[1]) for address in server.listen_addrs)
+
+
 def _handlers() -> Mapping[Any, Any]:
     handlers: Mapping[Any, Any] = ctx.master.addons.get("proxyserver").connections
     return handlers

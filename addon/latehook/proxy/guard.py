@@ -12,7 +12,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from latehook.base import logs
 from latehook.base.hostnames import DEFAULT_PORTS, address_of
-from latehook.proxy import compat, layers, modes, sniffing, tunnels
+from latehook.proxy import compat, layers, listeners, modes, sniffing, tunnels
 from latehook.proxy.compat import (
     HttpLayer,
     HTTPMode,
@@ -107,7 +107,8 @@ class Guard:
             state.is_in_our_layers = True
             if state.control is not None:
                 return not isinstance(hook, AnswerHook)
-            return state.answered_here and not state.refused and self._shortcuts.handle(hook, flow, state)
+            is_plain = state.answered_here and not (state.refused or state.to_page)
+            return is_plain and self._shortcuts.handle(hook, flow, state)
         except Exception:
             log.exception("latehook: an internal error")
             return False
@@ -201,7 +202,7 @@ class Guard:
             transport.close()
 
     async def http_connect(self, flow: http.HTTPFlow) -> None:
-        """Answer a CONNECT for a mocked host: this keeps mitmproxy from connecting upstream before a request comes.
+        """Answer a CONNECT for a mocked host, or for this proxy itself: without an answer, mitmproxy connects upstream.
 
         A client that asks for an address may mean a mocked host: what it sends then will tell.
         """
@@ -209,7 +210,7 @@ class Guard:
             return
         host, port = flow.request.host, flow.request.port
         is_address = address_of(host) is not None
-        if self._hosts.refuses(host, port) and not is_address:
+        if self._hosts.refuses(host, port) and not is_address and not listeners.is_own_proxy(host, port):
             flow.response = await self._answers.refuse_connect(flow)
         elif not self._states.of(flow).answered_here:
             if not is_address:

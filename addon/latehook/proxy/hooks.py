@@ -9,6 +9,7 @@ from typing import Any
 from mitmproxy import ctx, exceptions, http
 
 from latehook.base import logs
+from latehook.base.control_path import CONTROL_PATH
 from latehook.base.model import Request, Response
 from latehook.base.redaction import Redaction
 from latehook.engine.engine import Engine
@@ -72,6 +73,10 @@ class Hooks:
         if state.control is not None:
             await self._started.wait()
             flow.response = await asgi.serve(await self._control(), flow, state)
+            raise exceptions.AddonHalt
+        if state.to_page:
+            headers = ("location", f"{CONTROL_PATH}/"), ("content-length", "0")
+            flow.response = http_response(Response(302, headers), flow.request.method)
             raise exceptions.AddonHalt
         if state.answer is None:
             state.upload.replace(flow.request.raw_content or b"")

@@ -5,7 +5,8 @@ import socket
 from mitmproxy import ctx
 from mitmproxy.proxy import mode_specs
 
-from latehook.base.hostnames import address_of
+from latehook.base.control_path import CONTROL_PATH
+from latehook.base.hostnames import address_of, host_in_url
 from latehook.proxy import compat
 from latehook.proxy.mocked_hosts import MockedHosts
 
@@ -18,6 +19,17 @@ def is_own_proxy(host: str, port: int) -> bool:
 def is_own(host: str, port: int) -> bool:
     """Return whether mitmproxy, or its web interface, listens on this port and the host is this machine."""
     return port in _ports() and _is_this_machine(host)
+
+
+def page_url() -> str | None:
+    """Return the address of the page for a browser on this machine; None if no mode of the proxy serves it."""
+    for mode, host, port in compat.listening_addresses():
+        is_reverse = isinstance(mode, mode_specs.ReverseMode) and mode.scheme in ("http", "https")
+        if is_reverse or isinstance(mode, (mode_specs.RegularMode, mode_specs.UpstreamMode)):
+            address = address_of(host)
+            is_any = address is None or address.is_unspecified
+            return f"http://{'127.0.0.1' if is_any else host_in_url(host)}:{port}{CONTROL_PATH}/"
+    return None
 
 
 def refusal(hosts: MockedHosts, host: str, port: int, address: str | None = None) -> str | None:

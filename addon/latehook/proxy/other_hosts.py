@@ -43,11 +43,11 @@ class OtherHosts:
 
     def request_leaves(self, flow: http.HTTPFlow) -> None:
         """Note a request once, however often this is called."""
-        if flow in self._noted:
-            return
-        self._noted.add(flow)
         request = flow.request
         host, port = request.host, request.port
+        if flow in self._noted or listeners.is_own(host, port):  # mitmproxy does not connect to itself
+            return
+        self._noted.add(flow)
         self._connecting.add((flow.client_conn.id, (host, port)))
         is_connect = request.method == "CONNECT"
         self._note(request.method, f"{host_in_url(host)}:{port}" if is_connect else request.url)

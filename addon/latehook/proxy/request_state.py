@@ -78,8 +78,8 @@ class RequestState:
     no mock names them and nothing may leave for such hosts. `forward` says that it goes to the real service, and
     `forwarded_to` has the names whose mocks say so. `answer` is the task that makes its response. `fault` is the fault
     of that response. `control` is there if the request is for the control API, and `on_disconnect` is then called when
-    its client disconnects. `own_origin` says whether only the control API is at the origin of that request.
-    `is_in_our_layers`: Latehook's own layers carry it, and answer it.
+    its client disconnects. `to_page`: it is for the root of this proxy itself. `own_origin` says whether only the
+    control API is at the origin of that request. `is_in_our_layers`: Latehook's own layers carry it, and answer it.
     """
 
     mocked: bool
@@ -91,6 +91,7 @@ class RequestState:
     answer: "asyncio.Task[http.Response | None] | None" = None
     fault: ResponseFault | None = None
     control: RequestTarget | None = None
+    to_page: bool = False
     own_origin: bool = False
     on_disconnect: Callable[[], object] | None = None
     is_in_our_layers: bool = False
@@ -141,6 +142,9 @@ class RequestStates:
                 return RequestState(True, host, port, control=control)
         if control is not None and (control.direct or _is_for_this_proxy(flow)):
             return RequestState(True, request.host, request.port, control=control)
+        is_root = request.path == "/" and request.method in ("GET", "HEAD")
+        if (is_root or request.method == "CONNECT") and listeners.is_own_proxy(request.host, request.port):
+            return RequestState(True, request.host, request.port, to_page=is_root)
         if self._hosts.refuses_others():
             return RequestState(True, request.host, request.port, refused=True)
         return RequestState(False)

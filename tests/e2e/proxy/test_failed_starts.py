@@ -29,7 +29,7 @@ class Start:
 
 BAD_STARTS = {
     "no CALLBACK_URL": Start(r"mocks\.yaml:\d+: .*CALLBACK_URL is not set"),
-    "no mocks file": Start(r"none\.yaml:1: cannot be read: No such file", ("mock_file=none.yaml",)),
+    "no mocks file": Start(r"none\.yaml: cannot be read: No such file", ("mock_file=none.yaml",)),
     "not YAML": Start(r"bad\.yaml:2: this is not YAML", mocks="mocks:\n  - match: ["),
     "an unknown key": Start(r"bad\.yaml:2: .*'mach' is not known.*match", mocks="mocks:\n  - mach: GET a.example/\n"),
     "a bad match": Start(r"bad\.yaml:2: mocks\[0\]\.match: .*has no path", mocks="mocks:\n  - match: GET a.example\n"),

@@ -224,7 +224,7 @@ def test_signing_secrets_and_variables_named_as_secrets_are_secrets(tmp_path: Pa
         ("{a: m-y-secret}", "the key 'a' is not known; the keys here are file"),
         ("{file: [m-y-secret]}", "['***'] does not fit here"),
         ("1234567", "*** does not fit here"),
-        ("\"{{ 'm-y-secret' | x }}\"", "No filter named 'x'. (in \"***\")"),
+        ("\"{{ 'm-y-secret' | x }}\"", 'there is no filter `x` (in "***")'),
         ("m-y-secret, algorithm: m-y-secret", "'***' is not a value of `algorithm` (possible values: hmac-sha1"),
     ],
 )

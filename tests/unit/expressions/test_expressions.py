@@ -159,8 +159,8 @@ def test_a_value_is_never_evaluated_as_an_expression() -> None:
         ("{{ job.request.bdy }}", "job.request has no 'bdy'"),
         ("{{ vars.verdct }}", "vars has no 'verdct'; did you mean 'verdict'?"),
         ("{{ random.hx(3) }}", "random has no 'hx'"),
-        ("{{ request.json | defalt('') }}", "No filter named 'defalt'"),
-        ("{{ request.json ", "unexpected end of template"),
+        ("{{ request.json | defalt('') }}", "there is no filter `defalt`"),
+        ("{{ request.json ", "it is not closed"),
         ("{% include 'x' %}", "include cannot be used"),
         (
             "{{ env.MISSING }}",
