@@ -29,7 +29,7 @@ BROKEN_PIPE = 128 + 13
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (by default, those of the process), and return its exit status."""
     try:
-        status = _run(arguments)
+        status = _dispatch(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again when it ends
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _dispatch(arguments: Sequence[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="latehook", description="Stands in for a slow third-party service in tests.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
