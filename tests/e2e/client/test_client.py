@@ -248,7 +248,7 @@ def test_a_strict_check_says_what_is_left(client: Latehook, create: Callable[...
     with pytest.raises(StrictCheckFailed) as raised:
         client.check_strictly()
     text = str(raised.value)
-    assert text.startswith("strict=True, and at the test's end: 2 still owed, 1 requests that matched nothing\n")
+    assert text.startswith("strict=True, and at the test's end: 2 still owed, 1 request that matched nothing\n")
     assert f"job {job} 'queued': pending, due in " in text
     client.cancel()
 
