@@ -382,7 +382,7 @@ async def test_tls_of_what_is_mapped_is_for_the_public_name(tmp_path: Path, name
     shown.context.sni_callback = lambda _, asked, __: names.append(asked)
     with receiver(tls=shown.context) as server:
         targets = parse_targets([f"https://hooks.acme.com=https://localhost:{server.port}"])
-        outcome = await send("https://hooks.acme.com/hook", targets, ["127.0.0.1"], verify=shown.ca)
+        outcome = await send("https://hooks.acme.com/hook", targets, ["127.0.0.1"], verify=Path(shown.ca).read_text())
 
         assert names[:1] == ["hooks.acme.com"]
         if error is None:

@@ -75,7 +75,8 @@ def test_a_secret_is_redacted_in_escapes_of_escapes(before: str, after: str, kin
 
     shown = Redaction([secret]).redact(f"<{escaped}>")
     assert shown.startswith("<***") and shown.endswith(">")
-    assert not re.search(r"[^\W\d_a-fnqtx]|\d{4}", shown.replace("amp;", ""))  # at most an escape of a last backslash
+    rest = re.sub("amp;|%(25)*5C", "", shown)  # a backslash at the secret's end may stay, with its escapes
+    assert not re.search(r"[^\W\d_a-fnqtx]|\d{4}", rest)
 
 
 @given(TEXT, st.sampled_from(sorted(ESCAPES)), st.integers(0, 3))
