@@ -1,0 +1,83 @@
+"""What is open to a host when it becomes a mocked one ends: no byte goes to the real service any more."""
+
+import http.client
+import socket
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from support.process import Proxy
+from support.raw_servers import raw_server
+from support.receivers import Receiver
+from support.tunnel_clients import connect
+from support.waiting import wait_until
+
+
+def mock(proxy: Proxy, host: str) -> None:
+    """Put a mock for all of a host in front, through the control API."""
+    text = f"mocks: [{{match: 'ANY {host}/**', response: {{text: mocked}}}}]"
+    posted = httpx.post(
+        f"{proxy.url}/_latehook/mocks", content=text, headers={"content-type": "application/yaml"}, trust_env=False
+    )
+    assert posted.status_code == 200, posted.text
+
+
+@pytest.mark.parametrize("asked", ["localhost", "127.0.0.1"])
+def test_a_tunnel_ends(asked: str, start: Callable[..., Proxy]) -> None:
+    heard: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        while data := connection.recv(1000):
+            heard.append(data)
+            connection.sendall(b"heard")
+
+    proxy = start(mocks="mocks: []")
+    with raw_server(serve) as port, connect(proxy.port, asked, port) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: real.example\r\n\r\n")
+        assert client.recv(1000) == b"heard"
+        mock(proxy, "another.example")
+        client.sendall(b"GET /2 HTTP/1.1\r\nHost: real.example\r\n\r\n")
+        assert client.recv(1000) == b"heard"
+        mock(proxy, f"localhost:{port}" if asked == "localhost" else "real.example")
+        assert client.recv(1000) == b""
+
+    assert len(heard) == 2
+    proxy.wait_for(r"latehook: (localhost|real\.example):\d+ is mocked now: a connection to it ends")
+
+
+def test_a_client_that_speaks_http_with_the_proxy_stays_and_gets_the_mocks_answer(
+    start: Callable[..., Proxy], sut: Receiver
+) -> None:
+    proxy = start(mocks="mocks: []")
+    client = http.client.HTTPConnection("127.0.0.1", proxy.port)
+    url = f"http://localhost:{sut.port}/x"
+
+    client.request("GET", url)
+    before = client.getresponse().read()
+    opened = client.sock
+    mock(proxy, f"localhost:{sut.port}")
+    client.request("GET", url)
+    after = client.getresponse().read()
+
+    assert (before, after, client.sock) == (b"ok", b"mocked", opened)
+    assert len(sut.requests) == 1
+    client.close()
+
+
+def test_an_edit_of_the_mocks_file_ends_a_tunnel_too(start: Callable[..., Proxy], tmp_path: object) -> None:
+    ended: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(b"220 ready\r\n")
+        ended.append(b"".join(iter(lambda: connection.recv(1000), b"")))
+
+    proxy = start(mocks="mocks: []")
+    with raw_server(serve) as port, connect(proxy.port, "localhost", port) as client:
+        assert client.recv(1000) == b"220 ready\r\n"
+        client.sendall(b"EHLO me\r\n")
+        (tmp_path / "mocks.yaml").write_text(f"mocks: [{{match: 'ANY localhost:{port}/**'}}]")  # type: ignore[operator]
+        assert client.recv(1000) == b""
+        wait_until(lambda: ended, "the end of the connection to the server")
+
+    assert ended == [b"EHLO me\r\n"]
