@@ -11,7 +11,6 @@ from latehook.base.errors import BodyError, ExpressionError, Place
 from latehook.base.json_text import encode_json
 from latehook.base.model import Moment
 from latehook.bodies.charsets import UTF_8, declared_charset, encode_charset, parameter
-from latehook.bodies.xml_writing import XmlError, encode_xml
 from latehook.expressions.expression import Expression, as_written, render
 from latehook.expressions.values import to_text
 from latehook.mocks.fields import items_of, pairs_of, require_map
@@ -98,6 +97,11 @@ class XmlBody(BodySpec):
         return None  # XML has escapes for all characters
 
     def render(self, scope: Mapping[str, Any], moment: Moment, content_type: str | None) -> tuple[bytes, str]:
+        from latehook.bodies.xml_writing import (
+            XmlError,
+            encode_xml,
+        )  # its patterns take 20 ms: only who sends XML waits
+
         charset = self._charset(content_type)
         try:
             return encode_xml(render(self.value, scope), charset), content_type or XML_TYPE

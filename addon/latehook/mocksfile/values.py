@@ -14,7 +14,6 @@ from latehook.base.errors import BodyError, FileNotSent, MocksError, Place
 from latehook.base.text import did_you_mean
 from latehook.bodies.charsets import declared_charset
 from latehook.bodies.codings import codings_of
-from latehook.bodies.xml_writing import XmlError, encode_xml
 from latehook.expressions.body_members import members_read
 from latehook.expressions.compiler import Compiler, in_braces
 from latehook.expressions.expression import Names, reads_of
@@ -202,6 +201,8 @@ class Values:
 
     def _xml(self, value: Any, path: KeyPath, names: Names) -> Any:
         """Compile an XML body, and check what is known of it."""
+        from latehook.bodies.xml_writing import XmlError, encode_xml  # as in `mocks.bodies`
+
         compiled = self.map(value, path, names, keep_nulls=True)
         try:
             encode_xml(compiled)
