@@ -122,7 +122,7 @@ AT_START = (
 )
 """Functions that run when mitmproxy starts."""
 
-ONCE_RUNNING = {point(Latehook, "running"), point(Latehook, "_named_hosts")}
+ONCE_RUNNING = {point(Latehook, name) for name in ("running", "_named_hosts", "_name_what_has_no_effect")}
 """Those in mitmproxy's last hook of the start: it reports their exceptions itself."""
 
 
