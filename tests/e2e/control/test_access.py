@@ -274,7 +274,7 @@ def test_its_requests_are_not_counted_and_not_in_flow_files(start: Callable[...,
 
     assert (counts["requests"], counts["jobs"]) == (1, 1)
     assert paths == ["/jobs"]
-    assert "_latehook" not in proxy.output
+    assert "_latehook" not in proxy.output.partition("latehook: ready")[2]  # the start prints the page's address
 
 
 def test_its_requests_are_not_in_the_list_of_mitmweb(confdir: Path, tmp_path: Path) -> None:
