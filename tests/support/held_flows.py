@@ -14,7 +14,9 @@ class HeldFlows:
     def __init__(self, web: int) -> None:
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{web}", timeout=LIMIT, trust_env=False)
         self._http.get("/", params={"token": "open"}).raise_for_status()
-        self._http.cookies["_mitmproxy_xsrf"] = self._http.headers["x-xsrftoken"] = "00" * 16
+        self._http.headers["x-xsrftoken"] = token = "00" * 16
+        for cookie in ("_mitmproxy_xsrf", "_xsrf"):  # its name in mitmproxy 12.3.1, and in 12.2.1
+            self._http.cookies[cookie] = token
 
     def __enter__(self) -> "HeldFlows":
         return self
