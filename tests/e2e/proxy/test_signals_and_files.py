@@ -16,7 +16,11 @@ MOCKS = "mocks: [{match: ANY api.slow.example/**, response: {text: mocked}}]\n"
 
 
 def test_sighup_ends_the_proxy_like_sigterm_and_says_so(start: Start) -> None:
-    proxy = start(mocks=MOCKS + "x-hook: {}\n")
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the proxy inherits it: pytest may run under nohup
+    try:
+        proxy = start(mocks=MOCKS + "x-hook: {}\n")
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
     assert proxy.stop(signal.SIGHUP) == 0
     assert "latehook: SIGHUP: the terminal or session has ended, so the proxy ends, too" in proxy.output
