@@ -19,7 +19,7 @@ def line_of_failed_start(store: Path, confdir: Path, by: Sequence[str] = ()) -> 
     env = {"CALLBACK_URL": "http://127.0.0.1:9/"}
     with mitmdump(confdir, "--set", f"mock_store={store}", env=env, wait=False, by=by) as proxy:
         assert proxy.wait() == 1
-        [line] = [line for line in proxy.lines if "latehook: " in line]
+        [line] = [line for line in proxy.lines if "latehook: " in line or "addon/latehook" in line]
         return line
 
 
