@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 _DURATION = re.compile(
-    r"(?P<number>\d+(?:\.\d+)?)|" + "".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?){unit})?\s*" for unit in _UNITS)
+    r"(?P<number>\d+(?:\.\d+)?)|" + "".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?){unit}\s*)?" for unit in _UNITS)
 )
 DURATION_PATTERN = r"^\s*(\d+(\.\d+)?|(?=\S)" + "".join(rf"(\d+(\.\d+)?{unit})?\s*" for unit in _UNITS) + r")\s*$"
 """The texts that `parse_duration` accepts, as a regular expression for JSON Schema (ECMA 262)."""

@@ -22,6 +22,7 @@ from latehook.mocks.definitions import Mock, Mocks, ResponseSpec
 from latehook.mocks.fields import require_map
 from latehook.mocks.near_misses import Difference, NearMiss, Step, closest, difference
 from latehook.mocks.rendering import render_response
+from latehook.mocks.times import seconds_of
 
 
 class DelayedResponse(Struct, frozen=True):
@@ -175,7 +176,7 @@ class _Candidate:
         return Decision(None, self.mock, delay=self._delay(spec), job_id=job_id, delayed=delayed)
 
     def _delay(self, spec: ResponseSpec) -> float:
-        return 0.0 if spec.delay is None else spec.delay.draw(self.moment.random)
+        return 0.0 if spec.delay is None else seconds_of(spec.delay, self.scope, self.moment.random)
 
     def _start_job(self, spec: ResponseSpec) -> Decision:
         """Return the decision to start a job, or to repeat a response, for an idempotency key that was used before."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from latehook.base.durations import Delay
 from latehook.base.errors import Place
 from latehook.base.hostnames import canonical_host
 from latehook.base.model import Request, ResponseFault, WebhookFault
 from latehook.mocks.bodies import BodySpec
 from latehook.mocks.matching import Matcher
 from latehook.mocks.router import Router
+from latehook.mocks.times import Time
 from latehook.webhooks.retries import RetrySchedule
 from latehook.webhooks.schemes import Scheme
 
@@ -35,12 +35,12 @@ class FaultSpec[Kind: StrEnum]:
 
 @dataclass(frozen=True, slots=True)
 class ResponseSpec:
-    """The response that a mock gives. `delay` is drawn anew for each response."""
+    """The response that a mock gives. `delay` is drawn or computed anew for each response."""
 
     status: Any
     headers: Any
     body: BodySpec | None
-    delay: Delay | None
+    delay: Time | None
     fault: FaultSpec[ResponseFault] | None
     place: Place
 
@@ -97,9 +97,9 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """A stage as a mock describes it. `after` is the delay after the request, None for `before-response`."""
+    """A stage as a mock describes it. `after` is the time after the request, None for `before-response`."""
 
-    after: Delay | None
+    after: Time | None
     status: Any
     webhook: WebhookSpec | None
 

@@ -16,10 +16,14 @@ def require_map(value: Any, place: Place, key: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        text = encode_json(value).decode()
-        quoted = text if len(text) <= MAX_QUOTED_LENGTH else f"{len(text):,} characters of JSON"
-        raise ExpressionError(place, f"{key} is {quoted}, which is not a map")
+        raise ExpressionError(place, f"{key} is {quoted(value)}, which is not a map")
     return value
+
+
+def quoted(value: Any) -> str:
+    """Return a rendered value as an error message quotes it: as JSON, or only its length if it is long."""
+    text = encode_json(value).decode()
+    return text if len(text) <= MAX_QUOTED_LENGTH else f"{len(text):,} characters of JSON"
 
 
 def items_of(value: Any) -> Sequence[Any]:

@@ -13,6 +13,7 @@ from latehook.expressions.expression import render
 from latehook.expressions.values import to_text
 from latehook.expressions.views import JobView, new_uuid
 from latehook.mocks.definitions import Mock, WebhookSpec
+from latehook.mocks.times import seconds_of
 from latehook.webhooks.targets import is_url
 
 MAX_NAME_LENGTH = 1000
@@ -47,14 +48,15 @@ def idempotency_key(mock: Mock, scope: Mapping[str, Any]) -> str | None:
 
 
 def stages(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> tuple[Stage, ...]:
-    """Return the mock's stages with their times and statuses. No stage is due before an earlier one.
+    """Return the mock's stages with their times and statuses. A stage is not due before an earlier one.
 
-    `moment` is by the job's clock.
+    `moment` is by the job's clock. Raises ExpressionError.
     """
     found = []
     due = moment.now
     for at, spec in enumerate(mock.stages):
-        due = max(due, moment.now + (0.0 if spec.after is None else spec.after.draw(moment.random)))
+        after = 0.0 if spec.after is None else seconds_of(spec.after, scope, moment.random)
+        due = max(due, moment.now + after)
         status = render(spec.status, scope)
         found.append(Stage(due, None if status is None else _name(status, mock.place, f"stages[{at}].status")))
     return tuple(found)

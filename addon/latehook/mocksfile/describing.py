@@ -38,14 +38,14 @@ def _conditions(mock: Mock) -> Iterator[str]:
 
 
 def _response(spec: ResponseSpec) -> Iterator[str]:
-    delay = f", after {spec.delay}" if spec.delay is not None else ""
+    delay = f", after {as_written(spec.delay)}" if spec.delay is not None else ""
     yield f"answers {as_written(spec.status)}{_body(spec.body)}{delay}"
     if spec.fault is not None:
         yield f"  {_fault(spec.fault)}"
 
 
 def _stage(stage: StageSpec) -> Iterator[str]:
-    time = "before the response" if stage.after is None else f"after {stage.after}"
+    time = "before the response" if stage.after is None else f"after {as_written(stage.after)}"
     parts = [f"the status is {as_written(stage.status)}"] if stage.status is not None else []
     if stage.webhook is not None:
         parts.append(f"sends {_webhook(stage.webhook)}")

@@ -28,7 +28,11 @@ class ResponseEntry(Bodies):
     ] = msgspec.field(default_factory=dict)
     delay: Annotated[
         Time | UnsetType,
-        about("How long the response waits, in real time: `mock_speed` does not change it.", examples=["200ms"]),
+        about(
+            "How long the response waits, in real time: `mock_speed` does not change it. An expression gives seconds "
+            "or a duration.",
+            examples=["200ms"],
+        ),
     ] = UNSET
     fault: Annotated[
         ResponseFaultName | ResponseFaultEntry | UnsetType | None,
@@ -42,8 +46,8 @@ class StageEntry(Entry):
     after: Annotated[
         StageTime,
         about(
-            "When the stage is reached, counted from the end of the request. `before-response`: before the response "
-            "is sent.",
+            "When the stage is reached, counted from the end of the request. An expression gives seconds or a "
+            "duration. `before-response`: before the response is sent.",
             default=DEFAULT_AFTER,
             examples=["65s"],
         ),

@@ -7,13 +7,13 @@ from typing import Any
 
 from msgspec import UNSET
 
-from latehook.base.durations import Delay
 from latehook.base.model import COMPLETED, ResponseFault
 from latehook.expressions.compiler import Compiler
 from latehook.expressions.expression import Names
 from latehook.expressions.names import AT_REQUEST, JOB, WEBHOOK
 from latehook.mocks import matching
 from latehook.mocks.definitions import JobSpec, Mock, ResponseSpec, StageSpec
+from latehook.mocks.times import Time
 from latehook.mocksfile.entries import JobEntry, MockEntry, ResponseEntry, StageEntry
 from latehook.mocksfile.shared_entries import BEFORE_RESPONSE, DEFAULT_AFTER
 from latehook.mocksfile.source import KeyPath, Source
@@ -167,7 +167,7 @@ class MockCompiler:
             status=status,
             headers=headers,
             body=body,
-            delay=None if entry.delay is UNSET else self._values.delay(entry.delay, (*path, "delay")),
+            delay=None if entry.delay is UNSET else self._values.time(entry.delay, (*path, "delay"), names),
             fault=self._values.fault(entry.fault, (*path, "fault"), ResponseFault, "response"),
             place=self._values.place(path),
         )
@@ -222,9 +222,9 @@ class MockCompiler:
             status = self._values.compile(stage.status, (*path, "status"), self._with_job)
         return StageSpec(self._after(stage.after, (*path, "after")), status, webhook)
 
-    def _after(self, after: Any, path: KeyPath) -> Delay | None:
+    def _after(self, after: Any, path: KeyPath) -> Time | None:
         """Return the time of a stage; None for `before-response`."""
-        return None if after == BEFORE_RESPONSE else self._values.delay(after, path)
+        return None if after == BEFORE_RESPONSE else self._values.time(after, path, self._with_job)
 
 
 def _hash(*parts: bytes) -> str:

@@ -16,12 +16,13 @@ from latehook.bodies.charsets import declared_charset
 from latehook.bodies.codings import codings_of
 from latehook.expressions.body_members import members_read
 from latehook.expressions.compiler import Compiler, in_braces
-from latehook.expressions.expression import Names, reads_of
+from latehook.expressions.expression import Expression, Names, reads_of
 from latehook.expressions.names import AT_LOAD
 from latehook.mocks import bodies
 from latehook.mocks.bodies import BodySpec, FileSpec
 from latehook.mocks.definitions import FaultSpec
 from latehook.mocks.rendering import header_name_problem
+from latehook.mocks.times import Time
 from latehook.mocksfile.shared_entries import Bodies, DelayEntry, FaultEntry
 from latehook.mocksfile.source import KeyPath, Source
 
@@ -137,16 +138,23 @@ class Values:
         return presets[name]
 
     def seconds(self, duration: Any, path: KeyPath) -> float:
-        """Return a duration in seconds."""
+        """Return a duration in seconds. It must be known when the file is loaded."""
+        return self._parsed(self.constant(duration, path), path)
+
+    def _parsed(self, duration: Any, path: KeyPath) -> float:
         try:
-            return parse_duration(self.constant(duration, path))
+            return parse_duration(duration)
         except ValueError as error:
             raise self.error(path, str(error)) from None
 
-    def delay(self, delay: Any, path: KeyPath) -> Delay:
-        """Return a fixed or random time."""
-        if not isinstance(delay, DelayEntry):
-            return Delay("fixed", self.seconds(delay, path))
+    def time(self, time: Any, path: KeyPath, names: Names) -> Time:
+        """Return a fixed or random time, or an expression that gives one, of these names."""
+        if isinstance(time, DelayEntry):
+            return self._random_time(time, path)
+        compiled = self.compile(time, path, names)
+        return compiled if isinstance(compiled, Expression) else Delay("fixed", self._parsed(compiled, path))
+
+    def _random_time(self, delay: DelayEntry, path: KeyPath) -> Delay:
         if (delay.uniform is UNSET) == (delay.lognormal is UNSET):
             raise self.error(path, "write one of {uniform: [5s, 10s]} and {lognormal: {median: 5s, sigma: 0.5}}")
         if isinstance(delay.uniform, tuple):

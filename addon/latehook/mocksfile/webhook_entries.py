@@ -71,8 +71,8 @@ class WebhookEntry(Bodies):
     after: Annotated[
         StageTime | UnsetType,
         about(
-            "When it is sent, counted from the end of the request; `before-response`: before the response is sent. "
-            "Only in a mock without `stages`.",
+            "When it is sent, counted from the end of the request; an expression gives seconds or a duration. "
+            "`before-response`: before the response is sent. Only in a mock without `stages`.",
             default=DEFAULT_AFTER,
             examples=["65s"],
         ),
