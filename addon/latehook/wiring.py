@@ -42,7 +42,7 @@ from latehook.proxy.open_connections import OpenConnections
 from latehook.proxy.option_conflicts import OptionConflicts
 from latehook.proxy.other_hosts import OtherHosts
 from latehook.proxy.request_state import RequestStates
-from latehook.store import Store
+from latehook.store.sqlite import SqliteStore
 from latehook.webhooks.targets import Origin
 
 log = logging.getLogger(logs.LOGGER)
@@ -111,7 +111,6 @@ class Latehook:
         fast.skip_add_log(master, self._observers)
         self._engine = self._make_engine()
         self._operations = Operations(self._engine, self._load_mocks, self._options.speed, self._options.seed)
-        self._operations.seed_random()
         others = OtherHosts(lambda: self._options.others, self._engine.note_other)
         closed = ClosedHosts(self._hosts, lambda: others.refused)
         states = RequestStates(closed)
@@ -122,7 +121,7 @@ class Latehook:
         self._apply(self._options)
 
     def _make_engine(self) -> Engine:
-        store = Store(self._options.store, self._redaction)
+        store = SqliteStore(self._options.store, self._redaction)
         transport = LazyTransport(self._refusal, self._route)
         restore = functools.partial(loading.restore, env=self._env, redaction=self._redaction)
         return Engine(Mocks(), store, transport, Clock(), random.Random(), restore, self._add_hosts)
@@ -143,10 +142,11 @@ class Latehook:
             self._report_conflicts()
         self.observe()
 
-    def running(self) -> None:
+    async def running(self) -> None:
         try:
             options.check_names(self._master.options.deferred)
-            owed = self._engine.resume(self._operations.speed)
+            owed = await self._engine.resume(self._operations.speed)
+            await self._operations.seed_random()
         except LatehookError as error:
             abort(self._redaction.redact(str(error)))
         if owed:

@@ -14,7 +14,8 @@ from latehook.base.model import Content, Job, Outcome, Request, State
 from latehook.base.redaction import Redaction
 from latehook.engine.engine import Engine
 from latehook.mocksfile.loading import load, restore
-from latehook.store import Store
+from latehook.store.sqlite import SqliteStore
+from latehook.store.sqlite.checkpoints import checkpoint
 
 JOBS_A_COMMIT = 10_000
 """Jobs that are written between two commits."""
@@ -25,25 +26,25 @@ async def fill(path: Path, mocks: Path, env: Mapping[str, str], dues: Sequence[f
 
     `ended`: the webhooks were delivered at these times.
     """
-    store = Store(str(path))
+    store = SqliteStore(str(path))
     job, definition = await _accepted_job(mocks, env)
     store.add_definition(*definition)
     ids = sorted(str(uuid.uuid4()) for _ in dues)  # unsorted, each id would rewrite another page of the index
     for number, (id, due) in enumerate(zip(ids, dues, strict=True)):
-        (key,) = store.add_job(_copy(job, id, due))
+        (key,) = store.add_job(_copy(job, id, due)).webhooks
         if ended:
             content = Content(job.webhooks[0].to or "", method="GET")
             store.add_attempt(key, 1, Outcome(due, due, 200), State.DELIVERED, due, content, due)
         if number % JOBS_A_COMMIT == 0:
-            store.commit()
-    store.commit()
-    store.checkpoint()
-    store.close()
+            await store.commit()
+    await store.commit()
+    checkpoint(str(path))
+    await store.close()
 
 
 async def _accepted_job(mocks: Path, env: Mapping[str, str]) -> tuple[Job, tuple[str, bytes]]:
     """Return the job that the engine starts for the load generator's request, and its mock as the store keeps it."""
-    store = Store()
+    store = SqliteStore()
     engine = Engine(
         load([mocks], env), store, _NoSender(), Clock(), random.Random(), lambda mock: restore(mock, env, Redaction())
     )

@@ -17,7 +17,8 @@ from latehook.engine.operations import Operations
 from latehook.mocks.decide import Decision
 from latehook.mocks.definitions import Mock, Mocks
 from latehook.mocksfile import loading
-from latehook.store import MEMORY, Store
+from latehook.store import MEMORY, Committed
+from latehook.store.sqlite import SqliteStore
 from support import virtual_time
 from support.virtual_time import SettableClock, loop_time
 
@@ -58,7 +59,7 @@ class RecordingSender:
         return [at for at, _ in self.sent]
 
 
-class ObservedStore(Store):
+class ObservedStore(SqliteStore):
     """A real store that counts commits and prunings, and whose disk may be full."""
 
     def __init__(self, path: str = MEMORY) -> None:
@@ -71,14 +72,14 @@ class ObservedStore(Store):
         self.prunes += 1
         super().prune(*keep)
 
-    def commit(self) -> None:
+    async def commit(self) -> Committed:
         self.commits += 1
         if self.full:
             self.fail_transaction()
             with suppress(StoreError):
-                super().commit()  # it rolls back
+                await super().commit()  # it rolls back
             raise StoreError("the store cannot write: disk full")
-        super().commit()
+        return await super().commit()
 
 
 class EngineSetup:

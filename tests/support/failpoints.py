@@ -16,7 +16,7 @@ from latehook.proxy.layers import RequestPolicy
 from latehook.proxy.mocked_hosts import MockedHosts
 from latehook.proxy.observers import Observers
 from latehook.proxy.request_state import RequestStates
-from latehook.store import Store
+from latehook.store.sqlite import SqliteStore
 from latehook.wiring import Latehook
 from support.paths import ADDON, MOCK_SCRIPT
 
@@ -79,7 +79,7 @@ IN_HOOKS = (
     *sorted((points_of(Guard) | points_of(Hooks) | points_of(Shortcuts)) - _POLICY),
     *(point(MockedHosts, "contains"), point(RequestStates, "_decide")),
     *(point(Engine, "accept"), point(decide, "decide"), point(error_responses, "failure")),
-    *(point(Store, "add_job"), point(Store, "commit")),
+    *(point(SqliteStore, "add_job"), point(SqliteStore, "commit")),
 )
 """Functions that run for a connection or a request."""
 

@@ -23,7 +23,7 @@ def one(
 
     async def handle(context: HandlerContext, params: NoParameters, id: str) -> models.Webhook:
         await operation(context.operations, id)
-        return context.whole_webhook(id)
+        return await context.whole_webhook(id)
 
     return handle
 

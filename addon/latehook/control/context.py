@@ -60,15 +60,15 @@ class HandlerContext:
         """Return the webhooks with these keys, those that are still there, in this order."""
         found = {}
         async for batch in self.queries.batches_of(keys):
-            for details in self.queries.webhook_details(batch):
+            for details in await self.queries.webhook_details(batch):
                 found[details.stored.key] = self.webhook(details)
         return [found[key] for key in keys if key in found]
 
     # By id: all of each body
 
-    def whole_webhook(self, id: str) -> models.Webhook:
+    async def whole_webhook(self, id: str) -> models.Webhook:
         """Return the webhook with this id as it stands now. Raises NotFound if there is none."""
-        [details] = self.queries.webhook_details([self.queries.webhook(id)])
+        [details] = await self.queries.webhook_details([await self.queries.webhook(id)])
         return serializers.webhook(details, self.operations.clock)
 
     def _beginning(self, body: bytes) -> bytes:

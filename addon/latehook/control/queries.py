@@ -58,7 +58,7 @@ async def status(context: HandlerContext, params: StatusQuery, id: str) -> paylo
         holding=operations.holding,
         vars=dict(operations.vars),
         counts=payloads.Counts(
-            jobs=queries.count_jobs(), webhooks=queries.count_webhooks(), requests=requests, unmatched=unmatched
+            jobs=await queries.count_jobs(), webhooks=await queries.count_webhooks(), requests=requests, unmatched=unmatched
         ),
         mocks=serializers.mocks(operations.mocks),
         revision=operations.notifier.revision,
@@ -74,7 +74,7 @@ async def jobs(context: HandlerContext, params: ListQuery, id: str) -> Response:
 
 
 async def job(context: HandlerContext, params: JobQuery, id: str) -> models.Job:
-    [details] = context.queries.job_details([context.queries.job(id, params.number)])
+    [details] = await context.queries.job_details([await context.queries.job(id, params.number)])
     return serializers.job(details, context.operations.clock)
 
 
@@ -85,7 +85,7 @@ async def webhooks(context: HandlerContext, params: ListQuery, id: str) -> Respo
 
 
 async def webhook(context: HandlerContext, params: NoParameters, id: str) -> models.Webhook:
-    return context.whole_webhook(id)
+    return await context.whole_webhook(id)
 
 
 async def requests(context: HandlerContext, params: RequestsQuery, id: str) -> Response:

@@ -10,8 +10,8 @@ from latehook.base.errors import StoreError
 from latehook.base.model import STORED_UNFINISHED, State, StoredWebhook
 from latehook.delivery.barrier import AdvanceBarrier
 from latehook.delivery.outbox import Outbox
-from latehook.store import Store
 from latehook.store.group_commit import GroupCommit
+from latehook.store.protocol import Store
 from latehook.store.shared_state import SharedState
 
 LIMIT = 10.0
@@ -47,19 +47,19 @@ class Advance:
         """
         async with self._barrier() as barrier:
             target = self._clock.now() + seconds
-            self._state.write_clock(target, self._clock.speed)
+            await self._state.write_clock(target, self._clock.speed)
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
                     await self._move_to(target, barrier)
         self._clock.advance_to(target)
         with suppress(StoreError):  # the store then has the clock a little ahead
-            self._state.write_clock(self._clock.now(), self._clock.speed)
+            await self._state.write_clock(self._clock.now(), self._clock.speed)
         left = barrier.keys(MAX_LEFT)
         if not self._state.holding and not self._outbox.is_done_until(target):
-            left += self._store.overdue(target, MAX_LEFT)
+            left += await self._store.overdue(target, MAX_LEFT)
         self._outbox.recheck()
         keys = list(dict.fromkeys(left))[:MAX_LEFT]
-        return [stored for key in keys if (stored := self._store.pending_webhook(key)) is not None]
+        return [stored for key in keys if (stored := await self._store.pending_webhook(key)) is not None]
 
     async def one_job(self, job: int, seconds: float, limit: float) -> Sequence[StoredWebhook]:
         """Advance the clock of the job with this key. Return its webhooks that are due and not delivered.
@@ -71,16 +71,16 @@ class Advance:
             async with self._barrier() as barrier:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(limit):
-                        while (step := self._until_next(job)) <= left and not self._state.holding:
-                            self._move_job(job, step)
+                        while (step := await self._until_next(job)) <= left and not self._state.holding:
+                            await self._move_job(job, step)
                             left -= step
                             if not await self._deliver_due(barrier):
                                 break
-                self._move_job(job, left)
+                await self._move_job(job, left)
         except StoreError as error:
             raise StoreError(f"{error}; {seconds - left:g} s of {seconds:g} s are over for this job") from None
         now = self._clock.now()
-        return [stored for stored in self._store.webhooks(job, (State.PENDING,)) if stored.webhook.due <= now]
+        return [stored for stored in await self._store.webhooks(job, (State.PENDING,)) if stored.webhook.due <= now]
 
     @asynccontextmanager
     async def _barrier(self) -> AsyncIterator[AdvanceBarrier]:
@@ -104,9 +104,9 @@ class Advance:
             else:
                 return
 
-    def _until_next(self, job: int) -> float:
+    async def _until_next(self, job: int) -> float:
         """Return the seconds to the job's next webhook without a running attempt; infinity where there is none."""
-        for stored in self._store.webhooks(job, (State.PENDING,)):
+        for stored in await self._store.webhooks(job, (State.PENDING,)):
             if stored.key not in self._outbox.running:
                 return max(stored.webhook.due - self._clock.now(), 0.0)
         return float("inf")
@@ -119,13 +119,13 @@ class Advance:
             await barrier.changed()
         return had_some
 
-    def _move_job(self, key: int, seconds: float) -> None:
+    async def _move_job(self, key: int, seconds: float) -> None:
         """Advance the clock of a job. Its webhooks are due earlier by Latehook's clock, and as before by the job's."""
-        job = self._store.job(key)
+        job = await self._store.job(key)
         if job is None or seconds == 0:
             return
-        with self._commits.transaction():
+        async with self._commits.transaction():
             self._store.update_job(replace(job, ahead=job.ahead + seconds))
             self._store.bring_forward(key, seconds)
-        for stored in self._store.webhooks(key, STORED_UNFINISHED):
+        for stored in await self._store.webhooks(key, STORED_UNFINISHED):
             self._outbox.schedule(stored.webhook.due, stored.key)

@@ -26,20 +26,20 @@ class CompiledMocks:
         self._compiled[mock.definition] = mock
         self._store.add_definition(mock.definition, mock.excerpt)
 
-    def webhook_spec(self, definition: str, stage: int) -> tuple[Mock, WebhookSpec]:
+    async def webhook_spec(self, definition: str, stage: int) -> tuple[Mock, WebhookSpec]:
         """Return the mock with this hash, and the spec of the webhook of its stage with this number.
 
         Raises MocksError if the mock has to be compiled again and cannot be, StoreError if the store is damaged there.
         """
         mock = self._compiled.get(definition)
         if mock is None:
-            mock = self._compiled[definition] = self._restored(definition)
+            mock = self._compiled[definition] = await self._restored(definition)
         spec = mock.stages[stage].webhook
         assert spec is not None
         return mock, spec
 
-    def _restored(self, definition: str) -> Mock:
-        excerpt = self._store.definition(definition) or b""
+    async def _restored(self, definition: str) -> Mock:
+        excerpt = await self._store.definition(definition) or b""
         try:
             return self._restore(excerpt)
         except LatehookError:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,8 +25,8 @@ DEFAULT_WORKERS = 128
 class AttemptHandler(Protocol):
     """Decides where a webhook goes, makes its attempts, and handles their outcomes."""
 
-    def destination(self, key: int) -> str | None:
-        """Return where a due webhook goes, as scheme, host and port; None: it is not to be sent now."""
+    async def destinations(self, keys: Sequence[int]) -> Sequence[str | None]:
+        """Return where each of these due webhooks goes, as scheme, host and port; None: it is not to be sent now."""
 
     async def prepare(self, key: int) -> Outgoing | None:
         """Make a webhook's next attempt. Called when its destination has a slot for it. None: there is no attempt."""
@@ -59,16 +59,18 @@ class Dispatcher:
         self._send = send
         self._workers = workers
         self._due: deque[int] = deque()
+        self._examined: deque[tuple[str, int]] = deque()  # those that may start: they have a destination
         self._ready: deque[tuple[str, int]] = deque()  # those for which a slot has become free
         self._slots: dict[str, Slots] = {}
         self._running: dict[asyncio.Task[None], int] = {}
-        self._turn: asyncio.Handle | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._examining = False
         self._stopped = False
 
     def enqueue(self, keys: Iterable[int]) -> None:
         """Start the attempts at these webhooks, which are due, behind those that were enqueued before."""
         self._due.extend(keys)
-        self._schedule_turn()
+        self._start()
 
     def set_workers(self, workers: int) -> None:
         """Change the number of slots. Running attempts go on."""
@@ -77,11 +79,12 @@ class Dispatcher:
     @property
     def is_idle(self) -> bool:
         """Whether no attempt is running, and no webhook is waiting for one."""
-        return not (self._due or self._ready or self._slots)
+        return not (self._due or self._ready or self._examined or self._slots or self._examining)
 
     async def abort(self) -> None:
         """Cancel all running attempts, and drop the webhooks that wait for theirs."""
         self._due.clear()
+        self._examined.clear()
         self._ready.clear()
         for slots in self._slots.values():
             slots.waiting.clear()
@@ -98,6 +101,8 @@ class Dispatcher:
     async def drain(self, seconds: float) -> None:
         """Start no more attempts. Wait up to `seconds` for the running ones, and cancel those that have not ended."""
         self._stopped = True
+        if self._starting is not None:
+            await asyncio.wait([self._starting], timeout=seconds)
         if self._running:
             _, late = await asyncio.wait(set(self._running), timeout=seconds)
             for task in late:
@@ -105,26 +110,37 @@ class Dispatcher:
             if late:
                 await asyncio.wait(late, timeout=0.1)
 
-    def _schedule_turn(self) -> None:
-        if self._turn is None and (self._ready or self._due) and not self._stopped:
-            self._turn = asyncio.get_running_loop().call_soon(self._start_some)
+    def _start(self) -> None:
+        """Start attempts from the next turn of the loop on, as long as there are some to start."""
+        if self._starting is None and (self._ready or self._examined or self._due) and not self._stopped:
+            self._starting = asyncio.get_running_loop().create_task(self._start_all(), name="latehook: start attempts")
 
-    def _start_some(self) -> None:
-        self._turn = None
+    async def _start_all(self) -> None:
+        while (self._ready or self._examined or self._due) and not self._stopped:
+            try:
+                await self._start_some()
+            except Exception:  # an error for some webhooks must not stop the others
+                log.exception("latehook: due webhooks could not be examined")
+            await asyncio.sleep(0)
+        self._starting = None
+
+    async def _start_some(self) -> None:
+        """Start attempts for one turn of the event loop."""
+        if not self._ready and not self._examined:
+            await self._examine()
         started = 0
+        while (waiting := self._ready or self._examined) and started < STARTS_PER_TURN and not self._stopped:
+            started += self._start_or_wait(*waiting.popleft())
+
+    async def _examine(self) -> None:
+        """Find out which of the next due webhooks may start, and where they go."""
+        keys = [self._due.popleft() for _ in range(min(len(self._due), EXAMINED_PER_TURN))]
+        self._examining = True
         try:
-            for _ in range(EXAMINED_PER_TURN):
-                if started == STARTS_PER_TURN or self._stopped:
-                    break
-                if self._ready:
-                    started += self._start_or_wait(*self._ready.popleft())
-                elif self._due:
-                    key = self._due.popleft()
-                    destination = self._handler.destination(key)
-                    if destination is not None:
-                        started += self._start_or_wait(destination, key)
-        finally:  # an error for one webhook must not stop the others
-            self._schedule_turn()
+            destinations = await self._handler.destinations(keys)
+        finally:
+            self._examining = False
+        self._examined += [(to, key) for key, to in zip(keys, destinations, strict=True) if to is not None]
 
     def _start_or_wait(self, destination: str, key: int) -> bool:
         slots = self._slots.setdefault(destination, Slots())
@@ -150,6 +166,6 @@ class Dispatcher:
         slots.busy -= 1
         if slots.waiting and not self._stopped:
             self._ready.append((destination, slots.waiting.popleft()))
-            self._schedule_turn()
+            self._start()
         elif slots.busy == 0:
             del self._slots[destination]

@@ -12,18 +12,18 @@ from msgspec.structs import replace
 
 from latehook.base import logs
 from latehook.base.errors import LatehookError, StoreError
-from latehook.base.model import Job, Outcome, Outgoing, State, StoredWebhook, WireTrace
+from latehook.base.model import Job, Outcome, Outgoing, State
 from latehook.base.notifier import Notifier
 from latehook.delivery.attempts import AttemptObserver, DeliveryContext, RunningAttempt, Sender
 from latehook.delivery.barrier import AdvanceBarrier
 from latehook.delivery.compiled_mocks import CompiledMocks
 from latehook.delivery.dispatcher import Dispatcher
+from latehook.delivery.making import AttemptMaker
 from latehook.delivery.reporting import log_outcome, log_unsent, without_user
 from latehook.delivery.results import AttemptResult, NoAttempt, PendingResults
 from latehook.delivery.schedule import Schedule
-from latehook.mocks import rendering
-from latehook.store import Due, Store
 from latehook.store.group_commit import GroupCommit
+from latehook.store.protocol import Due, Store
 from latehook.store.shared_state import SharedState
 from latehook.webhooks import retries
 
@@ -59,7 +59,7 @@ class Outbox:
         self._state = state
         self._clock = state.clock
         self._context = context
-        self._compiled_mocks = compiled_mocks
+        self._maker = AttemptMaker(context, compiled_mocks)
         self._sender = sender
         self.results = PendingResults(store, commits)
         """The results of attempts, as far as the store does not have them yet."""
@@ -70,6 +70,7 @@ class Outbox:
         self._held_back: list[int] = []  # they were due during the hold
         self._exempt: set[int] = set()  # the hold does not stop them
         self._followers: defaultdict[int, list[int]] = defaultdict(list)  # they wait for this webhook's first attempt
+        self._preparing: set[int] = set()  # their attempts are being made
         self._first_attempts: dict[int, asyncio.Future[None]] = {}  # responses wait for these
 
     def set_workers(self, workers: int) -> None:
@@ -79,6 +80,7 @@ class Outbox:
     def observe(self, observer: AttemptObserver | None) -> None:
         """Call `observer` when an attempt that starts from now on has ended; None: call nothing, which is faster."""
         self._observer = observer
+        self._maker.observed = observer is not None
 
     # Scheduling
 
@@ -145,7 +147,7 @@ class Outbox:
         """Start no more attempts, and wait up to `seconds` for the running ones."""
         self._schedule.stop()
         await self._dispatcher.drain(seconds)
-        self.results.close()
+        await self.results.close()
         await self._sender.close()
 
     # For an advance of the clock
@@ -173,11 +175,15 @@ class Outbox:
 
     # Attempts: called by the dispatcher
 
-    def destination(self, key: int) -> str | None:
+    async def destinations(self, keys: Sequence[int]) -> Sequence[str | None]:
         try:
-            due = self._store.due(key)
+            dues = await self._store.dues(keys)
         except StoreError:
-            return UNREADABLE
+            return [UNREADABLE] * len(keys)
+        return [self._destination(key, due) for key, due in zip(keys, dues, strict=True)]
+
+    def _destination(self, key: int, due: Due | None) -> str | None:
+        """Return where a webhook goes; None if it is not its turn."""
         if due is None:
             self._on_first_attempt(key)
             return None
@@ -187,8 +193,17 @@ class Outbox:
         return _destination_of(due.url)
 
     async def prepare(self, key: int) -> Outgoing | None:
+        if key in self._preparing:
+            return None
+        self._preparing.add(key)
         try:
-            stored = self._store.pending_webhook(key)
+            return await self._prepare(key)
+        finally:
+            self._preparing.discard(key)
+
+    async def _prepare(self, key: int) -> Outgoing | None:
+        try:
+            stored = await self._store.pending_webhook(key)
         except StoreError as error:
             await self._give_up(key, f"webhook number {key} of the store", str(error))
             return None
@@ -201,7 +216,7 @@ class Outbox:
         if isinstance(unwritten := self.results.last(key), AttemptResult):
             stored = replace(stored, attempts=unwritten.number, content=unwritten.content)
         try:
-            attempt = self._make(stored)
+            attempt = await self._maker.make(stored)
         except LatehookError as error:
             await self._give_up(key, f"job {stored.job.id}: webhook", str(error))
             return None
@@ -216,8 +231,10 @@ class Outbox:
         if attempt.outgoing.fault is not None:
             self._context.count_fault(stored.webhook.definition, stored.webhook.mock_stage)
             log.info("latehook: job %s: the webhook's fault: %s", stored.job.id, attempt.outgoing.fault)
-        if stored.content is None and self._store.is_durable:
-            await self.results.write_content(key, attempt.content)
+        if self._store.is_durable and not await self.results.begin(key, attempt.number, attempt.content):
+            self._running.pop(key, None)
+            self._on_first_attempt(key)
+            return None
         return attempt.outgoing
 
     async def conclude(self, key: int, outcome: Outcome) -> None:
@@ -244,16 +261,6 @@ class Outbox:
         if self._barrier is not None:
             self._barrier.add(keys, self._clock.now())
         self._dispatcher.enqueue(keys)
-
-    def _make(self, stored: StoredWebhook) -> RunningAttempt:
-        """Make the next attempt at a webhook. Raises LatehookError."""
-        mock, spec = self._compiled_mocks.webhook_spec(stored.webhook.definition, stored.webhook.mock_stage)
-        moment = self._context.moment()
-        content, outgoing = rendering.prepare_attempt(spec, mock.constants, stored, moment, self._context)
-        if self._observer is not None:
-            outgoing = replace(outgoing, wire=WireTrace())
-        started_at, clock_at = moment.real_now, moment.of(stored.job).now
-        return RunningAttempt(stored, content, spec.retry, started_at, clock_at, outgoing)
 
     async def _give_up(self, key: int, name: str, reason: str) -> None:
         """Write that a webhook has failed, which no attempt can be made at. `name` is its name in the log."""

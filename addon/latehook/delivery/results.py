@@ -3,14 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 
 from latehook.base import logs
 from latehook.base.errors import StoreError
 from latehook.base.model import Attempt, Content, Outcome, State
-from latehook.store import Store
 from latehook.store.group_commit import GroupCommit
+from latehook.store.protocol import Store
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -55,7 +56,7 @@ class PendingResults:
         self._pending: dict[int, list[AttemptResult | NoAttempt]] = {}
         self.unwritten: Mapping[int, Sequence[AttemptResult | NoAttempt]] = self._pending
         """The results that are not in the store yet, by their webhook's key, for others to read."""
-        self._rewrite_timer: asyncio.TimerHandle | None = None
+        self._rewriting: asyncio.Task[None] | None = None
         self._closing = False
 
     def __contains__(self, key: int) -> bool:
@@ -66,17 +67,18 @@ class PendingResults:
         results = self._pending.get(key)
         return results[-1] if results else None
 
-    async def write_content(self, key: int, content: Content) -> None:
-        """Write what a webhook says before it is sent: after a crash, the attempt is repeated with the same content.
+    async def begin(self, key: int, number: int, content: Content) -> bool:
+        """Write that attempt `number` begins: after a crash it is made again, with the same content.
 
-        A store that cannot write is logged, and the webhook is sent all the same.
+        Return whether the attempt may be sent. If the store cannot write, that is logged, and it may.
         """
         try:
             self._commits.schedule()
-            self._store.set_content(key, content)
-            await self._commits.committed()
+            self._store.begin(key, number, content)
+            return key not in (await self._commits.committed()).refused
         except StoreError as error:
             log.error("latehook: the content of a webhook cannot be written: %s", error)
+            return True
 
     async def write(self, key: int, result: AttemptResult | NoAttempt) -> None:
         """Write a result. If the store cannot write, log that, keep the result, and try again later."""
@@ -98,38 +100,45 @@ class PendingResults:
         for key in list(self._pending) if keys is None else keys:
             self._pending.pop(key, None)
 
-    def write_now(self) -> None:
+    async def write_now(self) -> None:
         """Write the results that are left. Raises StoreError."""
         if not self._pending:
             return
-        with self._commits.transaction():
-            for key, results in self._pending.items():
+        written = {key: list(results) for key, results in self._pending.items()}
+        async with self._commits.transaction():
+            for key, results in written.items():
                 self._write(key, results)
         if self.problem is not None:
-            log.info("latehook: the store can write again: the results of %d webhooks are in it", len(self._pending))
-        self._pending.clear()
+            log.info("latehook: the store can write again: the results of %d webhooks are in it", len(written))
+        for key, results in written.items():
+            if self._pending.get(key) == results:  # else more has happened while this was written
+                del self._pending[key]
         self.problem = None
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Write the results that are left. If the store cannot write, they are lost."""
         self._closing = True
-        self._write_pending()
+        if self._rewriting is not None:
+            self._rewriting.cancel()
+        with suppress(StoreError):
+            await self.write_now()
         if self._pending:
             again = "the next process sends these webhooks again"
             log.error("latehook: the results of %d webhooks could not be written: %s", len(self._pending), again)
 
     def _write_later(self) -> None:
-        if self._rewrite_timer is None and not self._closing:
-            self._rewrite_timer = asyncio.get_running_loop().call_later(REWRITE_AFTER, self._write_pending)
+        if self._rewriting is None and not self._closing:
+            self._rewriting = asyncio.get_running_loop().create_task(self._rewrite(), name="latehook: results")
 
-    def _write_pending(self) -> None:
-        if self._rewrite_timer is not None:
-            self._rewrite_timer.cancel()
-            self._rewrite_timer = None
+    async def _rewrite(self) -> None:
+        """Try to write the results that are left, again and again, until the store can write."""
         try:
-            self.write_now()
-        except StoreError:
-            self._write_later()
+            while self._pending:
+                await asyncio.sleep(REWRITE_AFTER)
+                with suppress(StoreError):
+                    await self.write_now()
+        finally:
+            self._rewriting = None
 
     def _write(self, key: int, results: Sequence[AttemptResult | NoAttempt]) -> None:
         for result in results:

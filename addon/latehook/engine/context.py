@@ -8,8 +8,10 @@ from typing import Any
 from latehook.base.model import Job, Moment
 from latehook.base.notifier import Notifier
 from latehook.base.redaction import texts_in
+from latehook.engine.answers import Answers, Lacking
+from latehook.mocks.context import Context
 from latehook.mocks.definitions import Mocks
-from latehook.store import Store
+from latehook.store.protocol import JobsAtOnce, Store
 from latehook.store.shared_state import SharedState
 
 
@@ -48,16 +50,36 @@ class LiveContext:
     def moment(self) -> Moment:
         return Moment(self._clock.now(), self._clock.real(), self._random)
 
+    async def decide[Result](self, decide: Callable[[Moment, Context], Result]) -> Result:
+        """Return what `decide` returns for this moment.
+
+        Where the store has to be waited for, `decide` is called again with each answer that it lacked. It draws the same
+        random values then.
+        """
+        if self._store.at_once is not None:
+            return decide(self.moment(), self)
+        moment, seed, answers = self.moment(), self._random.getrandbits(64), Answers(self)
+        while True:
+            try:
+                return decide(Moment(moment.now, moment.real_now, random.Random(seed)), answers)
+            except Lacking as lacking:
+                await answers.ask(lacking.question, self._store)
+
     # Jobs
 
     def jobs(self) -> Sequence[Job]:
-        return self._store.jobs()
+        return self._jobs_at_once.all()
 
     def find_job(self, id: str) -> Job | None:
-        return self._store.find_job(id)
+        return self._jobs_at_once.find(id)
 
     def job_for_idempotency_key(self, mock: str, key: str) -> Job | None:
-        return self._store.job_for_idempotency_key(mock, key)
+        return self._jobs_at_once.repeated(mock, key)
+
+    @property
+    def _jobs_at_once(self) -> JobsAtOnce:
+        assert self._store.at_once is not None, "this store has to be waited for: see `decide`"
+        return self._store.at_once
 
     # Counts
 
@@ -85,9 +107,9 @@ class LiveContext:
         """Put mocks in front of all others, until `reset`."""
         self._apply(self._from_files, (mocks, *self._added))
 
-    def set_vars(self, values: Mapping[str, Any]) -> None:
+    async def set_vars(self, values: Mapping[str, Any]) -> None:
         """Set variables and write that to the store. The others stay as they are. Raises StoreError."""
-        self._state.set_vars({**self.vars, **values})
+        await self._state.set_vars({**self.vars, **values})
         self.update_vars()
 
     def update_vars(self) -> None:

@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import count
 
 from msgspec.structs import replace
@@ -23,9 +24,8 @@ from latehook.engine.journal import Journal, JournalEntry, OtherRequests
 from latehook.mocks import decide, error_responses
 from latehook.mocks.decide import Decision, DelayedResponse
 from latehook.mocks.definitions import Mock, Mocks
-from latehook.store import Store
-from latehook.store.files import StoreFiles
 from latehook.store.group_commit import GroupCommit
+from latehook.store.protocol import Store
 from latehook.store.shared_state import SharedState
 from latehook.webhooks.retries import NEVER
 
@@ -34,11 +34,11 @@ log = logging.getLogger(logs.LOGGER)
 PRUNE_EVERY = 1000
 """Jobs after which old ones are deleted from the store."""
 
-CHECK_FILES_EVERY = 1.0
-"""Seconds between two looks at the store's files."""
+CHECK_STORE_EVERY = 1.0
+"""Seconds between two looks at the store."""
 
 KEEP_CLOCK_EVERY = 5
-"""Looks at the files between two writes of the clock, while webhooks are pending: so a crash loses few seconds of it.
+"""Looks at the store between two writes of the clock, while webhooks are pending: so a crash loses few seconds of it.
 """
 
 DEFAULT_KEEP = 86400.0
@@ -78,7 +78,7 @@ class Engine:
         self._accepted = 0
         self._closing = False
         self._keeping_store: asyncio.Task[None] | None = None
-        self._file_problems: list[str] = []
+        self._store_problems: list[str] = []
 
     # Life
 
@@ -101,7 +101,7 @@ class Engine:
     def problems(self) -> list[str]:
         """What is wrong with the store, each in one line."""
         unwritten = self.outbox.results.problem
-        return [*self._file_problems, *([] if unwritten is None else [f"results of attempts wait: {unwritten}"])]
+        return [*self._store_problems, *([] if unwritten is None else [f"results of attempts wait: {unwritten}"])]
 
     def configure(self, workers: int = DEFAULT_WORKERS, keep: float = DEFAULT_KEEP) -> None:
         """Set how many attempts to one destination run at once, and for how many seconds ended jobs are kept."""
@@ -112,24 +112,25 @@ class Engine:
         """Call `observer` with every attempt that has ended; None: call none."""
         self.outbox.observe(observer)
 
-    def resume(self, speed: float) -> int:
-        """Continue the work of the store's last process. The clock runs at `speed`.
+    async def resume(self, speed: float) -> int:
+        """Open the store, and continue the work of its last process. The clock runs at `speed`.
 
         Return how many webhooks are still to be delivered. Raises StoreError.
         """
+        await self.store.open()
         try:
-            return self._resume(speed)
+            return await self._resume(speed)
         except StoreError as error:
-            raise StoreError(f"mock_store={self.store.path}: {error}: restore a copy, or name another file") from error
+            raise StoreError(f"mock_store={self.store.name}: {error}: {self.store.remedy}") from error
 
-    def _resume(self, speed: float) -> int:
-        self.state.load(speed)
+    async def _resume(self, speed: float) -> int:
+        await self.state.load(speed)
         self.context.update_vars()
-        self.outbox.load(self.store.pending_dues())
+        self.outbox.load(await self.store.pending_dues())
         if self.store.is_durable:
             task = self._keep_store()
             self._keeping_store = asyncio.get_running_loop().create_task(task, name="latehook: keep the store")
-        return self.store.count_unfinished()
+        return await self.store.count_unfinished()
 
     async def close(self, seconds: float = 1.5) -> int:
         """Wait up to `seconds` for running attempts, and close the store. Return how many webhooks are unfinished."""
@@ -138,15 +139,14 @@ class Engine:
         if self._keeping_store is not None:
             self._keeping_store.cancel()
             with suppress(StoreError):
-                self.state.keep_clock()
-        await self.commits.close()
+                await self.state.keep_clock()
         try:
-            return self.store.count_unfinished()
+            return await self.store.count_unfinished()
         except StoreError as error:
             log.error("latehook: %s", error)
             return 0
         finally:
-            self.store.close()
+            await self.store.close()
 
     async def reset(self, speed: float) -> None:
         """Go back to the state of a new process, with the clock at `speed`. Clear the store before."""
@@ -169,7 +169,7 @@ class Engine:
         if self._closing:
             return Decision(error_responses.failure(503, "shutting down", request, context.redaction))
         try:
-            decision = decide.decide(context.mocks, request, context.moment(), context)
+            decision = await self._decide(request)
         except StoreError as error:
             log.error("latehook: %s", error)
             decision = Decision(error_responses.failure(503, str(error), request, context.redaction))
@@ -195,15 +195,19 @@ class Engine:
         self.notifier.notify()
         return replace(decision, response=response, delayed=None)
 
+    async def _decide(self, request: Request) -> Decision:
+        return await self.context.decide(partial(decide.decide, self.context.mocks, request))
+
     async def _render_delayed(self, mock: Mock, delayed: DelayedResponse, started: int) -> Response:
         """Return a response whose delay is over, and write it if it is its job's. `started` is the key of a new job."""
         context = self.context
         try:
-            stored = self.store.job(started or (delayed.job.key if delayed.job is not None else 0))
+            stored = await self.store.job(started or (delayed.job.key if delayed.job is not None else 0))
             is_jobs_own = stored is not None and (delayed.starts or delayed.repeats)
             if stored is not None and stored.response is not None and is_jobs_own:  # a repeated request was faster
                 return stored.response
-            response = decide.render_delayed(mock, delayed, stored or delayed.job, context.moment(), context)
+            render = partial(decide.render_delayed, mock, delayed, stored or delayed.job)
+            response = await context.decide(render)
             if stored is not None and is_jobs_own:
                 self.commits.schedule()
                 self.store.update_job(replace(stored, response=response))
@@ -225,9 +229,9 @@ class Engine:
         self._record(requests[0], decisions[0])
         return True
 
-    def forwards(self, request: Request) -> bool:
+    async def forwards(self, request: Request) -> bool:
         """Return whether a request is forwarded. Nothing is recorded or counted."""
-        return decide.decide(self.context.mocks, request, self.context.moment(), self.context).response is None
+        return (await self._decide(request)).response is None
 
     def note_other(self, method: str, url: str) -> None:
         """Note that a request, or a connection, leaves for a host that no mock names."""
@@ -256,7 +260,7 @@ class Engine:
     async def _start(self, decision: Decision) -> int:
         """Write and schedule the job that a decision starts or changes, and wait for attempts before the response.
 
-        Return the key of a new job whose response is delayed, else 0. Raises StoreError, UnstorableError: the job is
+        Return the key of a new job, else 0. Raises StoreError, UnstorableError: the job is
         not written, and nothing is scheduled.
         """
         job = decision.started or decision.changed
@@ -266,8 +270,11 @@ class Engine:
             return 0
         self.commits.schedule()
         self.compiled_mocks.add(decision.mock)
-        keys = self.store.add_job(job) if decision.started else self.store.replace_stages(job, decision.kept_stages)
-        key = self.store.last_job_key() if decision.started and decision.delayed else 0
+        key, keys = 0, ()
+        if decision.started is not None:
+            key, keys = self.store.add_job(job)
+        else:
+            keys = self.store.replace_stages(job, decision.kept_stages)
         await self.commits.committed()
         if first_attempts := self.outbox.schedule_job(job, keys):
             await asyncio.wait(first_attempts)
@@ -277,17 +284,16 @@ class Engine:
         return key
 
     async def _keep_store(self) -> None:
-        """Look at the store's files, and write the clock again and again, for a process that crashes."""
-        files = StoreFiles(self.store.path)
+        """Look whether the store is as it was, and write the clock again and again, for a process that crashes."""
         for turn in count():
-            for problem in files.new_problems():
+            for problem in self.store.new_problems():
                 log.error("latehook: %s", problem)
-                self._file_problems.append(problem)
+                self._store_problems.append(problem)
                 self.notifier.notify()
             if turn % KEEP_CLOCK_EVERY == 0 and self.outbox.next_due() != NEVER:
                 with suppress(StoreError):  # if the store cannot write, a later turn does
-                    self.state.keep_clock()
-            await asyncio.sleep(CHECK_FILES_EVERY)
+                    await self.state.keep_clock()
+            await asyncio.sleep(CHECK_STORE_EVERY)
 
     def _prune(self) -> None:
         """Delete old jobs from the store. If the store cannot write, a later call deletes them."""

@@ -101,7 +101,7 @@ class Operations:
         Return the ids of the webhooks that are held.
         """
         if which == ALL:
-            self._state.set_holding(True)
+            await self._state.set_holding(True)
             self.notifier.notify(None)
             return await self._each(which, UNFINISHED, lambda _: None)
         return await self._each(which, UNFINISHED, lambda stored: self._store.set_state(stored.key, State.HELD))
@@ -116,7 +116,7 @@ class Operations:
 
         ids = await self._each(which, UNFINISHED if isinstance(which, str) else (State.HELD,), release)
         if which == ALL:
-            self._state.set_holding(False)
+            await self._state.set_holding(False)
             self.notifier.notify(None)
         for stored in released:
             self._outbox.schedule(stored.webhook.due, stored.key)
@@ -126,7 +126,7 @@ class Operations:
 
     async def fire(self, id: str) -> None:
         """Send an unfinished webhook now, held or not, and move its job to its stage. Raises NotFound, WrongState."""
-        stored = self._in_state(id, *UNFINISHED)
+        stored = await self._in_state(id, *UNFINISHED)
         if stored.webhook.state is State.DELIVERING:
             return
         now = self.clock.now()
@@ -134,7 +134,7 @@ class Operations:
             replace(stage, due=min(stage.due, now + stored.job.ahead)) if number <= stored.webhook.stage else stage
             for number, stage in enumerate(stored.job.stages)
         )
-        with self._commits.transaction():
+        async with self._commits.transaction():
             self._store.update_job(replace(stored.job, stages=stages))
             self._store.set_pending(stored.key, now, ordered=False)
         self._outbox.send_now([stored.key])
@@ -150,9 +150,9 @@ class Operations:
 
         Raises NotFound, StoreError, and WrongState for a webhook that is unfinished or has no URL.
         """
-        if isinstance(which, str) and self.queries.webhook(which).webhook.to is None:
-            raise WrongState(f"webhook {which} cannot be sent: {self.queries.webhook(which).webhook.reason}")
-        self._outbox.results.write_now()  # else one of them would end a webhook that is sent again
+        if isinstance(which, str) and (webhook := (await self.queries.webhook(which)).webhook).to is None:
+            raise WrongState(f"webhook {which} cannot be sent: {webhook.reason}")
+        await self._outbox.results.write_now()  # else one of them would end a webhook that is sent again
         keys = []
 
         def make_pending(stored: StoredWebhook) -> bool:
@@ -182,7 +182,7 @@ class Operations:
             raise OperationError(str(error)) from None
         if seconds > LONGEST_ADVANCE:
             raise OperationError(f"an advance of {duration!r} is too long: at most {LONGEST_ADVANCE / 86400:,.0f}d")
-        found = None if job is None else self.queries.job(job)
+        found = None if job is None else await self.queries.job(job)
         now = self.clock.now() + (0.0 if found is None else found.ahead)
         if now + seconds >= END_OF_TIME:
             raise OperationError(f"an advance of {duration!r} would move the clock past the year 9999: reset it before")
@@ -195,7 +195,7 @@ class Operations:
         if not 0 < speed <= MAX_SPEED:
             remedy = f"write a number more than 0, and at most {MAX_SPEED:,}, such as 60 for an hour a minute"
             raise OperationError(f"speed {speed:g}: {remedy}")
-        self._state.set_speed(speed)
+        await self._state.set_speed(speed)
         self._outbox.recheck()
 
     async def set_vars(self, values: Mapping[str, Any]) -> None:
@@ -206,7 +206,7 @@ class Operations:
                 raise OperationError(
                     f"there is no variable {name!r}{did_you_mean(name, known)}: `vars` of a mocks file names them"
                 )
-        self._engine.context.set_vars(values)
+        await self._engine.context.set_vars(values)
 
     async def add_mocks(self, text: str, file: str | None = None, files: Mapping[str, bytes] | None = None) -> Mocks:
         """Put the mocks of a mocks file's text in front of all others, until the next reset. Raises MocksError.
@@ -228,28 +228,28 @@ class Operations:
         """
         if which != ALL:
             return await self._forget_jobs(which)
-        ids = self._store.job_ids()
-        with self._commits.transaction():
+        ids = list(await self._store.job_ids())
+        async with self._commits.transaction():
             self._store.clear()
-        self.seed_random()
+        await self.seed_random()
         await self._engine.reset(self.speed)
         self.notifier.notify(None)
         return ids
 
-    def seed_random(self) -> None:
+    async def seed_random(self) -> None:
         """Seed the random values: alike for each empty store, and for others unlike those of their earlier jobs."""
-        self._engine.random.seed(self._seed and f"{self._seed}/{self._store.last_job_key()}")
+        self._engine.random.seed(self._seed and f"{self._seed}/{await self._store.last_job_key()}")
 
     async def _forget_jobs(self, which: Filter) -> list[str]:
         """Forget jobs batch by batch: first cancel their webhooks, then running attempts, and delete them then."""
         ids: list[str] = []
         async for batch in self.queries.job_batches(which):
             keys = {details.stored.key for job in batch for details in job.webhooks}
-            with self._commits.transaction():
+            async with self._commits.transaction():
                 for key in keys:
                     self._store.set_state(key, State.CANCELED, "its job was forgotten")
             await self._outbox.forget(keys)
-            with self._commits.transaction():
+            async with self._commits.transaction():
                 self._store.delete_jobs(job.job.key for job in batch)
             ids += [job.job.id for job in batch]
         return ids
@@ -262,19 +262,19 @@ class Operations:
         Return the ids of the webhooks, except those for which `act` returns False. Raises NotFound, WrongState.
         """
         if isinstance(which, str):
-            stored = self._in_state(which, *states)
-            with self._commits.transaction():
+            stored = await self._in_state(which, *states)
+            async with self._commits.transaction():
                 act(stored)
             return [stored.webhook.id]
         ids: list[str] = []
         async for batch in self.queries.webhook_batches(which.with_states(*states)):
-            with self._commits.transaction():
+            async with self._commits.transaction():
                 ids += [stored.webhook.id for stored in batch if act(stored) is not False]
         return ids
 
-    def _in_state(self, id: str, *states: State) -> StoredWebhook:
+    async def _in_state(self, id: str, *states: State) -> StoredWebhook:
         """Return the webhook with this id. Raises NotFound, and WrongState if it is in another state."""
-        stored = self.queries.webhook(id)
+        stored = await self.queries.webhook(id)
         if stored.webhook.state not in states:
             wanted = " or ".join(states)
             raise WrongState(f"webhook {id} is {stored.webhook.state}: this needs one that is {wanted}")

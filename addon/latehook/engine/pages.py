@@ -1,11 +1,11 @@
 """Pages of lists: how much of a list is read in one turn of the event loop, and what one page has of it."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 
 from msgspec import Struct
 
-from latehook.store import Match
+from latehook.store.protocol import Match
 
 FOUND_AT_ONCE = 100
 """Rows that one search of the store finds."""
@@ -41,7 +41,7 @@ def in_turns(found: Iterable[Match]) -> Iterator[list[int]]:
 async def page_of[Item, Result](
     batches: AsyncGenerator[list[Item]],
     limit: int,
-    convert: Callable[[Item], Result],
+    convert: Callable[[Item], Awaitable[Result]],
     number: Callable[[Item], int],
 ) -> Page[Result]:
     """Return the first `limit` items, converted. Read no more batches than that takes."""
@@ -52,6 +52,6 @@ async def page_of[Item, Result](
             for item in batch:
                 if len(found) == limit:
                     return Page(found, last)
-                found.append(convert(item))
+                found.append(await convert(item))
                 last = number(item)
     return Page(found, None)

@@ -1,7 +1,7 @@
 """Queries: jobs, webhooks and requests by id or by filter, as the API and the commands show them."""
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from itertools import batched
 from typing import Any
 
@@ -18,7 +18,7 @@ from latehook.engine.journal import JournalEntry, OtherRequest
 from latehook.engine.pages import FOUND_AT_ONCE, ROWS_PER_TURN, Page, in_turns, page_of
 from latehook.expressions.expression import Names
 from latehook.expressions.views import JobView, RequestView, WebhookView
-from latehook.store import Match
+from latehook.store.protocol import Match
 
 
 class WebhookDetails(Struct, frozen=True):
@@ -57,34 +57,34 @@ class Queries:
 
     # By id
 
-    def job(self, id: str, number: int | None = None) -> Job:
+    async def job(self, id: str, number: int | None = None) -> Job:
         """Return the newest job with this id, or the one with this number (its key). Raises NotFound."""
-        job = self._store.find_job(id) if number is None else self._store.job(number)
+        job = await (self._store.find_job(id) if number is None else self._store.job(number))
         if job is None or job.id != id:
             raise NotFound(f"there is no job {id!r}" + ("" if number is None else f" with the number {number}"))
         return job
 
-    def webhook(self, id: str) -> StoredWebhook:
+    async def webhook(self, id: str) -> StoredWebhook:
         """Return the webhook with this id. Raises NotFound."""
-        key = self._store.webhook_key(id)
-        stored = None if key is None else self._store.webhook(key)
+        key = await self._store.webhook_key(id)
+        stored = None if key is None else await self._store.webhook(key)
         if stored is None:
             raise NotFound(f"there is no webhook {id!r}: mock.pending lists those still owed")
         return self.with_current_state(stored)
 
     # Lists
 
-    def unfinished(self) -> list[StoredWebhook]:
+    async def unfinished(self) -> list[StoredWebhook]:
         """Return the webhooks that are still to be delivered, in the order of their due times."""
-        return [self.with_current_state(stored) for stored in self._store.webhooks(states=STORED_UNFINISHED)]
+        return [self.with_current_state(stored) for stored in await self._store.webhooks(states=STORED_UNFINISHED)]
 
     async def webhooks[Result](
         self, filter: Filter, limit: int, convert: Callable[[WebhookDetails], Result], after: int | None = None
     ) -> Page[Result]:
         """Return at most `limit` webhooks behind the one with the key `after`."""
 
-        def of(stored: StoredWebhook) -> Result:
-            return convert(self.webhook_details([stored])[0])
+        async def of(stored: StoredWebhook) -> Result:
+            return convert((await self.webhook_details([stored]))[0])
 
         return await page_of(self.webhook_batches(filter, after), limit, of, lambda stored: stored.key)
 
@@ -92,7 +92,11 @@ class Queries:
         self, filter: Filter, limit: int, convert: Callable[[JobDetails], Result], after: int | None = None
     ) -> Page[Result]:
         """Return at most `limit` jobs behind the one with the key `after`."""
-        return await page_of(self.job_batches(filter, after), limit, convert, lambda details: details.job.key)
+
+        async def of(details: JobDetails) -> Result:
+            return convert(details)
+
+        return await page_of(self.job_batches(filter, after), limit, of, lambda details: details.job.key)
 
     async def requests[Result](
         self,
@@ -122,17 +126,20 @@ class Queries:
                 yield found
                 start += tried
 
-        return await page_of(batches(), limit, convert, lambda entry: entry.number)
+        async def of(entry: JournalEntry) -> Result:
+            return convert(entry)
+
+        return await page_of(batches(), limit, of, lambda entry: entry.number)
 
     def others(self, limit: int, after: int | None = None) -> Page[OtherRequest]:
         """Return at most `limit` requests that left for hosts that no mock names, behind number `after`."""
         return Page(*self._others.page(limit, after))
 
     async def webhook_batches(self, filter: Filter, before: int | None = None) -> AsyncGenerator[list[StoredWebhook]]:
-        """Yield the webhooks with a lower key than `before`. No other task runs between the read and the yield."""
+        """Yield the webhooks with a lower key than `before`. Where reads are at once, no task runs before the yield."""
         async for keys in self._found(self._store.matching_webhooks, filter, before):
             while keys:
-                read = [stored for stored in self._webhooks_by_key(keys) if self._webhook_matches(stored, filter)]
+                read = [stored for stored in await self._webhooks_by_key(keys) if self._webhook_matches(stored, filter)]
                 tried, found = self._try(read, filter.where, self._webhook_scope)
                 yield found
                 keys = [] if tried == len(read) else [key for key in keys if key < read[tried - 1].key]
@@ -140,12 +147,12 @@ class Queries:
                     await self.turns.next()
 
     async def job_batches(self, filter: Filter, before: int | None = None) -> AsyncGenerator[list[JobDetails]]:
-        """Yield the jobs with a lower key than `before`. No other task runs between the read and the yield."""
+        """Yield the jobs with a lower key than `before`. Where reads are at once, no task runs before the yield."""
         async for keys in self._found(self._store.matching_jobs, filter, before):
             while keys:
-                read = self._store.jobs_by_key(keys)
+                read = await self._store.jobs_by_key(keys)
                 tried, found = self._try(read, filter.where, self._job_scope)
-                yield [details for details in self.job_details(found) if self._job_matches(details, filter)]
+                yield [details for details in await self.job_details(found) if self._job_matches(details, filter)]
                 keys = [] if tried == len(read) else [key for key in keys if key < read[tried - 1].key]
                 if keys:
                     await self.turns.next()
@@ -153,9 +160,9 @@ class Queries:
     async def batches_of(self, keys: Collection[int]) -> AsyncGenerator[list[StoredWebhook]]:
         """Yield the webhooks with these keys, those that are still there, the newest first."""
         for some in batched(sorted(keys, reverse=True), FOUND_AT_ONCE):
-            for batch in in_turns(self._store.sizes_of_webhooks(some)):
+            for batch in in_turns(await self._store.sizes_of_webhooks(some)):
                 await self.turns.next()
-                yield self._webhooks_by_key(batch)
+                yield await self._webhooks_by_key(batch)
 
     def use_current_variables(self, filter: Filter) -> None:
         """Have a filter's `where` read the variables as they are now."""
@@ -163,13 +170,16 @@ class Queries:
             filter.where.set_variables(self._context.vars, self._context.secret_vars)
 
     async def _found(
-        self, find: Callable[[Criteria, int | None, int], list[Match]], filter: Filter, before: int | None
+        self,
+        find: Callable[[Criteria, int | None, int], Awaitable[Sequence[Match]]],
+        filter: Filter,
+        before: int | None,
     ) -> AsyncGenerator[list[int]]:
         """Yield the keys of what is found, so many as are to be read in this turn."""
         criteria = self._stored_criteria(filter.criteria)
         while True:
             await self.turns.next()
-            found = find(criteria, before, FOUND_AT_ONCE)
+            found = await find(criteria, before, FOUND_AT_ONCE)
             for number, keys in enumerate(in_turns(found)):
                 if number > 0:
                     await self.turns.next()
@@ -178,8 +188,8 @@ class Queries:
                 return
             before = found[-1].key
 
-    def _webhooks_by_key(self, keys: Iterable[int]) -> list[StoredWebhook]:
-        return [self.with_current_state(stored) for stored in self._store.webhooks_by_key(keys)]
+    async def _webhooks_by_key(self, keys: Iterable[int]) -> list[StoredWebhook]:
+        return [self.with_current_state(stored) for stored in await self._store.webhooks_by_key(keys)]
 
     # Details
 
@@ -200,10 +210,10 @@ class Queries:
             return stored
         return replace(stored, webhook=replace(stored.webhook, state=state))
 
-    def webhook_details(self, webhooks: Sequence[StoredWebhook]) -> list[WebhookDetails]:
+    async def webhook_details(self, webhooks: Sequence[StoredWebhook]) -> list[WebhookDetails]:
         """Return webhooks with their attempts."""
         attempts = defaultdict[int, list[Attempt]](list)
-        for key, attempt in self._store.attempts(stored.key for stored in webhooks):
+        for key, attempt in await self._store.attempts(stored.key for stored in webhooks):
             attempts[key].append(attempt)
         for stored in webhooks:
             for result in self._outbox.results.unwritten.get(stored.key, ()):
@@ -214,32 +224,32 @@ class Queries:
                 attempts[stored.key].append(Attempt(running.number, running.started_at, clock_at=running.clock_at))
         return [WebhookDetails(stored, attempts[stored.key]) for stored in webhooks]
 
-    def job_details(self, jobs: Sequence[Job]) -> list[JobDetails]:
+    async def job_details(self, jobs: Sequence[Job]) -> list[JobDetails]:
         """Return jobs with their webhooks and the attempts at these."""
-        stored = map(self.with_current_state, self._store.webhooks_of_jobs(jobs))
+        stored = map(self.with_current_state, await self._store.webhooks_of_jobs(jobs))
         webhooks = defaultdict[int, list[WebhookDetails]](list)
-        for details in self.webhook_details(list(stored)):
+        for details in await self.webhook_details(list(stored)):
             webhooks[details.stored.job.key].append(details)
         return [JobDetails(job, webhooks[job.key]) for job in jobs]
 
     # Counts
 
-    def count_jobs(self) -> int:
-        return self._store.count_jobs()
+    async def count_jobs(self) -> int:
+        return await self._store.count_jobs()
 
     def count_requests(self) -> tuple[int, int]:
         """Return how many requests have come, and how many of them no mock has matched."""
         return self._journal.count, self._journal.unmatched
 
-    def count_webhooks(self) -> dict[State, int]:
+    async def count_webhooks(self) -> dict[State, int]:
         """Return how many webhooks are in each state."""
-        counts = defaultdict[State, int](int, self._store.count_states())
-        for state, count in self._store.count_states(self._outbox.running).items():
+        counts = defaultdict[State, int](int, await self._store.count_states())
+        for state, count in (await self._store.count_states(self._outbox.running)).items():
             if state in UNFINISHED:
                 counts[state] -= count
                 counts[State.DELIVERING] += count
         for key in self._outbox.results.unwritten.keys() - self._outbox.running.keys():
-            if (stored := self._store.webhook(key)) is not None:
+            if (stored := await self._store.webhook(key)) is not None:
                 counts[stored.webhook.state] -= 1
                 counts[self.with_current_state(stored).webhook.state] += 1
         if self._state.holding:

@@ -111,7 +111,7 @@ class Waits:
                 matches = self._queries.webhook_matches(stored, wait.filter)
                 wait.set(stored.key, matches)
                 if matches:
-                    found += map(convert, self._queries.webhook_details([stored]))
+                    found += map(convert, await self._queries.webhook_details([stored]))
         return found[:MAX_WAITED_FOR][::-1]
 
     # Changes

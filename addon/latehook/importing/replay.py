@@ -20,7 +20,7 @@ from latehook.importing.stage_mocks import duration
 from latehook.importing.tracing import without_retries
 from latehook.mocks.definitions import Mock, Mocks
 from latehook.mocksfile import loading
-from latehook.store import MEMORY, Store
+from latehook.store.sqlite import SqliteStore
 
 AFTER_END = 5.0
 """Seconds after the last recorded message in which webhooks may still come."""
@@ -78,7 +78,7 @@ class _Replay:
     async def play(self) -> Replayed:
         loop = asyncio.get_running_loop()
         clock = Clock(lambda: self._start + loop.time(), loop.time)
-        engine = Engine(self._mocks, Store(MEMORY), self._sender, clock, random.Random(1), self._restore)
+        engine = Engine(self._mocks, SqliteStore(), self._sender, clock, random.Random(1), self._restore)
         result = Replayed()
         webhooks = [exchange for exchange in self._exchanges if exchange.inbound]
         for exchange in self._exchanges:

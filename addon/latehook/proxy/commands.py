@@ -5,9 +5,10 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from mitmproxy import command
+from mitmproxy import command, exceptions
 
 from latehook.base import logs
+from latehook.base.coroutines import MustWait, result_at_once
 from latehook.base.errors import LatehookError
 from latehook.base.model import StoredWebhook
 from latehook.engine.filters import JOBS
@@ -28,7 +29,12 @@ class Commands:
     @command.command("mock.pending")
     def pending(self) -> Sequence[str]:
         """List the webhooks still owed: id, state, seconds to go, target, job."""
-        return [self._line(owed) for owed in self._operations.queries.unfinished()]
+        try:
+            unfinished = result_at_once(self._operations.queries.unfinished())
+        except MustWait:
+            problem = "the store is on another machine: see the page, or GET /_latehook/webhooks?state=pending"
+            raise exceptions.CommandError(problem) from None
+        return [self._line(owed) for owed in unfinished]
 
     @command.command("mock.hold")
     def hold(self, *which: str) -> None:

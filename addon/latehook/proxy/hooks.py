@@ -123,8 +123,8 @@ class Hooks:
 
     async def answer(self, flow: http.HTTPFlow, state: RequestState) -> http.Response | None:
         """Return the response to a mocked request; None if it is forwarded."""
-        request = self._by_deciding_name(flow, state)
         await self._started.wait()  # mitmproxy listens a little earlier: a job of a start that then fails would be lost
+        request = await self._by_deciding_name(flow, state)
         try:
             decision = await self._engine.accept(request)
         except Exception as error:
@@ -146,13 +146,14 @@ class Hooks:
         names = self._states.mocked_names(flow) or [(state.host, state.port)]
         return [request_of(flow, replace(state, host=host, port=port)) for host, port in names]
 
-    def _by_deciding_name(self, flow: http.HTTPFlow, state: RequestState) -> Request:
+    async def _by_deciding_name(self, flow: http.HTTPFlow, state: RequestState) -> Request:
         """Return a request by the name that decides it: a request leaves only if the mocks of all its names say so."""
         if self._engine.mocks.forwards:
             requests = self._by_each_name(flow, state)
-            answered = (request for request in requests if not self._engine.forwards(request))
-            if len(requests) > 1 and (request := next(answered, None)) is not None:
-                state.host, state.port = request.host, request.port
+            for request in requests if len(requests) > 1 else ():
+                if not await self._engine.forwards(request):
+                    state.host, state.port = request.host, request.port
+                    break
         return request_of(flow, state)
 
     def _forward(self, flow: http.HTTPFlow, state: RequestState) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from latehook.base.clock import Clock
-from latehook.store import Store
 from latehook.store.group_commit import GroupCommit
+from latehook.store.protocol import Store
 
 CLOCK, HOLDING, VARS = "clock", "holding", "vars"
 """The names under which the store has the values."""
@@ -27,41 +27,41 @@ class SharedState:
         self._store = store
         self._commits = commits
 
-    def load(self, speed: float) -> None:
+    async def load(self, speed: float) -> None:
         """Apply what the store's last process has written, and run the clock at `speed`.
 
         The clock has gone on meanwhile, by real time. If the machine's clock was set back, no time has passed.
         """
         moment = self.clock.real()
-        if marks := self._store.get_value(CLOCK, list[tuple[float, float, float]]):
+        if marks := await self._store.get_value(CLOCK, list[tuple[float, float, float]]):
             last_moment, last_real, last_speed = marks[-1]
             moment = last_moment + max(moment - last_real, 0.0) * last_speed
         self.clock.set(moment, speed)
-        self.write_clock(moment, speed)
-        self.holding = bool(self._store.get_value(HOLDING, bool))
-        self.vars = self._store.get_value(VARS, dict[str, Any]) or {}
+        await self.write_clock(moment, speed)
+        self.holding = bool(await self._store.get_value(HOLDING, bool))
+        self.vars = await self._store.get_value(VARS, dict[str, Any]) or {}
 
-    def set_holding(self, holding: bool) -> None:
-        self._write(HOLDING, holding)
+    async def set_holding(self, holding: bool) -> None:
+        await self._write(HOLDING, holding)
         self.holding = holding
 
-    def set_vars(self, values: Mapping[str, Any]) -> None:
+    async def set_vars(self, values: Mapping[str, Any]) -> None:
         """Set these variables, and no others."""
-        self._write(VARS, values)
+        await self._write(VARS, values)
         self.vars = values
 
-    def set_speed(self, speed: float) -> None:
-        self.write_clock(self.clock.now(), speed)
+    async def set_speed(self, speed: float) -> None:
+        await self.write_clock(self.clock.now(), speed)
         self.clock.set(self.clock.now(), speed)
 
-    def write_clock(self, moment: float, speed: float) -> None:
+    async def write_clock(self, moment: float, speed: float) -> None:
         """Write the clock as it will be, without changing it: an advance moves it step by step."""
-        self._write(CLOCK, [(moment, self.clock.real(), speed)])
+        await self._write(CLOCK, [(moment, self.clock.real(), speed)])
         self._written = moment
 
-    def keep_clock(self) -> None:
+    async def keep_clock(self) -> None:
         """Write the clock as it is now, or as a running advance will leave it: the next process goes on from there."""
-        self.write_clock(max(self.clock.now(), self._written), self.clock.speed)
+        await self.write_clock(max(self.clock.now(), self._written), self.clock.speed)
 
     def drop_vars(self, known: Collection[str]) -> None:
         """Forget the values of variables that are not `known`: no mocks file has them any more."""
@@ -74,6 +74,6 @@ class SharedState:
         self.holding = False
         self.vars = {}
 
-    def _write(self, name: str, value: Any) -> None:
-        with self._commits.transaction():
+    async def _write(self, name: str, value: Any) -> None:
+        async with self._commits.transaction():
             self._store.set_value(name, value)

@@ -1,9 +1,7 @@
 """The values in the store's columns: how they are encoded, and the parts of them that are read alone."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -12,26 +10,6 @@ from latehook.base.errors import UnstorableError
 from latehook.base.json_numbers import NumberAsWritten
 from latehook.base.model import Content, Job, Webhook
 from latehook.store.damage import DAMAGED
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A pending webhook, as far as is needed to decide whether its attempt may start.
-
-    `due` is in seconds of Latehook's clock. `after` has the keys of the job's earlier webhooks whose first attempt must
-    come first.
-    """
-
-    due: float
-    url: str
-    after: Sequence[int]
-
-
-class Match(NamedTuple):
-    """A job or a webhook that matches criteria. `size` is in bytes: what has to be read for it."""
-
-    key: int
-    size: int
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -105,6 +83,6 @@ def digest(mock: str, idempotency_key: str) -> str:
     return hashlib.sha256(f"{mock}\0{idempotency_key}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def as_list(values: Iterable[Any]) -> str:
-    """Return values as one JSON list, for `IN (SELECT value FROM json_each(?))`: SQL limits the number of `?`."""
-    return msgspec.json.encode(list(values)).decode()
+def end_of(job: Job) -> float:
+    """Return when a job's last stage is due, in seconds of Latehook's clock."""
+    return job.stages[-1].due - job.ahead if job.stages else 0.0

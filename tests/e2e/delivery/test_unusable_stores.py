@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from latehook.store import Store
+from latehook.store.sqlite import SqliteStore
 from support.process import mitmdump
 from support.stored_jobs import Start
 
@@ -90,7 +90,7 @@ def test_a_store_that_cannot_be_written_ends_the_start(
         by = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
     store = tmp_path / "read-only" / "store.sqlite"
     store.parent.mkdir()
-    Store(str(store)).close()
+    SqliteStore(str(store)).release()
     Path(f"{store}-lock").unlink()
     store.chmod(of_file)
     store.parent.chmod(of_folder)
@@ -125,7 +125,7 @@ def remove_a_table(store: Path) -> None:
 
 @pytest.mark.parametrize("damage", [cut, overwrite, spoil_the_clock, remove_a_table])
 def test_a_damaged_store_ends_the_start(store: Path, confdir: Path, damage: Callable[[Path], None]) -> None:
-    Store(str(store)).close()
+    SqliteStore(str(store)).release()
     damage(store)
 
     assert line_of_failed_start(store, confdir).startswith(f"latehook: mock_store={store}: ")

@@ -49,14 +49,14 @@ def test_a_response_shows_what_is_so_when_it_is_sent(run: Callable[[Scenario], E
     async def scenario(setup: EngineSetup) -> None:
         waiting = asyncio.create_task(setup.post())
         await asyncio.sleep(1)
-        [job] = setup.store.jobs()
-        assert (job.response, setup.store.count_unfinished()) == (None, 2)  # the job started at the request
+        [job] = await setup.store.jobs()
+        assert (job.response, (await setup.store.count_unfinished())) == (None, 2)  # the job started at the request
         await setup.operations.set_vars({"verdict": "bad"})
         decision = await waiting
 
         assert asyncio.get_running_loop().time() == 3
         assert body(decision) == {"status": "done", "verdict": "bad", "id": "j", "n": 0.5}
-        [job] = setup.store.jobs()
+        [job] = await setup.store.jobs()
         assert job.response == decision.response
         await asyncio.sleep(60)
         sent = [json.loads(outgoing.body) for _, outgoing in setup.sender.sent]
@@ -93,7 +93,7 @@ def test_a_repeated_request_gets_the_same_response_also_while_the_first_waits(
         third = await setup.request("POST", "/jobs", document, headers)
 
         assert first.response == second.response == third.response
-        assert len(setup.store.jobs()) == 1
+        assert len((await setup.store.jobs())) == 1
         assert asyncio.get_running_loop().time() == 6
 
     run(scenario)
@@ -111,7 +111,7 @@ def test_an_expression_that_fails_after_the_delay_gives_a_500_and_the_job_goes_o
         [entry] = reversed(setup.engine.journal)
         assert (entry.status, entry.job) == (500, "j")
         await asyncio.sleep(60)
-        assert [stored.webhook.state for stored in setup.store.webhooks()] == [State.DELIVERED] * 2
+        assert [stored.webhook.state for stored in (await setup.store.webhooks())] == [State.DELIVERED] * 2
 
     run(scenario)
 
@@ -164,6 +164,6 @@ def test_a_store_that_cannot_write_the_response_gives_a_503(run: Callable[[Scena
         assert decision.response is not None
         assert decision.response.status == 503
         await asyncio.sleep(60)
-        assert replace(setup.store.jobs()[0], response=None).id == "j"
+        assert replace((await setup.store.jobs())[0], response=None).id == "j"
 
     run(scenario)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from latehook.base.coroutines import result_at_once
 from latehook.base.errors import StoreError
 from latehook.base.model import Outcome, State
 from latehook.delivery.compiled_mocks import MAX_OLD
@@ -79,17 +80,17 @@ def test_a_request_is_answered_at_once_and_its_webhook_sent_at_its_time(run: Run
 
     setup = run(scenario)
 
-    assert setup.store.count_unfinished() == 0
+    assert result_at_once(setup.store.count_unfinished()) == 0
 
 
 def test_a_delivered_webhook_keeps_its_due_time(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 2.0
         await setup.post()
-        [before] = setup.store.webhooks()
+        [before] = await setup.store.webhooks()
         await asyncio.sleep(3600)
 
-        [after] = setup.store.webhooks()
+        [after] = await setup.store.webhooks()
         assert (after.webhook.state, after.webhook.due) == (State.DELIVERED, before.webhook.due)
 
     run(scenario)
@@ -99,7 +100,7 @@ def test_the_job_is_committed_before_the_response(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
 
-        assert (setup.store.commits, setup.store.count_unfinished()) == (1, 1)
+        assert (setup.store.commits, (await setup.store.count_unfinished())) == (1, 1)
 
     run(scenario)
 
@@ -108,7 +109,7 @@ def test_requests_of_one_turn_of_the_loop_share_a_commit(run: Run, tmp_path: Pat
     async def scenario(setup: EngineSetup) -> None:
         await asyncio.gather(*(setup.post() for _ in range(16)))
 
-        assert (setup.store.commits, setup.store.count_unfinished()) == (1, 16)
+        assert (setup.store.commits, (await setup.store.count_unfinished())) == (1, 16)
 
     run(scenario, path=str(tmp_path / "store.db"))
 
@@ -183,7 +184,7 @@ def test_each_outcome_is_one_log_line(run: Run, caplog: pytest.LogCaptureFixture
 
     setup = run(scenario, 500, "Connection refused", 302)
 
-    assert (len(setup.sender.sent), setup.store.count_unfinished()) == (3, 0)
+    assert (len(setup.sender.sent), result_at_once(setup.store.count_unfinished())) == (3, 0)
 
 
 @pytest.mark.parametrize("status", [200, 204, 299])
@@ -266,7 +267,7 @@ def test_stages_that_are_replaced_send_nothing(run: Run) -> None:
     setup = run(scenario, mocks=SEVERAL)
 
     assert said(setup) == [(1, "first"), (1.5, "http://app.test/stopped")]
-    assert setup.store.count_unfinished() == 0
+    assert result_at_once(setup.store.count_unfinished()) == 0
 
 
 BEFORE = """
@@ -324,7 +325,7 @@ def test_a_failing_expression_fails_the_webhook_and_its_place_is_logged(
         await setup.post(by=0)
         await asyncio.sleep(3600)
 
-        assert (setup.sender.sent, setup.store.count_unfinished()) == ([], 0)
+        assert (setup.sender.sent, (await setup.store.count_unfinished())) == ([], 0)
 
     run(scenario)
 
@@ -340,7 +341,7 @@ def test_a_webhook_without_a_url_is_skipped_and_the_reason_is_logged(
         assert answered(await setup.post())[0] == 200
         await asyncio.sleep(3600)
 
-        assert (setup.sender.sent, setup.store.count_unfinished()) == ([], 0)
+        assert (setup.sender.sent, (await setup.store.count_unfinished())) == ([], 0)
 
     run(scenario, mocks=MOCKS.replace("| default('http://app.test/hook') ", ""))
 
@@ -355,7 +356,7 @@ def test_a_webhook_whose_when_is_false_is_skipped_without_a_log_line(
         assert answered(await setup.post())[0] == 200
         await asyncio.sleep(3600)
 
-        assert (setup.sender.sent, setup.store.count_unfinished()) == ([], 0)
+        assert (setup.sender.sent, (await setup.store.count_unfinished())) == ([], 0)
 
     run(scenario, mocks=MOCKS.replace("webhook:\n", "webhook:\n      when: false\n"))
 
@@ -385,7 +386,7 @@ def test_an_invalid_url_fails_its_webhook_only(run: Run, caplog: pytest.LogCaptu
         await asyncio.sleep(3600)
 
         assert [(at, outgoing.url) for at, outgoing in setup.sender.sent] == [(5, "http://app.test/hook")]
-        assert setup.store.count_unfinished() == 0
+        assert (await setup.store.count_unfinished()) == 0
 
     run(scenario)
 
@@ -429,7 +430,7 @@ def test_a_final_outcome_is_not_retried(run: Run, caplog: pytest.LogCaptureFixtu
         await setup.post()
         await asyncio.sleep(3600)
 
-        assert (len(setup.sender.sent), setup.store.count_unfinished()) == (1, 0)
+        assert (len(setup.sender.sent), (await setup.store.count_unfinished())) == (1, 0)
 
     run(scenario, Outcome(0, 0, None, "lost", final=True))
 
@@ -499,7 +500,7 @@ def test_an_unexpected_error_in_a_filter_fails_the_webhook(
         answer = await asyncio.wait_for(setup.post(by="abc"), LIMIT)
         await asyncio.sleep(3600)
 
-        assert (answered(answer)[0], setup.sender.sent, setup.store.count_unfinished()) == (200, [], 0)
+        assert (answered(answer)[0], setup.sender.sent, (await setup.store.count_unfinished())) == (200, [], 0)
 
     run(
         scenario,
@@ -545,7 +546,7 @@ def test_a_job_that_cannot_be_stored_does_not_affect_others(run: Run) -> None:
         assert [answered(answer)[0] for answer in answers] == [200, 500, 200]
         error = answered(answers[1])[1]["error"]
         assert "mocks.yaml:2" in error and "texts may have no lone surrogates" in error
-        assert len(setup.store.jobs()) == 2
+        assert len((await setup.store.jobs())) == 2
         await asyncio.sleep(3600)
         assert len(setup.sender.sent) == 2
 
@@ -560,7 +561,7 @@ def test_close_writes_the_results_that_could_not_be_written_before(run: Run) -> 
         await setup.post()
         setup.store.full = True
         await asyncio.sleep(5.5)
-        assert (len(setup.sender.sent), setup.store.count_unfinished()) == (1, 1)
+        assert (len(setup.sender.sent), (await setup.store.count_unfinished())) == (1, 1)
         setup.store.full = False
 
         assert await setup.engine.close() == 0
@@ -577,9 +578,9 @@ def test_an_attempt_that_cannot_be_written_is_not_repeated_and_is_written_later(
         setup.store.full = False
         await asyncio.sleep(3600)
 
-        numbers = [(attempt.number, attempt.status) for _, attempt in setup.store.attempts([1])]
+        numbers = [(attempt.number, attempt.status) for _, attempt in (await setup.store.attempts([1]))]
         assert numbers == [(1, 500), (2, 200)]
-        assert (len(setup.sender.sent), setup.store.count_unfinished()) == (2, 0)
+        assert (len(setup.sender.sent), (await setup.store.count_unfinished())) == (2, 0)
 
     run(scenario, 500, 200)
 
@@ -602,13 +603,14 @@ def test_a_failed_transaction_fails_the_earlier_writes_of_its_turn(run: Run) -> 
         made = setup.engine.commits.schedule()
         setup.store.set_value("vars", {"a": 1})
         setup.store.full = True
-        with pytest.raises(StoreError), setup.engine.commits.transaction():
-            setup.store.set_value("holding", True)
+        with pytest.raises(StoreError):
+            async with setup.engine.commits.transaction():
+                setup.store.set_value("holding", True)
         setup.store.full = False
 
         with pytest.raises(StoreError):
             await made
-        assert setup.store.get_value("vars", dict) is None
+        assert (await setup.store.get_value("vars", dict)) is None
 
     run(scenario)
 

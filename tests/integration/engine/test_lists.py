@@ -180,7 +180,7 @@ def test_a_wait_for_any_job_is_evaluated_for_what_has_changed_only(run: Run) -> 
 def test_many_changes_at_once_are_evaluated_once(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post(id="a")
-        key = setup.operations.queries.unfinished()[0].webhook.id
+        key = (await setup.operations.queries.unfinished())[0].webhook.id
         filter = filter_of(setup, state="pending,held", where="request.json.id == 'none'")
         waiting = asyncio.create_task(wait(setup, filter))
         await settle()
@@ -278,6 +278,6 @@ def test_a_reset_ends_no_wait(run: Run) -> None:
 
         assert await waiting == ["b"]
         assert setup.operations.notifier.waiting == 0
-        assert setup.store.webhooks()[0].webhook.state is State.PENDING
+        assert (await setup.store.webhooks())[0].webhook.state is State.PENDING
 
     run(scenario)

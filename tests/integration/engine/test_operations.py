@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from latehook.base.coroutines import result_at_once
 from latehook.base.errors import OperationError, StoreError
 from latehook.base.model import State
 from latehook.delivery.advance import MAX_LEFT
@@ -60,13 +61,13 @@ async def job(setup: EngineSetup, id: str = "a") -> Any:
 
 def webhook_id(setup: EngineSetup, number: int = 0) -> str:
     """The id of the webhook of this number."""
-    stored = setup.store.webhook(number + 1)
+    stored = result_at_once(setup.store.webhook(number + 1))
     assert stored is not None
     return stored.webhook.id
 
 
 def state(setup: EngineSetup, number: int = 0) -> State:
-    stored = setup.store.webhook(number + 1)
+    stored = result_at_once(setup.store.webhook(number + 1))
     assert stored is not None
     return stored.webhook.state
 
@@ -118,7 +119,7 @@ def test_an_advance_includes_retries_in_the_order_of_due_times(run: Run) -> None
         # a at 30 and again at 40, b at 35 and again at 45; a's third is due at 60
         assert [(id, text) for _, id, text in sent(setup)] == [(id, "processing good") for id in "abab"]
         assert left == []
-        assert [owed.webhook.due - NOON for owed in setup.operations.queries.unfinished()][:2] == [60, 60]
+        assert [owed.webhook.due - NOON for owed in (await setup.operations.queries.unfinished())][:2] == [60, 60]
 
     run(scenario)
 
@@ -212,7 +213,7 @@ def test_the_clock_that_the_store_keeps_is_never_behind_that_of_an_advance(run: 
         advance = asyncio.create_task(setup.operations.advance("1h"))
         await asyncio.sleep(1)
         setup.engine.state.keep_clock()
-        [(moment, real, speed)] = setup.store.get_value("clock", list)
+        [(moment, real, speed)] = await setup.store.get_value("clock", list)
 
         assert not advance.done()
         assert (moment, real, speed) == (NOON + 3600, NOON + 1, 1)
@@ -266,7 +267,7 @@ def test_an_advance_over_a_thousand_jobs(run: Run) -> None:
             await setup.post(id=str(number))
         left = await setup.operations.advance("2m")
 
-        assert (len(sent(setup)), left, setup.store.count_unfinished()) == (2000, [], 0)
+        assert (len(sent(setup)), left, (await setup.store.count_unfinished())) == (2000, [], 0)
 
     run(scenario)
 
@@ -296,7 +297,7 @@ def test_a_hold_stops_all_webhooks_and_not_the_clock(run: Run) -> None:
         await setup.operations.hold()
         await asyncio.sleep(65)
         assert (sent(setup), (await job(setup))["status"]) == ([], "done")
-        assert [owed.webhook.state for owed in setup.operations.queries.unfinished()] == [State.HELD, State.HELD]
+        assert [owed.webhook.state for owed in (await setup.operations.queries.unfinished())] == [State.HELD, State.HELD]
         await setup.post(id="b")
         await setup.operations.release()
         await asyncio.sleep(100)
@@ -362,7 +363,7 @@ def test_canceled_webhooks_are_not_sent(run: Run) -> None:
         await setup.operations.cancel()
         await asyncio.sleep(100)
         assert len(sent(setup)) == 1
-        assert setup.store.count_unfinished() == 0
+        assert (await setup.store.count_unfinished()) == 0
 
     run(scenario)
 
@@ -393,7 +394,7 @@ def test_resend_sends_the_same_content_with_the_next_number(run: Run, result: in
         await asyncio.sleep(1)
 
         assert sent(setup) == [(30, "a", "processing good"), (40, "a", "processing good")]
-        owed = setup.store.webhook(1)
+        owed = await setup.store.webhook(1)
         assert owed is not None
         assert (owed.attempts, owed.webhook.state) == (2, State.DELIVERED)
 
@@ -497,9 +498,9 @@ def test_reset_forgets_everything(run: Run) -> None:
         await asyncio.sleep(1000)
 
         assert sent(setup) == [(30, "a", "processing bad")]
-        assert setup.store.count_unfinished() == 0
+        assert (await setup.store.count_unfinished()) == 0
         assert (setup.operations.vars, setup.operations.holding, setup.clock.speed) == ({"verdict": "good"}, False, 1)
-        assert (list(reversed(setup.engine.journal)), list(setup.store.jobs())) == ([], [])
+        assert (list(reversed(setup.engine.journal)), list((await setup.store.jobs()))) == ([], [])
         assert setup.clock.now() == pytest.approx(setup.clock.real(), abs=0.1)
         setup.sender.takes = 0
         await setup.post(id="b")

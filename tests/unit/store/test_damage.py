@@ -1,7 +1,8 @@
 """A store whose rows somebody or a disk has changed: the others can be read, and what cannot is failed."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,14 +12,16 @@ from hypothesis import strategies as st
 
 from latehook.base.errors import StoreError
 from latehook.base.model import Content, Criteria, Job, Outcome, Request, Response, Stage, State, Webhook
-from latehook.store import MEMORY, Store, opening
+from latehook.store import MEMORY
+from latehook.store.sqlite import SqliteStore, opening
+from support.stored import add
 
 NOON = 1_800_000_000.0
 VALUES = (b"", b"\0", b"\x81\xa2id", "text", b"\xff\xfe", -1, 2.5, float("inf"), None)
 """Values that no column has. SQLite keeps each in each column, unless it is null and may not be."""
 
 
-def fill(store: Store) -> None:
+async def fill(store: SqliteStore) -> None:
     """Write three jobs, each with a delivered webhook and two pending ones."""
     for id in "abc":
         stages = tuple(Stage(NOON + due, f"s{due}") for due in range(3))
@@ -27,12 +30,12 @@ def fill(store: Store) -> None:
             for number, stage in enumerate(stages)
         )
         request = Request("POST", "https", "api.slow.example", 443, "/", (), b"{}", 2)
-        first, *_ = store.add_job(Job(id, "mock", NOON, request, stages, webhooks=webhooks, received_at=NOON))
+        first, *_ = add(store, Job(id, "mock", NOON, request, stages, webhooks=webhooks, received_at=NOON))
         content = Content("http://app.test/", b"{}", None, "POST")
         store.add_attempt(first, 1, Outcome(NOON, NOON, 200), State.DELIVERED, NOON, content, NOON)
     store.add_definition("d", b"{}")
     store.set_value("vars", {"a": 1})
-    store.commit()
+    await store.commit()
 
 
 def columns() -> list[tuple[str, str]]:
@@ -43,33 +46,42 @@ def columns() -> list[tuple[str, str]]:
         return [(table, row[1]) for table in tables for row in db.execute(f"PRAGMA table_info({table})")]
 
 
-def read_all(store: Store) -> list[str]:
+async def read_all(store: SqliteStore) -> list[str]:
     """Read everything as lists, attempts and operations do. Return the ids of the webhooks."""
-    store.pending_dues()
-    jobs = store.jobs_by_key(match.key for match in store.matching_jobs(Criteria(), None, 100))
-    found = store.matching_webhooks(Criteria(), None, 100)
-    webhooks = store.webhooks_by_key(match.key for match in found)
-    unnamed = [stored for stored in store.webhooks() if stored.key is None]  # of a damaged page; no list has them
-    assert {stored.key for stored in store.webhooks()} - {None} == {match.key for match in found}
+    await store.pending_dues()
+    jobs = await store.jobs_by_key(match.key for match in await store.matching_jobs(Criteria(), None, 100))
+    found = await store.matching_webhooks(Criteria(), None, 100)
+    webhooks = await store.webhooks_by_key(match.key for match in found)
+    unnamed = [stored for stored in await store.webhooks() if stored.key is None]  # of a damaged page; no list has them
+    assert {stored.key for stored in await store.webhooks()} - {None} == {match.key for match in found}
     for stored in webhooks:
-        assert store.pending_webhook(stored.key) is None or stored.webhook.state is State.PENDING
-        store.due(stored.key)
+        assert await store.pending_webhook(stored.key) is None or stored.webhook.state is State.PENDING
+        await store.dues([stored.key])
         assert stored.webhook.reason is not None or stored.webhook.state is not State.FAILED
-    store.matching_webhooks(Criteria(event="e"), None, 100)
-    store.webhooks_of_jobs(jobs)
-    store.attempts(stored.key for stored in webhooks)
-    assert sum(store.count_states().values()) == len(found) + len(unnamed)
-    store.count_unfinished()
+    await store.matching_webhooks(Criteria(event="e"), None, 100)
+    await store.webhooks_of_jobs(jobs)
+    await store.attempts(stored.key for stored in webhooks)
+    assert sum((await store.count_states()).values()) == len(found) + len(unnamed)
+    await store.count_unfinished()
     for job in jobs:
-        store.find_job(job.id)
+        await store.find_job(job.id)
     return [stored.webhook.id for stored in webhooks]
 
 
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(str(path))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+async def path(tmp_path: Path) -> Path:
     path = tmp_path / "store.sqlite"
-    with closing(Store(str(path))) as store:
-        fill(store)
+    async with opened(path) as store:
+        await fill(store)
     return path
 
 
@@ -77,7 +89,7 @@ DAMAGES = [(table, column, value) for table, column in columns() for value in VA
 
 
 @pytest.mark.parametrize(("table", "column", "value"), DAMAGES)
-def test_a_damaged_value_leaves_all_other_rows_as_they_are(path: Path, table: str, column: str, value: object) -> None:
+async def test_a_damaged_value_leaves_all_other_rows_as_they_are(path: Path, table: str, column: str, value: object) -> None:
     where = {"job": "WHERE key = 1", "webhook": "WHERE key IN (1, 2)"}.get(table, "")
     try:
         with closing(sqlite3.connect(path)) as db, db:
@@ -85,33 +97,33 @@ def test_a_damaged_value_leaves_all_other_rows_as_they_are(path: Path, table: st
     except sqlite3.IntegrityError:  # this column cannot have this value
         return
 
-    with closing(Store(str(path))) as store:
+    async with opened(path) as store:
         for _ in range(2):  # what has failed stays so
-            assert {"b0", "b1", "b2", "c0", "c1", "c2"} <= set(read_all(store))
-            store.commit()
+            assert {"b0", "b1", "b2", "c0", "c1", "c2"} <= set(await read_all(store))
+            await store.commit()
 
 
 @pytest.mark.parametrize("column", ["value", "content", "due", "state", "attempts"])
-def test_a_pending_webhook_that_is_damaged_has_failed_with_the_reason(path: Path, column: str) -> None:
+async def test_a_pending_webhook_that_is_damaged_has_failed_with_the_reason(path: Path, column: str) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(f"UPDATE webhook SET {column} = 'x' WHERE key = 2")
 
-    with closing(Store(str(path))) as store:
-        stored = store.webhook(2)
+    async with opened(path) as store:
+        stored = await store.webhook(2)
         assert stored is not None
         assert (stored.webhook.id, stored.webhook.state, stored.job.id) == ("a1", State.FAILED, "a")
         assert "the store is damaged, and cannot be read here" in str(stored.webhook.reason)
-        assert store.count_states() == {State.FAILED: 1, State.DELIVERED: 3, State.PENDING: 5}
-        assert len(store.pending_dues()) == 5
+        assert await store.count_states() == {State.FAILED: 1, State.DELIVERED: 3, State.PENDING: 5}
+        assert len(await store.pending_dues()) == 5
 
 
-def test_the_webhooks_of_a_damaged_job_have_failed_and_it_too(path: Path) -> None:
+async def test_the_webhooks_of_a_damaged_job_have_failed_and_it_too(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE job SET value = x'00' WHERE key = 1")
 
-    with closing(Store(str(path))) as store:
-        states = [stored.webhook.state for stored in store.webhooks(1)]
-        job = store.find_job("a")
+    async with opened(path) as store:
+        states = [stored.webhook.state for stored in await store.webhooks(1)]
+        job = await store.find_job("a")
 
     assert states == [State.DELIVERED, State.FAILED, State.FAILED]
     assert job is not None
@@ -120,19 +132,19 @@ def test_the_webhooks_of_a_damaged_job_have_failed_and_it_too(path: Path) -> Non
 
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_changed_bytes_of_the_file_end_in_an_error_of_one_line_or_in_none(data: st.DataObject) -> None:
+async def test_changed_bytes_of_the_file_end_in_an_error_of_one_line_or_in_none(data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "store.sqlite"
-        with closing(Store(str(path))) as store:
-            fill(store)
+        async with opened(path) as store:
+            await fill(store)
         written = bytearray(path.read_bytes())
         for at in data.draw(st.lists(st.integers(0, len(written) - 1), min_size=1, max_size=30)):
             written[at] = data.draw(st.integers(0, 255))
         path.write_bytes(written[: data.draw(st.integers(0, len(written)))] if data.draw(st.booleans()) else written)
 
         try:
-            with closing(Store(str(path))) as store:
-                store.get_value("vars", dict)
-                read_all(store)
+            async with opened(path) as store:
+                await store.get_value("vars", dict)
+                await read_all(store)
         except StoreError as error:
             assert "\n" not in str(error)

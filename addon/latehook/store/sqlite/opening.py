@@ -4,11 +4,9 @@ import sqlite3
 from contextlib import ExitStack, closing
 
 from latehook.base.errors import StoreError
-from latehook.store.locking import IN_USE, FileLock
+from latehook.store.protocol import MEMORY
+from latehook.store.sqlite.locking import IN_USE, FileLock
 from latehook.store.values import event_of
-
-MEMORY = ":memory:"
-"""The path of a store in memory, which ends with the process."""
 
 PRIMARY_CODE = 0xFF
 """The bits of SQLite's error codes that say the kind of an error. The others say which one of it."""
