@@ -260,8 +260,8 @@ class Engine:
     async def _start(self, decision: Decision) -> int:
         """Write and schedule the job that a decision starts or changes, and wait for attempts before the response.
 
-        Return the key of a new job, else 0. Raises StoreError, UnstorableError: the job is
-        not written, and nothing is scheduled.
+        Return the key of a new job, else 0. Raises StoreError, UnstorableError: the job is not written, and nothing is
+        scheduled.
         """
         job = decision.started or decision.changed
         if job is None or decision.mock is None:

@@ -74,13 +74,13 @@ class MockCompiler:
         stages = self._stages()
         job = None if entry.job is UNSET else self._job(entry.job)
         webhooks = [stage.webhook for stage in stages if stage.webhook is not None]
-        excerpt = self._source.excerpt(self._index, self._values.files)
+        files = self._values.files
         return Mock(
             matcher=matcher,
-            definition=_hash(excerpt, *self._values.files.values()),
+            definition=_hash(self._source.identity(self._index, files), *files.values()),
             name=matcher.text if entry.name is UNSET else str(self._values.constant(entry.name, (*self._path, "name"))),
             place=self._values.place(self._path),
-            excerpt=excerpt,
+            excerpt=self._source.excerpt(self._index, files),
             constants=self._compiler.constants(),
             response=response,
             when=self._values.when(entry.when, (*self._path, "when"), names if not starts else self._at_request),

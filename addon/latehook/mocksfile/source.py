@@ -3,6 +3,7 @@
 import base64
 import math
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -74,8 +75,18 @@ class Source:
 
         `files` are the names of the files that it reads: those that were posted are part of the excerpt.
         """
+        return self._excerpt(self.file, index, files)
+
+    def identity(self, index: int, files: Collection[str]) -> bytes:
+        """Return what tells this mock from others: its excerpt, with the file's name in the place of its path.
+
+        So a mock is the same one in each folder and on each machine that has a copy of its file.
+        """
+        return self._excerpt(Path(self.file).name, index, files)
+
+    def _excerpt(self, file: str, index: int, files: Collection[str]) -> bytes:
         line = self.place(("mocks", index)).line
-        excerpt = [self.file, index, line, self.data["mocks"][index], self.data.get("defaults", {})]
+        excerpt = [file, index, line, self.data["mocks"][index], self.data.get("defaults", {})]
         if self.posted is not None:
             excerpt.append({name: base64.b64encode(self.posted[name]).decode() for name in files})
         return encode_json(excerpt)

@@ -132,7 +132,7 @@ class Writes(Protocol):
 
 
 class Reads(Protocol):
-    """The reads. They also see what is written and not committed yet. Each may raise StoreError.
+    """The reads. They see what is committed; SQLite's also see what is not yet. Each may raise StoreError.
 
     A row can be damaged: its value cannot be decoded. A webhook with such a row, or whose job has one, has failed, with
     the reason. A job with such a row has the status `failed`, and what is left of it.

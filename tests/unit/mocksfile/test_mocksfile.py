@@ -48,6 +48,18 @@ def test_the_default_file_is_valid_and_needs_only_a_callback_url() -> None:
     assert (webhook_of(mock).to, webhook_of(mock).method) == ("http://app.test/hook", "GET")
 
 
+def test_a_mock_is_the_same_one_in_each_folder_that_has_a_copy_of_its_file(tmp_path: Path) -> None:
+    def definition(name: str, text: str = MOCK) -> str:
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        return load([file], {}).all[0].definition
+
+    assert definition("a/mocks.yaml") == definition("b/mocks.yaml")
+    assert len({definition("a/mocks.yaml"), definition("a/others.yaml"), definition("a/mocks.yaml", f"{MOCK} ")}) == 2
+    assert definition("a/mocks.yaml") != definition("a/mocks.yaml", MOCK.replace("id:", "job:"))
+
+
 def test_only_the_members_of_the_body_that_expressions_read_are_read(read) -> None:
     mocks = read(MOCK.replace("request.json.callback_url", "job.request.json.hooks.done or request.query.hook"))
 
