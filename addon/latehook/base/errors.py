@@ -93,6 +93,10 @@ class StoreError(LatehookError):
     """The store cannot be opened, or a commit failed and nothing of it was written."""
 
 
+class StoreUnreachable(StoreError):
+    """The store's server cannot be reached. What was to be written may or may not have been. Later it can be again."""
+
+
 class UnstorableError(StoreError):
     """The store has no form for a value. Nothing with it was written; what others write in the same commit was."""
 

@@ -58,7 +58,10 @@ async def status(context: HandlerContext, params: StatusQuery, id: str) -> paylo
         holding=operations.holding,
         vars=dict(operations.vars),
         counts=payloads.Counts(
-            jobs=await queries.count_jobs(), webhooks=await queries.count_webhooks(), requests=requests, unmatched=unmatched
+            jobs=await queries.count_jobs(),
+            webhooks=await queries.count_webhooks(),
+            requests=requests,
+            unmatched=unmatched,
         ),
         mocks=serializers.mocks(operations.mocks),
         revision=operations.notifier.revision,

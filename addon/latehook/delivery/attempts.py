@@ -49,7 +49,7 @@ class DeliveryContext(Context, Protocol):
     """What an attempt needs besides its webhook."""
 
     async def decide[Result](self, decide: Callable[[Moment, Context], Result]) -> Result:
-        """Return what `decide` returns for this moment. It is called again with each answer that the store takes time for."""
+        """Return what `decide` returns for this moment. It is called again if the store has to be waited for."""
 
     def count_fault(self, definition: str, stage: int) -> None:
         """Count a fault of the webhook of this stage of a mock."""

@@ -53,8 +53,8 @@ class LiveContext:
     async def decide[Result](self, decide: Callable[[Moment, Context], Result]) -> Result:
         """Return what `decide` returns for this moment.
 
-        Where the store has to be waited for, `decide` is called again with each answer that it lacked. It draws the same
-        random values then.
+        If the store has to be waited for, `decide` is called again with each answer that it lacked. It then draws the
+        same random values.
         """
         if self._store.at_once is not None:
             return decide(self.moment(), self)

@@ -270,11 +270,10 @@ class Engine:
             return 0
         self.commits.schedule()
         self.compiled_mocks.add(decision.mock)
-        key, keys = 0, ()
-        if decision.started is not None:
+        if decision.started:
             key, keys = self.store.add_job(job)
         else:
-            keys = self.store.replace_stages(job, decision.kept_stages)
+            key, keys = 0, self.store.replace_stages(job, decision.kept_stages)
         await self.commits.committed()
         if first_attempts := self.outbox.schedule_job(job, keys):
             await asyncio.wait(first_attempts)

@@ -109,8 +109,9 @@ class Mock:
     """One entry of a mocks file, compiled. Without a `response` the request is forwarded.
 
     `excerpt` is what the entry was compiled from. `definition` identifies the mock: a hash of that, without its file's
-    folder. `constants` are the part of a scope that is the same for all its expressions. `kept_members` are the members of `request` that need
-    its body and that are read of a job's request after its response: jobs keep their request's body for them.
+    folder. `constants` are the part of a scope that is the same for all its expressions. `kept_members` are the members
+    of `request` that need its body and that are read of a job's request after its response: jobs keep their request's
+    body for them.
     """
 
     matcher: Matcher

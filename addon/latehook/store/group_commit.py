@@ -58,7 +58,7 @@ class GroupCommit:
         scheduled, self._scheduled = self._scheduled, None
         if scheduled is None:  # a transaction of this turn has committed already
             return
-        task = asyncio.Task(self._commit_store(), eager_start=True)
+        task = asyncio.Task(self._commit_store(), loop=asyncio.get_running_loop(), eager_start=True)
         if task.done():
             self._on_end(scheduled, task)
         else:

@@ -175,9 +175,7 @@ class Reads(Protocol):
     async def webhook_key(self, id: str) -> int | None:
         """Return the key of the newest webhook with this id."""
 
-    async def webhooks(
-        self, job: int | None = None, states: Iterable[State] = tuple(State)
-    ) -> Sequence[StoredWebhook]:
+    async def webhooks(self, job: int | None = None, states: Iterable[State] = tuple(State)) -> Sequence[StoredWebhook]:
         """Return the webhooks in these states, of one job (by its key) or of all, in the order of their due times."""
 
     async def webhooks_of_jobs(self, jobs: Sequence[Job]) -> Sequence[StoredWebhook]:

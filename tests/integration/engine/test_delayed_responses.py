@@ -93,7 +93,7 @@ def test_a_repeated_request_gets_the_same_response_also_while_the_first_waits(
         third = await setup.request("POST", "/jobs", document, headers)
 
         assert first.response == second.response == third.response
-        assert len((await setup.store.jobs())) == 1
+        assert len(await setup.store.jobs()) == 1
         assert asyncio.get_running_loop().time() == 6
 
     run(scenario)

@@ -546,7 +546,7 @@ def test_a_job_that_cannot_be_stored_does_not_affect_others(run: Run) -> None:
         assert [answered(answer)[0] for answer in answers] == [200, 500, 200]
         error = answered(answers[1])[1]["error"]
         assert "mocks.yaml:2" in error and "texts may have no lone surrogates" in error
-        assert len((await setup.store.jobs())) == 2
+        assert len(await setup.store.jobs()) == 2
         await asyncio.sleep(3600)
         assert len(setup.sender.sent) == 2
 

@@ -212,7 +212,7 @@ def test_the_clock_that_the_store_keeps_is_never_behind_that_of_an_advance(run: 
         await setup.post()
         advance = asyncio.create_task(setup.operations.advance("1h"))
         await asyncio.sleep(1)
-        setup.engine.state.keep_clock()
+        await setup.engine.state.keep_clock()
         [(moment, real, speed)] = await setup.store.get_value("clock", list)
 
         assert not advance.done()
@@ -297,7 +297,10 @@ def test_a_hold_stops_all_webhooks_and_not_the_clock(run: Run) -> None:
         await setup.operations.hold()
         await asyncio.sleep(65)
         assert (sent(setup), (await job(setup))["status"]) == ([], "done")
-        assert [owed.webhook.state for owed in (await setup.operations.queries.unfinished())] == [State.HELD, State.HELD]
+        assert [owed.webhook.state for owed in (await setup.operations.queries.unfinished())] == [
+            State.HELD,
+            State.HELD,
+        ]
         await setup.post(id="b")
         await setup.operations.release()
         await asyncio.sleep(100)
@@ -500,7 +503,7 @@ def test_reset_forgets_everything(run: Run) -> None:
         assert sent(setup) == [(30, "a", "processing bad")]
         assert (await setup.store.count_unfinished()) == 0
         assert (setup.operations.vars, setup.operations.holding, setup.clock.speed) == ({"verdict": "good"}, False, 1)
-        assert (list(reversed(setup.engine.journal)), list((await setup.store.jobs()))) == ([], [])
+        assert (list(reversed(setup.engine.journal)), list(await setup.store.jobs())) == ([], [])
         assert setup.clock.now() == pytest.approx(setup.clock.real(), abs=0.1)
         setup.sender.takes = 0
         await setup.post(id="b")

@@ -1,9 +1,7 @@
 """The stores that the contract is tested with."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 
 import pytest
 

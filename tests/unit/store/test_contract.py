@@ -138,7 +138,11 @@ async def test_a_finished_webhook_is_not_pending(store: Store, outcome: Outcome,
     store.add_attempt(key, 1, outcome, state, 0.0, CONTENT, 1.25)
     await store.commit()
 
-    assert (await store.pending_webhook(key), await store.dues([key]), await store.count_unfinished()) == (None, [None], 0)
+    assert (await store.pending_webhook(key), await store.dues([key]), await store.count_unfinished()) == (
+        None,
+        [None],
+        0,
+    )
     stored = await store.webhook(key)
     assert stored is not None
     assert (stored.webhook.state, stored.webhook.reason) == (state, outcome.error)
@@ -198,7 +202,7 @@ async def test_the_webhooks_that_must_come_first_are_those_of_earlier_stages_wit
 
 
 async def test_a_webhook_that_is_made_pending_waits_for_no_other_if_it_is_not_ordered(store: Store) -> None:
-    first, last = add(store, job("j", webhook("a"), replace(webhook("b"), stage=1)))
+    _, last = add(store, job("j", webhook("a"), replace(webhook("b"), stage=1)))
     store.set_state(last, State.FAILED, "it failed")
     store.set_pending(last, 9.0, ordered=False)
     await store.commit()

@@ -89,7 +89,9 @@ DAMAGES = [(table, column, value) for table, column in columns() for value in VA
 
 
 @pytest.mark.parametrize(("table", "column", "value"), DAMAGES)
-async def test_a_damaged_value_leaves_all_other_rows_as_they_are(path: Path, table: str, column: str, value: object) -> None:
+async def test_a_damaged_value_leaves_all_other_rows_as_they_are(
+    path: Path, table: str, column: str, value: object
+) -> None:
     where = {"job": "WHERE key = 1", "webhook": "WHERE key IN (1, 2)"}.get(table, "")
     try:
         with closing(sqlite3.connect(path)) as db, db:

@@ -70,9 +70,7 @@ class Reader(JobsInSqlite):
         rows = {key: row for key, *row in self._rows(sql, (as_list(keys), State.PENDING))}
         return [self._due(key, *rows[key]) if key in rows else None for key in keys]
 
-    def _due(
-        self, key: int, due: float, value: bytes, job: int, stage: int, ordered: int, attempts: int
-    ) -> Due | None:
+    def _due(self, key: int, due: float, value: bytes, job: int, stage: int, ordered: int, attempts: int) -> Due | None:
         try:
             url = read_target(value).to
             after = self._unattempted_before(job, stage) if stage > 0 and ordered and attempts == 0 else ()

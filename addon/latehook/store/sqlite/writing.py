@@ -1,7 +1,6 @@
 """The writes of the store."""
 
 import logging
-import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
