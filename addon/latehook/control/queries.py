@@ -14,7 +14,7 @@ from latehook.base.model import UNFINISHED, State
 from latehook.base.version import version
 from latehook.control import responses, serializers
 from latehook.control.context import HandlerContext
-from latehook.control.page import page as page_response
+from latehook.control.page.assemble import page as page_response
 from latehook.control.params import (
     JobQuery,
     ListQuery,

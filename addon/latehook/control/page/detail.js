@@ -1,0 +1,99 @@
+// The selected job: its stages, webhooks, attempts, request and response.
+"use strict";
+
+function renderDetail() {
+  const job = view.open ? known.job : null;
+  $("detail").hidden = !job;
+  updateChildren($("detail"), job ? [job] : [], keyOf, () => cloneTemplate("job"), renderJob);
+}
+
+function renderJob(node, job) {
+  const {parts} = node;
+  node.item = job;
+  setText(parts.id, job.id);
+  setText(parts.mock, job.mock);
+  setText(parts.status, job.status + (job.ended ? ", ended" : ""));
+  setText(parts.at, timeBy("its clock", job.created_at, job));
+  setText(parts.advance, `Advance it by ${$("duration").value || "…"}`);
+  renderNote(parts.note, `job ${job.id}`);
+  renderPairs(parts.stages, job.stages.map(stage => [`+${short(stage.due_at - job.created_at)}`, describeStage(stage, job)]));
+  parts.nowebhooks.hidden = job.webhooks.length > 0;
+  updateChildren(parts.webhooks, job.webhooks, webhook => webhook.id, () => cloneTemplate("webhook"), renderWebhook);
+  setText(parts.request, `${job.request.method} ${job.request.url}`);
+  const jobPath = `jobs/${encodeURIComponent(job.id)}?${query({number: job.number})}`;
+  renderMessage(parts.sent, job.request, `job ${job.number} request`, async () => (await call("GET", jobPath)).request);
+  setText(parts.response, job.response ? `Status ${job.response.status}` : "None was given.");
+  const loadResponse = async () => (await call("GET", jobPath)).response;
+  renderMessage(parts.answered, job.response ?? {}, `job ${job.number} response`, loadResponse);
+  parts.vars.hidden = Object.keys(job.vars).length === 0;
+  renderPairs(parts.varlist, Object.entries(job.vars).map(([name, value]) => [name, JSON.stringify(value)]));
+}
+
+function describeStage(stage, job) {
+  return (stage.status ?? "no status") + (until(stage, job) > 0 ? `, in ${span(until(stage, job))}` : "");
+}
+
+function renderWebhook(node, webhook) {
+  const {parts} = node, ended = !isOwed(webhook), held = webhook.state === "held";
+  node.item = webhook;
+  setText(parts.event, nameOf(webhook));
+  setText(parts.id, webhook.id);
+  setText(parts.state, describeState(webhook));
+  renderState(parts.mark, parts.state, webhook.state);
+  setText(parts.url, `${webhook.method ?? ""} ${webhook.url ?? "no URL"}`.trim());
+  setText(parts.reason, webhook.reason ?? "");
+  setText(parts.hold, held ? "Release" : "Hold");
+  setAttribute(parts.hold, "data-operation", held ? "release" : "hold");
+  for (const name of ["fire", "hold", "cancel"]) setAttribute(parts[name], "aria-disabled", ended);
+  setAttribute(parts.resend, "aria-disabled", !ended);
+  renderNote(parts.note, webhook.id);
+  renderMessage(parts.body, webhook, webhook.id, () => call("GET", webhookPath(webhook)));
+  const update = (each, attempt) => renderAttempt(each, attempt, webhook);
+  updateChildren(parts.attempts, webhook.attempts, attempt => attempt.number, () => cloneTemplate("attempt"), update);
+}
+
+function renderAttempt({parts}, attempt, webhook) {
+  setText(parts.number, `Attempt ${attempt.number}`);
+  setText(parts.outcome, outcomeOf(attempt));
+  setAttribute(parts.outcome, "class", `tone ${kindOf(attempt, webhook)}`);
+  const took = hasEnded(attempt) ? `, took ${short(attempt.ended_at - attempt.at)}` : "";
+  setText(parts.when, timeBy("real time", attempt.at, webhook) + took);
+  const load = async () => (await call("GET", webhookPath(webhook))).attempts.find(({number}) => number === attempt.number);
+  renderMessage(parts.body, attempt, `${webhook.id} ${attempt.number}`, load, "Answer");
+}
+
+const webhookPath = webhook => `webhooks/${encodeURIComponent(webhook.id)}`;
+
+/** Headers and body, as far as there are any, each to be opened. `load` returns the message with its whole body. */
+function renderMessage(parent, message, key, load, what = "Body") {
+  const parts = [];
+  if (message.headers?.length) parts.push("headers");
+  if (message.body) parts.push("text");
+  updateChildren(parent, parts, part => part, cloneTemplate, (node, part) => {
+    if (part === "headers") {
+      setText(node.parts.title, `Headers (${message.headers.length})`);
+      renderPairs(node.parts.pairs, message.headers);
+    } else {
+      const whole = wholeTexts.get(key);
+      setText(node.parts.title, [what, message.content_type, bytesText(message.size)].filter(Boolean).join(" · "));
+      setText(node.parts.text, cut(whole ?? message.body) + (message.truncated && !whole ? "…" : ""));
+      node.parts.whole.hidden = !message.truncated || whole !== undefined;
+      node.loadWhole = async () => wholeTexts.set(key, (await load()).body);
+    }
+  });
+}
+
+function bytesText(size) {
+  if (size < 1024) return count(size, "byte");
+  return size < 1024 ** 2 ? `${(size / 1024).toFixed(1)} KiB` : `${(size / 1024 ** 2).toFixed(1)} MiB`;
+}
+
+const cut = text => text.length > TEXT_SHOWN ? `${text.slice(0, TEXT_SHOWN)}… the API has the rest` : text;
+
+function renderPairs(parent, pairs) {
+  const numbered = pairs.map(([name, value], number) => ({name, value, number}));
+  updateChildren(parent, numbered, pair => pair.number, () => cloneTemplate("pair"), (node, {name, value}) => {
+    setText(node.parts.name, name);
+    setText(node.parts.value, value);
+  });
+}

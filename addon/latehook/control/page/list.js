@@ -1,0 +1,80 @@
+// The list: rows of jobs, and rows of requests.
+"use strict";
+
+const EMPTY = {
+  jobs: "No job yet. It appears here when your system sends a request that a mock takes.",
+  requests: "No request to a mocked host yet.",
+  unmatched: "Every request to a mocked host found its mock.",
+};
+
+function renderList() {
+  const current = known.list === view.list, items = current ? known.items : [];
+  const jobs = view.list === "jobs";
+  updateChildren($("list"), items, keyOf, () => cloneTemplate(jobs ? "job-row" : "request-row"), jobs ? renderJobRow : renderRequestRow);
+  const isEmpty = Object.keys(filtersOf(view.list)).length > 0 || !known.status?.counts[view.list];
+  $("none").hidden = !current || items.length > 0 || !(isEmpty || known.isFilterBad);
+  setText($("none"), noneText());
+  $("pages").hidden = view.cursors.length === 1 && !known.next;
+  setAttribute($("pages").querySelector("[data-do=newer]"), "aria-disabled", view.cursors.length === 1);
+  setAttribute($("pages").querySelector("[data-do=older]"), "aria-disabled", !known.next);
+  setText($("page"), `page ${view.cursors.length}`);
+}
+
+function noneText() {
+  if (known.isFilterBad) return "Nothing is listed: the filter has an error.";
+  return Object.keys(filtersOf(view.list)).length ? "Nothing that the filter selects." : EMPTY[view.list];
+}
+
+function renderJobRow(node, job) {
+  const {at, id, mock, line, length, mark, state, status, note: noteNode} = node.parts;
+  const webhook = mostUrgentWebhook(job), more = job.webhooks.filter(isOwed).length - 1;
+  node.item = job;
+  setAttribute(node.firstElementChild, "aria-current", view.chosen?.key === keyOf(job) ? "true" : null);
+  setText(at, timeOfDay(job.created_at));
+  setAttribute(at, "title", "by the job's clock");
+  setText(id, job.id);
+  setAttribute(id, "title", job.id);
+  setText(mock, mockLabel(job.mock));
+  setAttribute(mock, "title", job.mock);
+  setText(status, job.status);
+  setAttribute(status, "title", `the job's status: ${job.status}`);
+  setText(state, webhook ? describeState(webhook) + (more > 0 ? ` +${more}` : "") : "no webhook");
+  renderState(mark, state, webhook?.state);
+  renderLine(line, length, job);
+  renderNote(noteNode, ...job.webhooks.map(each => each.id));
+}
+
+/** A webhook's state: its mark, as in the line of time, and its colour. */
+function renderState(mark, text, state) {
+  mark.hidden = !state;
+  setAttribute(mark, "class", state ?? "");
+  setAttribute(text, "class", `tone ${state ?? ""}`);
+}
+
+const MATCH = /^(\S+) (?:https?:\/\/)?([^/\s]+)(\/\S*)$/;
+
+/** The name of a mock. A name that is a `match` has its host only if the mocks have several. */
+function mockLabel(name) {
+  const parts = MATCH.exec(name);
+  if (!parts) return name;
+  const hosts = (known.status?.mocks ?? []).map(mock => MATCH.exec(mock.name)?.[2]).filter(Boolean);
+  const [, method, host, path] = parts;
+  return hosts.every(other => other === host) ? `${method} ${path}` : `${method} ${host}${path}`;
+}
+
+function renderRequestRow(node, request) {
+  const {at, what, mock, status, why} = node.parts;
+  node.item = request;
+  setAttribute(node.firstElementChild, "aria-current", view.chosen?.key === keyOf(request) ? "true" : null);
+  setText(at, timeOfDay(request.at));
+  setAttribute(at, "title", "real time");
+  setText(what, `${request.method} ${request.url}`);
+  setText(mock, (request.mock === null ? "no mock took it" : mockLabel(request.mock)) + (request.job === null ? "" : ` · ${request.job}`));
+  setAttribute(mock, "title", request.mock);
+  setText(status, String(request.status ?? "passed"));
+  setAttribute(status, "class", `tone ${request.matched ? "" : "failed"}`);
+  updateChildren(why, request.why ?? [], near => `${near.mock} ${near.place}`, () => cloneTemplate("near"), (each, near) => {
+    setText(each.parts.differs, near.differs);
+    setText(each.parts.mock, `${near.mock} · ${near.place}`);
+  });
+}

@@ -1,0 +1,32 @@
+// Times and durations, by Latehook's clock and in real time, and how they are written.
+"use strict";
+
+/** Seconds since the status was read. */
+const since = () => Date.now() / 1000 - known.readAt;
+
+const realNow = () => known.status.clock.real + since();
+
+/** The time of a job's clock: Latehook's, and what this job alone was advanced by. */
+const now = job => known.status.clock.now + since() * known.status.clock.speed + job.ahead;
+
+/** The seconds of real time until a stage or a webhook of a job is due. */
+const until = ({due_at}, job) => (due_at - now(job)) / known.status.clock.speed;
+
+/** The time of day, with the name of its clock where the job's clock and real time differ. */
+const timeBy = (clock, at, job) => timeOfDay(at) + (Math.abs(now(job) - realNow()) < 1 ? "" : `, ${clock}`);
+
+/** A span in the two largest units: 1:05, 2:00:05, 3 d 4 h. */
+function span(seconds) {
+  const s = Math.max(0, Math.ceil(seconds)), two = n => String(n).padStart(2, "0");
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)}:${two(s % 60)}`;
+  if (s < 86400) return `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
+  return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
+}
+
+function short(seconds) {
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : span(Math.round(seconds));
+}
+
+const timeOfDay = at => new Date(at * 1000).toLocaleTimeString("en-GB");
