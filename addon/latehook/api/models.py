@@ -218,6 +218,9 @@ class Request(Struct, frozen=True, kw_only=True):
     """The id of the job that the request started or asked for. Null where there is none."""
     why: tuple[NearMiss, ...] | None
     """The near misses, nearest first. Null where a mock matched the request."""
+    suggestion: str | None
+    """The text of a mocks file with one mock that takes the request: a beginning to copy. Null where a mock matched the
+    request, and where no mock can take it."""
 
 
 class OtherRequest(Struct, frozen=True, kw_only=True):

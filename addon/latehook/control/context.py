@@ -50,7 +50,7 @@ class HandlerContext:
         return self.responder.encode(serializers.job(details, self.operations.clock, self._beginning))
 
     def request(self, entry: JournalEntry) -> msgspec.Raw:
-        return self.responder.encode(serializers.request(entry))
+        return self.responder.encode(serializers.request(entry, self.operations.redaction.redact))
 
     def listed_webhook(self, details: WebhookDetails) -> models.Webhook:
         """Return a webhook as lists have it."""

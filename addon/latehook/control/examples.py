@@ -87,6 +87,7 @@ REQUEST = models.Request(
             mock="create transcript", place="mocks.yaml:2", differs="path is /transcript, not /transcripts"
         ),
     ),
+    suggestion="mocks:\n  - match: POST https://api.slow.example/transcript\n    response: {json: {status: done}}\n",
 )
 
 OTHER = models.OtherRequest(number=1, at=_AT + 2, method="CONNECT", url="other.example:443")

@@ -16,6 +16,8 @@ from latehook.bodies.charsets import UTF_8, declared_charset, decode_charset
 from latehook.engine.journal import JournalEntry, OtherRequest
 from latehook.engine.queries import JobDetails, WebhookDetails
 from latehook.mocks.definitions import Mocks
+from latehook.mocks.error_responses import UNMATCHED
+from latehook.mocks.suggestions import suggest
 
 Shown = Callable[[bytes], bytes]
 
@@ -73,7 +75,8 @@ def job(details: JobDetails, clock: Clock, shown: Shown = whole) -> models.Job:
     )
 
 
-def request(entry: JournalEntry) -> models.Request:
+def request(entry: JournalEntry, redact: Callable[[str], str]) -> models.Request:
+    """Return a request. `redact` returns a text without secrets."""
     near_misses = (models.NearMiss(mock=miss.mock, place=miss.at, differs=miss.differs) for miss in entry.near_misses)
     return models.Request(
         number=entry.number,
@@ -85,6 +88,7 @@ def request(entry: JournalEntry) -> models.Request:
         mock=entry.mock,
         job=entry.job,
         why=None if entry.matched else tuple(near_misses),
+        suggestion=suggest(entry.request, redact) if not entry.matched and entry.status == UNMATCHED else None,
     )
 
 

@@ -10,6 +10,9 @@ from latehook.base.redaction import Redaction
 from latehook.mocks.bodies import JSON_TYPE
 from latehook.mocks.near_misses import NearMiss
 
+UNMATCHED = 501
+"""The status of the response to a request that no mock matches."""
+
 
 def failure(status: int, error: str, request: Request, redaction: Redaction, **details: Any) -> Response:
     """Return a response whose JSON says what is wrong, names the request, and has `details` as further members."""
@@ -21,4 +24,4 @@ def failure(status: int, error: str, request: Request, redaction: Redaction, **d
 def unmatched(request: Request, near_misses: Sequence[NearMiss], redaction: Redaction) -> Response:
     """Return the 501 for a request that no mock answers, with the mocks that came nearest."""
     nearest = [{"mock": miss.mock, "at": miss.at, "differs": miss.differs} for miss in near_misses]
-    return failure(501, "no mock matches this request", request, redaction, nearest=nearest)
+    return failure(UNMATCHED, "no mock matches this request", request, redaction, nearest=nearest)

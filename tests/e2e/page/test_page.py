@@ -2,11 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from support.browser import NEEDS_CHROMIUM, Site, detail, row, shown
+from support.browser import NEEDS_CHROMIUM, Site, detail, opened, row, shown
+from support.programs import latehook
 from support.receivers import answer
 
 pytestmark = NEEDS_CHROMIUM
@@ -113,6 +115,31 @@ def test_an_unmatched_request_shows_why_no_mock_matched(page: Page, site: Site) 
     expect(page.locator("#list > li")).to_have_count(2)
     page.locator("#list > li", has_text="orders").get_by_role("button").first.click()
     expect(page.get_by_role("heading", name="a-1")).to_be_hidden()  # an unmatched request has no job
+
+
+def test_an_unmatched_request_leads_to_a_mock_that_takes_it(chromium: Browser, site: Site, tmp_path: Path) -> None:
+    urls = ["http://api.slow.example/faxes/17", "http://api.slow.example/faxes:send"]
+    for url in urls:
+        assert site.client.post(url, json={"callback_url": site.sut.url}).status_code == 501
+    with opened(chromium, site.url, permissions=["clipboard-read", "clipboard-write"]) as page:
+        page.get_by_role("button", name="Unmatched").click()
+        copied, used = (page.locator("#list > li", has_text=url) for url in urls)
+        for request in (copied, used):
+            request.get_by_text("A mock that would take it").click()
+        copied.get_by_role("button", name="Copy").click()
+        expect(copied.locator(".note")).to_have_text("copied: put it into your mocks file")
+        file = tmp_path / "mocks.yaml"
+        file.write_text(page.evaluate("navigator.clipboard.readText()"))
+        used.get_by_role("button", name="Use it until the next reset").click()
+        expect(used.locator(".note")).to_have_text("such requests are answered from now on")
+
+    checked = latehook("check", file)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    site.http.post("mocks", content=file.read_bytes(), headers={"content-type": "application/yaml"}).raise_for_status()
+    for url in urls:
+        assert site.client.post(url, json={"callback_url": site.sut.url}).json()["status"] == "accepted"
+    site.post("clock", advance="5s")
+    assert len(site.sut.wait(2)) == 2
 
 
 def test_the_filter_selects_what_is_listed(page: Page, site: Site) -> None:

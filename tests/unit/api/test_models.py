@@ -19,7 +19,7 @@ from latehook.control import examples
         (examples.JOB.request, "method url headers size body"),
         (examples.JOB.response, "status headers size body"),
         (examples.JOB.stages[0], "status due_at reached"),
-        (examples.REQUEST, "number at method url status matched mock job why"),
+        (examples.REQUEST, "number at method url status matched mock job why suggestion"),
         (examples.REQUEST.why[0], "mock place differs"),  # type: ignore[index]
         (examples.STATUS, "version ready clock holding vars counts mocks revision waiting problems"),
         (examples.CLOCK, "now real speed"),

@@ -31,7 +31,24 @@ const actions = {
     operate("several", "reset", {job: id}, () => `job ${id} is forgotten`);
     closeDetail();
   },
+  copySuggestion: button => copySuggestion(requestOf(button)),
+  useSuggestion: button => {
+    const request = requestOf(button);
+    operate(keyOf(request), "mocks", request.suggestion, () => "such requests are answered from now on");
+  },
 };
+
+const requestOf = button => button.closest("#list > li").item;
+
+async function copySuggestion(request) {
+  try {
+    await navigator.clipboard.writeText(request.suggestion);
+    setNote(keyOf(request), "copied: put it into your mocks file");
+  } catch { // browsers give the clipboard to pages of this machine and of https only
+    setNote(keyOf(request), "the browser does not permit it: select the text and copy it", true);
+  }
+  render();
+}
 
 const itemOf = button => button.closest("article").item;
 

@@ -5,11 +5,14 @@ class Problem extends Error {
   constructor(status, detail) { super(detail); this.status = status; }
 }
 
+/** Send a request; return the JSON of its answer. A body that is text is YAML, any other is sent as JSON. */
 async function call(method, path, body, signal) {
   const headers = {}, token = sessionStorage.getItem("latehook token");
   if (token) headers.authorization = `Bearer ${token}`;
-  if (body !== undefined) headers["content-type"] = "application/json";
-  const answer = await fetch(path, {method, headers, body: JSON.stringify(body), signal, cache: "no-store"});
+  const isYaml = typeof body === "string";
+  if (body !== undefined) headers["content-type"] = isYaml ? "application/yaml" : "application/json";
+  const content = isYaml ? body : JSON.stringify(body);
+  const answer = await fetch(path, {method, headers, body: content, signal, cache: "no-store"});
   const isJson = /json$/.test(answer.headers.get("content-type"));
   if (!isJson) throw new Problem(answer.status, `what answers is not Latehook: status ${answer.status}`);
   const text = await answer.text();

@@ -63,7 +63,7 @@ function mockLabel(name) {
 }
 
 function renderRequestRow(node, request) {
-  const {at, what, mock, status, why} = node.parts;
+  const {at, what, mock, status, why, suggestion, mocks, note} = node.parts;
   node.item = request;
   setAttribute(node.firstElementChild, "aria-current", view.chosen?.key === keyOf(request) ? "true" : null);
   setText(at, timeOfDay(request.at));
@@ -77,4 +77,7 @@ function renderRequestRow(node, request) {
     setText(each.parts.differs, near.differs);
     setText(each.parts.mock, `${near.mock} · ${near.place}`);
   });
+  suggestion.hidden = request.suggestion === null;
+  setText(mocks, request.suggestion ?? "");
+  renderNote(note, keyOf(request));
 }
