@@ -18,6 +18,7 @@ DOCUMENTS = [
     REFERENCE,
     ARCHITECTURE,
     ROOT / "addon" / "RECIPES.md",
+    ROOT / "addon" / "LANGUAGES.md",
     ROOT / "scripts" / "README.md",
     ROOT / "tests" / "README.md",
 ]

@@ -25,6 +25,8 @@ from support.waiting import wait_until
 
 RECIPES = ROOT / "addon" / "RECIPES.md"
 TWO_RUNS, COMPOSE = "Two test runs on one proxy", "A docker compose service, with its CA"
+IN_OTHER_LANGUAGES = ["A test in Node", "A test in Java"]
+"""These are run in test_languages.py."""
 TITLES = [
     "Advance the clock instead of waiting",
     "Another outcome, by `vars`",
@@ -35,6 +37,7 @@ TITLES = [
     "An invalid signature",
     TWO_RUNS,
     COMPOSE,
+    *IN_OTHER_LANGUAGES,
 ]
 
 
@@ -47,7 +50,7 @@ class Block(NamedTuple):
 
     @property
     def file(self) -> str | None:
-        named = re.match(r"# ([\w.]+)", self.text)
+        named = re.match(r"(?:#|//) ([\w.]+)", self.text)
         return named and named[1]
 
 
@@ -70,9 +73,9 @@ def test_every_recipe_is_there_with_one_block_and_each_block_is_run() -> None:
     assert re.findall("^## (.*)", text, re.MULTILINE) == TITLES
     assert [block.recipe for block in BLOCKS if block.recipe in TITLES] == TITLES
     assert text.count("```") == 2 * len(BLOCKS) == 2 * (len(FILES) + len(TESTS))
-    assert [*TESTS] == TITLES[:-1]
+    assert [*TESTS] == TITLES[: TITLES.index(COMPOSE)]
     assert all(block.language == "python" for block in BLOCKS if not block.file)
-    assert [*FILES] == ["mocks.yaml", "conftest.py", "compose.yaml"]
+    assert [*FILES] == ["mocks.yaml", "conftest.py", "compose.yaml", "app.test.mjs", "AppTest.java"]
     assert max(len(test.splitlines()) for test in TESTS.values()) <= 20
 
 
