@@ -108,7 +108,9 @@ def _text(match: str, callback: str | None, id_name: str | None, is_read: bool) 
     lines = ["mocks:", f"  - match: {match if _NEEDS_NO_QUOTES.fullmatch(match) else json.dumps(match)}"]
     if callback is not None:
         lines.append("    response: {json: {id: '{{ job.id }}', status: accepted}}")
-        lines.append(f"    webhook: {{after: 5s, to: '{{{{ {callback} }}}}', json: {{id: '{{{{ job.id }}}}', status: done}}}}")
+        lines.append(
+            f"    webhook: {{after: 5s, to: '{{{{ {callback} }}}}', json: {{id: '{{{{ job.id }}}}', status: done}}}}"
+        )
     elif id_name is not None:
         lines.append(f"    response: {{json: {{id: '{{{{ request.path.{id_name} }}}}', status: done}}}}")
     else:

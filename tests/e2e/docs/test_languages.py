@@ -35,7 +35,13 @@ JARS = [
     Path("/usr/share/java") / f"{name}.jar"
     for name in (
         *("junit-jupiter-api", "junit-jupiter-engine", "junit-platform-commons", "junit-platform-engine"),
-        *("junit-platform-launcher", "junit-platform-console", "junit-platform-reporting", "opentest4j", "apiguardian-api"),
+        *(
+            "junit-platform-launcher",
+            "junit-platform-console",
+            "junit-platform-reporting",
+            "opentest4j",
+            "apiguardian-api",
+        ),
         *("picocli", "univocity-parsers"),
     )
 ]
@@ -96,7 +102,15 @@ def test_each_file_of_the_documents_is_run_here() -> None:
 
     assert set(FILES) - others == {
         *("proxy.mjs", "latehook.mjs", "order.test.mjs", "app.test.mjs"),
-        *("Latehook.java", "AppTest.java", "latehook_test.go", "latehook.rb", "order_test.rb", "latehook.php", "order.php"),
+        *(
+            "Latehook.java",
+            "AppTest.java",
+            "latehook_test.go",
+            "latehook.rb",
+            "order_test.rb",
+            "latehook.php",
+            "order.php",
+        ),
     }
 
 
@@ -197,7 +211,9 @@ WITH_OKHTTP = """
 
 
 @needs("javac", "default-jdk-headless")
-@pytest.mark.skipif(not all(jar.exists() for jar in JARS[:2]), reason="JUnit is not installed: Debian's `junit5` has it")
+@pytest.mark.skipif(
+    not all(jar.exists() for jar in JARS[:2]), reason="JUnit is not installed: Debian's `junit5` has it"
+)
 def test_the_recipe_in_java_and_the_properties(folder: Path, proxy: Proxy) -> None:
     has_okhttp = all(jar.exists() for jar in OKHTTP)
     (folder / "PropertiesTest.java").write_text(PROPERTIES_TEST.replace("OKHTTP", WITH_OKHTTP if has_okhttp else ""))
@@ -218,7 +234,9 @@ def test_the_recipe_in_java_and_the_properties(folder: Path, proxy: Proxy) -> No
 def test_go(folder: Path, proxy: Proxy) -> None:
     module = "[ -f go.mod ] || go mod init app"
 
-    assert "ok" in run(f"{SET_VARIABLES}\nexport GOFLAGS=-mod=mod GOTOOLCHAIN=local\n{module}\ngo test ./...", folder, proxy)
+    assert "ok" in run(
+        f"{SET_VARIABLES}\nexport GOFLAGS=-mod=mod GOTOOLCHAIN=local\n{module}\ngo test ./...", folder, proxy
+    )
 
 
 @needs("ruby", "ruby")

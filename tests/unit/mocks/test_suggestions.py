@@ -25,7 +25,9 @@ def unchanged(text: str) -> str:
 
 
 segments = st.one_of(
-    st.sampled_from(["", "jobs", "**", "*", ":id", "a:cancel", "{id}", "%2F", "{{ 7 }}", ".", "..", "a b", "#", "'\"", "~"]),
+    st.sampled_from(
+        ["", "jobs", "**", "*", ":id", "a:cancel", "{id}", "%2F", "{{ 7 }}", ".", "..", "a b", "#", "'\"", "~"]
+    ),
     st.text(max_size=8).map(lambda text: quote(text, safe="!$&'()+,;=@:*{}", errors="replace")),
     st.binary(max_size=4).map(quote),
     st.integers(0).map(str),
@@ -37,7 +39,9 @@ paths = st.lists(segments, max_size=6).map(lambda parts: "/" + "/".join(parts))
 @given(
     method=st.sampled_from(["GET", "HEAD", "POST", "DELETE", "PURGE", "POTS", "post", "M-SEARCH"]),
     scheme=st.sampled_from(["http", "https"]),
-    host=st.sampled_from(["api.slow.example", "API.slow.example.", "127.0.0.1", "::1", "bücher.example", "a_b.example"]),
+    host=st.sampled_from(
+        ["api.slow.example", "API.slow.example.", "127.0.0.1", "::1", "bücher.example", "a_b.example"]
+    ),
     port=st.sampled_from([80, 443, 8443]),
     path=paths,
 )
@@ -63,8 +67,16 @@ def test_where_no_mock_can_take_a_request_none_is_suggested(target: str) -> None
 @pytest.mark.parametrize(
     ("body", "kind", "to"),
     [
-        (b'{"order": 7, "callback_url": "http://app.test/hook"}', "application/json", "{{ request.json.callback_url }}"),
-        (b"Body=hi&StatusCallback=http%3A%2F%2Fapp.test", "application/x-www-form-urlencoded", "{{ request.form.StatusCallback }}"),
+        (
+            b'{"order": 7, "callback_url": "http://app.test/hook"}',
+            "application/json",
+            "{{ request.json.callback_url }}",
+        ),
+        (
+            b"Body=hi&StatusCallback=http%3A%2F%2Fapp.test",
+            "application/x-www-form-urlencoded",
+            "{{ request.form.StatusCallback }}",
+        ),
     ],
 )
 def test_a_suggestion_sends_the_webhook_where_the_request_says(
@@ -109,10 +121,13 @@ def test_a_suggestion_has_no_secret(path: str, match: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", b"{", b"\xff", b'{"hook": 1}', b'{"hook": "no url"}', b'{"a hook": "http://app.test"}', b'"http://hook"']
+    "body",
+    [b"[]", b"{", b"\xff", b'{"hook": 1}', b'{"hook": "no url"}', b'{"a hook": "http://app.test"}', b'"http://hook"'],
 )
 def test_a_body_without_a_url_for_a_webhook_leaves_the_webhook_to_the_user(body: bytes) -> None:
-    text = suggest(request("POST", "https://api.slow.example/jobs?hook=x", body, content_type="application/json"), unchanged)
+    text = suggest(
+        request("POST", "https://api.slow.example/jobs?hook=x", body, content_type="application/json"), unchanged
+    )
 
     assert text == (
         "mocks:\n"

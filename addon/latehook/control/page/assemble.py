@@ -1,4 +1,4 @@
-"""Make one response from the files of the page: index.html with its style and scripts in it, and the policy for them."""
+"""Make one response of the page's files: index.html with its style and scripts in it, and the policy for them."""
 
 import base64
 import hashlib
