@@ -169,16 +169,16 @@ def test_nodes_own_clients_use_the_proxy_by_a_variable_of_their_own(folder: Path
 
 @NEEDS_NODE
 @pytest.mark.parametrize(
-    ("command", "passed"),
+    "command",
     [
-        pytest.param(VITEST, "1 passed", marks=needs_package("vitest"), id="vitest"),
-        pytest.param(JEST, "1 passed", marks=needs_package("jest"), id="jest"),
+        pytest.param(f"{VITEST} order.test.mjs", marks=needs_package("vitest"), id="vitest"),
+        pytest.param(JEST.replace("*.test.mjs", "order.test.mjs"), marks=needs_package("jest"), id="jest"),
     ],
 )
-def test_jest_and_vitest(command: str, passed: str, folder: Path, proxy: Proxy) -> None:
+def test_jest_and_vitest(command: str, folder: Path, proxy: Proxy) -> None:
     command = command.replace("npx ", "node_modules/.bin/")
 
-    assert passed in run(f"{SET_VARIABLES}\n{NODE_18}\n{command} order.test.mjs", folder, proxy)
+    assert "1 passed" in run(f"{SET_VARIABLES}\n{NODE_18}\n{command}", folder, proxy)
 
 
 # Java
@@ -243,7 +243,7 @@ def test_go(folder: Path, proxy: Proxy) -> None:
 def test_ruby(folder: Path, proxy: Proxy) -> None:
     printed = run(f"{SET_VARIABLES}\nexport http_proxy=$HTTP_PROXY\nruby order_test.rb", folder, proxy)
 
-    assert "2 assertions, 0 failures, 0 errors" in printed
+    assert "1 runs" in printed and "0 failures, 0 errors, 0 skips" in printed
 
 
 CURL_IN_PHP = """<?php
