@@ -196,13 +196,14 @@ class JobView(View):
     `request` is a view of the job's request that exists already; with it nothing of the request is parsed twice.
     """
 
-    members = frozenset({"id", "status", "vars", "created_at", "at", "request", "response"})
+    members = frozenset({"id", "mock", "status", "vars", "created_at", "at", "request", "response"})
 
     def __init__(self, job: Job, now: float, stage: int | None = None, request: RequestView | None = None) -> None:
         self._job = job
         self._now = now
         self._stage = stage
         self.id = job.id
+        self.mock = job.mock
         self.vars = job.vars
         self.created_at = job.created_at
         if request is not None:

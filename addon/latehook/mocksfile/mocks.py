@@ -192,25 +192,29 @@ class MockCompiler:
         if webhook is not UNSET and not any(stage.webhook for stage in stages):
             problem = "no stage sends this webhook: write `webhook: true` in a stage"
             raise self._values.error((*self._path, "webhook"), problem)
-        if webhook is not UNSET and webhook.after is not UNSET:
-            problem = "a mock with `stages` has `after` in each stage: move it there"
-            raise self._values.error((*self._path, "webhook", "after"), problem)
+        for key in ("after", "status"):
+            if webhook is not UNSET and getattr(webhook, key) is not UNSET:
+                problem = f"a mock with `stages` has `{key}` in each stage: move it there"
+                raise self._values.error((*self._path, "webhook", key), problem)
         for index, stage in enumerate(stages[1:], 1):
             if stage.after == BEFORE_RESPONSE != stages[index - 1].after:
                 problem = "the stage before this one comes after the response: move this stage in front of it"
                 raise self._values.error((*self._path, "stages", index, "after"), problem)
 
     def _only_stage(self, layers: Sequence[Layer]) -> StageSpec:
-        """Return the one stage of a `webhook` without `stages`: it completes the job."""
-        path, after = pick(layers, "after", DEFAULT_AFTER)
-        return StageSpec(self._after(after, path), COMPLETED, self._webhooks.compile(layers))
+        """Return the one stage of a `webhook` without `stages`."""
+        after_path, after = pick(layers, "after", DEFAULT_AFTER)
+        status_path, status = pick(layers, "status", COMPLETED)
+        compiled = self._values.compile(status, status_path, self._with_job)
+        return StageSpec(self._after(after, after_path), compiled, self._webhooks.compile(layers))
 
     def _stage(self, stage: StageEntry, path: KeyPath, base: Sequence[Layer]) -> StageSpec:
         webhook = None
         if isinstance(stage.webhook, WebhookEntry):
-            if stage.webhook.after is not UNSET:
-                problem = "the time of a webhook is the `after` of its stage: move it there"
-                raise self._values.error((*path, "webhook", "after"), problem)
+            for key in ("after", "status"):
+                if getattr(stage.webhook, key) is not UNSET:
+                    problem = f"`{key}` is a key of the stage, not of its webhook: move it there"
+                    raise self._values.error((*path, "webhook", key), problem)
             webhook = self._webhooks.compile([*base, ((*path, "webhook"), stage.webhook)])
         elif stage.webhook:
             if len(base) == 1 and self._defaults[1].to is UNSET:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import UNSET, UnsetType
 
+from latehook.base.model import COMPLETED
 from latehook.mocksfile.shared_entries import (
     DEFAULT_AFTER,
     Bodies,
@@ -76,6 +77,10 @@ class WebhookEntry(Bodies):
             default=DEFAULT_AFTER,
             examples=["65s"],
         ),
+    ] = UNSET
+    status: Annotated[
+        str | UnsetType,
+        about("`job.status` from the time of the webhook on. Only in a mock without `stages`.", default=COMPLETED),
     ] = UNSET
     method: Annotated[Method | UnsetType, about("The HTTP method.", default=DEFAULT_METHOD, examples=["PUT"])] = UNSET
     headers: Annotated[

@@ -76,6 +76,22 @@ mocks:
     assert len({b for _, b, _ in dues}) == 20
 
 
+def test_a_webhook_without_stages_gives_the_job_its_status(scenario_of: Callable[..., Scenario]) -> None:
+    scenario = scenario_of("""
+mocks:
+  - name: orders
+    match: POST api.slow.example/
+    webhook: {after: 5s, status: "{{ request.query.end }}", to: "http://app.test/", json: "{{ job.mock }} {{ job.status }}"}
+""")
+
+    decision = scenario.ask("POST", "https://api.slow.example/?end=refunded")
+
+    assert decision.started is not None
+    assert [stage.status for stage in decision.started.stages] == ["refunded"]
+    assert [webhook.event for webhook in decision.started.webhooks] == ["refunded"]
+    assert scenario.content(decision).body == b'"orders refunded"'
+
+
 def test_a_webhook_before_the_response_is_due_at_once(scenario_of: Callable[..., Scenario]) -> None:
     scenario = scenario_of("""
 mocks: [{match: POST api.slow.example/, webhook: {after: before-response, to: "http://app.test/"}}]

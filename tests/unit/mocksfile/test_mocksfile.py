@@ -338,6 +338,16 @@ def test_the_error_of_an_invalid_duration_says_what_to_write(duration: str | flo
             id="a webhook that no stage sends",
         ),
         pytest.param(
+            MOCK.replace("      to:", "      status: ready\n      to:") + "    stages: [{webhook: true}]\n",
+            "mocks.yaml:5: mocks[0].webhook.status: a mock with `stages` has `status` in each stage: move it there",
+            id="a status beside stages",
+        ),
+        pytest.param(
+            MOCK + "    stages: [{webhook: {status: ready}}]\n",
+            "mocks.yaml:7: mocks[0].stages[0].webhook.status: `status` is a key of the stage, not of its webhook: move",
+            id="a status in the webhook of a stage",
+        ),
+        pytest.param(
             "mocks:\n  - {match: GET a.example/, stages: [{webhook: true}]}",
             "mocks.yaml:2: mocks[0].stages[0].webhook: `true` sends the mock's own `webhook`, and it has none: write one",
             id="a stage without a webhook to send",
