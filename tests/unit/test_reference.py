@@ -12,7 +12,7 @@ from latehook.base import timestamps
 from latehook.base.model import ResponseFault, State, WebhookFault
 from latehook.control.routes import OPERATIONS
 from latehook.engine.filters import FILTERS
-from latehook.expressions import filters
+from latehook.expressions import filters, operators
 from latehook.expressions.names import AT_REQUEST, JOB, WEBHOOK
 from latehook.expressions.views import JobView, RandomView, RequestView, ResponseView, WebhookView
 from latehook.mocks import bodies
@@ -140,12 +140,13 @@ def test_the_names_of_expressions_are_listed() -> None:
     of_response = re.search(r"`response` \((.*?)\)", cells["job"])
     assert of_response is not None
 
-    assert cells.keys() - {"filters"} == {*AT_REQUEST, *JOB, *WEBHOOK, "vars"}
+    assert cells.keys() - {"filters", "tests"} == {*AT_REQUEST, *JOB, *WEBHOOK, "vars"}
     assert set(names([cells["request"].partition(".")[0]])) == RequestView.members
     assert set(names([cells["job"].replace(of_response[0], "`response`").replace(".STATUS", "")])) == JobView.members
     assert set(names([of_response[1]])) == ResponseView.members
     assert set(names([cells["webhook"]])) == WebhookView.members
     assert set(re.findall(r"`(\w+)\(", cells["random"])) == RandomView.members
+    assert set(re.findall(r"`is (\w+)", cells["tests"])) == operators.COUNTING_TESTS.keys()
     assert set(re.findall(r"`(\w+)", cells["filters"])) == filters.FILTERS.keys() - {
         "default",
         "d",

@@ -11,6 +11,7 @@ from latehook.base.errors import ExpressionError, MocksError, Place
 from latehook.base.text import did_you_mean
 from latehook.expressions.expression import Evaluate, Expression, Names
 from latehook.expressions.metering import add_limits, concat
+from latehook.expressions.patterns import PatternError, check_patterns
 from latehook.expressions.sandbox import Sandbox
 from latehook.expressions.syntax_errors import in_plain_words
 
@@ -74,6 +75,7 @@ class Compiler:
     def _compile(self, text: str, place: Place) -> _CompiledText:
         try:
             tree = self._sandbox.parse(text)
+            check_patterns(tree)
             add_limits(tree)
             for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block)):
                 kind = type(node).__name__.lower()
@@ -81,6 +83,8 @@ class Compiler:
             free = frozenset(meta.find_undeclared_variables(tree))
             dotted_names = tuple(name for name in _dotted_names(tree) if name.parts[0] in free)
             return _CompiledText(self._evaluator(tree), free, dotted_names)
+        except PatternError as error:
+            raise MocksError(place, f"{error} (in {text!r})") from None
         except TemplateSyntaxError as error:
             problem = in_plain_words(error.message or "") + self._filter_hint(error)
             raise MocksError(place, f"{problem} (in {text!r})") from None

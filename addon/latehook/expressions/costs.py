@@ -6,7 +6,8 @@ from typing import Any
 
 from latehook.expressions.evaluation import CONVERSION_FACTOR, Evaluation
 from latehook.expressions.limits import ITEM_SIZE, MAX_INTEGER_BITS, LimitExceeded, check_size
-from latehook.expressions.values import to_text
+from latehook.expressions.patterns import Pattern, PatternError, compile_pattern
+from latehook.expressions.values import is_null, to_text
 
 type Prepare = Callable[[Evaluation, Any, Sequence[Any]], Any]
 """A function that gets a filter's value and its arguments, counts the cost, and returns the value for the filter."""
@@ -88,6 +89,24 @@ def _wrapped(context: Evaluation, value: Any, arguments: Sequence[Any]) -> Any:
     return text
 
 
+def _searched(context: Evaluation, value: Any, arguments: Sequence[Any]) -> Any:
+    """Prepare for `regex_replace`: the time of a search grows with the sizes of the text and of the pattern."""
+    text: str = _text()(context, value, arguments)
+    count_search(context, text, arguments[0] if arguments else "")
+    return text
+
+
+def count_search(context: Evaluation, text: str, pattern: Any) -> Pattern:
+    """Return a regular expression, and count the cost of searching a text for it once. Raises PatternError."""
+    if is_null(pattern):
+        raise PatternError("the pattern is null")
+    pattern = context.text(pattern)
+    context.count(len(pattern) * 64)
+    compiled = compile_pattern(pattern)
+    context.count(len(text) * (16 + compiled.size // 2))
+    return compiled
+
+
 def _number(context: Evaluation, value: Any, arguments: Sequence[Any]) -> Any:
     """Prepare for `int`: a text in base 2 to 36 has at most as many bits as a whole number may have."""
     context.count(context.size(value))
@@ -146,6 +165,8 @@ COSTS: Mapping[str, Cost] = {
     "center": Cost(_text(), lambda value, width=80: width),
     "indent": Cost(_text(64), _indent_size),
     "replace": Cost(_text(8), _replace_size),
+    "regex_replace": Cost(_searched),
+    "split": Cost(_data(16)),
     "trim": Cost(_stripped),
     "wordwrap": Cost(_wrapped, _wordwrap_size),
     "urlencode": Cost(_data(128)),

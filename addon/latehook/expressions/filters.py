@@ -12,8 +12,9 @@ from latehook.base.json_text import decode_json, encode_json
 from latehook.expressions.costs import CONSTANT, COSTS, Cost
 from latehook.expressions.evaluation import Evaluation
 from latehook.expressions.formatting import format_text
-from latehook.expressions.limits import SizeBudget, check_size
+from latehook.expressions.limits import ITEM_SIZE, MAX_VALUE_SIZE, SizeBudget, check_size
 from latehook.expressions.octets import Octets
+from latehook.expressions.patterns import compile_pattern
 from latehook.expressions.values import AnnotatedText, is_null, null, to_plain, to_text
 
 
@@ -136,6 +137,28 @@ def _b64decode(value: Any) -> str | Octets:
         return Octets(raw)
 
 
+def _split(value: Any, separator: Any = None, maxsplit: int = -1) -> list[str]:
+    """Return the parts of a text between the separators; without a separator, its words."""
+    most = MAX_VALUE_SIZE // ITEM_SIZE
+    separator = None if is_null(separator) else to_text(separator)
+    if separator == "":
+        raise ValueError("`split` has an empty separator: `list` gives the characters of a text")
+    parts = to_text(value).split(separator, most if maxsplit < 0 else min(maxsplit, most))
+    check_size(len(parts) * ITEM_SIZE)
+    return parts
+
+
+@pass_context
+def _regex_replace(context: Evaluation, text: str, pattern: Any, replacement: Any = "") -> str:
+    r"""Replace every match of a regular expression; `\1` and `\g<name>` in the replacement stand for groups."""
+    budget, pieces = SizeBudget(), []
+    for piece in compile_pattern(to_text(pattern)).replace(text, to_text(replacement)):
+        budget.charge(len(piece))
+        context.count(len(piece))
+        pieces.append(piece)
+    return "".join(pieces)
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "default": _default,
     "d": _default,
@@ -150,6 +173,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "last": _last,
     "all": _all,
     "items": _items,
+    "split": _null_or(_split),
+    "regex_replace": _regex_replace,
     "strftime": _null_or(lambda moment, form: timestamps.utc_datetime(float(moment)).strftime(form)),
 }
 """Latehook's own filters, which come before Jinja's of the same name."""

@@ -5,9 +5,11 @@ from typing import Any
 
 from jinja2 import pass_context
 
+from latehook.expressions.costs import count_search
 from latehook.expressions.evaluation import Evaluation
 from latehook.expressions.formatting import format_text
 from latehook.expressions.limits import ITEM_SIZE, check_bits, check_size
+from latehook.expressions.octets import Octets
 from latehook.expressions.values import is_null, null, to_text
 
 SEARCH_FACTOR = 8
@@ -139,11 +141,38 @@ _NUMBER_TESTS = frozenset(("odd", "even", "divisibleby"))
 _TEXT_TESTS = frozenset(("lower", "upper"))
 
 
+@pass_context
+def _contains(context: Evaluation, value: Any, item: Any) -> bool:
+    """Return whether a text has this text in it, a list this item, or a map this key."""
+    context.count(context.sizes((value, item)) * SEARCH_FACTOR)
+    if is_null(value):
+        return False
+    if isinstance(value, (list, tuple)):
+        return (None if is_null(item) else item) in value
+    if isinstance(value, Mapping):
+        return not is_null(item) and to_text(item) in value
+    if isinstance(value, (str, Octets)):
+        return not is_null(item) and to_text(item) in to_text(value)
+    raise TypeError(f"`contains` is a test of texts, lists and maps, not of {to_text(value)[:100]}")
+
+
+@pass_context
+def _matching(context: Evaluation, value: Any, pattern: Any) -> bool:
+    """Return whether a regular expression matches some part of a text."""
+    text = context.text(value)
+    return count_search(context, text, pattern).is_found_in(text) and not is_null(value)
+
+
+COUNTING_TESTS: Mapping[str, Callable[..., bool]] = {"contains": _contains, "matching": _matching}
+"""Tests of Latehook's own, which count their cost themselves."""
+
+
 def limited_tests(tests: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
     """Return the tests by name, each counting its cost. A test whose cost is not known here is left out."""
     own = {"none": is_null, "undefined": is_null, "defined": lambda value: not is_null(value)}
     constant = {name: test for name, test in {**tests, **own}.items() if name in CONSTANT_TESTS}
-    return constant | {name: _counted(name, tests[name], factor) for name, factor in COUNTED_TESTS.items()}
+    counted = {name: _counted(name, tests[name], factor) for name, factor in COUNTED_TESTS.items()}
+    return {**constant, **counted, **COUNTING_TESTS}
 
 
 def _counted(name: str, test: Callable[..., Any], factor: int) -> Callable[..., Any]:

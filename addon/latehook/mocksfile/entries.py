@@ -121,7 +121,7 @@ class MockEntry(Entry):
     webhook: Annotated[
         WebhookEntry | UnsetType,
         about(
-            "A request to your system. Without `stages` it is sent once, at `after`, and the job then has its `status`; "
+            "A request to your system. Without `stages` it is sent once, at `after`, and the job gets its `status`; "
             "with `stages` it is sent by those that have `webhook: true` or a map."
         ),
     ] = UNSET

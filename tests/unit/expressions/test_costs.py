@@ -19,7 +19,7 @@ from latehook.expressions.costs import CONSTANT, COSTS
 from latehook.expressions.evaluation import Evaluation, ShortEvaluation
 from latehook.expressions.filters import COUNTING, FILTERS
 from latehook.expressions.limits import MAX_VALUE_SIZE, STEP, LimitExceeded
-from latehook.expressions.operators import CONSTANT_TESTS, COUNTED_TESTS, INTERCEPTED
+from latehook.expressions.operators import CONSTANT_TESTS, COUNTED_TESTS, COUNTING_TESTS, INTERCEPTED
 from latehook.expressions.sandbox import Sandbox
 from support.expressions import NAMES, PLACE, evaluate
 
@@ -75,7 +75,9 @@ def test_the_cost_of_every_filter_is_known(sandbox: Sandbox) -> None:
 
 
 def test_the_cost_of_every_test_is_known(sandbox: Sandbox) -> None:
-    assert {*CONSTANT_TESTS, *COUNTED_TESTS} == set(jinja2.tests.TESTS) == set(sandbox.tests)
+    known = {*CONSTANT_TESTS, *COUNTED_TESTS, *COUNTING_TESTS}
+
+    assert known == {*jinja2.tests.TESTS, *COUNTING_TESTS} == set(sandbox.tests)
 
 
 def test_every_operator_that_computes_a_value_is_intercepted() -> None:
@@ -151,7 +153,7 @@ def test_a_filter_takes_no_longer_than_it_counts(name: str, sandbox: Sandbox, as
         assert_counted(sandbox.call_filter, name, value, given, named)
 
 
-@pytest.mark.parametrize("name", sorted({*CONSTANT_TESTS, *COUNTED_TESTS}))
+@pytest.mark.parametrize("name", sorted({*CONSTANT_TESTS, *COUNTED_TESTS, *COUNTING_TESTS}))
 def test_a_test_takes_no_longer_than_it_counts(name: str, sandbox: Sandbox, assert_counted: Any) -> None:
     for value, given in product(VALUES, [[], *([other] for other in VALUES)]):
         assert_counted(sandbox.call_test, name, value, given, {})

@@ -348,6 +348,13 @@ def test_the_error_of_an_invalid_duration_says_what_to_write(duration: str | flo
             id="a status in the webhook of a stage",
         ),
         pytest.param(
+            MOCK.replace(
+                "POST api.slow.example/jobs", "POST api.slow.example/jobs\n    when: request.text is matching('a(')"
+            ),
+            "mocks.yaml:3: mocks[0].when: the pattern 'a(' cannot be used: missing )",
+            id="a regular expression",
+        ),
+        pytest.param(
             "mocks:\n  - {match: GET a.example/, stages: [{webhook: true}]}",
             "mocks.yaml:2: mocks[0].stages[0].webhook: `true` sends the mock's own `webhook`, and it has none: write one",
             id="a stage without a webhook to send",
