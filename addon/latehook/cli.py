@@ -18,6 +18,7 @@ from latehook.mocksfile.schema import json_schema
 IMPORTING = {
     "record": "record one run of the system with the real third party",
     "infer": "make a mocks file from recordings of mitmproxy, or HAR",
+    "import": "make a mocks file from an OpenAPI document",
     "verify": "play the requests of a recording to a mocks file, and say what differs",
 }
 """The commands that have a module `latehook.importing.NAME_command`. A module is imported when its command is used."""

@@ -23,10 +23,10 @@ ORDER = (
         "delivery",
         "mocksfile",
     ),
-    *("mocks", "expressions", "webhooks", "bodies", "store", "client", "api", "base"),
+    *("openapi", "mocks", "expressions", "webhooks", "bodies", "store", "client", "api", "base"),
 )
 """From the top down. A module imports its own package and those behind it."""
-PURE = ("mocks", "expressions", "webhooks", "bodies")
+PURE = ("openapi", "mocks", "expressions", "webhooks", "bodies")
 IO = {"asyncio", "io", "logging", "os", "pathlib", "socket", "ssl", "subprocess", "tempfile", "threading", "time"}
 ONLY_IN = {
     "mitmproxy": {"addon", "wiring", "proxy", "importing"},
@@ -34,6 +34,7 @@ ONLY_IN = {
     "httpx": {"client", "delivery"},
     "sqlite3": {"store"},
     "ruamel": {"mocksfile"},
+    "yaml": {"openapi"},
 }
 MODULES = sorted(file for file in LATEHOOK.rglob("*.py") if file != LATEHOOK / "__init__.py")
 

@@ -32,6 +32,11 @@ def write(mocks: Sequence[tuple[Sequence[str], dict[str, Any]]], head: Sequence[
     return "\n".join(lines) + "\n"
 
 
+def lines(items: Sequence[Any]) -> list[str]:
+    """Return the items of a list as lines of YAML, each with a dash in front."""
+    return [line for item in items for line in _item(item, 0)]
+
+
 def _comment(line: str) -> str:
     printable = "".join(character if character.isprintable() else "?" for character in line)
     return f"# {printable}"

@@ -1,0 +1,1 @@
+"""PURE: reads OpenAPI documents: their text, their references, their operations and webhooks."""
