@@ -33,7 +33,9 @@ class Body:
         """Return the body's key of a mock with its value, and nothing if there is no body."""
         value = templates(self.sample, perspective, id_path)
         if self.kind == "json":
-            return {} if value is None and "schema" not in self.media and "example" not in self.media else {"json": value}
+            return (
+                {} if value is None and "schema" not in self.media and "example" not in self.media else {"json": value}
+            )
         if self.kind in ("form", "multipart"):
             return {self.kind: dict(_flat(value))} if isinstance(value, dict) else {}
         if self.kind == "xml":

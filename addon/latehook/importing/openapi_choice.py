@@ -61,7 +61,7 @@ def _trigger(
     text: str, every: Sequence[Operation], offered: Sequence[Hook], document: Document
 ) -> tuple[Operation, Hook]:
     """Return the operation and the webhook that `METHOD /path=WEBHOOK` names."""
-    found = [(text[:at.start()], text[at.end() :].strip()) for at in re.finditer("=", text)]
+    found = [(text[: at.start()], text[at.end() :].strip()) for at in re.finditer("=", text)]
     if not found or not re.search(r"/", text):
         raise LatehookError(f"--on {text!r}: write 'METHOD /path=WEBHOOK', such as 'POST /v1/orders=order.paid'")
     problem = LatehookError(f"--on {text!r}: the document has no such webhook")
@@ -116,9 +116,7 @@ def _callbacks(operation: Operation) -> str:
     return ", ".join(f"{hook.name} to {hook.url}" for hook in operation.callbacks)
 
 
-def _example(
-    every: Sequence[Operation], calling: Sequence[Operation], offered: Sequence[Hook], file: str
-) -> str:
+def _example(every: Sequence[Operation], calling: Sequence[Operation], offered: Sequence[Hook], file: str) -> str:
     posts = [one for one in every if one.method == "POST"]
     first = next(iter([*calling, *posts, *every]), None)
     command = f"latehook import {file}"

@@ -106,14 +106,20 @@ class _Life:
             if (found := re.search(r"\$response\.body#/(?:.*/)?([^/}]+)", str(value)))
         ]
         names = [
-            words(found[0]) for one in about if (found := re.findall(r"\{([^{}]*)\}", one.path.split("/")[len(own) + 1]))
+            words(found[0])
+            for one in about
+            if (found := re.findall(r"\{([^{}]*)\}", one.path.split("/")[len(own) + 1]))
         ]
         resource = [f"{words(_singular(literals[-1]))}id"] if literals else []
         return list(dict.fromkeys([*linked, *names, *resource]))
 
     def _course(self, about: Sequence[Operation]) -> Course | None:
         """Return the statuses of the jobs, by the response to the request or to a request about a job."""
-        reads = [one for one in about if one.method == "GET" and len(segments(one.path)) == len(segments(self.operation.path)) + 1]
+        reads = [
+            one
+            for one in about
+            if one.method == "GET" and len(segments(one.path)) == len(segments(self.operation.path)) + 1
+        ]
         for body in [self.body, *(Body(one.document, as_map(one.response()[1].get("content"))) for one in reads[:1])]:
             for path, _ in sorted(scalars(body.sample.value), key=lambda one: len(one[0])):
                 if is_status_path(path) and (found := course(as_list(body.sample.schema(path).get("enum")))):
@@ -152,7 +158,9 @@ class _Life:
 
     @property
     def request_kind(self) -> str:
-        return "form" if self.request.kind in ("form", "multipart") else "json" if self.request.kind == "json" else "text"
+        return (
+            "form" if self.request.kind in ("form", "multipart") else "json" if self.request.kind == "json" else "text"
+        )
 
 
 def _hooks(operation: Operation, choice: Choice) -> tuple[Sequence[Hook], Sequence[Hook]]:
@@ -207,7 +215,9 @@ class _MockMaker:
     def _response(self, known: Perspective, id_path: KeyPath | None, match: str) -> dict[str, Any]:
         life = self.life
         written = life.body.written(known, id_path)
-        found = headers(self.document, as_map(life.response.get("headers")), life.body.content_type if written else None)
+        found = headers(
+            self.document, as_map(life.response.get("headers")), life.body.content_type if written else None
+        )
         if life.starts and life.id_path is None and "location" in found:
             found["location"] = f"{match.partition(' ')[2].partition('{')[0].rstrip('/')}/{{{{ job.id }}}}"
         status = life.status if 200 <= life.status <= 599 else 200
@@ -227,7 +237,11 @@ class _MockMaker:
         if not statuses:
             if len(sent) == 1 and self.start is None:
                 return {"webhook": {"after": f"{STEP}s", **sent[0]}}
-            return {"stages": [{"after": f"{STEP * (at + 1)}s", "webhook": one} for at, one in enumerate(sent)]} if sent else {}
+            return (
+                {"stages": [{"after": f"{STEP * (at + 1)}s", "webhook": one} for at, one in enumerate(sent)]}
+                if sent
+                else {}
+            )
         stages: list[dict[str, Any]] = [{"status": statuses[0]}]
         stages += [{"after": f"{STEP * at}s", "status": status} for at, status in enumerate(statuses[1:], 1)]
         first, *more = sent or [None]
@@ -299,7 +313,9 @@ class _MockMaker:
         """Write the callbacks that are not sent as comments: the document does not say when each one is sent."""
         for hook in self.life.unused:
             operation = self.life.operation.name
-            self.comments.append(f"not sent: the callback {hook.name}, here as a stage; or --on '{operation}={hook.name}'")
+            self.comments.append(
+                f"not sent: the callback {hook.name}, here as a stage; or --on '{operation}={hook.name}'"
+            )
             stage = {"after": f"{STEP}s", "webhook": self._webhook(hook, response)}
             self.comments += [f"  {line}" for line in yaml_text.lines([stage])]
 

@@ -18,7 +18,9 @@ _FINAL = (
     *("fulfilled", "published", "closed", "resolved", "passed", "active", "activated", "confirmed", "sent", "ok"),
 )
 """Words for a good end, the most certain ones first."""
-_FIRST = re.compile(r"creat|new|queue|pending|submit|accept|request|receiv|schedul|wait|open|draft|initia|not_?started|regist")
+_FIRST = re.compile(
+    r"creat|new|queue|pending|submit|accept|request|receiv|schedul|wait|open|draft|initia|not_?started|regist"
+)
 
 
 @dataclass(frozen=True)

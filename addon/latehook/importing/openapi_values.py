@@ -64,6 +64,8 @@ class _Templates:
         if isinstance(value, (dict, list)) and path and (echo := self._echo(value, path)) is not None:
             return echo
         if isinstance(value, dict):
+            if any("{{" in name for name in value):  # in a mocks file, a name cannot have it
+                return _from_json(value)
             return {name: self.of(item, (*path, name)) for name, item in value.items()}
         if isinstance(value, list):
             return [self.of(item, (*path, at)) for at, item in enumerate(value)]
@@ -143,6 +145,12 @@ class _Templates:
         if isinstance(id, str) and len(id) >= 6 and is_opaque(id) and id in text:
             return "{{ job.id }}".join(literal(part) for part in text.split(id))
         return literal(text)
+
+
+def _from_json(value: Any) -> str:
+    """Return an expression that gives this value."""
+    text = encode_json(value).decode().replace("\\", "\\\\").replace("'", "\\'")
+    return f"{{{{ '{text}' | from_json }}}}"
 
 
 def _are_alike(value: Any, example: Any, expression: str) -> bool:

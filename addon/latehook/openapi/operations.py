@@ -64,7 +64,8 @@ class Operation:
             for url, item in self.document.map(callback).items():
                 if not url.startswith("x-"):
                     found += [
-                        Hook(name, method, url, data) for method, data in _methods(self.document.map(item), self.document)
+                        Hook(name, method, url, data)
+                        for method, data in _methods(self.document.map(item), self.document)
                     ]
         return found
 

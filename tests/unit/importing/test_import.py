@@ -42,7 +42,9 @@ def imports(tmp_path: Path) -> Callable[..., Scenario]:
     return run
 
 
-def made_of(document: str, *only: str, on: tuple[str, ...] = (), host: str | None = "api.slow.example") -> dict[str, Any]:
+def made_of(
+    document: str, *only: str, on: tuple[str, ...] = (), host: str | None = "api.slow.example"
+) -> dict[str, Any]:
     """Return the mocks file that is made of a document's operations, as data; all operations by default."""
 
     def load_nothing(name: str) -> Any:
@@ -69,7 +71,12 @@ def test_a_job_goes_through_its_statuses_and_calls_back(imports: Callable[..., S
     late = json_body(scenario.ask("GET", f"{API}/transcript/{made['id']}"))
 
     assert made["id"].startswith("tr_") and made["id"] != "tr_8Kx2mQ7pL0vN4tRw"
-    assert [made["status"], early["status"], middle["status"], late["status"]] == ["queued", "queued", "processing", "completed"]
+    assert [made["status"], early["status"], middle["status"], late["status"]] == [
+        "queued",
+        "queued",
+        "processing",
+        "completed",
+    ]
     assert made["language"] == late["language"] == "de"
     assert made["id"] == late["id"]
     assert started.started is not None
@@ -119,7 +126,9 @@ def test_webhooks_are_hung_under_a_request(imports: Callable[..., Scenario]) -> 
     scenario = imports(SHOP, "--only", "POST /orders", *on, "--host", "shop.example")
     form = {"content_type": "application/x-www-form-urlencoded"}
 
-    started = scenario.ask("POST", "https://shop.example/shop/v1/orders", b"reference=r-9&notify_url=http://app.test/x", **form)
+    started = scenario.ask(
+        "POST", "https://shop.example/shop/v1/orders", b"reference=r-9&notify_url=http://app.test/x", **form
+    )
     other = scenario.ask("POST", "https://shop.example/shop/v1/orders", b"reference=r-9", **form)
 
     assert started.started is not None and other.started is not None
@@ -138,13 +147,12 @@ def test_webhooks_are_hung_under_a_request(imports: Callable[..., Scenario]) -> 
 
 def test_examples_come_back_exactly(imports: Callable[..., Scenario]) -> None:
     """What looks like an expression is text, `no` is a name, a date a text, and a number is as it was written."""
-    document = TRANSCRIBE.replace('"{{ x }}": ', "x: ")
-    scenario = imports(document, "--only", "GET /languages")
+    scenario = imports(TRANSCRIBE, "--only", "GET /languages")
 
     decision = scenario.ask("GET", f"{API}/languages")
 
     assert decision.response is not None
-    assert decision.response.body == b'{"no":"Norsk","x":"{% raw %}","since":"2020-01-01","price":10.00}'
+    assert decision.response.body == b'{"no":"Norsk","{{ x }}":"{% raw %}","since":"2020-01-01","price":10.00}'
     for text in ("{{ 7*7 }}", "{# x #}", "}}", "{{", "a {% if %} b", "\\{{", "{{ '{{' }}"):
         shown = f"openapi: 3.0.0\npaths: {{/x: {{get: {{responses: {{200: {{content: {{text/plain: {{example: {json.dumps(text)}}}}}}}}}}}}}}}"
         decision = imports(shown, "--only", "/x", "--host", "slow.example").ask("GET", "https://slow.example/x")
@@ -174,14 +182,19 @@ def test_runtime_expressions(expression: str, made: str) -> None:
     assert translate(expression, "request.json", lambda path: values.get("/".join(path))) == made
 
 
-@pytest.mark.parametrize("expression", ["{callback}", "{$request.cookie.x}", "{$response.body#/nothing}", "{$statusCode}"])
+@pytest.mark.parametrize(
+    "expression", ["{callback}", "{$request.cookie.x}", "{$response.body#/nothing}", "{$statusCode}"]
+)
 def test_other_texts_in_braces_are_no_runtime_expressions(expression: str) -> None:
     with pytest.raises(NotUnderstood):
         translate(expression, "request.json", lambda path: None)
 
 
 def test_files_beside_the_document_are_read_and_nothing_is_fetched(
-    imports: Callable[..., Scenario], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    imports: Callable[..., Scenario],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def refuse(*arguments: object) -> None:
         raise AssertionError(f"a connection or lookup: {arguments}")
@@ -196,7 +209,9 @@ def test_files_beside_the_document_are_read_and_nothing_is_fetched(
         '{"Order": {"properties": {"name": {"$ref": "#/Name"}, "far": {"$ref": "http://slow.example/x.yaml#/Y"},'
         ' "own": {"$ref": "/etc/passwd#/x"}, "lost": {"$ref": "lost.yaml"}}}, "Name": {"type": "string", "example": "x"}}'
     )
-    scenario = imports("openapi: 3.0.0\npaths: {/orders: {$ref: parts/orders.yaml}}", "--only", "/orders", "--host", "h.example")
+    scenario = imports(
+        "openapi: 3.0.0\npaths: {/orders: {$ref: parts/orders.yaml}}", "--only", "/orders", "--host", "h.example"
+    )
 
     assert json_body(scenario.ask("POST", "https://h.example/orders"))["name"] == "x"
     left_out = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
@@ -240,7 +255,7 @@ def test_the_same_document_gives_the_same_bytes_on_standard_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "api.yaml"
-    file.write_text(TRANSCRIBE.replace('"{{ x }}": ', "x: "))
+    file.write_text(TRANSCRIBE)
     outputs = set()
     for _ in range(2):
         assert main(["import", str(file), "--only", "ANY /**", "-o", "-"]) == 0
@@ -279,7 +294,7 @@ paths:
 
     assert [(mock["match"].partition(" ")[0], mock.get("when")) for mock in data["mocks"]] == [
         ("POST", "request.query.refresh != none"),
-        ("GET", None), ("QUERY", None), ("PURGE", None), ("POST", None), ("GET", None),
+        ("POST", None), ("GET", None), ("QUERY", None), ("PURGE", None), ("GET", None),
     ]  # fmt: skip
 
 
@@ -298,7 +313,11 @@ SCHEMAS = {
 @pytest.mark.parametrize("name", ["Tree", "Self", "All", "L0", "B0", "Deep"])
 def test_cyclic_and_deep_schemas_are_bounded(name: str) -> None:
     content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
-    document = {"openapi": "3.1.0", "components": {"schemas": SCHEMAS}, "paths": {"/x": {"get": {"responses": {"200": {"content": content}}}}}}
+    document = {
+        "openapi": "3.1.0",
+        "components": {"schemas": SCHEMAS},
+        "paths": {"/x": {"get": {"responses": {"200": {"content": content}}}}},
+    }
     start = time.process_time()
 
     made_of(json.dumps(document))
@@ -323,7 +342,7 @@ VALID = read_document(TRANSCRIBE, "api.yaml")
 PLACES = [path for path in places(VALID) if len(path) > 1]
 
 
-@settings(max_examples=80)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), ANYTHING), min_size=1, max_size=4))
 def test_a_document_that_is_not_valid_gives_mocks_or_one_line(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     document = json.loads(json.dumps(VALID))
@@ -358,12 +377,17 @@ def test_a_document_of_3_megabytes_is_imported_within_15_seconds(tmp_path: Path)
     )
     schemas = "".join(
         f"    S{number}:\n      type: object\n      required: [id]\n      properties:\n"
-        + "".join(f"        p{at}:\n          type: string\n          description: A member\n          example: x{at}\n" for at in range(15))
+        + "".join(
+            f"        p{at}:\n          type: string\n          description: A member\n          example: x{at}\n"
+            for at in range(15)
+        )
         + f"        next:\n          $ref: '#/components/schemas/S{(number + 1) % 1000}'\n"
         for number in range(1000)
     )
     file = tmp_path / "large.yaml"
-    file.write_text(f"openapi: 3.0.0\nservers: [{{url: https://h.example}}]\npaths:\n{paths}components:\n  schemas:\n{schemas}")
+    file.write_text(
+        f"openapi: 3.0.0\nservers: [{{url: https://h.example}}]\npaths:\n{paths}components:\n  schemas:\n{schemas}"
+    )
     assert file.stat().st_size > 3_000_000
     start = time.process_time()
 
