@@ -10,7 +10,8 @@ from latehook.base.errors import LatehookError
 from latehook.importing import writing, yaml_text
 from latehook.importing.counting import number_of
 from latehook.importing.openapi_choice import choose, listing
-from latehook.importing.openapi_mocks import Choice, Imported, import_
+from latehook.importing.openapi_lives import Choice
+from latehook.importing.openapi_mocks import Imported, import_
 from latehook.openapi.document import Document, NotReadable
 from latehook.openapi.reading import read_document
 
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("file", type=Path, metavar="FILE", help="an OpenAPI document (3.0, 3.1, 3.2), YAML or JSON")
     parser.add_argument("--only", action="append", default=[], metavar="'METHOD /path'",
-                        help="an operation to make a mock of; may be repeated. Without it, the command lists them")  # fmt: skip
+                        help="an operation to mock; may be repeated. Without it, the command lists them")  # fmt: skip
     parser.add_argument("--on", action="append", default=[], metavar="'METHOD /path=WEBHOOK'",
                         help="send this webhook of the document after this request; may be repeated")  # fmt: skip
     parser.add_argument("--host", metavar="HOST", help="the host of the mocks (default: the document's first server)")

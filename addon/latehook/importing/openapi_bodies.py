@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from latehook.importing.exchanges import KeyPath
-from latehook.openapi.samples import Sample, flat_schema, sample_of_media, sample_of_parameter
 from latehook.importing.openapi_values import Perspective, find_id, templates
 from latehook.importing.shapes import literal
 from latehook.openapi.document import Document, as_map
+from latehook.openapi.samples import Sample, flat_schema, sample_of_media, sample_of_parameter
 
 _LEFT_OUT_HEADERS = re.compile(r"(?i)content-type|content-length|authorization|accept|.*rate-?limit.*|set-cookie")
 _WANTED_HEADERS = re.compile(r"(?i)location|operation-location|retry-after|x-next.*")

@@ -7,9 +7,9 @@ from typing import Any
 
 from latehook.base.json_text import encode_json
 from latehook.importing.exchanges import KeyPath
-from latehook.openapi.samples import Sample, is_time
 from latehook.importing.scrubbing import Scrubber, snake
 from latehook.importing.shapes import generator, is_opaque, literal
+from latehook.openapi.samples import Sample, is_time
 
 WRAPPERS = frozenset(("data", "object", "payload", "result", "resource", "body", "attributes", "details", "event"))
 """Names of maps that only stand around what a message is about."""
@@ -31,9 +31,9 @@ def words(name: str) -> str:
 class Perspective:
     """What is known when a message is written.
 
-    `echoes` are what a request has, by the words of its names: an expression, and an example. `id` is the job's id in the example of the
-    response, `id_names` the words of the fields that hold it. `statuses` are those of the job's stages. `created` is
-    the expression of the time that a message says something was made at.
+    `echoes` are what a request has, by the words of its names: an expression, and an example. `id` is the job's id in
+    the example of the response, `id_names` the words of the fields that hold it. `statuses` are those of the job's
+    stages. `created` is the expression of the time at which the job was made.
     """
 
     echoes: Mapping[str, tuple[str, Any]] = field(default_factory=dict)

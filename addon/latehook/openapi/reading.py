@@ -1,7 +1,7 @@
 """PURE: the text of a document, as plain data: JSON, or YAML 1.2 of any size.
 
-Real documents are large, and often not valid. So this reader is fast (the C parser of PyYAML reads 3 MB in a second),
-and takes what the reader of mocks files refuses: names that occur twice (the last one counts), and all kinds of numbers.
+Real documents are large, and often not valid. So this reader is fast: the C parser of PyYAML reads 3 MB in a
+second. It takes what the reader of mocks files refuses: names that occur twice (the last one counts), all numbers.
 """
 
 import re

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from latehook.base.json_text import read_json
-
 from latehook.openapi.document import Document, as_list, as_map
 
 KeyPath = tuple[str | int, ...]
