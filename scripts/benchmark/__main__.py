@@ -81,4 +81,4 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(compare.main(sys.argv[2:]) if sys.argv[1:2] == ["compare"] else asyncio.run(main()))
+    sys.exit(asyncio.run(compare.main(sys.argv[2:]) if sys.argv[1:2] == ["compare"] else main()))

@@ -1,76 +1,176 @@
-"""Compare two versions of Latehook: run measures for each in turn, and print the ratio of every result."""
+"""Compare two versions of Latehook: run both at once, give them the same loads in turn, and print the ratios.
+
+Versions that are measured minutes apart differ by a third although they are the same, because other programs share the
+machine. Loads that follow each other within seconds meet the same machine.
+"""
 
 import argparse
-import os
-import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from jobs import run_jobs
+from mocks_files import MANY, POST_TO_LAST_HOST, many_hosts, many_mocks, post_to_last_mock
+from processes import DEFAULT, DEFAULT_MOCKS, LATEHOOK, MOCKS, NO_WEBHOOK, OVER_TLS, QUIET, Post, Proxy, load, mitmdump
+from receivers import Receiver, receiver
+from request_cost import COMPLEX, PREDICT, SLOW_CLOCK
 from table import machine, print_columns
 
-ROOT = Path(__file__).parents[2]
-MEASURES = ["throughput", "gallery", "burst", "start"]
-"""The measures that are compared by default."""
+ROOT = LATEHOOK.parents[1]
+ROUNDS, REQUESTS = 30, 500
+"""Many short loads: two that follow each other within half a second meet the same machine."""
+ROUNDS_OF_JOBS = 6
+"""Jobs take seconds, so they get fewer and longer loads."""
+STARTS = 10
 
-Results = dict[str, float]
-"""Measured values by the name of their row."""
+
+@dataclass(frozen=True)
+class Case:
+    """A load that both versions get. `mocks` is their mocks file; None: the default one of each version."""
+
+    name: str
+    post: Post = DEFAULT
+    kind: str = "burst"
+    connections: int = 10
+    mocks: Path | None = None
+    options: tuple[str, ...] = (QUIET,)
+    store: bool = False
+    jobs: bool = False
+    """Let the webhooks fall due, and count their processor time too."""
 
 
-def main(words: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="scripts/bench compare",
-        description="Run measures for an older version of this repository and for this tree in turn. Both use this "
-        "tree's installed packages. Print each result, and the ratio of this tree's to the older version's.",
-    )
-    parser.add_argument("revision", help="the older version: a commit, a tag or a branch")
-    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"by default {' '.join(MEASURES)}")
-    parser.add_argument("--rounds", type=int, default=3, help="times that each version is measured (default 3)")
-    parser.add_argument("--quick", action="store_true", help="shorter rounds, with rougher results")
-    given = parser.parse_intermixed_args(words)
-    options = [*(given.measures or MEASURES), *(["--quick"] if given.quick else [])]
-    with tempfile.TemporaryDirectory(prefix="latehook-compare-") as folder:
-        _check_out(given.revision, Path(folder))
-        rounds = []
-        for number in range(given.rounds):
-            turns = [Path(folder), ROOT]
-            if number % 2:
-                turns.reverse()  # a load that grows or falls steadily harms both equally
-            results = {tree: _measure(tree, options) for tree in turns}
-            rounds.append((results[Path(folder)], results[ROOT]))
-            print(f"round {number + 1} of {given.rounds}: done", file=sys.stderr)
+@dataclass(frozen=True)
+class Version:
+    """A checkout of Latehook."""
+
+    name: str
+    tree: Path
+
+    @property
+    def script(self) -> Path:
+        return self.tree / "addon" / "mock.py"
+
+
+async def main(words: list[str]) -> int:
+    given = _arguments(words)
+    rounds, requests, starts = (6, REQUESTS, 3) if given.quick else (given.rounds, REQUESTS, STARTS)
+    with tempfile.TemporaryDirectory(prefix="latehook-compare-") as name:
+        folder = Path(name)
+        old, new = Version(given.revision, folder / "old"), Version("this tree", ROOT)
+        _check_out(given.revision, old.tree)
+        lines: list[tuple[str, ...]] = [("", old.name, new.name, "ratio", "middle half of the ratios")]
+        for case in _cases(folder):
+            pairs = await _measure(folder, case, (old, new), rounds, requests)
+            lines.append(_line(f"CPU ms: {case.name}", pairs))
+            print(*lines[-1], sep="  ", file=sys.stderr)
+        lines.append(_line("seconds until ready", await _starts(folder, (old, new), starts)))
     print(machine())
-    print_columns(_lines(given.revision, rounds))
+    print_columns(lines)
     return 0
 
 
+def _arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench compare",
+        description="Run an older version of this repository and this tree at once, with this tree's installed "
+        "packages. Give them loads in turn. Print the processor time of a request or job, and the ratio of this tree's "
+        "to the older version's.",
+    )
+    parser.add_argument("revision", help="the older version: a commit, a tag or a branch")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"times that each gets a load (default {ROUNDS})")
+    parser.add_argument("--quick", action="store_true", help="few rounds, with rougher results")
+    return parser.parse_args(words)
+
+
+def _cases(folder: Path) -> list[Case]:
+    provider = DEFAULT_MOCKS.parent / "providers" / f"{COMPLEX}.yaml"
+    slow = (QUIET, SLOW_CLOCK)
+    return [
+        Case("HTTP, flows printed", options=()),
+        Case("HTTP"),
+        Case("HTTP, store file", store=True),
+        Case("TLS, keep-alive, flows printed", OVER_TLS, options=()),
+        Case("TLS, keep-alive", OVER_TLS),
+        Case("TLS, keep-alive, store file", OVER_TLS, store=True),
+        Case("TLS, a connection each", OVER_TLS, kind="fresh"),
+        Case(f"{COMPLEX}'s mock", PREDICT, mocks=provider, options=slow),
+        Case(f"the last of {MANY} mocks", post_to_last_mock(MANY), mocks=many_mocks(folder, MANY), options=slow),
+        Case(f"the last of {MANY} hosts", POST_TO_LAST_HOST, mocks=many_hosts(folder, MANY), options=slow),
+        Case("900 connections", connections=900),
+        Case("whole jobs", mocks=MOCKS, jobs=True),
+        Case("whole jobs, store file", mocks=MOCKS, store=True, jobs=True),
+    ]
+
+
 def _check_out(revision: str, folder: Path) -> None:
-    """Write the files of a revision into a folder."""
+    """Write the files of a revision into a new folder."""
+    folder.mkdir()
     archive = subprocess.run(["git", "archive", revision], cwd=ROOT, check=True, capture_output=True).stdout
     subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
 
 
-def _measure(tree: Path, options: list[str]) -> Results:
-    """Run the benchmark of a tree, and read the table that it prints. Exit if it fails."""
-    command = [sys.executable, str(tree / "scripts" / "benchmark"), *options]
-    environment = {**os.environ, "PYTHONPATH": str(tree / "addon")}
-    done = subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE)
-    cells = [re.split(r"\s{2,}", line) for line in done.stdout.splitlines()]
-    results = {row[0]: float(row[1].partition(" ")[0]) for row in cells if len(row) > 1 and row[1][:1].isdigit()}
-    if done.returncode not in (0, 1) or not results:  # 1: a goal is missed
-        sys.exit(f"scripts/bench compare: the benchmark of {tree} failed")
-    return results
+async def _measure(
+    folder: Path, case: Case, versions: Sequence[Version], rounds: int, requests: int
+) -> list[tuple[float, float]]:
+    """Return for each round the milliseconds of processor time of a request (or job) with both versions."""
+    pairs = []
+    async with AsyncExitStack() as stack:
+        received = await stack.enter_async_context(receiver())
+        proxies = [await stack.enter_async_context(_start(folder, case, version, received)) for version in versions]
+        for proxy in proxies:
+            await _cost(proxy, case, received, 300)  # to warm up
+        for number in range(min(rounds, ROUNDS_OF_JOBS) if case.jobs else rounds):
+            turns = list(enumerate(proxies))
+            if number % 2:
+                turns.reverse()  # a load of the machine that grows or falls steadily harms both equally
+            costs = {turn: await _cost(proxy, case, received, requests) for turn, proxy in turns}
+            pairs.append((costs[0], costs[1]))
+    return pairs
 
 
-def _lines(revision: str, rounds: list[tuple[Results, Results]]) -> list[tuple[str, ...]]:
-    """Return the table: the median of each result in both versions, and of the ratios of the rounds."""
-    lines: list[tuple[str, ...]] = [("", revision, "this tree", "ratio", "lowest to highest ratio")]
-    for name in rounds[0][1]:
-        pairs = [(old[name], new[name]) for old, new in rounds if name in old and name in new]
-        ratios = [new / old for old, new in pairs if old]
-        if ratios:
-            medians = [f"{median(values):.4g}" for values in zip(*pairs, strict=True)]
-            lines.append((name, *medians, f"{median(ratios):.3f}", f"{min(ratios):.3f} to {max(ratios):.3f}"))
-    return lines
+def _start(folder: Path, case: Case, version: Version, received: Receiver) -> AbstractAsyncContextManager[Proxy]:
+    mocks = case.mocks or version.script.with_name("mocks.yaml")
+    options = [*case.options, f"mock_file={mocks}"]
+    if case.store:
+        options.append(f"mock_store={folder / f'{version.tree.name}-{case.jobs}-{case.post.transport}.sqlite'}")
+    variables = {"CALLBACK_URL": received.url, "DELAY": "1s"} if case.jobs else NO_WEBHOOK
+    return mitmdump(folder, version.script, *options, variables={**variables, **_path(version)})
+
+
+def _path(version: Version) -> dict[str, str]:
+    return {"PYTHONPATH": str(version.tree / "addon")}
+
+
+async def _cost(proxy: Proxy, case: Case, received: Receiver, requests: int) -> float:
+    if not case.jobs:
+        amount = requests / REQUESTS if case.kind == "fresh" else requests  # "fresh" takes seconds
+        return (await load(proxy, case.connections, case.kind, amount, post=case.post)).cost
+    received.clear()
+    _, cost = await run_jobs(proxy, received, load(proxy, case.connections, "paced", 2, 300))
+    return cost
+
+
+async def _starts(folder: Path, versions: Sequence[Version], count: int) -> list[tuple[float, float]]:
+    """Return for each of `count` starts in turn the seconds until each version is ready."""
+    pairs = []
+    for _ in range(count):
+        seconds = []
+        for version in versions:
+            async with mitmdump(folder, version.script, variables={**NO_WEBHOOK, **_path(version)}) as proxy:
+                seconds.append(proxy.start_seconds)
+        pairs.append((seconds[0], seconds[1]))
+    return pairs
+
+
+def _line(name: str, pairs: Sequence[tuple[float, float]]) -> tuple[str, ...]:
+    """Return a row of the table: the medians of both versions, and the median and the quartiles of the ratios."""
+    ratios = sorted(new / old for old, new in pairs)
+    quarter = len(ratios) // 4
+    spread = f"{ratios[quarter]:.3f} to {ratios[-1 - quarter]:.3f}"
+    old, new = (median(values) for values in zip(*pairs, strict=True))
+    return name, f"{old:.4g}", f"{new:.4g}", f"{median(ratios):.3f}", spread

@@ -74,7 +74,7 @@ async def mitmdump(
     if one_core:
         os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
     try:
-        port = await _wait_until_ready(process, log, ready="latehook: ready" if script == LATEHOOK else "")
+        port = await _wait_until_ready(process, log, ready="latehook: ready" if script.name == LATEHOOK.name else "")
         yield Proxy(process, port, log, time.monotonic() - started)
     finally:
         if process.returncode is None:

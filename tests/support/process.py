@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from support.fork_server import ForkedProcess
 from support.limits import LIMIT
 from support.paths import MITMDUMP, MOCK_SCRIPT, ROOT
 from support.programs import curl
@@ -21,6 +22,10 @@ VARIABLES = {"http_proxy", "https_proxy", "no_proxy", "all_proxy", "callback_url
 """Environment variables, in lower case, that change what the programs under test do. No test inherits them."""
 
 
+AT_IMPORT = ("LATEHOOK_", "LD_", "PYTHON")
+"""Beginnings of the names of environment variables that act while a process starts or imports."""
+
+
 def clean_environment() -> dict[str, str]:
     """Return this process's environment without VARIABLES."""
     return {name: value for name, value in os.environ.items() if name.lower() not in VARIABLES}
@@ -29,7 +34,7 @@ def clean_environment() -> dict[str, str]:
 class Proxy:
     """A mitmdump process with the addon, and the lines that it has printed so far."""
 
-    def __init__(self, process: subprocess.Popen[bytes], confdir: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | ForkedProcess, confdir: Path) -> None:
         self.process = process
         self.confdir = confdir
         self.port = 0
@@ -106,6 +111,10 @@ class Proxy:
             self.lines.append(line.decode(errors="replace").rstrip())
 
 
+def _run(command: list[str], cwd: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
 @contextmanager
 def mitmdump(
     confdir: Path,
@@ -123,10 +132,9 @@ def mitmdump(
     listen = ["--listen-host", "127.0.0.1", "-p", "0"]
     command = [*by, MITMDUMP, "--set", f"confdir={confdir}", *listen, "-s", script, *arguments]
     environment = clean_environment() | {"PYTHONUNBUFFERED": "1", **(env or {})}
-    process = subprocess.Popen(
-        list(map(str, command)), cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    proxy = Proxy(process, confdir)
+    changes_imports = by or script != MOCK_SCRIPT or any(name.startswith(AT_IMPORT) for name in env or ())
+    run = _run if changes_imports else ForkedProcess
+    proxy = Proxy(run(list(map(str, command)), cwd, environment), confdir)
     try:
         if wait:
             proxy.wait_for(r"latehook: ready")
