@@ -13,7 +13,7 @@ from latehook.base.model import ResponseFault, State, WebhookFault
 from latehook.control.routes import OPERATIONS
 from latehook.engine.filters import FILTERS
 from latehook.expressions import filters, operators
-from latehook.expressions.names import AT_REQUEST, JOB, WEBHOOK
+from latehook.expressions.names import AT_REQUEST, INDEX, ITEM, JOB, WEBHOOK
 from latehook.expressions.views import JobView, RandomView, RequestView, ResponseView, WebhookView
 from latehook.mocks import bodies
 from latehook.mocksfile.entries import File, JobEntry, MockEntry, ResponseEntry, StageEntry
@@ -71,6 +71,7 @@ def keys(kind: type, *without: str) -> set[str]:
         ("Jobs", 0, keys(JobEntry)),
         ("Responses", 0, keys(ResponseEntry, *bodies.KINDS)),
         ("Stages", 0, keys(StageEntry)),
+        ("Many webhooks", 0, {"each", "repeat"}),
         ("Webhooks", 0, keys(WebhookEntry, *bodies.KINDS)),
         ("Webhooks", 1, {*State}),
         ("Webhooks", 2, keys(RetryEntry)),
@@ -140,7 +141,7 @@ def test_the_names_of_expressions_are_listed() -> None:
     of_response = re.search(r"`response` \((.*?)\)", cells["job"])
     assert of_response is not None
 
-    assert cells.keys() - {"filters", "tests"} == {*AT_REQUEST, *JOB, *WEBHOOK, "vars"}
+    assert cells.keys() - {"filters", "tests"} == {*AT_REQUEST, *JOB, *WEBHOOK, *ITEM, *INDEX, "vars"}
     assert set(names([cells["request"].partition(".")[0]])) == RequestView.members
     assert set(names([cells["job"].replace(of_response[0], "`response`").replace(".STATUS", "")])) == JobView.members
     assert set(names([of_response[1]])) == ResponseView.members

@@ -139,12 +139,13 @@ class Stage(Struct, frozen=True):
     status: str | None
 
 
-class Webhook(Struct, frozen=True):
+class Webhook(Struct, frozen=True, omit_defaults=True):
     """A request to the system under test that is due at a stage of its job.
 
     `stage` is the index of its stage in the job. `definition` identifies the mock that describes the webhook, and
     `mock_stage` is the index of the stage there. `request` is the one that this mock answered, if it is not the job's
-    own. `due` is a time of Latehook's clock. `ordered` webhooks wait for the first attempts of earlier stages.
+    own. `due` is a time of Latehook's clock. `ordered` webhooks wait for the first attempts of earlier stages. `item`
+    and `index` are what `each` and `repeat` give its expressions; without these keys, `index` is None.
     """
 
     id: str
@@ -159,6 +160,8 @@ class Webhook(Struct, frozen=True):
     request: Request | None = None
     ordered: bool = True
     before_response: bool = False
+    item: Any = None
+    index: int | None = None
 
 
 class Job(Struct, frozen=True):

@@ -12,7 +12,7 @@ from latehook.base.text import did_you_mean
 from latehook.expressions.compiler import Compiler, in_braces
 from latehook.expressions.evaluation import ShortEvaluation
 from latehook.expressions.expression import Expression, Names, reads_of
-from latehook.expressions.names import JOB, REQUEST, WEBHOOK
+from latehook.expressions.names import INDEX, ITEM, JOB, REQUEST, WEBHOOK
 from latehook.expressions.sandbox import Sandbox
 
 FILTERS = ("job", "mock", "event", "state", "where")
@@ -20,7 +20,7 @@ FILTERS = ("job", "mock", "event", "state", "where")
 
 REQUESTS: Names = {**REQUEST, "now": None, "real_now": None}
 JOBS: Names = {**REQUESTS, **JOB}
-WEBHOOKS: Names = {**JOBS, **WEBHOOK}
+WEBHOOKS: Names = {**JOBS, **WEBHOOK, **ITEM, **INDEX}
 """The names that `where` may use in a filter of requests, of jobs, and of webhooks; the variables come in addition."""
 
 MAX_WHERE_LENGTH = 4000

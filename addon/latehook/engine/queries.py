@@ -304,8 +304,9 @@ class Queries:
         return {**_times(moment), "job": view, "request": view.request}
 
     def _webhook_scope(self, stored: StoredWebhook) -> Mapping[str, Any]:
-        webhook = WebhookView(stored.webhook.id, stored.attempts, stored.webhook.event, stored.webhook.to)
-        return {**self._job_scope(stored.job), "webhook": webhook}
+        one = stored.webhook
+        webhook = WebhookView(one.id, stored.attempts, one.event, one.to)
+        return {**self._job_scope(stored.job), "webhook": webhook, "item": one.item, "index": one.index}
 
     def _try[Row](
         self, rows: Sequence[Row], where: Where | None, scope: Callable[[Row], Mapping[str, Any]]

@@ -17,6 +17,8 @@ from latehook.expressions.syntax_errors import in_plain_words
 
 _REASONS = {
     "job": ": this mock starts no job (it would with `job: {}`, `webhook` or `stages`), and finds none with `lookup`",
+    "item": ": a webhook has it if its stage or its mock has `each`",
+    "index": ": a webhook has it if its stage has `each` or `repeat`, or its mock has `each`",
     "env": ": a filter cannot read environment variables, because they can hold secrets",
 }
 """Why a name does not exist where others do."""

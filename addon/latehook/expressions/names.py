@@ -24,3 +24,7 @@ AT_REQUEST: Names = {
 REQUEST: Names = {"request": _REQUEST}
 JOB: Names = {"job": _JOB}
 WEBHOOK: Names = {"webhook": dict.fromkeys(WebhookView.members)}
+ITEM: Names = {"item": None}
+"""In a webhook with `each`."""
+INDEX: Names = {"index": {}}
+"""In a webhook with `each` or `repeat`."""

@@ -22,6 +22,7 @@ from latehook.mocks.definitions import Mock, Mocks, ResponseSpec
 from latehook.mocks.fields import require_map
 from latehook.mocks.near_misses import Difference, NearMiss, Step, closest, difference
 from latehook.mocks.rendering import render_response
+from latehook.mocks.stages import plan_stages
 from latehook.mocks.times import seconds_of
 
 
@@ -199,8 +200,9 @@ class _Candidate:
             scope["job"] = JobView(job, moment.now, request=request_view)
             job = replace(job, vars=dict(require_map(render(mock.job.vars, scope), mock.job.place, "job.vars")))
         scope["job"] = JobView(job, moment.now, request=request_view)
-        job = replace(job, stages=jobs.stages(mock, scope, moment))
-        webhooks = jobs.webhooks(mock, job, scope, moment)
+        planned = plan_stages(mock, scope, moment)
+        job = replace(job, stages=tuple([each.stage for each in planned]))
+        webhooks = jobs.webhooks(mock, job, planned, scope, moment)
         scope["job"] = JobView(job, moment.now, request=request_view)
         decision = self._respond(spec, job, starts=True)
         if self.is_implicit_head:
@@ -215,8 +217,9 @@ class _Candidate:
         if not mock.stages:
             return self._respond(spec, job)
         reached = tuple(reached_stages(job.stages, moment.now))
-        job = replace(job, stages=reached + jobs.stages(mock, scope, moment))
-        webhooks = jobs.webhooks(mock, job, scope, moment)
+        planned = plan_stages(mock, scope, moment)
+        job = replace(job, stages=(*reached, *[each.stage for each in planned]))
+        webhooks = jobs.webhooks(mock, job, planned, scope, moment)
         scope["job"] = JobView(job, moment.now)
         decision = replace(self._respond(spec, job), kept_stages=len(reached))
         if self.is_implicit_head:

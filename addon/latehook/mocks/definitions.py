@@ -96,12 +96,26 @@ class JobSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RepeatSpec:
+    """How a stage sends its webhook again: the time between two, and how many in all; None: until the next stage."""
+
+    every: Time
+    times: Any
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class StageSpec:
-    """A stage as a mock describes it. `after` is the time after the request, None for `before-response`."""
+    """A stage as a mock describes it. `after` is the time after the request, None for `before-response`.
+
+    Its webhook is sent for each item of the list `each`, or once if that is None.
+    """
 
     after: Time | None
     status: Any
     webhook: WebhookSpec | None
+    each: Any = None
+    repeat: RepeatSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ from latehook.base.errors import ExpressionError, Place
 from latehook.base.json_text import encode_json
 from latehook.expressions.values import to_text
 
+MAX_NAME_LENGTH = 1000
+"""Characters of a name: a job's id, its idempotency key, a status, an event."""
+
 MAX_QUOTED_LENGTH = 80
 """Characters of a value that an error message quotes. A longer one is not quoted: redaction misses half a secret."""
 
@@ -24,6 +27,14 @@ def quoted(value: Any) -> str:
     """Return a rendered value as an error message quotes it: as JSON, or only its length if it is long."""
     text = encode_json(value).decode()
     return text if len(text) <= MAX_QUOTED_LENGTH else f"{len(text):,} characters of JSON"
+
+
+def require_name(value: Any, place: Place, key: str) -> str:
+    """Return a rendered value as a name. A name is stored, compared and shown. Raises ExpressionError if it is long."""
+    name = to_text(value)
+    if len(name) > MAX_NAME_LENGTH:
+        raise ExpressionError(place, f"{key} has {len(name):,} characters, and may have {MAX_NAME_LENGTH:,}: {name}")
+    return name
 
 
 def items_of(value: Any) -> Sequence[Any]:

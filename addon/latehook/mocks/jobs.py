@@ -1,26 +1,27 @@
 """PURE: what a job consists of, as its mock describes it: its id, its stages, its webhooks, the request it keeps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from latehook.base.errors import ExpressionError, Place, shorten
-from latehook.base.model import Job, Moment, Request, Stage, State, Webhook
+from latehook.base.errors import ExpressionError, shorten
+from latehook.base.model import Job, Moment, Request, State, Webhook
 from latehook.bodies.decoding import SMALL_BODY_SIZE
 from latehook.expressions.body_members import held_by
 from latehook.expressions.expression import render
 from latehook.expressions.values import to_text
 from latehook.expressions.views import JobView, new_uuid
-from latehook.mocks.definitions import Mock, WebhookSpec
-from latehook.mocks.times import seconds_of
+from latehook.mocks.definitions import Mock, StageSpec, WebhookSpec
+from latehook.mocks.fields import quoted, require_name
+from latehook.mocks.stages import PlannedStage
 from latehook.webhooks.targets import is_url
-
-MAX_NAME_LENGTH = 1000
-"""Characters of a name: a job's id, its idempotency key, a status, an event."""
 
 MAX_TARGETS = 1000
 """URLs in one `to`."""
+
+MAX_WEBHOOKS = 1000
+"""Webhooks that one request may make with `each` or `repeat`."""
 
 MAX_URL_LENGTH = 8000
 """Characters of a URL in `to`: RFC 9110 4.1 recommends that everybody supports so many."""
@@ -30,7 +31,7 @@ def job_id(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> str:
     """Return the id of a new job. Raises ExpressionError."""
     if mock.job is None or mock.job.id is None:
         return new_uuid(moment.random)
-    id = _name(render(mock.job.id, scope), mock.job.place, "job.id")
+    id = require_name(render(mock.job.id, scope), mock.job.place, "job.id")
     if not id:
         raise ExpressionError(mock.job.place, "job.id is empty: a job is found by it")
     return id
@@ -43,47 +44,44 @@ def idempotency_key(mock: Mock, scope: Mapping[str, Any]) -> str | None:
     key = render(mock.job.idempotency_key, scope)
     if key is None:
         return None
-    name = _name(key, mock.job.place, "job.idempotency_key")
+    name = require_name(key, mock.job.place, "job.idempotency_key")
     return f"{mock.when_text}:{name}"  # two mocks of the same name differ in their `when`
 
 
-def stages(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> tuple[Stage, ...]:
-    """Return the mock's stages with their times and statuses. A stage is not due before an earlier one.
-
-    `moment` is by the job's clock. Raises ExpressionError.
-    """
-    found = []
-    due = moment.now
-    for at, spec in enumerate(mock.stages):
-        after = 0.0 if spec.after is None else seconds_of(spec.after, scope, moment.random)
-        due = max(due, moment.now + after)
-        status = render(spec.status, scope)
-        found.append(Stage(due, None if status is None else _name(status, mock.place, f"stages[{at}].status")))
-    return tuple(found)
-
-
-def webhooks(mock: Mock, job: Job, scope: dict[str, Any], moment: Moment) -> tuple[Webhook, ...]:
-    """Return the webhooks of the mock's stages, which are the last stages of the job.
+def webhooks(
+    mock: Mock, job: Job, planned: Sequence[PlannedStage], scope: dict[str, Any], moment: Moment
+) -> tuple[Webhook, ...]:
+    """Return the webhooks of the mock's stages. `planned` are these stages, the last ones of the job.
 
     Leaves in `scope` the job as it is at the last of them: each webhook's expressions see the job at their own stage.
+    Raises ExpressionError.
     """
     found: list[Webhook] = []
     request_view = scope["job"].request
-    first = len(job.stages) - len(mock.stages)
-    for at, spec in enumerate(mock.stages):
-        if spec.webhook is not None:
-            scope["job"] = JobView(job, moment.now, first + at, request_view)
-            template = Webhook(
-                id="",
-                stage=first + at,
-                definition=mock.definition,
-                mock_stage=at,
-                due=job.stages[first + at].due - job.ahead,
-                to=None,
-                ordered=spec.webhook.ordered,
-                before_response=spec.after is None,
-            )
+    for number, (stage, at, repetition, sends) in enumerate(planned, len(job.stages) - len(planned)):
+        spec = mock.stages[at]
+        if spec.webhook is None or not sends:
+            continue
+        scope["job"] = JobView(job, moment.now, number, request_view)
+        template = Webhook(
+            id="",
+            stage=number,
+            definition=mock.definition,
+            mock_stage=at,
+            due=stage.due - job.ahead,
+            to=None,
+            ordered=spec.webhook.ordered,
+            before_response=spec.after is None,
+            index=repetition,
+        )
+        if spec.each is None and repetition is None:
             found += _for_each_target(spec.webhook, template, scope, moment)
+            continue
+        for one in _for_each_item(spec, template, scope):
+            found += _for_each_target(spec.webhook, one, {**scope, "item": one.item, "index": one.index}, moment)
+            if len(found) > MAX_WEBHOOKS:
+                problem = f"with `each` or `repeat`, a job has at most {MAX_WEBHOOKS:,} webhooks: here it has more"
+                raise ExpressionError(spec.webhook.place, problem)
     return tuple(found)
 
 
@@ -99,19 +97,24 @@ def kept_request(request: Request, members: frozenset[str]) -> Request:
     return replace(request, body=request.body if keeps_body else None, parts=request.parts if in_parts else None)
 
 
-def _name(value: Any, place: Place, key: str) -> str:
-    """Return a value as a name: it is stored, compared and shown, so its length is limited. Raises ExpressionError."""
-    name = to_text(value)
-    if len(name) > MAX_NAME_LENGTH:
-        raise ExpressionError(place, f"{key} has {len(name):,} characters, and may have {MAX_NAME_LENGTH:,}: {name}")
-    return name
+def _for_each_item(spec: StageSpec, template: Webhook, scope: Mapping[str, Any]) -> Iterator[Webhook]:
+    """Yield `template` for each item of `each`. The index is that of the repetition, if the stage is repeated."""
+    items = [None] if spec.each is None else render(spec.each, scope)
+    if items is None:
+        return
+    if not isinstance(items, list):
+        raise ExpressionError(spec.each.place, f"{quoted(items)} is not a list: `each` needs one")
+    if len(items) > MAX_WEBHOOKS:
+        raise ExpressionError(spec.each.place, f"the list has {len(items):,} items, and may have {MAX_WEBHOOKS:,}")
+    for index, item in enumerate(items):
+        yield replace(template, item=item, index=index if template.index is None else template.index)
 
 
 def _for_each_target(spec: WebhookSpec, template: Webhook, scope: Mapping[str, Any], moment: Moment) -> list[Webhook]:
     """Return a webhook for each URL of `to`; the rest of each is as in `template`."""
     is_wanted = spec.when is None or bool(render(spec.when, scope))
     event = render(spec.event, scope)
-    event = scope["job"].status if event is None else _name(event, spec.place, "webhook.event")
+    event = scope["job"].status if event is None else require_name(event, spec.place, "webhook.event")
     found = []
     for target in _targets(spec, scope):
         url = to_text(target).strip() or None

@@ -93,6 +93,8 @@ def _webhook_scope(
     scope["now"] = now = moment.of(job).now
     scope["job"] = JobView(job, now, webhook.stage)
     scope["webhook"] = WebhookView(webhook.id, stored.attempts + 1, webhook.event, webhook.to)
+    if webhook.index is not None:
+        scope["item"], scope["index"] = webhook.item, webhook.index
     return scope
 
 

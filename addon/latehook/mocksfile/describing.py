@@ -48,10 +48,18 @@ def _stage(stage: StageSpec) -> Iterator[str]:
     time = "before the response" if stage.after is None else f"after {as_written(stage.after)}"
     parts = [f"the status is {as_written(stage.status)}"] if stage.status is not None else []
     if stage.webhook is not None:
-        parts.append(f"sends {_webhook(stage.webhook)}")
+        parts.append(f"sends {_webhook(stage.webhook)}{_how_many(stage)}")
     yield f"{time}: {', '.join(parts) or 'nothing'}"
     if stage.webhook is not None:
         yield from (f"  {line}" for line in _details(stage.webhook))
+
+
+def _how_many(stage: StageSpec) -> str:
+    each = "" if stage.each is None else f", for each item of {as_written(stage.each)}"
+    if stage.repeat is None:
+        return each
+    times = "until the next stage" if stage.repeat.times is None else f"{as_written(stage.repeat.times)} times"
+    return f"{each}, every {as_written(stage.repeat.every)}, {times}"
 
 
 def _webhook(spec: WebhookSpec) -> str:

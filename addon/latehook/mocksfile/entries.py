@@ -40,6 +40,31 @@ class ResponseEntry(Bodies):
     ] = UNSET
 
 
+class RepeatEntry(Entry):
+    """How a stage sends its webhook again and again."""
+
+    every: Annotated[Time, about("The time between two webhooks.", examples=["10s"])]
+    times: Annotated[
+        Times | UnsetType,
+        about(
+            "How many webhooks there are, at most 1,000. An expression is computed at the request, and may give 0.",
+            otherwise="until the next stage",
+            examples=[5],
+        ),
+    ] = UNSET
+
+
+Each = Annotated[
+    list[Any] | str | UnsetType,
+    about(
+        "A list, or an expression that gives one (the braces may be left out): the webhook beside it is sent once for "
+        "each item, at most 1,000. Its expressions see `item`, and `index`, which counts from 0.",
+        otherwise="one webhook",
+        examples=["request.json.recipients"],
+    ),
+]
+
+
 class StageEntry(Entry):
     """A moment in a job's life."""
 
@@ -61,6 +86,14 @@ class StageEntry(Entry):
             otherwise="none",
         ),
     ] = False
+    each: Each = UNSET
+    repeat: Annotated[
+        RepeatEntry | UnsetType,
+        about(
+            "The stage's webhook is sent again and again. Its expressions see `index`, which counts from 0.",
+            otherwise="once",
+        ),
+    ] = UNSET
 
 
 class JobEntry(Entry):
@@ -125,6 +158,7 @@ class MockEntry(Entry):
             "with `stages` it is sent by those that have `webhook: true` or a map."
         ),
     ] = UNSET
+    each: Each = UNSET
 
 
 class Defaults(Entry):

@@ -12,9 +12,10 @@ from latehook.expressions.compiler import Compiler
 from latehook.expressions.expression import Names
 from latehook.expressions.names import AT_REQUEST, JOB, WEBHOOK
 from latehook.mocks import matching
-from latehook.mocks.definitions import JobSpec, Mock, ResponseSpec, StageSpec
+from latehook.mocks.definitions import JobSpec, Mock, ResponseSpec, StageSpec, WebhookSpec
 from latehook.mocks.times import Time
 from latehook.mocksfile.entries import JobEntry, MockEntry, ResponseEntry, StageEntry
+from latehook.mocksfile.multiplicity import check_each, compile_each, compile_repeat, names_of
 from latehook.mocksfile.shared_entries import BEFORE_RESPONSE, DEFAULT_AFTER
 from latehook.mocksfile.source import KeyPath, Source
 from latehook.mocksfile.values import Values
@@ -177,13 +178,18 @@ class MockCompiler:
     def _stages(self) -> tuple[StageSpec, ...]:
         entry = self._entry
         base: list[Layer] = [self._defaults]
+        check_each(self._values, entry, self._path)
+        each = compile_each(self._values, entry.each, (*self._path, "each"), self._with_job)
         if isinstance(entry.webhook, WebhookEntry):
             base.append(((*self._path, "webhook"), entry.webhook))
         if entry.stages is UNSET:
-            return (self._only_stage(base),) if len(base) > 1 else ()
+            return (self._only_stage(base, each),) if len(base) > 1 else ()
         self._check_stages(entry.stages, entry.webhook)
         path = (*self._path, "stages")
-        return tuple(self._stage(stage, (*path, index), base) for index, stage in enumerate(entry.stages))
+        last = len(entry.stages) - 1
+        return tuple(
+            self._stage(stage, (*path, index), base, each, index == last) for index, stage in enumerate(entry.stages)
+        )
 
     def _check_stages(self, stages: Sequence[StageEntry], webhook: Any) -> None:
         """Refuse stages that contradict each other or the mock's `webhook`."""
@@ -201,30 +207,39 @@ class MockCompiler:
                 problem = "the stage before this one comes after the response: move this stage in front of it"
                 raise self._values.error((*self._path, "stages", index, "after"), problem)
 
-    def _only_stage(self, layers: Sequence[Layer]) -> StageSpec:
+    def _only_stage(self, layers: Sequence[Layer], each: Any) -> StageSpec:
         """Return the one stage of a `webhook` without `stages`."""
         after_path, after = pick(layers, "after", DEFAULT_AFTER)
         status_path, status = pick(layers, "status", COMPLETED)
         compiled = self._values.compile(status, status_path, self._with_job)
-        return StageSpec(self._after(after, after_path), compiled, self._webhooks.compile(layers))
+        webhook = self._webhooks.seeing(names_of(each, None)).compile(layers)
+        return StageSpec(self._after(after, after_path), compiled, webhook, each)
 
-    def _stage(self, stage: StageEntry, path: KeyPath, base: Sequence[Layer]) -> StageSpec:
-        webhook = None
+    def _stage(self, stage: StageEntry, path: KeyPath, base: Sequence[Layer], each: Any, is_last: bool) -> StageSpec:
+        """Return a stage. `base` are the layers of the mock's own webhook, and `each` is the mock's own."""
+        check_each(self._values, stage, path)
+        if stage.each is not UNSET:
+            each = compile_each(self._values, stage.each, (*path, "each"), self._with_job)
+        repeat = compile_repeat(self._values, stage, path, self._with_job, is_last)
+        webhook = self._webhook(stage, path, base, names_of(each, repeat))
+        status = None
+        if stage.status is not UNSET:
+            status = self._values.compile(stage.status, (*path, "status"), self._with_job)
+        return StageSpec(self._after(stage.after, (*path, "after")), status, webhook, each, repeat)
+
+    def _webhook(self, stage: StageEntry, path: KeyPath, base: Sequence[Layer], names: Names) -> WebhookSpec | None:
+        """Return the webhook of a stage, whose expressions may use `names` too; None if it sends none."""
+        webhooks = self._webhooks.seeing(names)
         if isinstance(stage.webhook, WebhookEntry):
             for key in ("after", "status"):
                 if getattr(stage.webhook, key) is not UNSET:
                     problem = f"`{key}` is a key of the stage, not of its webhook: move it there"
                     raise self._values.error((*path, "webhook", key), problem)
-            webhook = self._webhooks.compile([*base, ((*path, "webhook"), stage.webhook)])
-        elif stage.webhook:
-            if len(base) == 1 and self._defaults[1].to is UNSET:
-                problem = "`true` sends the mock's own `webhook`, and it has none: write one, or a map here"
-                raise self._values.error((*path, "webhook"), problem)
-            webhook = self._webhooks.compile(base)
-        status = None
-        if stage.status is not UNSET:
-            status = self._values.compile(stage.status, (*path, "status"), self._with_job)
-        return StageSpec(self._after(stage.after, (*path, "after")), status, webhook)
+            return webhooks.compile([*base, ((*path, "webhook"), stage.webhook)])
+        if stage.webhook and len(base) == 1 and self._defaults[1].to is UNSET:
+            problem = "`true` sends the mock's own `webhook`, and it has none: write one, or a map here"
+            raise self._values.error((*path, "webhook"), problem)
+        return webhooks.compile(base) if stage.webhook else None
 
     def _after(self, after: Any, path: KeyPath) -> Time | None:
         """Return the time of a stage; None for `before-response`."""

@@ -34,6 +34,12 @@ class WebhookCompiler:
         self._at_request = at_request
         self._at_attempt = at_attempt
 
+    def seeing(self, names: Names) -> "WebhookCompiler":
+        """Return a compiler of webhooks whose expressions may use these names, too."""
+        if not names:
+            return self
+        return WebhookCompiler(self._values, {**self._at_request, **names}, {**self._at_attempt, **names})
+
     def compile(self, layers: Sequence[Layer]) -> WebhookSpec:
         """Compile the webhook that several layers give together. Raises MocksError for the first error."""
         webhook_path = layers[-1][0]

@@ -40,7 +40,7 @@ _AS_WRITTEN, _LARGE_INTEGER = 1, 2
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_extension)
 read_job = msgspec.msgpack.Decoder(Job, ext_hook=_from_extension).decode
-read_webhook = msgspec.msgpack.Decoder(Webhook).decode
+read_webhook = msgspec.msgpack.Decoder(Webhook, ext_hook=_from_extension).decode
 read_value = msgspec.msgpack.Decoder(ext_hook=_from_extension).decode
 read_content = msgspec.msgpack.Decoder(Content).decode
 read_target = msgspec.msgpack.Decoder(Target).decode
@@ -70,6 +70,8 @@ def _with_large_integers(value: Any) -> Any:
     """Return a value with an extension type for each whole number that has more than 64 bits."""
     if isinstance(value, Job):
         return replace(value, vars=_with_large_integers(value.vars))
+    if isinstance(value, Webhook):
+        return replace(value, item=_with_large_integers(value.item))
     if isinstance(value, dict):
         return {key: _with_large_integers(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -21,6 +21,9 @@ mocks:
 """
 
 
+STAGES = "mocks:\n  - {match: GET a.example/, webhook: {to: 'http://a.test/'}, stages: [%s]}"
+
+
 def webhook_of(mock: Mock) -> WebhookSpec:
     [webhook] = [stage.webhook for stage in mock.stages if stage.webhook is not None]
     return webhook
@@ -511,6 +514,51 @@ def test_the_error_of_an_invalid_duration_says_what_to_write(duration: str | flo
             "defaults: {webhook: {fault: corrupt-body}}\n" + MOCK[: MOCK.rindex("      json:")],
             "mocks.yaml:1: defaults.webhook.fault: corrupt-body: mocks[0].webhook has no body: write one, or another fault",
             id="a body to corrupt that is not there",
+        ),
+        pytest.param(
+            MOCK.replace("    webhook:", "    stages: [{webhook: {json: '{{ item }}'}}]\n    webhook:"),
+            "mocks.yaml:4: mocks[0].stages[0].webhook.json: there is no 'item' here: a webhook has it if its stage or its mock has `each`",
+            id="an item without a list",
+        ),
+        pytest.param(
+            "mocks:\n  - {match: GET a.example/, each: [1]}",
+            "mocks.yaml:2: mocks[0].each: there is no `webhook` beside it: write one, or remove `each`",
+            id="a list without a webhook",
+        ),
+        pytest.param(
+            "mocks:\n  - {match: GET a.example/, stages: [{status: a, each: [1]}]}",
+            "mocks.yaml:2: mocks[0].stages[0].each: there is no `webhook` beside it",
+            id="a list without a webhook in a stage",
+        ),
+        pytest.param(
+            STAGES % "{each: {a: 1}, webhook: true}",
+            "mocks.yaml:2: mocks[0].stages[0].each: ",
+            id="a map in place of a list",
+        ),
+        pytest.param(
+            "mocks:\n  - {match: GET a.example/, stages: [{repeat: {every: 1s, times: 2}}]}",
+            "mocks.yaml:2: mocks[0].stages[0].repeat: this stage has no `webhook` to repeat: write one, or remove `repeat`",
+            id="a repetition without a webhook",
+        ),
+        pytest.param(
+            STAGES % "{webhook: true, repeat: {every: 1s}}",
+            "mocks.yaml:2: mocks[0].stages[0].repeat: it would never end: write `times`, or a stage behind this one",
+            id="a repetition without an end",
+        ),
+        pytest.param(
+            STAGES % "{webhook: true, after: before-response, repeat: {every: 1s, times: 2}}",
+            "mocks.yaml:2: mocks[0].stages[0].repeat: a stage before the response cannot be repeated: write another time",
+            id="a repetition before the response",
+        ),
+        pytest.param(
+            STAGES % "{webhook: true, repeat: {every: 0s, times: 2}}",
+            "mocks.yaml:2: mocks[0].stages[0].repeat.every: the time between two webhooks is 0 s: write more",
+            id="a repetition at once",
+        ),
+        pytest.param(
+            STAGES % "{webhook: true, repeat: {every: 1s, times: 1001}}",
+            "mocks.yaml:2: mocks[0].stages[0].repeat.times: 1001 is not a number of webhooks: write 1 to 1,000",
+            id="too many repetitions",
         ),
         pytest.param("mocks: &a [*a]", "mocks.yaml:1: this alias contains itself", id="a circle"),
         pytest.param(
