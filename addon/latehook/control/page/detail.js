@@ -16,7 +16,8 @@ function renderJob(node, job) {
   setText(parts.at, timeBy("its clock", job.created_at, job));
   setText(parts.advance, `Advance it by ${$("duration").value || "…"}`);
   renderNote(parts.note, `job ${job.id}`);
-  renderPairs(parts.stages, job.stages.map(stage => [`+${short(stage.due_at - job.created_at)}`, describeStage(stage, job)]));
+  const timeOf = stage => stage.due_at === null ? "?" : `+${short(stage.due_at - job.created_at)}`;
+  renderPairs(parts.stages, job.stages.map(stage => [timeOf(stage), describeStage(stage, job)]));
   parts.nowebhooks.hidden = job.webhooks.length > 0;
   updateChildren(parts.webhooks, job.webhooks, webhook => webhook.id, () => cloneTemplate("webhook"), renderWebhook);
   setText(parts.request, `${job.request.method} ${job.request.url}`);
@@ -30,7 +31,8 @@ function renderJob(node, job) {
 }
 
 function describeStage(stage, job) {
-  return (stage.status ?? "no status") + (until(stage, job) > 0 ? `, in ${span(until(stage, job))}` : "");
+  const due = describeDue(stage, job, "");
+  return [stage.error ?? stage.status ?? "no status", ...due ? [due] : []].join(", ");
 }
 
 function renderWebhook(node, webhook) {

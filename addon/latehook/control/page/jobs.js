@@ -17,13 +17,13 @@ function kindOf(attempt, webhook) {
 /** What becomes of a webhook, in a few words. */
 function describeState(webhook) {
   const {state} = webhook, last = webhook.attempts.at(-1);
-  if (state === "pending") return until(webhook, webhook) > 0 ? `in ${span(until(webhook, webhook))}` : "due";
+  if (state === "pending") return describeDue(webhook, webhook, "due");
   return last && ["delivered", "failed"].includes(state) ? `${state} · ${outcomeOf(last)}` : state;
 }
 
 /** The webhook that matters most just now: the next that is owed, else the last that has failed, else the last. */
 function mostUrgentWebhook(job) {
-  const owed = job.webhooks.filter(isOwed).sort((a, b) => a.due_at - b.due_at);
+  const owed = job.webhooks.filter(isOwed).sort(byDue);
   return owed[0] ?? job.webhooks.findLast(webhook => webhook.state === "failed") ?? job.webhooks.at(-1);
 }
 
@@ -33,7 +33,7 @@ function marksOf(job) {
     key: `stage ${number}`, kind: stage.due_at <= now(job) ? "stage reached" : "stage",
     at: stage.due_at, label: stage.status ?? "stage",
   }));
-  return [request, ...stages, ...job.webhooks.flatMap(marksOfWebhook)];
+  return [request, ...stages, ...job.webhooks.flatMap(marksOfWebhook)].filter(mark => mark.at !== null);
 }
 
 function marksOfWebhook(webhook) {

@@ -21,7 +21,7 @@ const keys = {
 function webhookForKey(fits, last = false) {
   const card = document.activeElement.closest(".card");
   if (card) return card.item;
-  const webhooks = (known.job?.webhooks ?? []).filter(fits).sort((a, b) => a.due_at - b.due_at);
+  const webhooks = (known.job?.webhooks ?? []).filter(fits).sort(byDue);
   return webhooks.at(last ? -1 : 0);
 }
 

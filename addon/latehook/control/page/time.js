@@ -9,8 +9,17 @@ const realNow = () => known.status.clock.real + since();
 /** The time of a job's clock: Latehook's, and what this job alone was advanced by. */
 const now = job => known.status.clock.now + since() * known.status.clock.speed + job.ahead;
 
-/** The seconds of real time until a stage or a webhook of a job is due. */
-const until = ({due_at}, job) => (due_at - now(job)) / known.status.clock.speed;
+/** The seconds of real time until a stage or a webhook of a job is due; infinite while that is not known. */
+const until = ({due_at}, job) => due_at === null ? Infinity : (due_at - now(job)) / known.status.clock.speed;
+
+/** When a stage or a webhook is due, in words; `otherwise` if that is past. */
+function describeDue(item, job, otherwise) {
+  if (item.due_at === null) return `waits for ${item.waits_for}`;
+  return until(item, job) > 0 ? `in ${span(until(item, job))}` : otherwise;
+}
+
+/** The order of webhooks by their due times: those that are not known come last. */
+const byDue = (a, b) => (a.due_at ?? Infinity) - (b.due_at ?? Infinity) || 0;
 
 /** The time of day, with the name of its clock where the job's clock and real time differ. */
 const timeBy = (clock, at, job) => timeOfDay(at) + (Math.abs(now(job) - realNow()) < 1 ? "" : `, ${clock}`);
