@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from latehook.api.models import JobResponse as JobResponse
     from latehook.api.models import NearMiss as NearMiss
     from latehook.api.models import OtherRequest as OtherRequest
+    from latehook.api.models import Redirect as Redirect
     from latehook.api.models import Request as Request
     from latehook.api.models import Stage as Stage
     from latehook.api.models import Webhook as Webhook
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "latehook.api.models": (
-        *("Attempt", "Job", "JobRequest", "JobResponse", "NearMiss", "OtherRequest", "Request", "Stage", "Webhook"),
+        *("Attempt", "Job", "JobRequest", "JobResponse", "NearMiss", "OtherRequest", "Redirect", "Request", "Stage"),
+        "Webhook",
     ),
     "latehook.base.errors": ("ControlError", "LatehookError"),
     "latehook.base.model": ("State",),
@@ -61,6 +63,7 @@ __all__ = [
     "Mocks",
     "NearMiss",
     "OtherRequest",
+    "Redirect",
     "Request",
     "Stage",
     "State",

@@ -43,6 +43,15 @@ class _WithBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise msgspec.DecodeError(str(error)) from None
 
 
+class Redirect(Struct, frozen=True, kw_only=True):
+    """An answer that an attempt has followed to another URL."""
+
+    status: int
+    """The HTTP status of the answer: 301, 302, 303, 307 or 308."""
+    url: str
+    """The URL that it led to, without user name and password."""
+
+
 class Attempt(_WithBody, frozen=True, kw_only=True):
     """One try to deliver a webhook."""
 
@@ -66,6 +75,9 @@ class Attempt(_WithBody, frozen=True, kw_only=True):
     """Whether `body` is only the first part. Only there where it is; the webhook by its id has all of it."""
     body_base64: str | None = None
     """The bytes of `body` in base64. Only there where they are not UTF-8."""
+    redirects: tuple[Redirect, ...] = ()
+    """The redirects of the attempt, in order. Only there where it has followed some. If the last one led to where no
+    webhook may go, `error` says so."""
 
 
 class Webhook(_WithBody, frozen=True, kw_only=True):

@@ -209,7 +209,8 @@ class WireTrace(Struct):
     """What an attempt did on the wire, recorded for mitmproxy's flows. A member is None until it has happened.
 
     `server` is the address and port that the attempt connects to. `target` and `headers` are what was sent; `sent_at`
-    is when the last byte was, in Unix seconds. `body` is that of the answer as it came.
+    is when the last byte was, in Unix seconds. `body` is that of the answer as it came. After a redirect, `redirected`
+    is the request that has followed it, and the members are those of this one.
     """
 
     server: tuple[str, int] | None = None
@@ -218,13 +219,15 @@ class WireTrace(Struct):
     sent_at: float | None = None
     answer: ResponseHead | None = None
     body: bytes | None = None
+    redirected: "Outgoing | None" = None
 
 
 class Outgoing(Struct, frozen=True):
     """One attempt, ready to be sent. `timeout` is in seconds, for the whole attempt.
 
     `verify` says whether the receiver's certificate is verified, or has the CAs to verify it by, in PEM form. `fault`
-    is what goes wrong on purpose. The attempt records what it does in `wire`, if it has one.
+    is what goes wrong on purpose. So many `redirects` are followed. The attempt records what it does in `wire`, if it
+    has one.
     """
 
     method: str
@@ -234,7 +237,15 @@ class Outgoing(Struct, frozen=True):
     timeout: float
     verify: bool | str = True
     fault: WebhookFault | None = None
+    redirects: int = 0
     wire: WireTrace | None = None
+
+
+class Redirect(Struct, frozen=True):
+    """An answer to an attempt that was followed: its status, and the URL that it led to."""
+
+    status: int
+    url: str
 
 
 class Outcome(Struct, frozen=True):
@@ -250,6 +261,7 @@ class Outcome(Struct, frozen=True):
     body: bytes = b""
     retry_after: str | None = None
     final: bool = False
+    redirects: tuple[Redirect, ...] = ()
 
 
 class Attempt(Struct, frozen=True):
@@ -265,6 +277,7 @@ class Attempt(Struct, frozen=True):
     error: str | None = None
     body: bytes = b""
     clock_at: float = 0.0
+    redirects: tuple[Redirect, ...] = ()
 
 
 class Criteria(Struct, frozen=True):

@@ -120,6 +120,7 @@ def _attempt(attempt: model.Attempt, shown: Shown) -> models.Attempt:
         body=body.text or "",
         truncated=body.truncated,
         body_base64=body.base64,
+        redirects=tuple(models.Redirect(status=each.status, url=each.url) for each in attempt.redirects),
     )
 
 

@@ -21,13 +21,19 @@ def log_unsent(job: Job, webhook: Webhook) -> None:
 def log_outcome(attempt: RunningAttempt, outcome: Outcome, state: State, wait: float) -> None:
     """Log how an attempt has ended, the webhook's state after it, and the seconds until the next attempt."""
     job, url = attempt.stored.job.id, without_user(attempt.content.url)
-    result = outcome.error or f"{outcome.status}"
+    result = (outcome.error or f"{outcome.status}") + _redirected(outcome)
     if state is State.DELIVERED:
         log.info("latehook: job %s: webhook delivered, attempt %d: %s: %s", job, attempt.number, url, result)
         return
     then = "given up" if state is State.FAILED else f"next attempt in {wait:g} s"
     log.warning(
         "latehook: job %s: webhook not delivered, attempt %d: %s: %s; %s", job, attempt.number, url, result, then
+    )
+
+
+def _redirected(outcome: Outcome) -> str:
+    return (
+        f" ({', '.join(f'{each.status} led to {each.url}' for each in outcome.redirects)})" if outcome.redirects else ""
     )
 
 

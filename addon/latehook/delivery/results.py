@@ -35,7 +35,9 @@ class AttemptResult(Struct, frozen=True):
     def attempt(self) -> Attempt:
         """Return the attempt."""
         end = self.outcome
-        return Attempt(self.number, end.started_at, end.ended_at, end.status, end.error, end.body, self.clock_at)
+        return Attempt(
+            self.number, end.started_at, end.ended_at, end.status, end.error, end.body, self.clock_at, end.redirects
+        )
 
 
 class NoAttempt(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Send attempts: one attempt is one request.
+"""Send attempts: one attempt is one request, and one more for each redirect that is followed.
 
 httpx's requests and responses are used with a transport of our own, without httpx's client in between: the client would
 add half of an attempt's cost, for cookies, redirects, default headers and proxies, none of which a webhook may have.
@@ -9,16 +9,19 @@ import logging
 import time
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 import httpx
 from msgspec.structs import replace
 
 from latehook.base.errors import BodyError
 from latehook.base.hostnames import DEFAULT_PORTS
-from latehook.base.model import Outcome, Outgoing, WebhookFault
+from latehook.base.model import Outcome, Outgoing, Redirect, WebhookFault, WireTrace
 from latehook.bodies.codings import codings_of, decompress
 from latehook.delivery.addresses import Lookup, system_lookup
 from latehook.delivery.connections import Connections, Refusal, Refused
+from latehook.delivery.redirects import following
+from latehook.delivery.reporting import without_user
 from latehook.delivery.timeouts import timeout
 from latehook.webhooks.targets import Origin
 from latehook.webhooks.urls import split_target
@@ -33,6 +36,15 @@ Route = Callable[[Origin], Origin]
 """Takes the origin in a webhook's URL. Returns the origin to connect to."""
 
 DROPPED = "dropped on purpose (fault)"
+
+
+class _Answer(NamedTuple):
+    """An answer; its body has up to MAX_ANSWER bytes."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
+    location: str | None
 
 
 class Transport:
@@ -65,25 +77,40 @@ class Transport:
 
     async def _send(self, outgoing: Outgoing) -> Outcome:
         started_at = self._now()
+        redirects: list[Redirect] = []
+        is_final = False
         try:
             async with timeout(outgoing.timeout):
-                status, retry_after, body = await self._exchange(outgoing)
-            return Outcome(started_at, self._now(), status, None, body, retry_after)
+                answer = await self._follow(outgoing, redirects)
+            end = Outcome(started_at, self._now(), answer.status, None, answer.body, answer.retry_after)
+            return replace(end, redirects=tuple(redirects)) if redirects else end
         except TimeoutError:
             error = f"no answer within {outgoing.timeout:g} s"
         except Refused as refused:
-            return Outcome(started_at, self._now(), None, str(refused), final=True)
+            error, is_final = str(refused), True
         except httpx.InvalidURL as invalid:
             error = f"the URL cannot be used: {invalid}"
         except (httpx.HTTPError, OSError, ValueError) as failed:
             error = " ".join(str(failed).split())[:MAX_REASON] or type(failed).__name__
-        return Outcome(started_at, self._now(), None, error)
+        return Outcome(started_at, self._now(), None, error, final=is_final, redirects=tuple(redirects))
 
     async def close(self) -> None:
         await self._connections.aclose()
 
-    async def _exchange(self, outgoing: Outgoing) -> tuple[int, str | None, bytes]:
-        """Send a request. Return the answer's status, its `Retry-After`, and its body up to MAX_ANSWER bytes."""
+    async def _follow(self, outgoing: Outgoing, redirects: list[Redirect]) -> "_Answer":
+        """Send a request, and those that its redirects lead to, which are added to the list. Return the last answer."""
+        while True:
+            answer = await self._exchange(outgoing)
+            follows = len(redirects) < outgoing.redirects
+            redirected = following(outgoing, answer.status, answer.location) if follows else None
+            if redirected is None:
+                return answer
+            redirects.append(Redirect(answer.status, without_user(redirected.url)))
+            outgoing = redirected
+            if outgoing.wire is not None:
+                _restart(outgoing.wire, outgoing)
+
+    async def _exchange(self, outgoing: Outgoing) -> "_Answer":
         base, target = split_target(outgoing.url)
         url, named = _parse(base)
         origin = self._route(named)
@@ -108,9 +135,17 @@ class Transport:
             body = await _read_body(response)
             if outgoing.wire is not None:
                 outgoing.wire.body = body
-            return response.status_code, response.headers.get("retry-after"), _decompressed(body, response)
+            headers = response.headers
+            retry_after, location = headers.get("retry-after"), headers.get("location")
+            return _Answer(response.status_code, _decompressed(body, response), retry_after, location)
         finally:
             await response.aclose()
+
+
+def _restart(wire: WireTrace, redirected: Outgoing) -> None:
+    """Have a trace record the request that follows a redirect."""
+    wire.server = wire.target = wire.headers = wire.sent_at = wire.answer = wire.body = None
+    wire.redirected = redirected
 
 
 def _authenticated(request: httpx.Request) -> httpx.Request:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from latehook.base.errors import ExpressionError
 from latehook.base.model import Job, Moment, Request, Response, ResponseFault, reached_stages
-from latehook.expressions.expression import render
+from latehook.expressions.expression import Expression, render
 from latehook.expressions.values import to_text
 from latehook.expressions.views import JobView
 from latehook.mocks import error_responses, jobs
@@ -95,15 +95,42 @@ def render_delayed(mock: Mock, delayed: DelayedResponse, job: Job | None, moment
     """
     assert mock.response is not None
     moment = Moment(moment.now, moment.real_now, delayed.random)
-    scope = scope_of(mock.constants, delayed.request, moment, context)
-    if job is not None:
-        moment = moment.of(job)
-        scope["now"] = moment.now
-        scope["job"] = JobView(job, moment.now, request=scope["request"] if delayed.starts else None)
     try:
-        return render_response(mock.response, scope, moment)
+        holds(mock, delayed, job, moment, context)  # where it fails, there is no other response
+        scope = _scope_of_delayed(mock, delayed, job, moment, context)
+        return render_response(mock.response, scope, moment if job is None else moment.of(job))
     except ExpressionError as error:
         return error_responses.failure(500, str(error), delayed.request, context.redaction)
+
+
+def holds(mock: Mock, delayed: DelayedResponse, job: Job | None, moment: Moment, context: Context) -> bool:
+    """Return whether the response of a mock need not wait any more: its `until` is true. Raises ExpressionError.
+
+    `job` is its job as it is at `moment`.
+    """
+    until = None if mock.response is None else mock.response.until
+    if not isinstance(until, Expression):
+        return until is None or bool(until)
+    moment = Moment(moment.now, moment.real_now, random.Random(0))  # what it draws is not missing in the response
+    return until.is_true(_scope_of_delayed(mock, delayed, job, moment, context))
+
+
+def varies_with_time(mock: Mock) -> bool:
+    """Return whether the `until` of a response may change at any moment, although nothing of its job changes."""
+    until = None if mock.response is None else mock.response.until
+    reads = until.reads if isinstance(until, Expression) else frozenset()
+    return any(name.partition(".")[0] in ("now", "real_now", "jobs") for name in reads)
+
+
+def _scope_of_delayed(
+    mock: Mock, delayed: DelayedResponse, job: Job | None, moment: Moment, context: Context
+) -> dict[str, Any]:
+    """Return what the expressions of a delayed response see; `moment` is by Latehook's clock."""
+    scope = scope_of(mock.constants, delayed.request, moment, context)
+    if job is not None:
+        scope["now"] = now = moment.of(job).now
+        scope["job"] = JobView(job, now, request=scope["request"] if delayed.starts else None)
+    return scope
 
 
 def forwards_at_once(mocks: Mocks, request: Request) -> Decision | None:
@@ -186,7 +213,8 @@ class _Candidate:
         if key is not None and (earlier := self.context.job_for_idempotency_key(mock.name, key)) is not None:
             if earlier.response is None:
                 return self._respond(spec, earlier, repeats=True)
-            return Decision(earlier.response, mock, delay=self._delay(spec), job_id=earlier.id)
+            delay = 0.0 if spec.until is not None else self._delay(spec)
+            return Decision(earlier.response, mock, delay=delay, job_id=earlier.id)
         job = Job(
             id=jobs.job_id(mock, scope, moment),
             mock=mock.name,

@@ -35,7 +35,10 @@ class FaultSpec[Kind: StrEnum]:
 
 @dataclass(frozen=True, slots=True)
 class ResponseSpec:
-    """The response that a mock gives. `delay` is drawn or computed anew for each response."""
+    """The response that a mock gives. `delay` is drawn or computed anew for each response.
+
+    With `until` the response waits until that holds, at most for the delay.
+    """
 
     status: Any
     headers: Any
@@ -43,6 +46,7 @@ class ResponseSpec:
     delay: Time | None
     fault: FaultSpec[ResponseFault] | None
     place: Place
+    until: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ class WebhookSpec:
     """A webhook as a mock describes it. `timeout` is in seconds, of one attempt in total.
 
     `verify` says whether the receiver's certificate is verified, or has the CAs to verify it by, in PEM form.
-    `body_members` are the members of `request` that need its body and that an attempt reads.
+    `body_members` are the members of `request` that need its body and that an attempt reads. So many `redirects` of a
+    receiver are followed.
     """
 
     to: Any
@@ -82,6 +87,7 @@ class WebhookSpec:
     verify: bool | str
     fault: FaultSpec[WebhookFault] | None
     place: Place
+    redirects: int = 0
     body_members: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -172,6 +178,7 @@ class Mocks:
         self.secret_vars = secret_vars
         self.vars = dict(vars or {})
         self.forwards = any(mock.response is None for mock in self.all)
+        self.has_long_polls = any(mock.response is not None and mock.response.until is not None for mock in self.all)
         self._router = Router((mock.matcher, mock) for mock in self.all)
 
     @classmethod

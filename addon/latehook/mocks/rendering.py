@@ -82,7 +82,7 @@ def prepare_attempt(
         body = _corrupt(body)
     if not is_signed_compressed:
         body = _compressed(body, spec.body, headers)
-    return content, Outgoing(method, url, headers, body, spec.timeout, spec.verify, fault)
+    return content, Outgoing(method, url, headers, body, spec.timeout, spec.verify, fault, spec.redirects)
 
 
 def _webhook_scope(

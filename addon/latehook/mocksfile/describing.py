@@ -39,6 +39,8 @@ def _conditions(mock: Mock) -> Iterator[str]:
 
 def _response(spec: ResponseSpec) -> Iterator[str]:
     delay = f", after {as_written(spec.delay)}" if spec.delay is not None else ""
+    if spec.until is not None:
+        delay = f", once {as_written(spec.until)}, at the latest after {as_written(spec.delay)}"
     yield f"answers {as_written(spec.status)}{_body(spec.body)}{delay}"
     if spec.fault is not None:
         yield f"  {_fault(spec.fault)}"
@@ -78,6 +80,8 @@ def _details(spec: WebhookSpec) -> Iterator[str]:
         yield f"signed with {_scheme(spec.sign.scheme)}"
     if spec.fault is not None:
         yield _fault(spec.fault)
+    if spec.redirects:
+        yield f"follows up to {spec.redirects} redirects"
     yield f"timeout {spec.timeout:g} s, {_retry(spec.retry)}"
 
 

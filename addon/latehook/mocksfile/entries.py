@@ -34,6 +34,15 @@ class ResponseEntry(Bodies):
             examples=["200ms"],
         ),
     ] = UNSET
+    until: Annotated[
+        str | bool | UnsetType,
+        about(
+            "An expression (the braces may be left out): the response is sent once it holds, at the latest after "
+            "`delay`. It is computed when something has changed, or a stage is reached.",
+            otherwise="the response waits for the whole `delay`",
+            examples=["job.status == 'done'"],
+        ),
+    ] = UNSET
     fault: Annotated[
         ResponseFaultName | ResponseFaultEntry | UnsetType | None,
         about("What goes wrong with the response on purpose. The job starts nevertheless.", otherwise="none"),

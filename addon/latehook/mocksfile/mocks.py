@@ -171,7 +171,14 @@ class MockCompiler:
             delay=None if entry.delay is UNSET else self._values.time(entry.delay, (*path, "delay"), names),
             fault=self._values.fault(entry.fault, (*path, "fault"), ResponseFault, "response"),
             place=self._values.place(path),
+            until=self._until(entry, path, names),
         )
+
+    def _until(self, entry: ResponseEntry, path: KeyPath, names: Names) -> Any:
+        if entry.until is not UNSET and entry.delay is UNSET:
+            problem = "a response waits for `until` at most as long as its `delay`: write one, such as 30s"
+            raise self._values.error((*path, "until"), problem)
+        return self._values.when(entry.until, (*path, "until"), names)
 
     # Stages and webhooks
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from latehook.base.model import COMPLETED
 from latehook.mocksfile.shared_entries import (
@@ -29,6 +29,7 @@ from latehook.webhooks.retries import DEFAULT_RETRY, RETRY_SCHEDULES
 
 DEFAULT_METHOD = "POST"
 DEFAULT_TIMEOUT = "15s"
+MAX_REDIRECTS = 20
 DEFAULT_WAITS = [f"{wait:g}s" for wait in DEFAULT_RETRY.waits]
 
 RetryPreset = Annotated[str, one_of({name: describe_retry(schedule) for name, schedule in RETRY_SCHEDULES.items()})]
@@ -126,6 +127,14 @@ class WebhookEntry(Bodies):
             "Whether the receiver's certificate is verified; or the name of a file with the CA that has signed it, "
             "relative to the mocks file.",
             default=True,
+        ),
+    ] = UNSET
+    redirects: Annotated[
+        Annotated[int, Meta(ge=0, le=MAX_REDIRECTS)] | UnsetType,
+        about(
+            f"How many redirects of the receiver an attempt follows, at most {MAX_REDIRECTS}. 307 and 308 repeat the "
+            "request, 301, 302 and 303 make it a GET without a body.",
+            default=0,
         ),
     ] = UNSET
     fault: Annotated[

@@ -70,6 +70,7 @@ class WebhookCompiler:
             verify=self._verify(*pick(layers, "verify", True)),
             fault=self._fault(*pick(layers, "fault"), webhook_path, body, sign),
             place=self._values.place(webhook_path),
+            redirects=pick(layers, "redirects", 0)[1],
             body_members=members_read(reads_of(read_at_attempt)),
         )
 

@@ -52,12 +52,12 @@ def comment(job: str) -> str:
 
 
 def of_attempt(ended: RunningAttempt, outcome: Outcome, redact: Callable[[str], str]) -> http.HTTPFlow:
-    """Return an attempt as a flow: as it was sent, or as it would have been if it was not.
+    """Return an attempt as a flow: as it was sent, or as it would have been if it was not. It is the last request.
 
     `redact` removes secrets from the comment and the error; the request keeps them.
     """
-    outgoing, wire = ended.outgoing, ended.outgoing.wire or WireTrace()
-    request = _request(outgoing, wire, outcome.started_at)
+    wire = ended.outgoing.wire or WireTrace()
+    request = _request(wire.redirected or ended.outgoing, wire, outcome.started_at)
     client = Client(peername=("", 0), sockname=("", 0), timestamp_start=outcome.started_at)
     flow = http.HTTPFlow(client, Server(address=wire.server or (request.host, request.port)))
     flow.request = request
@@ -66,16 +66,17 @@ def of_attempt(ended: RunningAttempt, outcome: Outcome, redact: Callable[[str], 
         flow.error = Error(redact(outcome.error), outcome.ended_at)
     flow.timestamp_created = outcome.started_at
     flow.marked = MARKER
-    flow.comment = redact(_comment(ended))
+    flow.comment = redact(_comment(ended, outcome))
     flow.metadata[WEBHOOK] = ended.stored.webhook.id
     return flow
 
 
-def _comment(ended: RunningAttempt) -> str:
+def _comment(ended: RunningAttempt, outcome: Outcome) -> str:
     webhook = ended.stored.webhook
     event = "" if webhook.event is None else f" ({webhook.event})"
     fault = "" if ended.outgoing.fault is None else f", fault: {ended.outgoing.fault}"
-    return f"{comment(ended.stored.job.id)}, webhook {webhook.id}{event}, attempt {ended.number}{fault}"
+    redirects = "".join(f", {each.status} led to {each.url}" for each in outcome.redirects)
+    return f"{comment(ended.stored.job.id)}, webhook {webhook.id}{event}, attempt {ended.number}{fault}{redirects}"
 
 
 def _request(outgoing: Outgoing, wire: WireTrace, started_at: float) -> http.Request:

@@ -1,6 +1,7 @@
 """The values in the store's columns: how they are encoded, and the parts of them that are read alone."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ from msgspec.structs import replace
 
 from latehook.base.errors import UnstorableError
 from latehook.base.json_numbers import NumberAsWritten
-from latehook.base.model import Content, Job, Webhook
+from latehook.base.model import Content, Job, Redirect, Webhook
 from latehook.store.damage import DAMAGED
 
 
@@ -78,6 +79,19 @@ def _with_large_integers(value: Any) -> Any:
         return list(map(_with_large_integers, value))
     is_large = type(value) is int and not -(2**63) <= value < 2**64
     return msgspec.msgpack.Ext(_LARGE_INTEGER, str(value).encode()) if is_large else value
+
+
+def write_redirects(redirects: Sequence[Redirect]) -> str | None:
+    """Return the redirects of an attempt as JSON, None where there are none."""
+    return msgspec.json.encode(redirects).decode() if redirects else None
+
+
+def read_redirects(text: str | None) -> tuple[Redirect, ...]:
+    """Return the redirects of an attempt. None, and a text that is damaged, give none."""
+    try:
+        return () if text is None else msgspec.json.decode(text, type=tuple[Redirect, ...])
+    except DAMAGED:
+        return ()
 
 
 def digest(mock: str, idempotency_key: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import latehook
 from support.limits import LIMIT, LONG_LIMIT, PROMPT
 from support.ports import free_port
 from support.process import Proxy, mitmdump
@@ -34,6 +35,9 @@ mocks:
   - match: POST api.slow.example/impatient
     response: {json: {id: "{{ job.id }}"}}
     webhook: {after: 100ms, to: "{{ request.json.to }}", retry: [], timeout: 300ms}
+  - match: POST api.slow.example/followed
+    response: {json: {id: "{{ job.id }}"}}
+    webhook: {to: "{{ request.json.to }}", json: {id: "{{ job.id }}"}, retry: [], redirects: 2}
   - match: POST api.slow.example/later
     response: {json: {id: "{{ job.id }}"}}
     webhook: {after: 1h, to: "{{ request.json.to }}"}
@@ -126,6 +130,31 @@ def test_a_redirect_is_a_failure_and_is_not_followed(client: Sut, sut: Receiver)
 
         assert client.lines(job) == [f"not delivered, attempt 1: {server.url}: 308; given up"]
         assert sut.requests == []
+
+
+def test_redirects_are_followed_and_shown(client: Sut, sut: Receiver) -> None:
+    with receiver(answer(307, location=f"{sut.url}/real")) as server:
+        job = client.start_job("/followed", server.url)
+        client.proxy.wait_for(f"job {job}: webhook delivered")
+        with latehook.connect(client.proxy.port) as tester:
+            [webhook] = tester.webhooks(job=job)
+
+        assert (len(server.requests), len(sut.requests)) == (1, 1)
+        assert (sut.requests[0].path, json.loads(sut.requests[0].body)) == ("/real", {"id": job})
+        assert webhook.attempts[0].status == 200
+        assert webhook.attempts[0].redirects == (latehook.Redirect(status=307, url=f"{sut.url}/real"),)
+        assert client.lines(job) == [f"delivered, attempt 1: {server.url}: 200 (307 led to {sut.url}/real)"]
+
+
+def test_a_redirect_to_a_mocked_host_is_refused(client: Sut, sut: Receiver) -> None:
+    with receiver(answer(302, location="http://API.slow.example./later?token=1")) as server:
+        job = client.start_job("/followed", server.url)
+        client.proxy.wait_for(f"job {job}: webhook not delivered")
+
+        [line] = client.lines(job)
+        assert "refused: api.slow.example. is mocked here, so the webhook would come back to Latehook" in line
+        assert line.endswith("(302 led to http://API.slow.example./later?token=1); given up")
+        assert len(server.requests) == 1
 
 
 def test_user_info_in_a_url_is_sent_and_never_printed(client: Sut, sut: Receiver) -> None:

@@ -2,9 +2,12 @@
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from latehook.api import models
 from latehook.control import examples
+
+REDIRECT = models.Redirect(status=307, url="http://app.test/")
 
 
 @pytest.mark.parametrize(
@@ -18,6 +21,11 @@ from latehook.control import examples
         (examples.JOB, "id number mock status created_at ended vars request response stages webhooks ahead"),
         (examples.JOB.request, "method url headers size body"),
         (examples.JOB.response, "status headers size body"),
+        (
+            replace(examples.ATTEMPT, redirects=(REDIRECT,)),
+            "number at ended_at clock_at status error size body redirects",
+        ),
+        (REDIRECT, "status url"),
         (examples.JOB.stages[0], "status due_at reached"),
         (examples.REQUEST, "number at method url status matched mock job why suggestion"),
         (examples.REQUEST.why[0], "mock place differs"),  # type: ignore[index]

@@ -501,6 +501,11 @@ def test_the_error_of_an_invalid_duration_says_what_to_write(duration: str | flo
             id="a count",
         ),
         pytest.param(
+            MOCK.replace("      to:", "      redirects: 21\n      to:"),
+            "mocks.yaml:5: mocks[0].webhook.redirects: 21 does not fit here: expected a number <= 20",
+            id="redirects",
+        ),
+        pytest.param(
             MOCK.replace("      to:", "      fault: {kind: drop, chanse: 0.5}\n      to:"),
             "mocks.yaml:5: mocks[0].webhook.fault.chanse: the key 'chanse' is not known; did you mean 'chance'?",
             id="a key of a fault",

@@ -1,11 +1,14 @@
 """What every store does: see `latehook.store.protocol`."""
 
+from collections.abc import Callable
+
 import pytest
 from msgspec.structs import replace
 
 from latehook.base.errors import UnstorableError
 from latehook.base.json_text import decode_json, encode_json
-from latehook.base.model import Attempt, Content, Criteria, Job, Outcome, Response, Stage, State, Webhook
+from latehook.base.model import Attempt, Content, Criteria, Job, Outcome, Redirect, Response, Stage, State, Webhook
+from latehook.base.redaction import Redaction
 from latehook.store import Due, Store
 from support.stored import CONTENT, OK, REFUSED, add, add_ended, job, webhook
 
@@ -438,3 +441,17 @@ async def test_a_mock_with_a_secret_in_its_name_is_found_by_it(store: Store) -> 
     assert [match.key for match in await store.matching_jobs(criteria, None, 10)] == [added.job]
     assert [match.key for match in await store.matching_webhooks(criteria, None, 10)] == list(added.webhooks)
     assert await store.matching_webhooks(Criteria(mock="another"), None, 10) == []
+
+
+async def test_the_redirects_of_an_attempt_are_kept_without_secrets(make_store: Callable[..., Store]) -> None:
+    store = make_store(Redaction({"s3cret-token"}))
+    await store.open()
+    [key] = add(store, job("j", webhook()))
+    redirects = (Redirect(307, "http://app.test/s3cret-token/\u00fc"), Redirect(302, "http://app.test/"))
+    store.add_attempt(key, 1, REFUSED, State.PENDING, 0.0, CONTENT, 7.0)
+    store.add_attempt(key, 2, replace(OK, redirects=redirects), State.DELIVERED, 0.0, CONTENT, 8.0)
+    await store.commit()
+
+    attempts = [attempt.redirects for _, attempt in await store.attempts([key])]
+    assert attempts == [(), (Redirect(307, "http://app.test/***/\u00fc"), redirects[1])]
+    await store.close()

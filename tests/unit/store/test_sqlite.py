@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from latehook.base.errors import StoreError
-from latehook.base.model import State
+from latehook.base.model import Redirect, State
 from latehook.store.sqlite import SqliteStore
 from latehook.store.sqlite.checkpoints import checkpoint, log_size
 from latehook.store.sqlite.store import PRUNE_BATCH
@@ -54,11 +54,33 @@ async def test_a_store_of_version_1_is_brought_up_to_date(tmp_path: Path) -> Non
     key = add_ended(store, "j")
     await store.close()
     with closing(sqlite3.connect(path)) as db:
-        db.executescript("ALTER TABLE attempt DROP COLUMN clock_at; PRAGMA user_version = 1;")
+        db.executescript("ALTER TABLE attempt DROP COLUMN redirects; ALTER TABLE attempt DROP COLUMN clock_at;")
+        db.execute("PRAGMA user_version = 1")
 
     store = SqliteStore(str(path))
     store.add_attempt(key, 2, OK, State.DELIVERED, 0.0, CONTENT, 8.0)
     assert [attempt.clock_at for _, attempt in await store.attempts([key])] == [OK.started_at, 8.0]
+    await store.close()
+
+
+async def test_a_store_of_version_2_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    store = SqliteStore(str(path))
+    key = add_ended(store, "j")
+    await store.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("ALTER TABLE attempt DROP COLUMN redirects; PRAGMA user_version = 2;")
+
+    store = SqliteStore(str(path))
+    redirects = (Redirect(302, "http://app.test/"),)
+    store.add_attempt(key, 2, replace(OK, redirects=redirects), State.DELIVERED, 0.0, CONTENT, 8.0)
+    assert [attempt.redirects for _, attempt in await store.attempts([key])] == [(), redirects]
+    await store.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE attempt SET redirects = '{' WHERE number = 2")
+
+    store = SqliteStore(str(path))
+    assert [attempt.redirects for _, attempt in await store.attempts([key])] == [(), ()]
     await store.close()
 
 

@@ -60,6 +60,7 @@ function renderAttempt({parts}, attempt, webhook) {
   setAttribute(parts.outcome, "class", `tone ${kindOf(attempt, webhook)}`);
   const took = hasEnded(attempt) ? `, took ${short(attempt.ended_at - attempt.at)}` : "";
   setText(parts.when, timeBy("real time", attempt.at, webhook) + took);
+  setText(parts.redirects, (attempt.redirects ?? []).map(({status, url}) => `${status} → ${url}`).join(" · "));
   const load = async () => (await call("GET", webhookPath(webhook))).attempts.find(({number}) => number === attempt.number);
   renderMessage(parts.body, attempt, `${webhook.id} ${attempt.number}`, load, "Answer");
 }

@@ -11,10 +11,11 @@ from latehook.store.values import event_of
 PRIMARY_CODE = 0xFF
 """The bits of SQLite's error codes that say the kind of an error. The others say which one of it."""
 
-VERSION = 2
+VERSION = 3
 """The version of the tables, in the file's `user_version`."""
 
-# job.created_at is real time; attempt.clock_at is time of the job's clock, and missing where version 1 has written it
+# job.created_at is real time; attempt.clock_at is time of the job's clock, and missing where version 1 has written it;
+# attempt.redirects is JSON, and missing where an attempt has followed none
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE definition (hash TEXT PRIMARY KEY, written BLOB NOT NULL) WITHOUT ROWID;
@@ -32,12 +33,16 @@ CREATE TABLE webhook (
 CREATE INDEX webhook_of_job ON webhook (job);
 CREATE TABLE attempt (
     webhook INTEGER NOT NULL, number INTEGER NOT NULL, started_at REAL NOT NULL, ended_at REAL NOT NULL,
-    status INTEGER, error TEXT, body BLOB NOT NULL, clock_at REAL,
+    status INTEGER, error TEXT, body BLOB NOT NULL, clock_at REAL, redirects TEXT,
     PRIMARY KEY (webhook, number)
 ) WITHOUT ROWID;
 """
 
-_FROM_VERSION_1 = "ALTER TABLE attempt ADD COLUMN clock_at REAL;"
+_CHANGES = (
+    "ALTER TABLE attempt ADD COLUMN clock_at REAL;",
+    "ALTER TABLE attempt ADD COLUMN redirects TEXT;",
+)
+"""What makes the tables of version 2 of those of version 1, and so on."""
 
 
 def connect(path: str) -> tuple[sqlite3.Connection, FileLock | None]:
@@ -71,8 +76,8 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
     if version < 1 and db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
         raise StoreError(f"mock_store={path}: this is another program's database: name another file")
     if version < VERSION:
-        change = _FROM_VERSION_1 if version == 1 else SCHEMA
-        db.executescript(f"BEGIN; {change} PRAGMA user_version = {VERSION}; COMMIT;")
+        changes = " ".join(_CHANGES[version - 1 :] if version else (SCHEMA,))
+        db.executescript(f"BEGIN; {changes} PRAGMA user_version = {VERSION}; COMMIT;")
     db.create_function("event_of", 1, event_of, deterministic=True)
     # In WAL mode, NORMAL loses nothing when the process dies. Automatic checkpoints are off: they would stop the loop.
     db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;")

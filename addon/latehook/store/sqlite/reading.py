@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from latehook.base.model import STORED_UNFINISHED, Attempt, Job, State, StoredWebhook
 from latehook.store.damage import DAMAGED, damage
 from latehook.store.protocol import Due
 from latehook.store.sqlite.lists import as_list
 from latehook.store.sqlite.rows import Rows
-from latehook.store.values import digest, read_target, read_value
+from latehook.store.values import digest, read_redirects, read_target, read_value
 
 
 class JobsInSqlite(Rows):
@@ -124,10 +125,11 @@ class Reader(JobsInSqlite):
 
     async def attempts(self, webhooks: Iterable[int]) -> list[tuple[int, Attempt]]:
         sql = """
-            SELECT webhook, number, started_at, ended_at, status, error, body, coalesce(clock_at, started_at)
+            SELECT webhook, number, started_at, ended_at, status, error, body, coalesce(clock_at, started_at), redirects
             FROM attempt WHERE webhook IN (SELECT value FROM json_each(?)) ORDER BY webhook, number
         """
-        return [(key, Attempt(*attempt)) for key, *attempt in self._rows(sql, (as_list(webhooks),))]
+        rows = self._rows(sql, (as_list(webhooks),))
+        return [(key, replace(Attempt(*row), redirects=read_redirects(redirects))) for key, *row, redirects in rows]
 
     async def count_unfinished(self) -> int:
         sql = "SELECT count(*) FROM webhook WHERE state IN (?, ?)"

@@ -15,7 +15,7 @@ from latehook.store.sqlite.guarding import write_operation
 from latehook.store.sqlite.lists import as_list
 from latehook.store.sqlite.reading import Reader
 from latehook.store.sqlite.searching import Searches
-from latehook.store.values import digest, encode, end_of
+from latehook.store.values import digest, encode, end_of, write_redirects
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -96,9 +96,10 @@ class Writer(Reader, Searches):
         self, key: int, number: int, outcome: Outcome, state: State, due: float, content: Content, clock_at: float
     ) -> None:
         encoded = encode(content)
-        sql = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        sql = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         redacted = self.redaction.redact([outcome.error, outcome.body])
-        row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, *redacted, clock_at)
+        redirects = self.redaction.redact(write_redirects(outcome.redirects))
+        row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, *redacted, clock_at, redirects)
         self._write(sql, row)
         sql = """
             UPDATE webhook SET due = ?, attempts = ?, content = ?,
