@@ -10,7 +10,7 @@ from typing import Any
 
 from latehook.base.clock import Clock
 from latehook.base.errors import StoreError
-from latehook.base.model import Outcome, Outgoing, Request
+from latehook.base.model import Job, Outcome, Outgoing, Request
 from latehook.base.redaction import Redaction
 from latehook.engine.engine import Engine
 from latehook.engine.operations import Operations
@@ -66,7 +66,13 @@ class ObservedStore(SqliteStore):
         super().__init__(path)
         self.commits = 0
         self.prunes = 0
+        self.reads = 0
+        """How often a job was read by its key."""
         self.full = False
+
+    async def job(self, key: int) -> Job | None:
+        self.reads += 1
+        return await super().job(key)
 
     def prune(self, *keep: float) -> None:
         self.prunes += 1
@@ -99,10 +105,16 @@ class EngineSetup:
         return await self.request("POST", "/jobs", json.dumps({**self._document, **document}).encode())
 
     async def request(
-        self, method: str, path: str, body: bytes = b"", headers: tuple[tuple[bytes, bytes], ...] = ()
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        left: asyncio.Event | None = None,
     ) -> Decision:
+        """Send a request; `left` is set when its client disconnects."""
         request = Request(method, "https", "api.slow.example", 443, path, headers, body, len(body))
-        return await self.engine.accept(request)
+        return await self.engine.accept(request, left)
 
 
 Scenario = Callable[[EngineSetup], Coroutine[Any, Any, None]]

@@ -21,6 +21,7 @@ from latehook.delivery.dispatcher import DEFAULT_WORKERS
 from latehook.delivery.outbox import Outbox
 from latehook.engine.context import LiveContext
 from latehook.engine.journal import Journal, JournalEntry, OtherRequests
+from latehook.engine.long_polls import LongPolls, TooManyLongPolls
 from latehook.mocks import decide, error_responses
 from latehook.mocks.decide import Decision, DelayedResponse
 from latehook.mocks.definitions import Mock, Mocks
@@ -72,6 +73,7 @@ class Engine:
         self.context = LiveContext(store, self.state, self.notifier, source, mocks, before_use)
         self.compiled_mocks = CompiledMocks(store, restore)
         self.outbox = Outbox(store, self.commits, self.notifier, self.state, self.context, self.compiled_mocks, sender)
+        self.long_polls = LongPolls(store, self.context, clock, self.notifier)
         self.journal = Journal()
         self.others = OtherRequests()
         self._keep = DEFAULT_KEEP
@@ -135,6 +137,7 @@ class Engine:
     async def close(self, seconds: float = 1.5) -> int:
         """Wait up to `seconds` for running attempts, and close the store. Return how many webhooks are unfinished."""
         self._closing = True
+        self.long_polls.close()
         await self.outbox.close(seconds)
         if self._keeping_store is not None:
             self._keeping_store.cancel()
@@ -159,11 +162,12 @@ class Engine:
 
     # Requests
 
-    async def accept(self, request: Request) -> Decision:
+    async def accept(self, request: Request, left: asyncio.Event | None = None) -> Decision:
         """Decide what a request gets. Return when its job is in the store and its webhooks are scheduled.
 
-        Also wait for attempts that must come before the response, and for the response's delay. A request that cannot
-        be answered, or a store that cannot write, gives a decision with an error response.
+        Also wait for attempts that must come before the response, and for the response's delay, until `left` is set:
+        the client has disconnected. A request that cannot be answered, or a store that cannot write, gives a decision
+        with an error response.
         """
         context = self.context
         if self._closing:
@@ -186,8 +190,12 @@ class Engine:
             log.error("latehook: %s", error)
             entry.set_failed(503)
             return Decision(error_responses.failure(503, str(error), request, context.redaction), mock)
-        if decision.delay:
-            await asyncio.sleep(decision.delay)
+        try:
+            if decision.delay:
+                await self.long_polls.delay(decision, started, left)
+        except TooManyLongPolls as error:
+            entry.set_failed(503)
+            return Decision(error_responses.failure(503, str(error), request, context.redaction), mock)
         if mock is None or decision.delayed is None:
             return decision
         response = await self._render_delayed(mock, decision.delayed, started)

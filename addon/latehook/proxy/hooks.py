@@ -125,8 +125,12 @@ class Hooks:
         """Return the response to a mocked request; None if it is forwarded."""
         await self._started.wait()  # mitmproxy listens a little earlier: a job of a start that then fails would be lost
         request = await self._by_deciding_name(flow, state)
+        left = None
+        if self._engine.mocks.has_long_polls:
+            left = asyncio.Event()
+            state.on_disconnect = left.set
         try:
-            decision = await self._engine.accept(request)
+            decision = await self._engine.accept(request, left)
         except Exception as error:
             log.exception("latehook: a request could not be answered")
             return self._failure(500, f"an internal error: {type(error).__name__}", request)

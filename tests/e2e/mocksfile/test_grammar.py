@@ -1,6 +1,7 @@
 """Keys of a mocks file that only a real proxy can test: with processes, sockets and certificates."""
 
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from support.limits import LIMIT
 from support.process import Proxy, mitmdump
 from support.programs import curl
 from support.receivers import Handler, Receiver, answer, receiver
+from support.waiting import wait_until
 
 MB = 1024 * 1024
 
@@ -42,6 +44,10 @@ mocks:
   - match: GET api.slow.example/orders/{id}
     lookup: request.path.id
     response: {text: "{{ job.status }}"}
+  - match: GET api.slow.example/orders/{id}/shipped
+    lookup: request.path.id
+    response: {until: job.status == 'shipped', delay: 10m, text: "{{ job.status }}"}
+  - {match: GET api.slow.example/never, response: {until: false, delay: 10m}}
 """
 
 
@@ -161,6 +167,21 @@ def test_a_lookup_has_the_status_of_the_webhook_on_a_faster_clock(proxy: Proxy, 
 
     assert (before, status(id)) == ("placed", "shipped")
     assert webhook.body.decode() == f"{id} shipped"
+
+
+def test_a_long_poll_ends_when_the_job_changes_and_when_its_client_leaves(proxy: Proxy) -> None:
+    def waiting() -> int:
+        return int(requests.get(f"{proxy.url}/_latehook/status", timeout=LIMIT).json()["waiting"])
+
+    id = post(proxy, "/orders").json()["id"]
+    assert curl("-x", proxy.url, f"http://api.slow.example/orders/{id}/shipped").stdout == "shipped"
+
+    for version in ("--http1.1", "--http2"):
+        command = ["curl", "-s", version, "-x", proxy.url, "--cacert", proxy.ca, "https://api.slow.example/never"]
+        with subprocess.Popen(command) as client:
+            wait_until(lambda: waiting() == 1, f"a client waits over {version}")
+            client.terminate()
+        wait_until(lambda: waiting() == 0, f"no client waits over {version}")
 
 
 def test_with_a_seed_another_process_gives_the_same_answers(
