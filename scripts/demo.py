@@ -25,8 +25,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from ca_bundle import ca_bundle
 from latehook.base.durations import parse_duration
+from latehook.proxy.certificates import Certificates
 
 MITMDUMP = Path(sys.executable).with_name("mitmdump")
 ADDON = Path(__file__).absolute().parents[1] / "addon" / "mock.py"
@@ -128,7 +128,7 @@ async def listening(process: subprocess.Process, log: Path) -> str:
 
 
 async def post_pdf(folder: Path, proxy_url: str) -> Answer:
-    bundle = ca_bundle(folder)
+    bundle = Certificates(folder).write_bundle()
     (folder / "invoice.pdf").write_bytes(PDF)
     if curl := shutil.which("curl"):
         options = ["--proxy", proxy_url, "--cacert", bundle.name, "--form", "document=@invoice.pdf"]

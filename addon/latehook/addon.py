@@ -10,12 +10,16 @@ from latehook.proxy.abort import abort
 
 
 class Door:
-    """What mock.py holds. mitmproxy makes it anew at every edit of mock.py; it starts Latehook once."""
+    """What mock.py holds. mitmproxy makes it anew at every edit of mock.py; it starts Latehook once.
+
+    If it `introduces` the proxy, the terminal shows how to use it, once it is ready.
+    """
 
     name = "latehook-door"
 
-    def __init__(self, script: str) -> None:
+    def __init__(self, script: str, introduces: bool = False) -> None:
         self._folder = Path(script).parent
+        self._introduces = introduces
 
     def load(self, loader: Loader) -> None:
         """Start Latehook, or end mitmproxy: if this raised an exception, mitmproxy would go on and let requests out."""
@@ -26,4 +30,4 @@ class Door:
             from latehook import wiring  # only now: it needs names that other versions of mitmproxy lack
         except BaseException as error:
             abort(supported.explain(error))
-        wiring.start(ctx.master, loader, self._folder)
+        wiring.start(ctx.master, loader, self._folder, self._introduces)

@@ -30,7 +30,7 @@ from latehook.mocksfile import loading
 from latehook.mocksfile.secrets import secrets_of_environment
 from latehook.mocksfile.watch import Watcher
 from latehook.options import Others
-from latehook.proxy import asgi, compat, fast, flows, hangup, listeners, option_conflicts, supported
+from latehook.proxy import asgi, compat, fast, flows, hangup, introduction, listeners, option_conflicts, supported
 from latehook.proxy.abort import abort
 from latehook.proxy.certificates import Certificates
 from latehook.proxy.commands import Commands
@@ -48,7 +48,7 @@ from latehook.webhooks.targets import Origin
 log = logging.getLogger(logs.LOGGER)
 
 
-def start(master: Master, loader: Loader, folder: Path) -> None:
+def start(master: Master, loader: Loader, folder: Path, introduces: bool) -> None:
     """Add Latehook to mitmproxy's addons, or end mitmproxy with one line. `folder` is that of mock.py."""
     env = dict(os.environ)
     redaction = Redaction(secrets_of_environment(env).values)
@@ -57,7 +57,7 @@ def start(master: Master, loader: Loader, folder: Path) -> None:
             loader.add_option(name, Sequence[str], [], text)
         _check_confdir(master)
         master.options.process_deferred()  # read the values that --set gave before the options were known
-        latehook = Latehook(master, folder, env, redaction)
+        latehook = Latehook(master, folder, env, redaction, introduces)
         master.addons.add(latehook)
         latehook.observe()
     except BaseException as error:
@@ -91,8 +91,11 @@ class Latehook:
 
     name = "latehook"
 
-    def __init__(self, master: Master, folder: Path, env: Mapping[str, str], redaction: Redaction) -> None:
+    def __init__(
+        self, master: Master, folder: Path, env: Mapping[str, str], redaction: Redaction, introduces: bool
+    ) -> None:
         self._master = master
+        self._introduces = introduces
         self._folder = folder
         self._env = env
         self._redaction = redaction
@@ -155,9 +158,11 @@ class Latehook:
         gc.freeze()  # collecting garbage among all that is loaded would stop the loop for tens of milliseconds
         self.observe()
         hangup.stop_on_hangup(self._master)
-        if (page := listeners.page_url()) is not None:
+        if not self._introduces and (page := listeners.page_url()) is not None:
             log.info("latehook: the page with all jobs and webhooks: %s", page)
         log.info("latehook: ready for %s", self._named_hosts())
+        if self._introduces:
+            introduction.show(self._master.options, self._named_hosts(), self._options.files)
 
     async def done(self) -> None:
         if self._watching is not None:

@@ -1,5 +1,6 @@
 """Latehook's version."""
 
+import platform
 from importlib import metadata
 
 UNKNOWN = "0+unknown"
@@ -12,3 +13,8 @@ def version() -> str:
         return metadata.version("latehook")
     except metadata.PackageNotFoundError:
         return UNKNOWN
+
+
+def versions() -> str:
+    """Return the versions of Latehook, mitmproxy and Python in one line."""
+    return f"Latehook {version()}, mitmproxy {metadata.version('mitmproxy')}, Python {platform.python_version()}"

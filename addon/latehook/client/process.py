@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from latehook.base.errors import LatehookError
+from latehook.base.installation import SCRIPTS
 from latehook.client.mocks import Mocks, read_mocks
 
 LIMIT = 30.0
@@ -115,7 +116,7 @@ def _launch(folder: Path, options: Options) -> ProxyProcess:
     log_file = folder / "log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-u", str(PACKAGE / "client" / "mitmdump.py"), "-s", str(_script())]
+            [sys.executable, "-P", "-u", str(PACKAGE / "client" / "mitmdump.py"), "-s", str(SCRIPTS / "mock.py")]
             + [argument for setting in settings for argument in ("--set", setting)],
             stdin=subprocess.PIPE,
             stdout=log,
@@ -127,9 +128,3 @@ def _launch(folder: Path, options: Options) -> ProxyProcess:
 
 def _values(given: str | Sequence[str]) -> Sequence[str]:
     return [given] if isinstance(given, str) else given
-
-
-def _script() -> Path:
-    """Return mock.py: beside the package in a checkout, within it in a wheel."""
-    in_wheel = PACKAGE / "script" / "mock.py"
-    return in_wheel if in_wheel.exists() else PACKAGE.parent / "mock.py"

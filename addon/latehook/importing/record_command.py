@@ -24,7 +24,7 @@ _TO = re.compile(r"(?P<url>https?://[^\s/@]+)@(?P<port>\d+)")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("--host", action="append", required=True, help="a host to record; may be repeated")
+    parser.add_argument("--host", action="append", default=[], required=True, help="a host to record; may be repeated")
     parser.add_argument("--to", metavar="URL@PORT", help="pass webhooks that come to PORT on to the system at URL")
     parser.add_argument("--listen-host", default="127.0.0.1", help="the address to listen at (default: 127.0.0.1)")
     parser.add_argument("--listen-port", type=int, default=8080, metavar="PORT", help="its port (default: 8080)")

@@ -21,6 +21,7 @@ class Certificates:
 
     def __init__(self, confdir: Path) -> None:
         self._folder = confdir.expanduser()
+        self.bundle_file = self._folder.absolute() / "latehook-ca-bundle.pem"
 
     def own(self) -> str:
         """Return mitmproxy's certificate authority. Create it if it is not there yet."""
@@ -34,6 +35,15 @@ class Certificates:
     def bundle(self) -> str:
         """Return mitmproxy's authority and the system's, each certificate once."""
         return _text([*CERTIFICATE.findall(self.own()), *_system()])
+
+    def write_bundle(self) -> Path:
+        """Write the bundle beside mitmproxy's authority, if it is not up to date. Return its path. Raises OSError."""
+        file, text = self.bundle_file, self.bundle()
+        if not file.exists() or file.read_text(errors="replace") != text:
+            draft = file.with_suffix(f".{os.getpid()}")
+            draft.write_text(text)
+            draft.replace(file)  # in one step: another process may be reading it
+        return file
 
 
 def _system() -> list[str]:

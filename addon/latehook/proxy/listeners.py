@@ -1,6 +1,7 @@
 """The addresses that mitmproxy itself listens on."""
 
 import socket
+from collections.abc import Iterator
 
 from mitmproxy import ctx
 from mitmproxy.proxy import mode_specs
@@ -24,12 +25,50 @@ def is_own(host: str, port: int) -> bool:
 def page_url() -> str | None:
     """Return the address of the page for a browser on this machine; None if no mode of the proxy serves it."""
     for mode, host, port in compat.listening_addresses():
-        is_reverse = isinstance(mode, mode_specs.ReverseMode) and mode.scheme in ("http", "https")
-        if is_reverse or isinstance(mode, (mode_specs.RegularMode, mode_specs.UpstreamMode)):
-            address = address_of(host)
-            is_any = address is None or address.is_unspecified
-            return f"http://{'127.0.0.1' if is_any else host_in_url(host)}:{port}{CONTROL_PATH}/"
+        if _is_explicit(mode) or _is_reverse_http(mode):
+            return f"{_url(host, port)}{CONTROL_PATH}/"
     return None
+
+
+def explicit_proxy() -> tuple[str, int] | None:
+    """Return host and port of an explicit HTTP proxy, for a client on this machine; None without such a mode."""
+    for mode, host, port in compat.listening_addresses():
+        if _is_explicit(mode):
+            return _for_this_machine(host), port
+    return None
+
+
+def addresses() -> Iterator[tuple[str, str]]:
+    """Yield what the proxy is at each of its addresses, with the URL or address, for a client on this machine."""
+    seen = set()
+    for mode, host, port in compat.listening_addresses():
+        if _is_explicit(mode):
+            row = "proxy", _url(host, port)
+        elif _is_reverse_http(mode):
+            row = "reverse proxy", f"{_url(host, port)}, in place of {mode.data}"
+        else:
+            row = mode.type_name, _url(host, port).removeprefix("http://")
+        if row not in seen:
+            seen.add(row)
+            yield row
+
+
+def _is_explicit(mode: mode_specs.ProxyMode) -> bool:
+    return isinstance(mode, (mode_specs.RegularMode, mode_specs.UpstreamMode))
+
+
+def _is_reverse_http(mode: mode_specs.ProxyMode) -> bool:
+    return isinstance(mode, mode_specs.ReverseMode) and mode.scheme in ("http", "https")
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{host_in_url(_for_this_machine(host))}:{port}"
+
+
+def _for_this_machine(host: str) -> str:
+    """Return the host by which a client on this machine reaches a listening address."""
+    address = address_of(host)
+    return "127.0.0.1" if address is None or address.is_unspecified else host
 
 
 def refusal(hosts: MockedHosts, host: str, port: int, address: str | None = None) -> str | None:

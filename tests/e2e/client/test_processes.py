@@ -40,10 +40,10 @@ def test_the_environment_variables_send_a_process_through_the_proxy(client: Late
     assert {env[name] for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")} == {client.ca_bundle}
 
 
-def test_scripts_env_sends_a_shell_through_the_proxy(start: Callable[..., Proxy]) -> None:
+def test_latehook_env_sends_a_shell_through_the_proxy(start: Callable[..., Proxy]) -> None:
     proxy = start(mocks=MOCKS)
     arguments = ["--port", str(proxy.port), "--confdir", str(proxy.confdir)]
-    variables = shlex.join([sys.executable, str(ROOT / "scripts" / "env.py"), *arguments])
+    variables = shlex.join([sys.executable, "-m", "latehook.cli", "env", *arguments])
 
     fetched = subprocess.run(
         ["bash", "-c", f'eval "$({variables})" && curl --silent --show-error -d {{}} https://{HOST}/jobs'],

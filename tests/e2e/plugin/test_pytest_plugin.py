@@ -2,17 +2,12 @@
 
 import os
 import re
-import subprocess
-import sys
-import zipfile
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from support.paths import ROOT
 from support.programs import WITH_PLUGIN
-from support.receivers import Receiver
 
 pytest_plugins = ["pytester"]
 
@@ -60,24 +55,6 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
         return pytester.runpytest_subprocess(*WITH_PLUGIN, *arguments)
 
     return run
-
-
-def in_readme(language: str, after: str = "") -> str:
-    text = (ROOT / "README.md").read_text()
-    found = re.search(rf"^```{language}\n(.*?)^```", text[text.index(after) :], re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found[1]
-
-
-def test_the_first_test_of_the_readme_passes(run: Run, pytester: pytest.Pytester, sut: Receiver) -> None:
-    test = in_readme("python")
-    pytester.path.joinpath("mocks.yaml").write_text(in_readme("yaml", after="## Say what the third party does"))
-
-    result = run(test_first=test.replace("127.0.0.1:9000", f"127.0.0.1:{sut.port}"))
-
-    result.assert_outcomes(passed=1)
-    assert b'"status":"done"' in sut.requests[0].body.replace(b": ", b":")
-    assert len(test.splitlines()) <= 12
 
 
 def test_each_test_begins_anew_with_the_mocks_of_its_markers(run: Run, pytester: pytest.Pytester) -> None:
@@ -351,23 +328,3 @@ def test_alone(latehook, create, worker_id, time):
     said = set(re.findall(r"(gw\d) has (\S+)", result.stdout.str()))
     assert {worker for worker, _ in said} == {"gw0", "gw1"}
     assert len({proxy for _, proxy in said}) == 2
-
-
-def test_a_wheel_that_is_installed_elsewhere_brings_the_fixture(tmp_path: Path, sut: Receiver) -> None:
-    built = tmp_path / "built"
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", built], cwd=ROOT, check=True)
-    [wheel] = built.glob("*.whl")
-    site = tmp_path / "site"
-    zipfile.ZipFile(wheel).extractall(site)
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "mocks.yaml").write_text(in_readme("yaml", after="## Say what the third party does"))
-    (project / "test_first.py").write_text(in_readme("python").replace("127.0.0.1:9000", f"127.0.0.1:{sut.port}"))
-
-    tested = subprocess.run(
-        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider"],
-        cwd=project, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True,
-    )  # fmt: skip
-
-    assert "1 passed" in tested.stdout, tested.stdout + tested.stderr
-    assert (site / "latehook" / "script" / "mock.py").exists()
