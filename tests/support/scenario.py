@@ -15,7 +15,7 @@ from latehook.base.model import Content, Job, Moment, Outgoing, Request, StoredW
 from latehook.base.redaction import Redaction
 from latehook.mocks import decide, rendering
 from latehook.mocks.decide import Decision
-from latehook.mocks.definitions import Mocks
+from latehook.mocks.definitions import Mock, Mocks
 from latehook.mocksfile.loading import load
 
 START = 1_700_000_000.0
@@ -31,7 +31,7 @@ class Scenario:
     elapsed: float = 0.0
     stored: list[Job] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    faults: Counter[tuple[str, int | None]] = field(default_factory=Counter)
+    faults: Counter[tuple[str, int | None, int]] = field(default_factory=Counter)
 
     redaction: Redaction = field(default_factory=Redaction)
 
@@ -53,8 +53,8 @@ class Scenario:
     def answer_count(self, definition: str) -> int:
         return self.counts[definition]
 
-    def fault_count(self, definition: str, stage: int | None = None) -> int:
-        return self.faults[definition, stage]
+    def fault_count(self, definition: str, stage: int | None = None, response: int = 0) -> int:
+        return self.faults[definition, stage, response]
 
     # For tests
 
@@ -67,18 +67,28 @@ class Scenario:
         """Decide a request; keep the job that it starts or changes. A delayed response is rendered at once."""
         decision = decide.decide(self.mocks, request(method, url, body, **headers), self.moment, self)
         if decision.mock is not None and decision.delayed is not None:
-            job = decision.delayed.job
-            response = decide.render_delayed(decision.mock, decision.delayed, job, self.moment, self)
-            started = decision.started and replace(decision.started, response=response)
-            decision = replace(decision, response=response, delayed=None, started=started)
+            decision = self._respond(decision.mock, decision)
         if decision.mock is not None:
             self.counts[decision.mock.definition] += 1
-            self.faults[decision.mock.definition, None] += decision.fault is not None
+            self.faults[decision.mock.definition, None, decision.chosen] += decision.fault is not None
         if decision.started is not None:
             self.stored.append(replace(decision.started, key=len(self.stored) + 1))
         if decision.changed is not None:
             self.stored = [decision.changed if job.key == decision.changed.key else job for job in self.stored]
         return decision
+
+    def _respond(self, mock: Mock, decision: Decision) -> Decision:
+        """Return a decision with its delayed response, chosen and rendered now."""
+        delayed, started = decision.delayed, decision.started
+        assert delayed is not None
+        if delayed.number is None:
+            decision = decide.choose(mock, delayed, delayed.job, self.moment, self)
+            delayed, started = decision.delayed, None if decision.rejects else started
+        response = decision.response
+        if delayed is not None:
+            response = decide.render_delayed(mock, delayed, delayed.job, self.moment, self)
+        started = started and replace(started, response=response, chosen=decision.chosen)
+        return replace(decision, response=response, delayed=None, started=started)
 
     def content(self, decision: Decision, at: int = 0) -> Content:
         """Return the content of webhook number `at` of the job that a decision started or changed."""
@@ -90,7 +100,7 @@ class Scenario:
         spec, stored = self._webhook(decision, at)
         stored = replace(stored, attempts=number - 1, content=content)
         outgoing = rendering.prepare_attempt(spec, decision.mock.constants, stored, self.moment, self)[1]
-        self.faults[stored.webhook.definition, stored.webhook.mock_stage] += outgoing.fault is not None
+        self.faults[stored.webhook.definition, stored.webhook.mock_stage, 0] += outgoing.fault is not None
         return outgoing
 
     def _webhook(self, decision: Decision, at: int) -> Any:

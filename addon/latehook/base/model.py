@@ -164,12 +164,13 @@ class Webhook(Struct, frozen=True, omit_defaults=True):
     index: int | None = None
 
 
-class Job(Struct, frozen=True):
+class Job(Struct, frozen=True, omit_defaults=True):
     """What one accepted request started. `mock` is the name of the mock that started it.
 
     Each job has a clock: Latehook's, plus `ahead` seconds by which this job alone was advanced. `created_at` and the
     stages are times of that clock, `received_at` is the real time of the request. All are Unix seconds. `key` is the
-    job's key in the store, 0 until it is stored.
+    job's key in the store, 0 until it is stored. `chosen` is the number of its response among those of the mock, None
+    until one is chosen.
     """
 
     id: str
@@ -184,6 +185,7 @@ class Job(Struct, frozen=True):
     key: int = 0
     received_at: float = 0.0
     ahead: float = 0.0
+    chosen: int | None = 0
 
 
 class Content(Struct, frozen=True):

@@ -69,6 +69,8 @@ class Outbox:
         self._observer: AttemptObserver | None = None
         self._held_back: list[int] = []  # they were due during the hold
         self._exempt: set[int] = set()  # the hold does not stop them
+        self._blocked: set[int] = set()  # the response to their request is not chosen yet
+        self._blocked_due: list[int] = []  # these of them were due
         self._followers: defaultdict[int, list[int]] = defaultdict(list)  # they wait for this webhook's first attempt
         self._preparing: set[int] = set()  # their attempts are being made
         self._first_attempts: dict[int, asyncio.Future[None]] = {}  # responses wait for these
@@ -114,6 +116,18 @@ class Outbox:
         self._exempt.update(keys)
         self._enqueue(keys)
 
+    def block(self, keys: Collection[int]) -> None:
+        """Start no attempts at these webhooks until `unblock`, except by `send_now`."""
+        self._blocked.update(keys)
+
+    def unblock(self, keys: Collection[int]) -> None:
+        """Start the attempts at these webhooks when their turn comes."""
+        self._blocked.difference_update(keys)
+        due = [key for key in self._blocked_due if key not in self._blocked]
+        if due:
+            self._blocked_due = [key for key in self._blocked_due if key in self._blocked]
+            self._enqueue(due)
+
     def recheck(self) -> None:
         """Act on a change of the clock or of the hold."""
         self._schedule.rearm()
@@ -128,8 +142,10 @@ class Outbox:
         for key in keys:
             self._running.pop(key, None)
             self._exempt.discard(key)
+            self._blocked.discard(key)
             self._on_first_attempt(key)
         self._held_back = [key for key in self._held_back if key not in keys]
+        self._blocked_due = [key for key in self._blocked_due if key not in keys]
 
     async def forget_all(self) -> None:
         """Cancel all running attempts, and forget all webhooks."""
@@ -139,6 +155,8 @@ class Outbox:
         self._followers.clear()
         self.results.forget()
         self._held_back.clear()
+        self._blocked.clear()
+        self._blocked_due.clear()
         self._exempt.clear()
         self._schedule.clear()
         await self._dispatcher.abort()
@@ -171,7 +189,12 @@ class Outbox:
 
     def is_done_until(self, moment: float) -> bool:
         """Return whether every webhook that was due by `moment` has had its attempt, and no attempt is running."""
-        return self.next_due() > moment and self._dispatcher.is_idle and not (self._held_back or self._followers)
+        return self.next_due() > moment and self._dispatcher.is_idle and not self._has_waiting
+
+    @property
+    def _has_waiting(self) -> bool:
+        """Whether webhooks are due and not sent, because something else must come first."""
+        return bool(self._held_back or self._followers or self._blocked_due)
 
     # Attempts: called by the dispatcher
 
@@ -274,6 +297,9 @@ class Outbox:
             return False
         if self._state.holding and key not in self._exempt:
             self._held_back.append(key)
+            return False
+        if key in self._blocked and key not in self._exempt:
+            self._blocked_due.append(key)
             return False
         for earlier in due.after:
             if earlier not in self.results:  # else its first attempt has ended, and that is not in the store yet

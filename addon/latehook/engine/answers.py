@@ -77,8 +77,8 @@ class Answers:
     def answer_count(self, definition: str) -> int:
         return self._context.answer_count(definition)
 
-    def fault_count(self, definition: str, stage: int | None = None) -> int:
-        return self._context.fault_count(definition, stage)
+    def fault_count(self, definition: str, stage: int | None = None, response: int = 0) -> int:
+        return self._context.fault_count(definition, stage, response)
 
     def _answer(self, question: Question) -> Sequence[Job]:
         answer = self._answers.get(question)

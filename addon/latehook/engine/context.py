@@ -44,7 +44,7 @@ class LiveContext:
         self._random = source
         self._before_use = before_use
         self._answered: defaultdict[str, int] = defaultdict(int)
-        self._faults: defaultdict[tuple[str, int | None], int] = defaultdict(int)
+        self._faults: defaultdict[tuple[str, int | None, int], int] = defaultdict(int)
         self._apply(mocks, ())
 
     def moment(self) -> Moment:
@@ -86,16 +86,16 @@ class LiveContext:
     def answer_count(self, definition: str) -> int:
         return self._answered[definition]
 
-    def fault_count(self, definition: str, stage: int | None = None) -> int:
-        return self._faults[definition, stage]
+    def fault_count(self, definition: str, stage: int | None = None, response: int = 0) -> int:
+        return self._faults[definition, stage, response]
 
     def count_answer(self, definition: str) -> None:
         """Count a request that this mock has answered."""
         self._answered[definition] += 1
 
-    def count_fault(self, definition: str, stage: int | None = None) -> None:
-        """Count a fault of this mock's response, or of the webhook of one of its stages."""
-        self._faults[definition, stage] += 1
+    def count_fault(self, definition: str, stage: int | None = None, response: int = 0) -> None:
+        """Count a fault of this mock: of the webhook of a stage, or of a response."""
+        self._faults[definition, stage, response] += 1
 
     # Mocks and variables
 

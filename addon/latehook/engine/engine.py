@@ -19,6 +19,7 @@ from latehook.delivery.attempts import AttemptObserver, Sender
 from latehook.delivery.compiled_mocks import CompiledMocks, Restore
 from latehook.delivery.dispatcher import DEFAULT_WORKERS
 from latehook.delivery.outbox import Outbox
+from latehook.engine.choices import Choices
 from latehook.engine.context import LiveContext
 from latehook.engine.journal import Journal, JournalEntry, OtherRequests
 from latehook.engine.long_polls import LongPolls, TooManyLongPolls
@@ -74,6 +75,7 @@ class Engine:
         self.compiled_mocks = CompiledMocks(store, restore)
         self.outbox = Outbox(store, self.commits, self.notifier, self.state, self.context, self.compiled_mocks, sender)
         self.long_polls = LongPolls(store, self.context, clock, self.notifier)
+        self.choices = Choices(store, self.commits, self.outbox, self.context)
         self.journal = Journal()
         self.others = OtherRequests()
         self._keep = DEFAULT_KEEP
@@ -128,6 +130,7 @@ class Engine:
     async def _resume(self, speed: float) -> int:
         await self.state.load(speed)
         self.context.update_vars()
+        await self.choices.resume()
         self.outbox.load(await self.store.pending_dues())
         if self.store.is_durable:
             task = self._keep_store()
@@ -158,6 +161,7 @@ class Engine:
         self.others.clear()
         self.context.reset()
         self.compiled_mocks.clear()
+        self.choices.clear()
         await self.outbox.forget_all()
 
     # Requests
@@ -182,6 +186,7 @@ class Engine:
         mock = decision.mock
         try:
             started = await self._start(decision)
+            decision = await self._choose(decision, started, entry)
         except UnstorableError as error:
             place = mock.place if mock is not None else "a mock"
             entry.set_failed(500)
@@ -205,6 +210,19 @@ class Engine:
 
     async def _decide(self, request: Request) -> Decision:
         return await self.context.decide(partial(decide.decide, self.context.mocks, request))
+
+    async def _choose(self, decision: Decision, started: int, entry: JournalEntry) -> Decision:
+        """Return the decision for one response, if that was not chosen at the request. Raises StoreError."""
+        mock = decision.mock
+        if mock is None or decision.delayed is None or decision.delayed.number is not None:
+            return decision
+        decision = await self.choices.choose(mock, decision, started)
+        self._count_fault(mock, decision)
+        entry.job = decision.job_id
+        if decision.response is not None:
+            entry.status = decision.response.status
+        self.notifier.notify()
+        return decision
 
     async def _render_delayed(self, mock: Mock, delayed: DelayedResponse, started: int) -> Response:
         """Return a response whose delay is over, and write it if it is its job's. `started` is the key of a new job."""
@@ -239,7 +257,7 @@ class Engine:
 
     async def forwards(self, request: Request) -> bool:
         """Return whether a request is forwarded. Nothing is recorded or counted."""
-        return (await self._decide(request)).response is None
+        return (await self._decide(request)).forwards
 
     def note_other(self, method: str, url: str) -> None:
         """Note that a request, or a connection, leaves for a host that no mock names."""
@@ -249,8 +267,8 @@ class Engine:
     def _record(self, request: Request, decision: Decision) -> JournalEntry:
         """Add a request to the journal."""
         status = None if decision.response is None else decision.response.status
-        if decision.delayed is not None and decision.mock is not None and decision.mock.response is not None:
-            fixed = decision.mock.response.status
+        if decision.delayed is not None and decision.delayed.number is not None and decision.mock is not None:
+            fixed = decision.mock.response_number(decision.delayed.number).status
             status = fixed if isinstance(fixed, int) else None
         mock = None if decision.mock is None else decision.mock.name
         self.notifier.notify()
@@ -262,7 +280,11 @@ class Engine:
         if mock is not None and mock.times is not None:
             self.context.count_answer(mock.definition)
         if mock is not None and decision.fault is not None:
-            self.context.count_fault(mock.definition)
+            self._count_fault(mock, decision)
+
+    def _count_fault(self, mock: Mock, decision: Decision) -> None:
+        if decision.fault is not None:
+            self.context.count_fault(mock.definition, response=decision.chosen)
             log.info("latehook: %s: the response's fault: %s", mock.name, decision.fault)
 
     async def _start(self, decision: Decision) -> int:
@@ -282,7 +304,13 @@ class Engine:
             key, keys = self.store.add_job(job)
         else:
             key, keys = 0, self.store.replace_stages(job, decision.kept_stages)
-        await self.commits.committed()
+        if decision.started and decision.delayed is not None and decision.delayed.number is None:
+            self.choices.begin(decision.mock, job, key, keys)
+        try:
+            await self.commits.committed()
+        except StoreError:
+            self.choices.drop(key)
+            raise
         if first_attempts := self.outbox.schedule_job(job, keys):
             await asyncio.wait(first_attempts)
         self._accepted += 1

@@ -50,7 +50,7 @@ class LongPolls:
         `started` is the key of the job that its request has started, else 0. Raises TooManyLongPolls.
         """
         mock, delayed = decision.mock, decision.delayed
-        if mock is None or delayed is None or mock.response is None or mock.response.until is None:
+        if mock is None or delayed is None or mock.response_number(delayed.number or 0).until is None:
             await asyncio.sleep(decision.delay)
         else:
             await self._wait(mock, delayed, started, decision.delay, left)
@@ -113,7 +113,7 @@ class LongPolls:
                 return None
         except (StoreError, ExpressionError):
             return None
-        if decide.varies_with_time(mock):
+        if decide.varies_with_time(mock, delayed):
             return LOOK_EVERY
         if job is None:
             return math.inf

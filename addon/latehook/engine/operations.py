@@ -12,6 +12,7 @@ from latehook.base.model import FINISHED, UNFINISHED, State, StoredWebhook
 from latehook.base.redaction import Redaction
 from latehook.base.text import did_you_mean
 from latehook.delivery.advance import LIMIT, Advance
+from latehook.engine.choices import forget_jobs
 from latehook.engine.engine import Engine
 from latehook.engine.filters import ALL, Filter
 from latehook.engine.queries import Queries
@@ -241,16 +242,12 @@ class Operations:
         self._engine.random.seed(self._seed and f"{self._seed}/{await self._store.last_job_key()}")
 
     async def _forget_jobs(self, which: Filter) -> list[str]:
-        """Forget jobs batch by batch: first cancel their webhooks, then running attempts, and delete them then."""
+        """Forget jobs batch by batch."""
         ids: list[str] = []
         async for batch in self.queries.job_batches(which):
-            keys = {details.stored.key for job in batch for details in job.webhooks}
-            async with self._commits.transaction():
-                for key in keys:
-                    self._store.set_state(key, State.CANCELED, "its job was forgotten")
-            await self._outbox.forget(keys)
-            async with self._commits.transaction():
-                self._store.delete_jobs(job.job.key for job in batch)
+            keys = [details.stored.key for job in batch for details in job.webhooks]
+            jobs = [job.job.key for job in batch]
+            await forget_jobs(self._store, self._commits, self._outbox, jobs, keys, "its job was forgotten")
             ids += [job.job.id for job in batch]
         return ids
 

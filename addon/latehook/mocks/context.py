@@ -28,8 +28,8 @@ class Context(Protocol):
     def answer_count(self, definition: str) -> int:
         """Return how many requests the mock has answered."""
 
-    def fault_count(self, definition: str, stage: int | None = None) -> int:
-        """Return how often the fault of the mock's response has happened, or of the webhook of one of its stages."""
+    def fault_count(self, definition: str, stage: int | None = None, response: int = 0) -> int:
+        """Return how often a fault of the mock has happened: of the webhook of a stage, or of a response."""
 
 
 def scope_of(constants: Mapping[str, Any], request: Request, moment: Moment, context: Context) -> dict[str, Any]:

@@ -5,7 +5,7 @@ webhooks go. Only what a webhook says is rendered later, at its first attempt.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -29,16 +29,18 @@ from latehook.mocks.times import seconds_of
 class DelayedResponse(Struct, frozen=True):
     """What a response is rendered from when its delay is over.
 
-    `random` is the source of its random values: they are the same, whatever happens during the delay. `job` is the job
+    `seed` is that of its random values: they are the same, whatever happens during the delay. `job` is the job
     that its expressions see. With `starts`, the request has started this job; with `repeats`, an earlier request has,
-    and its response was not there yet.
+    and its response was not there yet. `number` is that of the response among those of the mock; None: it is chosen
+    when the webhooks before it have had their first attempts.
     """
 
     request: Request
-    random: random.Random
+    seed: int
     job: Job | None = None
     starts: bool = False
     repeats: bool = False
+    number: int | None = 0
 
 
 class Decision(Struct, frozen=True):
@@ -46,7 +48,8 @@ class Decision(Struct, frozen=True):
 
     `started` is a new job. `changed` is a job whose stages after the first `kept_stages` are replaced. `delay` is in
     seconds, `fault` is what goes wrong with the response on purpose. `job_id` is the job that the request started or
-    asked for. `near_misses` are the mocks that came nearest, where none answers.
+    asked for. `near_misses` are the mocks that came nearest, where none answers. `chosen` is the number of the response
+    among those of the mock; with `rejects`, it takes back the job that the request has started.
     """
 
     response: Response | None
@@ -59,6 +62,13 @@ class Decision(Struct, frozen=True):
     job_id: str | None = None
     near_misses: Sequence[NearMiss] = ()
     delayed: DelayedResponse | None = None
+    chosen: int = 0
+    rejects: bool = False
+
+    @property
+    def forwards(self) -> bool:
+        """Whether the request is sent to the real service."""
+        return self.response is None and self.delayed is None
 
 
 def decide(mocks: Mocks, request: Request, moment: Moment, context: Context) -> Decision:
@@ -88,19 +98,68 @@ def decide(mocks: Mocks, request: Request, moment: Moment, context: Context) -> 
     return Decision(error_responses.unmatched(request, nearest, context.redaction), near_misses=nearest)
 
 
+def choose(mock: Mock, delayed: DelayedResponse, job: Job | None, moment: Moment, context: Context) -> Decision:
+    """Return the decision for one of a mock's responses; `job` is its job as it is at `moment`.
+
+    An expression that fails gives a 500. If the mock can reject, the job is then taken back: nothing has accepted it.
+    """
+    source = random.Random(delayed.seed + 1)  # the response itself has other random values
+    moment, scope = _scope_of_delayed(mock, delayed, job, replace(moment, random=source), context)
+    job_id = None if job is None else job.id
+    try:
+        number = _first_that_holds(mock, scope)
+        spec = mock.response_number(number)
+        delay = 0.0 if spec.delay is None else seconds_of(spec.delay, scope, moment.random)
+    except ExpressionError as error:
+        response = error_responses.failure(500, str(error), delayed.request, context.redaction)
+        return Decision(response, mock, job_id=job_id, rejects=mock.rejects)
+    delayed = replace(delayed, number=number)
+    decision = Decision(None, mock, delay=delay, job_id=job_id, delayed=delayed, chosen=number, rejects=spec.rejects)
+    return _with_fault(decision, mock, moment, context)
+
+
 def render_delayed(mock: Mock, delayed: DelayedResponse, job: Job | None, moment: Moment, context: Context) -> Response:
     """Return a response of a mock whose delay is over at `moment`; `job` is its job as it is then.
 
     An expression that fails gives a 500. The job has been started nevertheless.
     """
-    assert mock.response is not None
-    moment = Moment(moment.now, moment.real_now, delayed.random)
+    source = random.Random(delayed.seed)
     try:
         holds(mock, delayed, job, moment, context)  # where it fails, there is no other response
-        scope = _scope_of_delayed(mock, delayed, job, moment, context)
-        return render_response(mock.response, scope, moment if job is None else moment.of(job))
+        own, scope = _scope_of_delayed(mock, delayed, job, replace(moment, random=source), context)
+        return render_response(mock.response_number(delayed.number or 0), scope, own)
     except ExpressionError as error:
         return error_responses.failure(500, str(error), delayed.request, context.redaction)
+
+
+def _scope_of_delayed(
+    mock: Mock, delayed: DelayedResponse, job: Job | None, moment: Moment, context: Context
+) -> tuple[Moment, dict[str, Any]]:
+    """Return the moment by the job's clock, and what the expressions of a response see."""
+    scope = scope_of(mock.constants, delayed.request, moment, context)
+    if job is not None:
+        moment = moment.of(job)
+        scope["now"] = moment.now
+        scope["job"] = JobView(job, moment.now, request=scope["request"] if delayed.starts else None)
+    return moment, scope
+
+
+def _first_that_holds(mock: Mock, scope: Mapping[str, Any]) -> int:
+    """Return the number of the first response of a mock whose `when` holds. Raises ExpressionError."""
+    holding = (number for number, choice in enumerate(mock.choices) if render(choice.when, scope))
+    return next(holding, len(mock.choices))
+
+
+def _with_fault(decision: Decision, mock: Mock, moment: Moment, context: Context) -> Decision:
+    """Return a decision with the fault of its response, if that happens.
+
+    It is drawn last: with or without a fault, everything else that is drawn stays the same.
+    """
+    fault = mock.response_number(decision.chosen).fault
+    if fault is None:
+        return decision
+    so_far = context.fault_count(mock.definition, response=decision.chosen)
+    return replace(decision, fault=fault.draw(moment.random, so_far))
 
 
 def holds(mock: Mock, delayed: DelayedResponse, job: Job | None, moment: Moment, context: Context) -> bool:
@@ -108,29 +167,18 @@ def holds(mock: Mock, delayed: DelayedResponse, job: Job | None, moment: Moment,
 
     `job` is its job as it is at `moment`.
     """
-    until = None if mock.response is None else mock.response.until
+    until = mock.response_number(delayed.number or 0).until
     if not isinstance(until, Expression):
         return until is None or bool(until)
-    moment = Moment(moment.now, moment.real_now, random.Random(0))  # what it draws is not missing in the response
-    return until.is_true(_scope_of_delayed(mock, delayed, job, moment, context))
+    source = random.Random(0)  # what it draws is not missing in the response
+    return until.is_true(_scope_of_delayed(mock, delayed, job, replace(moment, random=source), context)[1])
 
 
-def varies_with_time(mock: Mock) -> bool:
+def varies_with_time(mock: Mock, delayed: DelayedResponse) -> bool:
     """Return whether the `until` of a response may change at any moment, although nothing of its job changes."""
-    until = None if mock.response is None else mock.response.until
+    until = mock.response_number(delayed.number or 0).until
     reads = until.reads if isinstance(until, Expression) else frozenset()
     return any(name.partition(".")[0] in ("now", "real_now", "jobs") for name in reads)
-
-
-def _scope_of_delayed(
-    mock: Mock, delayed: DelayedResponse, job: Job | None, moment: Moment, context: Context
-) -> dict[str, Any]:
-    """Return what the expressions of a delayed response see; `moment` is by Latehook's clock."""
-    scope = scope_of(mock.constants, delayed.request, moment, context)
-    if job is not None:
-        scope["now"] = now = moment.of(job).now
-        scope["job"] = JobView(job, now, request=scope["request"] if delayed.starts else None)
-    return scope
 
 
 def forwards_at_once(mocks: Mocks, request: Request) -> Decision | None:
@@ -168,16 +216,13 @@ class _Candidate:
         if mock.response is None:
             return Decision(None, mock)
         if job is not None:
-            decision = self._answer_for(job, mock.response)
+            decision = self._answer_for(job)
         elif mock.starts_job:
-            decision = self._start_job(mock.response)
+            decision = self._start_job()
         else:
-            decision = self._respond(mock.response)
-        if mock.response.fault is None:
-            return decision
-        # drawn last: with or without a fault, everything else that is drawn stays the same
-        fault = mock.response.fault.draw(self.moment.random, self.context.fault_count(mock.definition))
-        return replace(decision, fault=fault)
+            decision = self._respond()
+        is_open = decision.delayed is not None and decision.delayed.number is None
+        return decision if is_open else _with_fault(decision, mock, self.moment, self.context)
 
     def _look_up(self) -> Job:
         id = to_text(render(self.mock.lookup, self.scope))
@@ -189,32 +234,45 @@ class _Candidate:
         self.scope["job"] = JobView(job, self.moment.now)
         return job
 
-    def _respond(
-        self, spec: ResponseSpec, job: Job | None = None, starts: bool = False, repeats: bool = False
-    ) -> Decision:
-        """Return the decision to give the mock's response, and nothing more. A response with a delay is rendered later.
+    def _respond(self, job: Job | None = None, starts: bool = False, repeats: bool = False) -> Decision:
+        """Return the decision to give a response of the mock, and nothing more.
 
-        `job` is the job that its expressions see; `starts` and `repeats` are as in `DelayedResponse`.
+        A response with a delay is rendered later. One of several is chosen now, or after the webhooks before it. `job`
+        is the job that its expressions see; `starts` and `repeats` are as in `DelayedResponse`.
         """
-        job_id = None if job is None or starts else job.id
-        if spec.delay is None and not repeats:
-            return Decision(render_response(spec, self.scope, self.moment), self.mock, job_id=job_id)
-        source = random.Random(self.moment.random.getrandbits(64))
-        delayed = DelayedResponse(self.request, source, job, starts, repeats)
-        return Decision(None, self.mock, delay=self._delay(spec), job_id=job_id, delayed=delayed)
+        mock, job_id = self.mock, None if job is None or starts else job.id
+        number = self._number(job, repeats)
+        spec = mock.response_number(number or 0)
+        if number is not None and spec.delay is None and not repeats:
+            response = render_response(spec, self.scope, self.moment)
+            return Decision(response, mock, job_id=job_id, chosen=number, rejects=spec.rejects)
+        seed = self.moment.random.getrandbits(64)
+        delayed = DelayedResponse(self.request, seed, job, starts, repeats, number)
+        if number is None:
+            return Decision(None, mock, job_id=job_id, delayed=delayed)
+        delay = self._delay(spec)
+        return Decision(None, mock, delay=delay, job_id=job_id, delayed=delayed, chosen=number, rejects=spec.rejects)
+
+    def _number(self, job: Job | None, repeats: bool) -> int | None:
+        """Return the number of the response to give; None where it is chosen after the webhooks before it."""
+        mock = self.mock
+        if not mock.choices:
+            return 0
+        if job is not None and repeats:
+            return job.chosen
+        if job is not None and mock.chooses_late and not self.is_implicit_head:
+            return None
+        return _first_that_holds(mock, self.scope)
 
     def _delay(self, spec: ResponseSpec) -> float:
         return 0.0 if spec.delay is None else seconds_of(spec.delay, self.scope, self.moment.random)
 
-    def _start_job(self, spec: ResponseSpec) -> Decision:
+    def _start_job(self) -> Decision:
         """Return the decision to start a job, or to repeat a response, for an idempotency key that was used before."""
         mock, moment, scope = self.mock, self.moment, self.scope
         key = jobs.idempotency_key(mock, scope)
         if key is not None and (earlier := self.context.job_for_idempotency_key(mock.name, key)) is not None:
-            if earlier.response is None:
-                return self._respond(spec, earlier, repeats=True)
-            delay = 0.0 if spec.until is not None else self._delay(spec)
-            return Decision(earlier.response, mock, delay=delay, job_id=earlier.id)
+            return self._repeat(earlier)
         job = Job(
             id=jobs.job_id(mock, scope, moment),
             mock=mock.name,
@@ -232,24 +290,35 @@ class _Candidate:
         job = replace(job, stages=tuple([each.stage for each in planned]))
         webhooks = jobs.webhooks(mock, job, planned, scope, moment)
         scope["job"] = JobView(job, moment.now, request=request_view)
-        decision = self._respond(spec, job, starts=True)
-        if self.is_implicit_head:
+        decision = self._respond(job, starts=True)
+        if self.is_implicit_head or decision.rejects:
             return decision
         kept_request = jobs.kept_request(self.request, mock.kept_members)  # expressions above may read the whole body
-        job = replace(job, request=kept_request, webhooks=webhooks, response=decision.response)
+        chosen = decision.chosen if decision.delayed is None else decision.delayed.number
+        job = replace(job, request=kept_request, webhooks=webhooks, response=decision.response, chosen=chosen)
         return replace(decision, started=job, job_id=job.id)
 
-    def _answer_for(self, job: Job, spec: ResponseSpec) -> Decision:
+    def _repeat(self, earlier: Job) -> Decision:
+        """Return the decision to give the response of an earlier job, or to wait for it."""
+        self.scope["job"] = JobView(earlier, self.moment.of(earlier).now)
+        if earlier.response is None:
+            return self._respond(earlier, repeats=True)
+        chosen = earlier.chosen or 0
+        spec = self.mock.response_number(chosen)
+        delay = 0.0 if spec.until is not None else self._delay(spec)
+        return Decision(earlier.response, self.mock, delay=delay, job_id=earlier.id, chosen=chosen)
+
+    def _answer_for(self, job: Job) -> Decision:
         """Return the decision to answer for a job. The mock's own stages replace those that the job has not reached."""
         mock, moment, scope = self.mock, self.moment, self.scope
         if not mock.stages:
-            return self._respond(spec, job)
+            return self._respond(job)
         reached = tuple(reached_stages(job.stages, moment.now))
         planned = plan_stages(mock, scope, moment)
         job = replace(job, stages=(*reached, *[each.stage for each in planned]))
         webhooks = jobs.webhooks(mock, job, planned, scope, moment)
         scope["job"] = JobView(job, moment.now)
-        decision = replace(self._respond(spec, job), kept_stages=len(reached))
+        decision = replace(self._respond(job), kept_stages=len(reached))
         if self.is_implicit_head:
             return decision
         kept_request = jobs.kept_request(self.request, mock.kept_members)

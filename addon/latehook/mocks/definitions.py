@@ -35,9 +35,10 @@ class FaultSpec[Kind: StrEnum]:
 
 @dataclass(frozen=True, slots=True)
 class ResponseSpec:
-    """The response that a mock gives. `delay` is drawn or computed anew for each response.
+    """A response that a mock gives. `delay` is drawn or computed anew for each response.
 
-    With `until` the response waits until that holds, at most for the delay.
+    With `until` it waits until that holds, at most for the delay. One of several is given if its `when` holds.
+    `rejects`: the job that the request has started is taken back.
     """
 
     status: Any
@@ -47,6 +48,8 @@ class ResponseSpec:
     fault: FaultSpec[ResponseFault] | None
     place: Place
     until: Any = None
+    when: Any = None
+    rejects: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,8 @@ class StageSpec:
 class Mock:
     """One entry of a mocks file, compiled. Without a `response` the request is forwarded.
 
+    `choices` are responses that are given instead if their `when` holds, the first of them that does.
+
     `excerpt` is what the entry was compiled from. `definition` identifies the mock: a hash of that, without its file's
     folder. `constants` are the part of a scope that is the same for all its expressions. `kept_members` are the members
     of `request` that need its body and that are read of a job's request after its response: jobs keep their request's
@@ -141,6 +146,7 @@ class Mock:
     excerpt: bytes
     constants: Mapping[str, Any]
     response: ResponseSpec | None
+    choices: tuple[ResponseSpec, ...] = ()
     when: Any = None
     when_text: str = ""
     times: int | None = None
@@ -152,6 +158,23 @@ class Mock:
     @property
     def starts_job(self) -> bool:
         return self.lookup is None and (self.job is not None or bool(self.stages))
+
+    @property
+    def chooses_late(self) -> bool:
+        """Whether its response is chosen after the first attempts of the webhooks before it."""
+        return bool(self.choices) and any(stage.after is None for stage in self.stages)
+
+    @property
+    def rejects(self) -> bool:
+        """Whether one of its responses takes the job back."""
+        return any(response.rejects for response in self.choices) or (
+            self.response is not None and self.response.rejects
+        )
+
+    def response_number(self, number: int) -> ResponseSpec:
+        """Return the response with this number: the choices have the first ones."""
+        assert self.response is not None
+        return self.choices[number] if number < len(self.choices) else self.response
 
 
 class Mocks:

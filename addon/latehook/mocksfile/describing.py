@@ -20,7 +20,7 @@ def describe(mock: Mock) -> list[str]:
     if mock.response is None:
         lines.append("  sends the request to the real service")
     else:
-        lines += [f"  {line}" for line in _response(mock.response)]
+        lines += [f"  {line}" for each in (*mock.choices, mock.response) for line in _response(each, mock)]
     if mock.starts_job and not mock.stages:
         lines.append("  starts a job without stages")
     for stage in mock.stages:
@@ -37,11 +37,14 @@ def _conditions(mock: Mock) -> Iterator[str]:
         yield f"for {mock.times} requests"
 
 
-def _response(spec: ResponseSpec) -> Iterator[str]:
+def _response(spec: ResponseSpec, mock: Mock) -> Iterator[str]:
+    condition = "" if spec.when is None else f"if {as_written(spec.when)}: "
+    otherwise = "otherwise: " if mock.choices and spec is mock.response else ""
+    rejects = ", and takes the job back" if spec.rejects else ""
     delay = f", after {as_written(spec.delay)}" if spec.delay is not None else ""
     if spec.until is not None:
         delay = f", once {as_written(spec.until)}, at the latest after {as_written(spec.delay)}"
-    yield f"answers {as_written(spec.status)}{_body(spec.body)}{delay}"
+    yield f"{condition}{otherwise}answers {as_written(spec.status)}{_body(spec.body)}{delay}{rejects}"
     if spec.fault is not None:
         yield f"  {_fault(spec.fault)}"
 

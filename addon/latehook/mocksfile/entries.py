@@ -49,6 +49,23 @@ class ResponseEntry(Bodies):
     ] = UNSET
 
 
+class ChoiceEntry(ResponseEntry):
+    """One of several responses."""
+
+    when: Annotated[
+        str | bool | UnsetType,
+        about(
+            "A condition; the braces may be left out. The first response whose condition holds is given. The last one "
+            "has none.",
+            otherwise="it always holds",
+        ),
+    ] = UNSET
+    rejects: Annotated[
+        bool,
+        about("Whether the job that the request has started is taken back, as if it had never been.", default=False),
+    ] = False
+
+
 class RepeatEntry(Entry):
     """How a stage sends its webhook again and again."""
 
@@ -154,8 +171,12 @@ class MockEntry(Entry):
     ] = UNSET
     job: Annotated[JobEntry | UnsetType, about("The job that the request starts.")] = UNSET
     response: Annotated[
-        Literal["forward"] | ResponseEntry,
-        about("What the client gets; `forward` sends the request to the real service.", otherwise="200, empty"),
+        Literal["forward"] | ResponseEntry | list[ChoiceEntry],
+        about(
+            "What the client gets; `forward` sends the request to the real service. A list: the first one whose `when` "
+            "holds. It is chosen after the webhooks before the response.",
+            otherwise="200, empty",
+        ),
     ] = msgspec.field(default_factory=ResponseEntry)
     stages: Annotated[
         list[StageEntry] | UnsetType, about("The stages of the job, in the order in which they are reached.")

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from msgspec import UNSET
@@ -14,7 +15,8 @@ from latehook.expressions.names import AT_REQUEST, JOB, WEBHOOK
 from latehook.mocks import matching
 from latehook.mocks.definitions import JobSpec, Mock, ResponseSpec, StageSpec, WebhookSpec
 from latehook.mocks.times import Time
-from latehook.mocksfile.entries import JobEntry, MockEntry, ResponseEntry, StageEntry
+from latehook.mocksfile.choices import check_choices
+from latehook.mocksfile.entries import ChoiceEntry, JobEntry, MockEntry, ResponseEntry, StageEntry
 from latehook.mocksfile.multiplicity import check_each, compile_each, compile_repeat, names_of
 from latehook.mocksfile.shared_entries import BEFORE_RESPONSE, DEFAULT_AFTER
 from latehook.mocksfile.source import KeyPath, Source
@@ -71,7 +73,7 @@ class MockCompiler:
         names = self._with_job if starts or entry.lookup is not UNSET else self._at_request
         matcher = self._matcher
         self._check_keys()
-        response = None if isinstance(entry.response, str) else self._response(entry.response, names)
+        responses = self._responses(names, starts)
         stages = self._stages()
         job = None if entry.job is UNSET else self._job(entry.job)
         webhooks = [stage.webhook for stage in stages if stage.webhook is not None]
@@ -83,7 +85,8 @@ class MockCompiler:
             place=self._values.place(self._path),
             excerpt=self._source.excerpt(self._index, files),
             constants=self._compiler.constants(),
-            response=response,
+            response=responses[-1] if responses else None,
+            choices=tuple(responses[:-1]),
             when=self._values.when(entry.when, (*self._path, "when"), names if not starts else self._at_request),
             when_text=str(entry.when) if entry.when is not UNSET else "",
             times=self._times(),
@@ -156,8 +159,23 @@ class MockCompiler:
             place=self._values.place(path),
         )
 
-    def _response(self, entry: ResponseEntry, names: Names) -> ResponseSpec:
+    def _responses(self, names: Names, starts_job: bool) -> list[ResponseSpec]:
+        """Return the responses, of which one is chosen; none where the request is forwarded."""
         path: KeyPath = (*self._path, "response")
+        entries = self._entry.response
+        if isinstance(entries, str):
+            return []
+        if isinstance(entries, ResponseEntry):
+            return [self._response(entries, path, names)]
+        check_choices(self._values, entries, path, starts_job)
+        return [self._choice(entry, (*path, index), names) for index, entry in enumerate(entries)]
+
+    def _choice(self, entry: ChoiceEntry, path: KeyPath, names: Names) -> ResponseSpec:
+        """Return one of several responses."""
+        when = self._values.when(entry.when, (*path, "when"), names)
+        return replace(self._response(entry, path, names), when=when, rejects=entry.rejects)
+
+    def _response(self, entry: ResponseEntry, path: KeyPath, names: Names) -> ResponseSpec:
         status = self._values.compile(entry.status, (*path, "status"), names)
         if not callable(status) and not (re.fullmatch(r"[2-5]\d\d", str(status))):
             raise self._values.error((*path, "status"), f"{status!r} is not a status: write a number from 200 to 599")

@@ -59,7 +59,7 @@ def _explained(source: Source, mismatch: Mismatch) -> MocksError:
         return MocksError(source.place(path), f"the key {mismatch.missing!r} is missing")
     value = _shown(source.value(path))
     if "Invalid enum value" in mismatch.expected:
-        return MocksError(source.place(path), f"{value} does not fit here: write a map, or `forward`")
+        return MocksError(source.place(path), f"{value} does not fit here: write a map, a list of maps, or `forward`")
     got = f", got {mismatch.got}" if mismatch.got else ""
     return MocksError(source.place(path), f"{value} does not fit here: expected {mismatch.expected}{got}")
 

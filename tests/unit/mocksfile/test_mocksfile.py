@@ -451,7 +451,7 @@ def test_the_error_of_an_invalid_duration_says_what_to_write(duration: str | flo
         ),
         pytest.param(
             MOCK.replace('{json: {id: "{{ job.id }}"}}', "forwrd"),
-            "mocks.yaml:3: mocks[0].response: 'forwrd' does not fit here: write a map, or `forward`",
+            "mocks.yaml:3: mocks[0].response: 'forwrd' does not fit here: write a map, a list of maps, or `forward`",
             id="forward",
         ),
         pytest.param("mocks:", "mocks.yaml:1: mocks: null does not fit here: expected a list, got null", id="nothing"),
@@ -564,6 +564,26 @@ def test_the_error_of_an_invalid_duration_says_what_to_write(duration: str | flo
             STAGES % "{webhook: true, repeat: {every: 1s, times: 1001}}",
             "mocks.yaml:2: mocks[0].stages[0].repeat.times: 1001 is not a number of webhooks: write 1 to 1,000",
             id="too many repetitions",
+        ),
+        pytest.param(
+            "mocks:\n  - {match: GET a.example/, response: []}",
+            "mocks.yaml:2: mocks[0].response: the list is empty: write a response, or remove `response`",
+            id="no response",
+        ),
+        pytest.param(
+            "mocks:\n  - {match: GET a.example/, response: [{when: request.query.a}]}",
+            "mocks.yaml:2: mocks[0].response[0].when: this mock has no response if no `when` holds: write a last one",
+            id="no last response",
+        ),
+        pytest.param(
+            "mocks:\n  - {match: GET a.example/, response: [{status: 201}, {status: 202}]}",
+            "mocks.yaml:2: mocks[0].response[0]: without `when` it is always given, and those behind it never: write a",
+            id="a response that is never given",
+        ),
+        pytest.param(
+            "mocks:\n  - {match: GET a.example/, response: [{when: false, rejects: true}, {}]}",
+            "mocks.yaml:2: mocks[0].response[0].rejects: it takes back the job that the request has started, and this mock",
+            id="nothing to take back",
         ),
         pytest.param("mocks: &a [*a]", "mocks.yaml:1: this alias contains itself", id="a circle"),
         pytest.param(

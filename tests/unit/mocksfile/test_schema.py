@@ -30,6 +30,7 @@ SIGN = WEBHOOK % "sign: {secret: s, headers: {x: y}, %s}"
 SIGNED = WEBHOOK % "sign: {scheme: github, secret: s}, %s"
 FILES = {
     "ResponseEntry": RESPONSE,
+    "ChoiceEntry": "mocks: [{match: GET a.example/, job: {}, response: [{when: true, %s}, {}]}]",
     "WebhookEntry": SIGNED,
     "SignEntry": SIGN,
     "JwtEntry": SIGN % "jwt: {%s}",
@@ -94,6 +95,7 @@ VALUES = [
     ("WebhookEntry", "fault", [*WebhookFault]),
     ("WebhookFaultEntry", "kind", [*WebhookFault]),
     ("ResponseEntry", "fault", [*ResponseFault]),
+    ("ChoiceEntry", "fault", [*ResponseFault]),
     ("ResponseFaultEntry", "kind", [*ResponseFault]),
 ]
 MORE_VALUES = [

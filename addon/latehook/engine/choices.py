@@ -1,0 +1,149 @@
+"""Responses that are chosen after the webhooks before them, and the jobs that such a response takes back."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+from msgspec.structs import replace
+
+from latehook.base import logs
+from latehook.base.errors import StoreError
+from latehook.base.model import Job, State
+from latehook.delivery.outbox import Outbox
+from latehook.engine.context import LiveContext
+from latehook.mocks import decide
+from latehook.mocks.decide import Decision, DelayedResponse
+from latehook.mocks.definitions import Mock
+from latehook.store.group_commit import GroupCommit
+from latehook.store.protocol import Store
+
+log = logging.getLogger(logs.LOGGER)
+
+UNDECIDED = "undecided"
+"""The name under which the store has the keys of the jobs that may still be rejected."""
+
+
+class Choices:
+    """The choices that wait for webhooks.
+
+    While the response may still reject a job, only the webhooks before the response are sent. If the response cannot
+    be chosen, or the process ends meanwhile, nobody has accepted the job, and the next process takes it back.
+    """
+
+    def __init__(self, store: Store, commits: GroupCommit, outbox: Outbox, context: LiveContext) -> None:
+        self._store = store
+        self._commits = commits
+        self._outbox = outbox
+        self._context = context
+        self._open: dict[int, asyncio.Future[Decision]] = {}  # by the job's key: a repeated request waits for these
+        self._waiting: dict[int, Sequence[int]] = {}  # the webhooks of a job that may be rejected
+        self._undecided: set[int] = set()  # the jobs that the next process would take back
+
+    def begin(self, mock: Mock, job: Job, key: int, webhooks: Sequence[int]) -> None:
+        """Note a new job without a chosen response, which the store has under these keys. Its commit follows."""
+        self._open[key] = asyncio.get_running_loop().create_future()
+        if mock.rejects:
+            waiting = [key for key, webhook in zip(webhooks, job.webhooks, strict=True) if not webhook.before_response]
+            self._waiting[key] = waiting
+            self._undecided.add(key)
+            self._outbox.block(waiting)
+            self._write_undecided()
+
+    def drop(self, key: int) -> None:
+        """Forget a job whose commit has failed."""
+        self._undecided.discard(key)
+        self._outbox.unblock(self._waiting.pop(key, ()))
+        self._end(key, None)
+
+    def clear(self) -> None:
+        """Forget all jobs."""
+        for key in list(self._open):
+            self.drop(key)
+        self._undecided.clear()
+
+    async def resume(self) -> None:
+        """Take back the jobs that the last process has not decided. Raises StoreError."""
+        keys = await self._store.get_value(UNDECIDED, list[int])
+        if not keys:
+            return
+        async with self._commits.transaction():
+            self._store.delete_jobs(keys)
+            self._write_undecided()
+        log.warning("latehook: jobs taken back, because the proxy ended before it chose their responses: %d", len(keys))
+
+    async def choose(self, mock: Mock, decision: Decision, started: int) -> Decision:
+        """Return the decision for one of several responses. `started` is the key of the job if the request started it.
+
+        Raises StoreError: no response is chosen.
+        """
+        delayed = decision.delayed
+        assert delayed is not None and delayed.job is not None
+        key = started or delayed.job.key
+        if delayed.repeats and (first := self._open.get(key)) is not None:
+            await asyncio.wait([first])
+            if not first.cancelled():
+                chosen = first.result()
+                same = None if chosen.delayed is None else replace(delayed, number=chosen.chosen)
+                return replace(chosen, fault=None, delayed=same)
+        try:
+            chosen = await self._choose(mock, delayed, key)
+        except BaseException:
+            self._end(key, None)
+            raise
+        self._end(key, chosen)
+        return chosen
+
+    async def _choose(self, mock: Mock, delayed: DelayedResponse, key: int) -> Decision:
+        stored = await self._store.job(key)
+        chosen = await self._context.decide(partial(decide.choose, mock, delayed, stored or delayed.job))
+        if chosen.rejects:
+            chosen = replace(chosen, job_id=None)
+        if stored is None or not (delayed.starts or delayed.repeats):
+            return chosen
+        if chosen.rejects:
+            await self._take_back(stored)
+            return chosen
+        self._undecided.discard(key)
+        self._commits.schedule()
+        self._store.update_job(replace(stored, chosen=chosen.chosen))
+        self._write_undecided()
+        try:
+            await self._commits.committed()
+        except StoreError:
+            if mock.rejects:
+                self._undecided.add(key)
+            raise
+        self._outbox.unblock(self._waiting.pop(key, ()))
+        return chosen
+
+    async def _take_back(self, job: Job) -> None:
+        """Delete a job as if it had never started. If the store cannot do that, its webhooks wait for ever."""
+        keys = [stored.key for stored in await self._store.webhooks(job.key)]
+        self._outbox.block(keys)
+        await forget_jobs(self._store, self._commits, self._outbox, [job.key], keys, "its request was rejected")
+        self._undecided.discard(job.key)
+        async with self._commits.transaction():
+            self._write_undecided()
+        log.info("latehook: job %s: its request was rejected: the job is taken back", job.id)
+
+    def _end(self, key: int, decision: Decision | None) -> None:
+        """Tell repeated requests what was chosen; None: each of them chooses."""
+        self._waiting.pop(key, None)
+        if (first := self._open.pop(key, None)) is not None and not first.done():
+            first.cancel() if decision is None else first.set_result(decision)
+
+    def _write_undecided(self) -> None:
+        self._store.set_value(UNDECIDED, sorted(self._undecided))
+
+
+async def forget_jobs(
+    store: Store, commits: GroupCommit, outbox: Outbox, jobs: Sequence[int], webhooks: Sequence[int], reason: str
+) -> None:
+    """Delete jobs with all their webhooks: first cancel the webhooks, then running attempts. Raises StoreError."""
+    async with commits.transaction():
+        for key in webhooks:
+            store.set_state(key, State.CANCELED, reason)
+    await outbox.forget(webhooks)
+    async with commits.transaction():
+        store.delete_jobs(jobs)
