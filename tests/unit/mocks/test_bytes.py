@@ -53,21 +53,24 @@ fuzz = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max
 some_bytes = st.binary(max_size=40) | st.text(max_size=20).map(str.encode)
 
 
+@pytest.fixture
+def echo(scenario_of: Callable[..., Scenario]) -> Scenario:
+    return scenario_of(ECHO)
+
+
 @given(some_bytes)
 @fuzz
-def test_bytes_come_back(scenario_of: Callable[..., Scenario], data: bytes) -> None:
-    scenario = scenario_of(ECHO)
-
-    response = send(scenario, "/bytes", data, ((b"Content-Type", b"Image/PNG; a=b"),))
+def test_bytes_come_back(echo: Scenario, data: bytes) -> None:
+    response = send(echo, "/bytes", data, ((b"Content-Type", b"Image/PNG; a=b"),))
     assert (response.body, dict(response.headers)["content-type"]) == (data, "Image/PNG; a=b")
-    assert base64.b64decode(send(scenario, "/base64", data).body) == data
-    assert send(scenario, "/again", base64.encodebytes(data)).body == data
+    assert base64.b64decode(send(echo, "/base64", data).body) == data
+    assert send(echo, "/again", base64.encodebytes(data)).body == data
 
 
 @given(some_bytes)
 @fuzz
-def test_text_comes_back_or_is_an_error(scenario_of: Callable[..., Scenario], data: bytes) -> None:
-    response = send(scenario_of(ECHO), "/text", data)
+def test_text_comes_back_or_is_an_error(echo: Scenario, data: bytes) -> None:
+    response = send(echo, "/text", data)
 
     if response.status == 200:
         assert response.body == data or data.startswith((b"\xff\xfe", b"\xfe\xff"))  # UTF-16 becomes UTF-8
@@ -84,10 +87,10 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 @given(json_values, st.booleans())
 @fuzz
-def test_json_comes_back(scenario_of: Callable[..., Scenario], value: Any, ascii_only: bool) -> None:
+def test_json_comes_back(echo: Scenario, value: Any, ascii_only: bool) -> None:
     sent = json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
-    echoed = send(scenario_of(ECHO), "/json", sent).body
+    echoed = send(echo, "/json", sent).body
 
     assert repr(json.loads(echoed)) == repr(value)  # with the order of keys
     assert ascii_only or echoed == sent
@@ -98,40 +101,36 @@ pairs = st.dictionaries(st.text(min_size=1).filter(lambda name: "[" not in name)
 
 @given(pairs)
 @fuzz
-def test_forms_and_queries_come_back(scenario_of: Callable[..., Scenario], fields: dict[str, str]) -> None:
-    scenario = scenario_of(ECHO)
+def test_forms_and_queries_come_back(echo: Scenario, fields: dict[str, str]) -> None:
     form = urlencode(fields).encode()
 
-    echoed = send(scenario, "/form", form, ((b"content-type", b"application/x-www-form-urlencoded"),)).body
+    echoed = send(echo, "/form", form, ((b"content-type", b"application/x-www-form-urlencoded"),)).body
     assert echoed == form
-    assert send(scenario, "/query?" + form.decode()).body == form
+    assert send(echo, "/query?" + form.decode()).body == form
     plus = form.decode().replace("+", "%20")
-    assert parse_qsl(send(scenario, "/query?" + plus).body.decode(), keep_blank_values=True) == list(fields.items())
+    assert parse_qsl(send(echo, "/query?" + plus).body.decode(), keep_blank_values=True) == list(fields.items())
 
 
 @given(some_bytes)
 @fuzz
-def test_bytes_in_a_query_path_form_or_header_come_back_or_are_an_error(
-    scenario_of: Callable[..., Scenario], data: bytes
-) -> None:
-    scenario = scenario_of(ECHO)
+def test_bytes_in_a_query_path_form_or_header_come_back_or_are_an_error(echo: Scenario, data: bytes) -> None:
     escaped = quote_from_bytes(data, safe="")
     valid = is_utf_8(data)
 
-    assert (send(scenario, f"/query?a={escaped}").status == 200) == valid
+    assert (send(echo, f"/query?a={escaped}").status == 200) == valid
     form = ((b"content-type", b"application/x-www-form-urlencoded"),)
-    assert (send(scenario, "/form", b"a=" + escaped.encode(), form).status == 200) == valid
+    assert (send(echo, "/form", b"a=" + escaped.encode(), form).status == 200) == valid
     if data and b"/" not in data:
-        response = send(scenario, f"/path/{escaped}")
+        response = send(echo, f"/path/{escaped}")
         assert (response.status == 200) == valid
         assert not valid or json.loads(response.body) == data.decode()
     in_header = data.translate(None, b"\r\n\0")
-    response = send(scenario, "/header", b"", ((b"X-Sent", in_header),))
+    response = send(echo, "/header", b"", ((b"X-Sent", in_header),))
     assert (response.status == 200) == is_utf_8(in_header)
     assert response.status != 200 or dict(response.headers)["x-echo"].encode() == in_header
     filename = data.translate(None, b'\r\n\0"\\;')
     part = b'--b\r\ncontent-disposition: form-data; name="f"; filename="' + filename + b'"\r\n\r\n\xff\r\n--b--\r\n'
-    response = send(scenario, "/files", part, ((b"content-type", b"multipart/form-data; boundary=b"),))
+    response = send(echo, "/files", part, ((b"content-type", b"multipart/form-data; boundary=b"),))
     assert (response.status == 200) == is_utf_8(filename)
 
 

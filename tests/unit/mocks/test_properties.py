@@ -88,7 +88,7 @@ def ask(mocks: Mocks, sample: Sample, seed: int = 1) -> tuple[Scenario, Decision
 
 
 @given(samples)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_every_request_gets_a_response_or_one_error_with_its_place(mocks: Mocks, sample: Sample) -> None:
     _, decision = ask(mocks, sample)
 
@@ -103,7 +103,7 @@ def test_every_request_gets_a_response_or_one_error_with_its_place(mocks: Mocks,
 
 
 @given(samples)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_every_webhook_gets_its_content_or_one_error_with_its_place(mocks: Mocks, sample: Sample) -> None:
     scenario, decision = ask(mocks, sample)
     if decision.started is None:
@@ -119,7 +119,7 @@ def test_every_webhook_gets_its_content_or_one_error_with_its_place(mocks: Mocks
 
 
 @given(samples, st.lists(st.floats(0, 30), min_size=2, max_size=8))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_job_goes_through_its_stages_in_order(mocks: Mocks, sample: Sample, moments: list[float]) -> None:
     scenario, decision = ask(mocks, sample)
     if decision.started is None:
@@ -134,7 +134,7 @@ def test_a_job_goes_through_its_stages_in_order(mocks: Mocks, sample: Sample, mo
 
 
 @given(json_values)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_an_interpolated_value_is_never_evaluated(mocks: Mocks, value: Any) -> None:
     _, decision = ask(mocks, Sample("a", "", json.dumps({"x": value}).encode(), "application/json"))
     if decision.started is None or "Infinity" in json.dumps(value):  # which is no JSON

@@ -47,7 +47,7 @@ paths = st.lists(segments, max_size=6).map(lambda parts: "/" + "/".join(parts))
 )
 @example("GET", "https", "api.slow.example", 443, "/" + "a" * LONGEST_PATH + "/b")
 @example("GET", "https", "api.slow.example", 443, "/" + "a/" * LONGEST_PATH)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_suggestion_takes_its_request(file: Path, method: str, scheme: str, host: str, port: int, path: str) -> None:
     given = Request(method, scheme, host, port, f"{path}?q=1")
 

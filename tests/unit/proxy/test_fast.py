@@ -89,7 +89,7 @@ def heads(draw: st.DrawFn) -> bytes:
     return b"\r\n".join((first, *lines)) + part("end")
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @example(b"\r\nGET / HTTP/1.1\r\n\r\n")
 @example(b"CONNECT http://a.example/ HTTP/1.1\r\n\r\n")
 @given(heads())

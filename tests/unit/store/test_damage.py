@@ -133,7 +133,7 @@ async def test_the_webhooks_of_a_damaged_job_have_failed_and_it_too(path: Path) 
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 async def test_changed_bytes_of_the_file_end_in_an_error_of_one_line_or_in_none(data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "store.sqlite"
