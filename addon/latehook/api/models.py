@@ -233,6 +233,8 @@ class Request(Struct, frozen=True, kw_only=True):
     suggestion: str | None
     """The text of a mocks file with one mock that takes the request: a beginning to copy. Null where a mock matched the
     request, and where no mock can take it."""
+    problems: tuple[str, ...]
+    """In what the request does not fit the OpenAPI document of its mock (`validate`), each in one line."""
 
 
 class OtherRequest(Struct, frozen=True, kw_only=True):

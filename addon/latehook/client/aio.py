@@ -157,19 +157,25 @@ class AsyncLatehook(AsyncSession):
         return await self._run(calls.webhooks(filters, limit))
 
     async def requests(
-        self, matched: bool | None = None, *, limit: int | None = None, **filters: Unpack[RequestFilters]
+        self,
+        matched: bool | None = None,
+        *,
+        valid: bool | None = None,
+        limit: int | None = None,
+        **filters: Unpack[RequestFilters],
     ) -> list[Request]:
         """List requests to mocked hosts. The proxy keeps the last 1,000.
 
         Args:
             matched: True: only those that a mock matched. False: only those that no mock matched; `why` says why.
+            valid: False: only those that do not fit the OpenAPI document of their mock; `problems` says why.
             limit: Only so many, the newest. None: all.
             **filters: Only requests that match these.
 
         Returns:
             The requests, oldest first.
         """
-        return await self._run(calls.requests(matched, filters, limit))
+        return await self._run(calls.requests(matched, filters, limit, valid))
 
     async def others(self, *, limit: int | None = None) -> list[OtherRequest]:
         """List the requests and connections that left for hosts that no mock names. The proxy keeps the last 1,000.
@@ -255,7 +261,8 @@ class AsyncLatehook(AsyncSession):
     async def check_strictly(self) -> None:
         """Check that nothing is left: no webhook pending or failed, no request that no mock matched or that left.
 
-        A request has left if it went to a host that no mock names.
+        A request has left if it went to a host that no mock names. Requests must also fit the OpenAPI document of their
+        mock, if that has `validate`.
 
         Waits some seconds for attempts in progress. The marker's `strict=True` does this at the end of a test.
 

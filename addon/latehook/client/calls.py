@@ -72,8 +72,10 @@ def jobs(filters: Mapping[str, Any], limit: int | None = None) -> Call[list[Job]
     return (yield from _jobs_with_whole_bodies(listed))
 
 
-def requests(matched: bool | None, filters: Mapping[str, Any], limit: int | None = None) -> Call[list[Request]]:
-    return (yield from _list("requests", RequestPage, {"matched": matched, **filters}, limit))
+def requests(
+    matched: bool | None, filters: Mapping[str, Any], limit: int | None = None, valid: bool | None = None
+) -> Call[list[Request]]:
+    return (yield from _list("requests", RequestPage, {"matched": matched, "valid": valid, **filters}, limit))
 
 
 def others(limit: int | None = None) -> Call[list[OtherRequest]]:
@@ -150,7 +152,7 @@ def ca_bundle() -> Call[bytes]:
 
 
 def strict() -> Call[None]:
-    """Raise StrictCheckFailed if something is pending, failed or unmatched, or has left.
+    """Raise StrictCheckFailed if something is pending, failed, unmatched or not valid, or has left.
 
     Attempts in progress may end first.
     """
@@ -162,8 +164,9 @@ def strict() -> Call[None]:
     unfinished = yield from _list("webhooks", WebhookPage, {"state": UNFINISHED}, None)
     failed = yield from _list("webhooks", WebhookPage, {"state": "failed"}, None)
     unmatched = yield from requests(False, {})
+    invalid = yield from requests(None, {}, valid=False)
     left = yield from others()
-    if text := failures.describe_strict(unfinished, failed, unmatched, left):
+    if text := failures.describe_strict(unfinished, failed, unmatched, invalid, left):
         raise failures.StrictCheckFailed(text)
 
 

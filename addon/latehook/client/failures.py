@@ -10,6 +10,7 @@ from latehook.base.errors import LatehookError
 from latehook.base.model import State
 
 UNMATCHED = "requests that matched nothing"
+INVALID = "requests that do not fit their OpenAPI document"
 OTHERS = "requests that left for hosts that no mock names"
 REMEDY = (
     "mock these hosts; a mock with `response: forward` lets requests through on purpose; "
@@ -33,7 +34,7 @@ class AdvanceTimeout(ExpectationFailed):
 
 
 class StrictCheckFailed(ExpectationFailed):
-    """A strict check found webhooks that are pending or failed, or requests that no mock matched or that left."""
+    """A strict check found webhooks that are pending or failed, or requests that are unmatched, not valid or left."""
 
 
 def hides_frames(raised: Any) -> bool:
@@ -73,6 +74,7 @@ def describe_strict(
     unfinished: Iterable[Webhook],
     failed: Iterable[Webhook],
     unmatched: Iterable[Request],
+    invalid: Iterable[Request],
     left: Iterable[OtherRequest],
 ) -> str | None:
     """Return what a strict check found, or None if it found nothing."""
@@ -80,6 +82,7 @@ def describe_strict(
         "still owed": [_webhook(webhook) for webhook in unfinished],
         "failed": [_webhook(webhook) for webhook in failed],
         UNMATCHED: [_request(request) for request in unmatched],
+        INVALID: [_request(request) for request in invalid],
         OTHERS: [f"{_time_of_day(other.at)} {other.method} {other.url}" for other in left],
     }
     if not any(lists.values()):
@@ -145,7 +148,8 @@ def _request(request: Request) -> str:
     job = f", job {request.job}" if request.job else ""
     line = f"{_time_of_day(request.at)} {request.method} {request.url}: {request.status}"
     if request.matched:
-        return f"{line}, mock {request.mock!r}{job}"
+        problems = "".join(f"\n    {problem}" for problem in request.problems)
+        return f"{line}, mock {request.mock!r}{job}{problems}"
     near_misses = "".join(f"\n    not {miss.mock!r}: {miss.differs}" for miss in request.why or ())
     return f"{line}, no mock matched{near_misses or ': there is none for this host'}"
 

@@ -88,6 +88,7 @@ REQUEST = models.Request(
         ),
     ),
     suggestion="mocks:\n  - match: POST https://api.slow.example/transcript\n    response: {json: {status: done}}\n",
+    problems=(),
 )
 
 OTHER = models.OtherRequest(number=1, at=_AT + 2, method="CONNECT", url="other.example:443")

@@ -75,6 +75,8 @@ class RequestsQuery(NoParameters):
 
     matched: bool | None = None
     """True: only requests that a mock matched. False: only those that no mock matched."""
+    valid: bool | None = None
+    """False: only requests that do not fit the OpenAPI document of their mock. True: only the others."""
     job: Id | None = None
     """Only requests that started the job with this id, or asked for it."""
     mock: Annotated[str, Meta(examples=["create transcript"])] | None = None

@@ -93,7 +93,8 @@ async def webhook(context: HandlerContext, params: NoParameters, id: str) -> mod
 
 async def requests(context: HandlerContext, params: RequestsQuery, id: str) -> Response:
     filter = context.queries.parse_filter(filters_of(params), REQUESTS)
-    found = await context.queries.requests(filter, params.limit, context.request, cursor(params.after), params.matched)
+    after = cursor(params.after)
+    found = await context.queries.requests(filter, params.limit, context.request, after, params.matched, params.valid)
     return context.responder.page(found.items, found.next)
 
 

@@ -89,6 +89,7 @@ def request(entry: JournalEntry, redact: Callable[[str], str]) -> models.Request
         job=entry.job,
         why=None if entry.matched else tuple(near_misses),
         suggestion=suggest(entry.request, redact) if not entry.matched and entry.status == UNMATCHED else None,
+        problems=tuple(entry.problems),
     )
 
 

@@ -272,7 +272,11 @@ class Engine:
             status = fixed if isinstance(fixed, int) else None
         mock = None if decision.mock is None else decision.mock.name
         self.notifier.notify()
-        return self.journal.add(self.clock.real(), request, status, mock, decision.job_id, decision.near_misses)
+        if decision.problems:
+            log.warning("latehook: %s: the request does not fit its document: %s", mock, "; ".join(decision.problems))
+        return self.journal.add(
+            self.clock.real(), request, status, mock, decision.job_id, decision.near_misses, decision.problems
+        )
 
     def _count(self, decision: Decision) -> None:
         """Count an answer of a mock with `times`, and a fault."""

@@ -21,7 +21,7 @@ class JournalEntry(Struct):
 
     `status` is None for a request that was forwarded, or whose delayed response is not there yet. `mock` is the name of
     the mock that has answered it; where none has, there are `near_misses`. `job` is the id of the job that the request
-    has started or looked up.
+    has started or looked up. `problems` are what differs from the OpenAPI document of its mock.
     """
 
     number: int
@@ -31,6 +31,7 @@ class JournalEntry(Struct):
     mock: str | None
     job: str | None
     near_misses: Sequence[NearMiss] = ()
+    problems: Sequence[str] = ()
 
     @property
     def matched(self) -> bool:
@@ -91,11 +92,13 @@ class Journal:
         mock: str | None,
         job: str | None,
         near_misses: Sequence[NearMiss] = (),
+        problems: Sequence[str] = (),
     ) -> JournalEntry:
         """Add a request. Return its entry."""
         self.count += 1
         self.unmatched += mock is None
-        entry = JournalEntry(self.count, at, _without_large_parts(request), status, mock, job, near_misses)
+        kept = _without_large_parts(request)
+        entry = JournalEntry(self.count, at, kept, status, mock, job, near_misses, problems)
         self._entries.append(entry)
         return entry
 

@@ -105,8 +105,12 @@ class Queries:
         convert: Callable[[JournalEntry], Result],
         after: int | None = None,
         matched: bool | None = None,
+        valid: bool | None = None,
     ) -> Page[Result]:
-        """Return at most `limit` requests behind number `after`; only those that a mock has (not) matched."""
+        """Return at most `limit` requests behind number `after`.
+
+        Only those that a mock has (not) matched, and that do (not) fit the OpenAPI document of their mock.
+        """
 
         criteria = filter.criteria
         entries = [
@@ -114,6 +118,7 @@ class Queries:
             for entry in reversed(self._journal)
             if (after is None or entry.number < after)
             and matched in (None, entry.matched)
+            and valid in (None, not entry.problems)
             and criteria.mock in (None, entry.mock)
             and criteria.job in (None, entry.job)
         ]

@@ -1,8 +1,9 @@
 """The command `latehook import`: an OpenAPI document in, a mocks file out."""
 
 import argparse
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from latehook.importing.counting import number_of
 from latehook.importing.openapi_choice import choose, listing
 from latehook.importing.openapi_lives import Choice
 from latehook.importing.openapi_mocks import Imported, import_
+from latehook.importing.openapi_validate import validated
 from latehook.openapi.document import Document, NotReadable
 from latehook.openapi.reading import read_document
 
@@ -44,10 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     imported = import_(document, choice)
     if not imported.mocks:
         raise LatehookError("no mock can be made: " + "; ".join(imported.left_out))
-    text = mocks_file(imported, document, choice, file)
+    name = os.path.relpath(file, "." if output == writing.STANDARD_OUTPUT else output.parent)
+    beside, notes = validated(imported.mocks, choice.all, name) if choice.all else ({}, [])
+    text = mocks_file(imported, document, choice, file, beside)
     writing.check_text(text, output)
     writing.write(text, output, {})
-    print("\n".join(_summary(imported, output, text)), file=sys.stderr)
+    print("\n".join([*_summary(imported, output, text), *(f"  {note}" for note in notes)]), file=sys.stderr)
     return 0
 
 
@@ -86,20 +90,20 @@ def _read(file: Path) -> Any:
         raise NotReadable("it is not text in UTF-8") from None
 
 
-def mocks_file(imported: Imported, document: Document, choice: Choice, file: Path) -> str:
-    """Return the text of the mocks file."""
+def mocks_file(imported: Imported, document: Document, choice: Choice, file: Path, beside: Mapping[str, Any]) -> str:
+    """Return the text of the mocks file. `beside` are the keys beside `mocks`."""
     count = len(imported.mocks)
     head = [
         f"Made by `latehook import` from {file.name} (OpenAPI {document.version}): "
         f"{count} of {number_of(len(choice.all), 'operation')}.",
         "Values are the document's examples; it says nothing of times. Look at the lines with `guessed:`.",
     ]
-    return yaml_text.write(imported.mocks, head, [f"left out: {line}" for line in imported.left_out])
+    return yaml_text.write(imported.mocks, head, [f"left out: {line}" for line in imported.left_out], beside)
 
 
 def _summary(imported: Imported, output: Path, text: str) -> list[str]:
     """Return the lines for the terminal."""
-    marks = ("# guessed:", "# not sent:")
+    marks = ("# guessed:", "# not sent:", "# not compared")
     lines = [
         f"  line {number}: {line.partition('# ')[2]}"
         for number, line in enumerate(text.splitlines(), 1)

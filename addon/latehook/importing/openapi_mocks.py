@@ -158,7 +158,8 @@ class _MockMaker:
         described = [document.map(one) for one in as_list(hook.data.get("parameters"))]
         prefix = "request" if self.start is None else "job.request"
         written = body.written(about.perspective(prefix, is_webhook=True))
-        if body.kind == "json" and about.id_path is not None and "{{ job.id }}" not in str(written):
+        names_job = about.id_path is None or "{{ job.id }}" in str(written)
+        if hook in self.life.hooks and body.kind == "json" and not names_job:
             self.comments.append(f"guessed: no field of the webhook {hook.name} names the job")
         query = parameters(document, [one for one in described if one.get("name")], "query")
         sent = parameters(document, [one for one in described if one.get("name")], "header")

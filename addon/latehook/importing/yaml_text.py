@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from latehook.base.json_text import encode_json
@@ -19,9 +19,18 @@ _WORDS = re.compile(
 )
 
 
-def write(mocks: Sequence[tuple[Sequence[str], dict[str, Any]]], head: Sequence[str], foot: Sequence[str]) -> str:
-    """Return a mocks file. Each mock has the lines of its comment; `head` and `foot` are comments too."""
+def write(
+    mocks: Sequence[tuple[Sequence[str], dict[str, Any]]],
+    head: Sequence[str],
+    foot: Sequence[str],
+    beside: Mapping[str, Any] | None = None,
+) -> str:
+    """Return a mocks file. Each mock has the lines of its comment; `head` and `foot` are comments too.
+
+    `beside` are the keys beside `mocks`.
+    """
     lines = [_comment(line) for line in head]
+    lines += [line for key, value in (beside or {}).items() for line in _pair(key, value, 0)]
     lines.append("mocks:" if mocks else "mocks: []")
     for at, (comments, mock) in enumerate(mocks):
         lines += [""] if at else []

@@ -49,7 +49,8 @@ class Decision(Struct, frozen=True):
     `started` is a new job. `changed` is a job whose stages after the first `kept_stages` are replaced. `delay` is in
     seconds, `fault` is what goes wrong with the response on purpose. `job_id` is the job that the request started or
     asked for. `near_misses` are the mocks that came nearest, where none answers. `chosen` is the number of the response
-    among those of the mock; with `rejects`, it takes back the job that the request has started.
+    among those of the mock; with `rejects`, it takes back the job that the request has started. `problems` are what
+    differs from the mock's OpenAPI document.
     """
 
     response: Response | None
@@ -64,6 +65,7 @@ class Decision(Struct, frozen=True):
     delayed: DelayedResponse | None = None
     chosen: int = 0
     rejects: bool = False
+    problems: Sequence[str] = ()
 
     @property
     def forwards(self) -> bool:
@@ -215,6 +217,19 @@ class _Candidate:
             return None
         if mock.response is None:
             return Decision(None, mock)
+        if mock.validation is None:
+            return self._answer(job)
+        problems = mock.validation.problems(self.request)
+        if problems and mock.validation.refuses:
+            refusal = mock.validation.refusal() or error_responses.failure(
+                400, "the request does not fit the document", self.request, self.context.redaction, problems=problems
+            )
+            return Decision(refusal, mock, problems=problems)
+        return replace(self._answer(job), problems=problems)
+
+    def _answer(self, job: Job | None) -> Decision:
+        """Return what the mock answers; `job` is the job that it has looked up."""
+        mock = self.mock
         if job is not None:
             decision = self._answer_for(job)
         elif mock.starts_job:

@@ -2,14 +2,14 @@
 
 import dataclasses
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from latehook.base.errors import Place
 from latehook.base.hostnames import canonical_host
-from latehook.base.model import Request, ResponseFault, WebhookFault
+from latehook.base.model import Request, Response, ResponseFault, WebhookFault
 from latehook.mocks.bodies import BodySpec
 from latehook.mocks.matching import Matcher
 from latehook.mocks.router import Router
@@ -127,6 +127,20 @@ class StageSpec:
     repeat: RepeatSpec | None = None
 
 
+class Validation(Protocol):
+    """Compares requests with what a document says of them. `refuses`: one that differs gets an error response."""
+
+    refuses: bool
+
+    def problems(self, request: Request) -> Sequence[str]:
+        """Return in what a request differs, each in one line."""
+        ...
+
+    def refusal(self) -> Response | None:
+        """Return the error response of the document, None if it has none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Mock:
     """One entry of a mocks file, compiled. Without a `response` the request is forwarded.
@@ -154,6 +168,7 @@ class Mock:
     job: JobSpec | None = None
     stages: tuple[StageSpec, ...] = ()
     kept_members: frozenset[str] = frozenset()
+    validation: Validation | None = None
 
     @property
     def starts_job(self) -> bool:

@@ -17,6 +17,8 @@ def describe(mock: Mock) -> list[str]:
     title = mock.matcher.text if mock.name == mock.matcher.text else f"{mock.name}: {mock.matcher.text}"
     lines = [f"{title} (line {mock.place.line})"]
     lines += [f"  {line}" for line in _conditions(mock)]
+    if mock.validation is not None:
+        lines.append(f"  {'refuses' if mock.validation.refuses else 'warns of'} requests that do not fit the document")
     if mock.response is None:
         lines.append("  sends the request to the real service")
     else:

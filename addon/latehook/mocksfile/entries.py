@@ -138,6 +138,13 @@ class JobEntry(Entry):
     ] = None
 
 
+Validate = Literal["off", "warn", "refuse"]
+_VALIDATE = (
+    "Whether requests are compared with the file's `openapi` document. `warn`: what differs is in the log and in the "
+    "list of requests. `refuse`: the request also gets the document's error response, and starts no job."
+)
+
+
 class MockEntry(Entry):
     """Which requests are answered, with what, and what follows."""
 
@@ -158,6 +165,7 @@ class MockEntry(Entry):
             examples=["request.json.url is string"],
         ),
     ] = UNSET
+    validate: Annotated[Validate | UnsetType, about(_VALIDATE, otherwise="that of `defaults`, or `off`")] = UNSET
     times: Annotated[
         Times | UnsetType, about("After so many requests, the next mock is tried.", otherwise="no limit")
     ] = UNSET
@@ -197,6 +205,7 @@ class Defaults(Entry):
     webhook: Annotated[WebhookEntry, about("Keys for every webhook of this file that does not set them itself.")] = (
         msgspec.field(default_factory=WebhookEntry)
     )
+    validate: Annotated[Validate, about("`validate` of every mock that does not set it itself.", default="off")] = "off"
 
 
 class File(Entry):
@@ -206,6 +215,10 @@ class File(Entry):
     vars: Annotated[
         dict[str, Any], about("Variables, `{{ vars.NAME }}`, with the values that they have at the start.")
     ] = msgspec.field(default_factory=dict)
+    openapi: Annotated[
+        str | UnsetType,
+        about("An OpenAPI document, with which `validate` compares requests. Relative to this file.", otherwise="none"),
+    ] = UNSET
     defaults: Annotated[Defaults, about("Keys for every webhook of this file.")] = msgspec.field(
         default_factory=Defaults
     )

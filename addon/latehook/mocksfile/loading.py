@@ -20,6 +20,7 @@ from latehook.mocksfile.reachability import Covering
 from latehook.mocksfile.secrets import Secrets, secrets_of_environment, secrets_of_files
 from latehook.mocksfile.source import Source
 from latehook.mocksfile.validation import to_entries
+from latehook.mocksfile.validations import with_validations
 from latehook.mocksfile.values import Values
 
 POSTED = "posted mocks"
@@ -111,12 +112,25 @@ def _compile(
             for source, file in zip(sources, files, strict=True)
             for index, entry in enumerate(file.mocks)
         ]
-        mocks = [mock_compiler.compile() for mock_compiler in mock_compilers]
+        mocks = _with_validations(sources, files, [one.compile() for one in mock_compilers], compiler)
         _check_names(mocks)
         _check_reachable(mocks)
     body_members = frozenset().union(*(one.body_members for one in mock_compilers))
+    if any(mock.validation is not None for mock in mocks):
+        body_members |= {"json", "form", "files"}
     kept_members = frozenset().union(*(one.kept_members for one in mock_compilers))
     return Mocks(mocks, variables, body_members, kept_members, secrets.values, secrets.variables)
+
+
+def _with_validations(
+    sources: Sequence[Source], files: Sequence[entries.File], mocks: Sequence[Mock], compiler: Compiler
+) -> list[Mock]:
+    """Return all mocks; those with `validate` compare their requests with the document of their file."""
+    found: list[Mock] = []
+    for source, file in zip(sources, files, strict=True):
+        own = mocks[len(found) : len(found) + len(file.mocks)]
+        found += with_validations(source, file, own, compiler)
+    return found
 
 
 def _variables(sources: Sequence[Source], files: Sequence[entries.File], compiler: Compiler) -> dict[str, Any]:

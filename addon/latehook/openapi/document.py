@@ -35,10 +35,10 @@ class Document:
         """The version of OpenAPI, such as 3.1.0."""
         return str(self.data["openapi"])
 
-    def resolve(self, value: Any) -> tuple[Any, str]:
+    def resolve(self, value: Any, with_beside: bool = True) -> tuple[Any, str]:
         """Return what a value stands for, and the reference that leads there last, `""` if it is none.
 
-        What stands beside a `$ref` is added to what it leads to.
+        What stands beside a `$ref` is added to what it leads to, unless `with_beside` is false.
         """
         beside: dict[str, Any] = {}
         seen: list[str] = []
@@ -53,7 +53,7 @@ class Document:
             seen.append(reference)
             value = self._at(file, pointer, value["$ref"])
         beside.pop("$ref", None)
-        if beside and isinstance(value, dict):
+        if beside and with_beside and isinstance(value, dict):
             value = {**value, **beside}
         return value, seen[-1] if seen else ""
 
@@ -148,7 +148,7 @@ def _checked(data: Any, file: str) -> dict[str, Any]:
         )
     if "openapi" not in found:
         other = "an AsyncAPI document" if "asyncapi" in found else "no OpenAPI document: it has no key `openapi`"
-        raise LatehookError(f"{file} is {other}; `latehook import` reads OpenAPI 3.0, 3.1 and 3.2")
+        raise LatehookError(f"{file} is {other}; Latehook reads OpenAPI 3.0, 3.1 and 3.2")
     if str(found["openapi"]).partition(".")[0] != "3":
-        raise LatehookError(f"{file} is OpenAPI {found['openapi']}: `latehook import` reads OpenAPI 3.0, 3.1 and 3.2")
+        raise LatehookError(f"{file} is OpenAPI {found['openapi']}: Latehook reads OpenAPI 3.0, 3.1 and 3.2")
     return found

@@ -52,7 +52,7 @@ def made_of(
 
     opened = Document(read_document(document, "api.yaml"), "api.yaml", load_nothing)
     choice = choose(opened, only or ("ANY /**",), on, host)
-    text = import_command.mocks_file(import_(opened, choice), opened, choice, Path("api.yaml"))
+    text = import_command.mocks_file(import_(opened, choice), opened, choice, Path("api.yaml"), {})
     writing.check_text(text, Path("mocks.yaml"))
     data: dict[str, Any] = YAML(typ="safe").load(text)
     return data
@@ -226,9 +226,9 @@ def test_files_beside_the_document_are_read_and_nothing_is_fetched(
     ("document", "arguments", "problem"),
     [
         ('swagger: "2.0"', [], "api.yaml is Swagger 2.0, which has no callbacks: convert it to OpenAPI 3 first, for example with `npx swagger2openapi api.yaml`"),
-        ("asyncapi: 3.0.0", [], "api.yaml is an AsyncAPI document; `latehook import` reads OpenAPI 3.0, 3.1 and 3.2"),
-        ("[1]", [], "api.yaml is no OpenAPI document: it has no key `openapi`; `latehook import` reads OpenAPI 3.0, 3.1 and 3.2"),
-        ("openapi: 4.0.0", [], "api.yaml is OpenAPI 4.0.0: `latehook import` reads OpenAPI 3.0, 3.1 and 3.2"),
+        ("asyncapi: 3.0.0", [], "api.yaml is an AsyncAPI document; Latehook reads OpenAPI 3.0, 3.1 and 3.2"),
+        ("[1]", [], "api.yaml is no OpenAPI document: it has no key `openapi`; Latehook reads OpenAPI 3.0, 3.1 and 3.2"),
+        ("openapi: 4.0.0", [], "api.yaml is OpenAPI 4.0.0: Latehook reads OpenAPI 3.0, 3.1 and 3.2"),
         ("openapi: 3.0.0\n x: [", [], "api.yaml:2: this is not YAML: mapping values are not allowed in this context"),
         ("a: &a [*a]", [], "api.yaml:1: the alias *a contains itself"),
         ("[" * 500, [], "api.yaml:1: lists and maps are more than 400 levels deep here"),
@@ -252,13 +252,13 @@ def test_each_error_is_one_line(
 
 
 def test_the_same_document_gives_the_same_bytes_on_standard_output(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "api.yaml"
-    file.write_text(TRANSCRIBE)
+    monkeypatch.chdir(tmp_path)
+    Path("api.yaml").write_text(TRANSCRIBE)
     outputs = set()
     for _ in range(2):
-        assert main(["import", str(file), "--only", "ANY /**", "-o", "-"]) == 0
+        assert main(["import", "api.yaml", "--only", "ANY /**", "-o", "-"]) == 0
         outputs.add(capsys.readouterr().out)
 
     assert len(outputs) == 1 and str(tmp_path) not in outputs.pop()
