@@ -10,7 +10,7 @@ from latehook.base.errors import LatehookError
 from latehook.base.model import State
 
 UNMATCHED = "requests that matched nothing"
-INVALID = "requests that do not fit their OpenAPI document"
+INVALID = "requests against the OpenAPI document"
 OTHERS = "requests that left for hosts that no mock names"
 REMEDY = (
     "mock these hosts; a mock with `response: forward` lets requests through on purpose; "

@@ -14,8 +14,9 @@ from latehook.mocksfile.shared_entries import (
     StageTime,
     Time,
 )
-from latehook.mocksfile.value_types import Match, ResponseStatus, Templated, Times, about
+from latehook.mocksfile.value_types import Match, ResponseStatus, Templated, Times, about, one_of
 from latehook.mocksfile.webhook_entries import WebhookEntry
+from latehook.mocksfile.words import VALIDATE_MODES
 
 
 class ResponseEntry(Bodies):
@@ -138,11 +139,8 @@ class JobEntry(Entry):
     ] = None
 
 
-Validate = Literal["off", "warn", "refuse"]
-_VALIDATE = (
-    "Whether requests are compared with the file's `openapi` document. `warn`: what differs is in the log and in the "
-    "list of requests. `refuse`: the request also gets the document's error response, and starts no job."
-)
+Validate = Annotated[str, one_of(VALIDATE_MODES)]
+_VALIDATE = "Whether requests are compared with the file's `openapi` document."
 
 
 class MockEntry(Entry):

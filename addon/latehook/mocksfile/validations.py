@@ -16,21 +16,33 @@ from latehook.mocks.definitions import Mock
 from latehook.mocksfile import entries
 from latehook.mocksfile.source import KeyPath, Source
 from latehook.mocksfile.values import Values
+from latehook.mocksfile.words import VALIDATE_MODES
 
+OFF = "off"
 REMEDY = "correct it, or write `validate: off`"
 
 
 def with_validations(source: Source, file: entries.File, mocks: Sequence[Mock], compiler: Compiler) -> list[Mock]:
     """Return the mocks of a file; those with `validate` compare their requests. Raises MocksError."""
-    modes = [file.defaults.validate if one.validate is UNSET else one.validate for one in file.mocks]
-    wanted = [at for at, mode in enumerate(modes) if mode != "off" and mocks[at].response is not None]
-    return _Validations(source, file, compiler).add(mocks, modes, wanted) if wanted else list(mocks)
+    if file.defaults.validate == OFF and all(one.validate is UNSET for one in file.mocks):
+        return list(mocks)
+    validations = _Validations(source, file, compiler)
+    modes = [validations.mode(at) for at in range(len(file.mocks))]
+    wanted = [at for at, mode in enumerate(modes) if mode != OFF and mocks[at].response is not None]
+    return validations.add(mocks, modes, wanted) if wanted else list(mocks)
 
 
 class _Validations:
     def __init__(self, source: Source, file: entries.File, compiler: Compiler) -> None:
         self._values = Values(source, compiler)
         self._file = file
+
+    def mode(self, index: int) -> str:
+        """Return whether the requests of a mock are compared: a key of VALIDATE_MODES."""
+        own, path = self._file.mocks[index].validate, self._place(index)
+        value = self._values.constant(self._file.defaults.validate if own is UNSET else own, path)
+        self._values.preset(str(value), VALIDATE_MODES, path, "a value of `validate`")
+        return str(value)
 
     def add(self, mocks: Sequence[Mock], modes: Sequence[str], wanted: Sequence[int]) -> list[Mock]:
         from latehook.openapi.matching import operation_for

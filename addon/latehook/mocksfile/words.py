@@ -40,3 +40,11 @@ def _signature(scheme: Scheme) -> str:
         return f"{kind} ({scheme.jwt.algorithm})"
     algorithm = "the secret itself" if scheme.algorithm == "none" else scheme.algorithm
     return f"{algorithm} of {', '.join(scheme.components)}" if scheme.components else algorithm
+
+
+VALIDATE_MODES = {
+    "off": "Requests are not compared.",
+    "warn": "What differs is in the log, in the list of requests and on the page, and fails a strict test.",
+    "refuse": "The request also gets the error response of the document, and starts no job.",
+}
+"""The values of `validate` → what they mean."""

@@ -56,8 +56,8 @@ class Validation:
 
     def _in_parameters(self, request: Request) -> Iterator[str]:
         query: dict[str, list[str]] = {}
-        for name, value in parse_qsl(request.target.partition("?")[2], keep_blank_values=True, errors="replace"):
-            query.setdefault(name, []).append(value)
+        for name, text in parse_qsl(request.target.partition("?")[2], keep_blank_values=True, errors="replace"):
+            query.setdefault(name, []).append(text)
         for parameter, check in self._parameters:
             place, name = str(parameter.get("in")), str(parameter["name"])
             if place not in ("query", "header") or (place == "header" and name.lower() in _NOT_COMPARED):

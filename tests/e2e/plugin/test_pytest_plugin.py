@@ -1,5 +1,6 @@
 """The fixture `latehook`, as its users have it: pytest in a process of its own, on test files as they would write them."""
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -165,7 +166,10 @@ async def test_the_loop_stood_still(latehook, create):
     result.stdout.fnmatch_lines(["E*where the receiver runs in it, await the same method of `latehook.aio`"])
 
 
-def test_strict_leaves_nothing_owed_failed_or_unmatched(run: Run) -> None:
+def test_strict_leaves_nothing_owed_failed_or_unmatched(run: Run, pytester: pytest.Pytester) -> None:
+    page = {"name": "page", "in": "query", "required": True, "schema": {"type": "integer"}}
+    document = {"openapi": "3.1.0", "paths": {"/orders": {"post": {"parameters": [page]}}}}
+    pytester.path.joinpath("api.json").write_text(json.dumps(document))
     result = run(
         test_strict="""
 import pytest
@@ -194,6 +198,15 @@ def test_failed(latehook, create, sut):
 def test_unmatched(create):
     create("/jobz")
 
+@pytest.mark.latehook({
+    "openapi": "api.json",
+    "mocks": [{"match": "POST https://api.slow.example/orders", "validate": "warn"}],
+})
+def test_invalid(latehook, create):
+    create("/orders")
+    [request] = latehook.requests(valid=False)
+    assert request.problems == ("query page: it is missing",)
+
 @pytest.mark.latehook(strict=False)
 def test_not_strict(create):
     create("/jobz")
@@ -204,7 +217,7 @@ def test_that_has_failed_anyway(create):
 """,
     )
 
-    result.assert_outcomes(passed=6, failed=1, errors=3)
+    result.assert_outcomes(passed=7, failed=1, errors=4)
     text = result.stdout.str()
     assert re.search(
         r"E +.*StrictCheckFailed: strict=True, and at the test's end: 1 still owed\nE +still owed:\nE +job .* 'completed': pending",
@@ -212,6 +225,9 @@ def test_that_has_failed_anyway(create):
     )
     assert re.search(
         r"at the test's end: 1 failed\nE +failed:\nE +job .* 'completed': failed after 1 attempt, .*: 500 'no'", text
+    )
+    assert re.search(
+        r"at the test's end: 1 request against the OpenAPI document\n(E .*\n)+E +query page: it is missing", text
     )
     assert re.search(r"at the test's end: 1 request that matched nothing\n(E .*\n)+E +not 'create': ", text)
 

@@ -27,7 +27,7 @@ REDIRECT = models.Redirect(status=307, url="http://app.test/")
         ),
         (REDIRECT, "status url"),
         (examples.JOB.stages[0], "status due_at reached"),
-        (examples.REQUEST, "number at method url status matched mock job why suggestion"),
+        (examples.REQUEST, "number at method url status matched mock job why suggestion problems"),
         (examples.REQUEST.why[0], "mock place differs"),  # type: ignore[index]
         (examples.STATUS, "version ready clock holding vars counts mocks revision waiting problems"),
         (examples.CLOCK, "now real speed"),

@@ -16,6 +16,7 @@ from latehook.mocks.definitions import Mock
 from latehook.mocksfile.loading import load_text
 from latehook.mocksfile.schema import json_schema
 from latehook.mocksfile.source import Source
+from latehook.mocksfile.words import VALIDATE_MODES
 from latehook.webhooks import jws, keys, retries, schemes, templates
 from support.paths import ADDON, ROOT
 
@@ -29,6 +30,7 @@ WEBHOOK = "mocks: [{match: GET a.example/, webhook: {to: 'http://a.test/', text:
 SIGN = WEBHOOK % "sign: {secret: s, headers: {x: y}, %s}"
 SIGNED = WEBHOOK % "sign: {scheme: github, secret: s}, %s"
 FILES = {
+    "Defaults": "{mocks: [{match: GET a.example/}], defaults: {%s}}",
     "ResponseEntry": RESPONSE,
     "ChoiceEntry": "mocks: [{match: GET a.example/, job: {}, response: [{when: true, %s}, {}]}]",
     "WebhookEntry": SIGNED,
@@ -102,6 +104,8 @@ MORE_VALUES = [
     ("WebhookEntry", "after", ["before-response"]),
     ("StageEntry", "after", ["before-response"]),
     ("MockEntry", "response", ["forward"]),
+    ("MockEntry", "validate", [*VALIDATE_MODES]),
+    ("Defaults", "validate", [*VALIDATE_MODES]),
 ]
 
 

@@ -132,7 +132,7 @@ def test_check_says_which_mocks_compare(opened: Callable[..., Scenario]) -> None
         (MOCKS, "swagger: '2.0'", "mocks.yaml:3: defaults.validate: api.yaml is Swagger 2.0, which has no callbacks: convert it to OpenAPI 3 first, for example with `npx swagger2openapi api.yaml`: correct it, or write `validate: off`"),
         (MOCKS.replace("PUT", "PATCH"), DOCUMENT, "mocks.yaml:8: mocks[1].validate: the document has no operation for 'PATCH https://api.slow.example/v1/plain': correct it, or write `validate: off`"),
         (MOCKS, DOCUMENT.replace("{type: boolean}", "{pattern: '('}"), "mocks.yaml:3: defaults.validate: "),
-        (MOCKS.replace("refuse", "refuze"), DOCUMENT, "mocks.yaml:8: mocks[1].validate: 'refuze' does not fit here: write `off`, `warn` or `refuse`"),
+        (MOCKS.replace("refuse", "refuze"), DOCUMENT, "mocks.yaml:8: mocks[1].validate: 'refuze' is not a value of `validate`; did you mean 'refuse'? (possible values: off, warn, refuse)"),
     ],
 )  # fmt: skip
 def test_each_mistake_is_one_line(

@@ -73,7 +73,8 @@ function renderRequestRow(node, request) {
   setAttribute(mock, "title", request.mock);
   setText(status, String(request.status ?? "passed"));
   setAttribute(status, "class", `tone ${request.matched ? "" : "failed"}`);
-  updateChildren(why, request.why ?? [], near => `${near.mock} ${near.place}`, () => cloneTemplate("near"), (each, near) => {
+  const misfits = request.problems.map(problem => ({differs: problem, mock: "validate", place: "does not fit the document"}));
+  updateChildren(why, [...(request.why ?? []), ...misfits], near => `${near.mock} ${near.place} ${near.differs}`, () => cloneTemplate("near"), (each, near) => {
     setText(each.parts.differs, near.differs);
     setText(each.parts.mock, `${near.mock} · ${near.place}`);
   });
