@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from latehook.base.errors import FileNotSent, MocksError
+from latehook.base.redaction import Redaction
 from latehook.cli import main
 from latehook.mocksfile.describing import describe
-from latehook.mocksfile.loading import load, load_text
+from latehook.mocksfile.loading import load, load_text, restore
 from support.openapi_documents import SHOP
 from support.scenario import Scenario, json_body
 
@@ -176,6 +177,8 @@ def test_posted_mocks_bring_their_document() -> None:
     mocks = load_text(MOCKS, None, {}, {}, {"api.yaml": DOCUMENT.encode()})
 
     assert Scenario(mocks).ask("POST", URL, b"{}", content_type=JSON).problems
+    restored = restore(mocks.all[0].excerpt, {}, Redaction())  # a job keeps its mock: its request was compared before
+    assert (restored.definition, restored.validation) == (mocks.all[0].definition, None)
 
 
 def test_an_import_compares_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
