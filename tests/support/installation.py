@@ -1,4 +1,4 @@
-"""An installation of the wheel, as a user has it: a virtual environment without this source tree."""
+"""The packages that are published, and an installation of the wheel: a virtual environment without this source tree."""
 
 import ensurepip
 import subprocess
@@ -8,7 +8,7 @@ import venv
 from pathlib import Path
 from typing import NamedTuple
 
-from support.limits import LIMIT, LONG_LIMIT
+from support.limits import LONG_LIMIT
 from support.paths import ROOT
 
 
@@ -23,12 +23,19 @@ class Installation(NamedTuple):
     tools: Path
 
 
-def build_wheel(folder: Path) -> Path:
-    """Build the wheel in a folder; return its path."""
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=LIMIT)
-    [wheel] = folder.glob("*.whl")
-    return wheel
+class Packages(NamedTuple):
+    """The files that are published."""
+
+    source: Path
+    wheel: Path
+
+
+def build(folder: Path) -> Packages:
+    """Build the source package in a folder, and the wheel from that."""
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True, timeout=LONG_LIMIT)
+    [source], [wheel] = folder.glob("*.tar.gz"), folder.glob("*.whl")
+    return Packages(source, wheel)
 
 
 def install(wheel: Path, folder: Path) -> Installation:

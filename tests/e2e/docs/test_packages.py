@@ -1,17 +1,20 @@
-"""First use: README's first commands and `latehook run`, by somebody who has nothing but the wheel, in an empty folder."""
+"""The packages that are published: what is in them, and first use by somebody who has only the wheel, in an empty folder."""
 
 import json
 import os
 import re
 import signal
 import subprocess
+import sys
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from support.installation import Installation, build_wheel, install
+from support.installation import Installation, Packages, build, install
 from support.limits import LIMIT, LONG_LIMIT
 from support.paths import ROOT
 from support.ports import free_port
@@ -68,9 +71,13 @@ Run = Callable[[str], Terminal]
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    wheel = build_wheel(tmp_path_factory.mktemp("built"))
-    return install(wheel, tmp_path_factory.mktemp("installed"))
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
+    return build(tmp_path_factory.mktemp("built"))
+
+
+@pytest.fixture(scope="module")
+def installed(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return install(packages.wheel, tmp_path_factory.mktemp("installed"))
 
 
 @pytest.fixture
@@ -96,6 +103,44 @@ def run(installed: Installation, folder: Path, tmp_path: Path) -> Iterator[Run]:
             return terminal
 
         yield run
+
+
+def files_in(*folders: str) -> set[str]:
+    """Return the files of the source tree in these folders, without what git ignores."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *folders]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    return {name for name in listed if (ROOT / name).exists()}
+
+
+def test_the_wheel_has_the_package_and_what_mitmproxy_loads_and_nothing_else(packages: Packages) -> None:
+    package = {name.removeprefix("addon/") for name in files_in("addon/latehook")}
+    scripts = files_in("addon/*.py", "addon/*.yaml", "addon/*.json", "addon/providers")
+    scripts -= files_in("addon/latehook")
+
+    with zipfile.ZipFile(packages.wheel) as wheel:
+        names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+
+    assert names == package | {name.replace("addon/", "latehook/script/", 1) for name in scripts}
+    assert "latehook/py.typed" in names
+
+
+def test_the_source_package_has_all_that_builds_and_tests_it(packages: Packages) -> None:
+    with tarfile.open(packages.source) as source:
+        names = {name.partition("/")[2] for name in source.getnames()}
+
+    assert files_in("addon", "scripts", "tests", "*.toml", "*.txt", "README.md", "CHANGELOG.md", "LICENSE") <= names
+
+
+def test_the_index_accepts_the_packages_and_the_readmes_links_lead_out(packages: Packages) -> None:
+    checked = subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", *packages], capture_output=True, text=True, timeout=LIMIT
+    )
+    with zipfile.ZipFile(packages.wheel) as wheel:
+        [metadata] = [wheel.read(name).decode() for name in wheel.namelist() if name.endswith("/METADATA")]
+
+    assert checked.returncode == 0, checked.stdout
+    assert "](https://latehook.example/addon/REFERENCE.md#start)" in metadata
+    assert re.findall(r"\]\((?!https?://)[^)]*\)", metadata) == []
 
 
 def test_readmes_first_commands_show_the_main_job(run: Run, folder: Path) -> None:
