@@ -13,13 +13,12 @@ from support.paths import ROOT
 
 
 class Installation(NamedTuple):
-    """Its interpreter, its site-packages, and a folder with nothing but the command `latehook`.
+    """Its interpreter, and a folder with nothing but the command `latehook`.
 
     An installation by `uv tool install` or `pipx install` is like that: mitmdump and python are not on PATH.
     """
 
     python: Path
-    packages: Path
     tools: Path
 
 
@@ -31,24 +30,25 @@ class Packages(NamedTuple):
 
 
 def build(folder: Path) -> Packages:
-    """Build the source package in a folder, and the wheel from that."""
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True, timeout=LONG_LIMIT)
+    """Build the source package in a folder, unless it is there, and the wheel from that."""
+    if not folder.exists():
+        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+        subprocess.run(command, check=True, capture_output=True, timeout=LONG_LIMIT)
     [source], [wheel] = folder.glob("*.tar.gz"), folder.glob("*.whl")
     return Packages(source, wheel)
 
 
 def install(wheel: Path, folder: Path) -> Installation:
-    """Install a wheel in a folder, without its dependencies: they are those of the tests."""
-    environment = folder / "environment"
-    venv.create(environment)
+    """Install a wheel in a folder, unless it is there, without its dependencies: they are those of the tests."""
+    environment, tools = folder / "environment", folder / "tools"
     python = environment / "bin" / "python"
-    [pip] = Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl")  # to install it, too, would take seconds
-    command = [python, pip / "pip", "install", "--no-deps", "--no-index", "--disable-pip-version-check", wheel]
-    subprocess.run(command, check=True, capture_output=True, timeout=LONG_LIMIT)
-    [packages] = environment.glob("lib/python*/site-packages")
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    tools = folder / "tools"
-    tools.mkdir()
-    (tools / "latehook").symlink_to(environment / "bin" / "latehook")
-    return Installation(python, packages, tools)
+    if not folder.exists():
+        venv.create(environment)
+        [pip] = Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl")  # to install it, too, would take seconds
+        command = [python, pip / "pip", "install", "--no-deps", "--no-index", "--disable-pip-version-check", wheel]
+        subprocess.run(command, check=True, capture_output=True, timeout=LONG_LIMIT)
+        [packages] = environment.glob("lib/python*/site-packages")
+        (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+        tools.mkdir()
+        (tools / "latehook").symlink_to(environment / "bin" / "latehook")
+    return Installation(python, tools)

@@ -1,5 +1,6 @@
 """The packages that are published: what is in them, and first use by somebody who has only the wheel, in an empty folder."""
 
+import fcntl
 import json
 import os
 import re
@@ -71,13 +72,24 @@ Run = Callable[[str], Terminal]
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
-    return build(tmp_path_factory.mktemp("built"))
+def made(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> tuple[Packages, Installation]:
+    """The packages and the installation, which are made once for all processes of pytest-xdist."""
+    folder = tmp_path_factory.getbasetemp().parent / f"packages-{testrun_uid}"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        packages = build(folder / "built")
+        return packages, install(packages.wheel, folder / "installed")
 
 
 @pytest.fixture(scope="module")
-def installed(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    return install(packages.wheel, tmp_path_factory.mktemp("installed"))
+def packages(made: tuple[Packages, Installation]) -> Packages:
+    return made[0]
+
+
+@pytest.fixture(scope="module")
+def installed(made: tuple[Packages, Installation]) -> Installation:
+    return made[1]
 
 
 @pytest.fixture
