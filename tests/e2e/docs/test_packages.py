@@ -167,7 +167,7 @@ def test_readmes_first_commands_show_the_main_job(run: Run, folder: Path) -> Non
 
     receiver = run(receive.replace("python3", "python3 -u"))
     receiver.wait_for("Serving HTTP on 127.0.0.1")
-    proxy = run(serve)
+    proxy = run(f"export DELAY=1s; {serve}")  # not the five seconds that README says
     proxy.wait_for("Ctrl-C stops the proxy")
     answer = json.loads(run("\n".join(send)).wait_for(r"\{.*\}"))
 
