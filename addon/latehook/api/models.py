@@ -116,6 +116,8 @@ class Webhook(_WithBody, frozen=True, kw_only=True):
     """The attempts to deliver the webhook so far, in order."""
     ahead: float
     """By how many seconds the job's clock is ahead of Latehook's: advances of this job alone."""
+    index: int | None = None
+    """Its number, from 0, among those that `each` or `repeat` of the mock makes. Only there where the mock has them."""
     truncated: bool = False
     """Whether `body` is only the first part. Only there where it is; the webhook by its id has all of it."""
     body_base64: str | None = None

@@ -49,6 +49,7 @@ def webhook(details: WebhookDetails, clock: Clock, shown: Shown = whole) -> mode
         body=body.text,
         attempts=tuple(_attempt(attempt, shown) for attempt in details.attempts),
         ahead=stored.job.ahead,
+        index=current.index,
         truncated=body.truncated,
         body_base64=body.base64,
     )

@@ -43,6 +43,34 @@ def test_the_countdown_runs_and_a_stage_is_reached_without_new_data(page: Page, 
     assert len(requested) < 10  # the countdown itself sends no request
 
 
+def test_of_very_many_webhooks_those_around_the_next_one_are_shown(page: Page, site: Site) -> None:
+    text = f"""
+mocks:
+  - match: POST api.slow.example/many
+    job: {{id: many}}
+    webhook: {{to: "{site.sut.url}/many"}}
+    stages: [{{after: 10s, status: part, webhook: true, repeat: {{every: 10s, times: 300}}}}, {{status: done, webhook: true}}]
+"""
+    site.http.post("mocks", content=text, headers={"content-type": "application/yaml"}).raise_for_status()
+    site.order("many", "many")
+    pane = detail(page, "many")
+    cards = pane.locator(".card")
+
+    expect(cards).to_have_count(100)
+    expect(cards.first).to_contain_text("part [0]")
+    expect(pane).to_contain_text("1 to 100 of 301. The API has all.")
+    expect(pane).to_contain_text("+20 s to +50:00299 stages without a status, the last in 49:")
+    assert row(page, "many").locator(".line i").count() < 210
+    site.post("clock", advance="20m5s")
+    expect(cards.nth(50)).to_contain_text("part [120]")
+    expect(pane).to_contain_text("71 to 170 of 301.")
+    expect(row(page, "many")).to_contain_text("+180")
+    site.post("clock", advance="1h")
+    expect(row(page, "many")).to_contain_text("delivered · 200")
+    expect(pane).to_contain_text("202 to 301 of 301.")
+    expect(cards.last).to_contain_text("done")
+
+
 def test_the_timeline_of_a_job_has_a_mark_for_each_event(page: Page, site: Site) -> None:
     site.sut.behave = answer(503)
     site.order("a-1", "letters")

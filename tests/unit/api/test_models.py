@@ -18,6 +18,10 @@ REDIRECT = models.Redirect(status=307, url="http://app.test/")
             examples.WEBHOOK,
             "id job mock event state reason url stage due_at due_in method content_type size body attempts ahead",
         ),
+        (
+            replace(examples.WEBHOOK, index=2),
+            "id job mock event state reason url stage due_at due_in method content_type size body attempts ahead index",
+        ),
         (examples.JOB, "id number mock status created_at ended vars request response stages webhooks ahead"),
         (examples.JOB.request, "method url headers size body"),
         (examples.JOB.response, "status headers size body"),

@@ -16,10 +16,10 @@ function renderJob(node, job) {
   setText(parts.at, timeBy("its clock", job.created_at, job));
   setText(parts.advance, `Advance it by ${$("duration").value || "…"}`);
   renderNote(parts.note, `job ${job.id}`);
-  const timeOf = stage => stage.due_at === null ? "?" : `+${short(stage.due_at - job.created_at)}`;
-  renderPairs(parts.stages, job.stages.map(stage => [timeOf(stage), describeStage(stage, job)]));
-  parts.nowebhooks.hidden = job.webhooks.length > 0;
-  updateChildren(parts.webhooks, job.webhooks, webhook => webhook.id, () => cloneTemplate("webhook"), renderWebhook);
+  renderPairs(parts.stages, foldedStages(job).map(each => describeStages(each, job)));
+  const webhooks = shownWebhooks(job);
+  setText(parts.somewebhooks, webhooksNote(webhooks, job));
+  updateChildren(parts.webhooks, webhooks, webhook => webhook.id, () => cloneTemplate("webhook"), renderWebhook);
   setText(parts.request, `${job.request.method} ${job.request.url}`);
   const jobPath = `jobs/${encodeURIComponent(job.id)}?${query({number: job.number})}`;
   renderMessage(parts.sent, job.request, `job ${job.number} request`, async () => (await call("GET", jobPath)).request);
@@ -28,6 +28,20 @@ function renderJob(node, job) {
   renderMessage(parts.answered, job.response ?? {}, `job ${job.number} response`, loadResponse);
   parts.vars.hidden = Object.keys(job.vars).length === 0;
   renderPairs(parts.varlist, Object.entries(job.vars).map(([name, value]) => [name, JSON.stringify(value)]));
+}
+
+/** The time of a stage, or of several that are alike, and what it is. */
+function describeStages({stage, last, times}, job) {
+  const timeOf = ({due_at}) => due_at === null ? "?" : `+${short(due_at - job.created_at)}`;
+  if (times === 1) return [timeOf(stage), describeStage(stage, job)];
+  const due = describeDue(last, job, "");
+  return [`${timeOf(stage)} to ${timeOf(last)}`, `${count(times, "stage")} without a status${due && `, the last ${due}`}`];
+}
+
+function webhooksNote(webhooks, job) {
+  if (webhooks.length === job.webhooks.length) return webhooks.length ? "" : "It owes none.";
+  const first = job.webhooks.indexOf(webhooks[0]) + 1;
+  return `${first} to ${first + webhooks.length - 1} of ${job.webhooks.length}. The API has all.`;
 }
 
 function describeStage(stage, job) {

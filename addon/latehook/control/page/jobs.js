@@ -4,7 +4,7 @@
 const isJob = item => item.webhooks !== undefined;
 const keyOf = item => `${isJob(item) ? "job" : "request"} ${item.number}`;
 const isOwed = webhook => OWED.includes(webhook.state);
-const nameOf = webhook => webhook.event ?? "webhook";
+const nameOf = ({event, index}) => `${event ?? "webhook"}${index === undefined ? "" : ` [${index}]`}`;
 const hasEnded = attempt => attempt.ended_at !== null;
 const outcomeOf = attempt => !hasEnded(attempt) ? "under way" : attempt.error ?? String(attempt.status);
 
@@ -25,6 +25,24 @@ function describeState(webhook) {
 function mostUrgentWebhook(job) {
   const owed = job.webhooks.filter(isOwed).sort(byDue);
   return owed[0] ?? job.webhooks.findLast(webhook => webhook.state === "failed") ?? job.webhooks.at(-1);
+}
+
+/** The webhooks that are shown of a job: of very many, those around the most urgent one. */
+function shownWebhooks(job) {
+  const {webhooks} = job, middle = webhooks.indexOf(mostUrgentWebhook(job));
+  const from = Math.max(0, Math.min(middle - WEBHOOKS_SHOWN / 2, webhooks.length - WEBHOOKS_SHOWN));
+  return webhooks.slice(from, from + WEBHOOKS_SHOWN);
+}
+
+/** The stages of a job; several in a row without a status (repetitions) are one, with their number and the last. */
+function foldedStages(job) {
+  const folded = [];
+  for (const stage of job.stages) {
+    const last = folded.at(-1), isBlank = !stage.status && !stage.error && stage.due_at !== null;
+    if (isBlank && last?.isBlank) Object.assign(last, {last: stage, times: last.times + 1});
+    else folded.push({stage, last: stage, times: 1, isBlank});
+  }
+  return folded;
 }
 
 function marksOf(job) {

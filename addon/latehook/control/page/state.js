@@ -3,7 +3,7 @@
    page works wherever the control API is reached. All files share one global scope; index.html has their order. */
 "use strict";
 
-const PAGE = 50, LONGEST_POLL = 20, PACE = 250, TICK = 250, TEXT_SHOWN = 100_000;
+const PAGE = 50, LONGEST_POLL = 20, PACE = 250, TICK = 250, TEXT_SHOWN = 100_000, WEBHOOKS_SHOWN = 100;
 const OWED = ["pending", "held", "delivering"];
 const FILTERS = ["job", "mock", "event", "state", "where"];
 const OF_REQUESTS = ["job", "mock", "where"];

@@ -18,12 +18,32 @@ function axisOf(offsets, whole) {
   for (const moment of moments.slice(1)) places.push(Math.max(scale(moment), places.at(-1) + gap));
   for (let n = places.length - 1, last = 1; n > 0; n--, last -= gap) places[n] = Math.min(places[n], last);
   return seconds => {
-    const after = moments.findIndex(moment => moment > seconds);
-    if (after <= 0) return after < 0 ? places.at(-1) : 0;
+    const after = firstAfter(moments, seconds);
+    if (after === 0 || after === moments.length) return after ? places.at(-1) : 0;
     const [from, to] = [moments[after - 1], moments[after]];
     const part = seconds - from <= SAME_MOMENT ? 0 : (scale(seconds) - scale(from)) / (scale(to) - scale(from));
     return places[after - 1] + part * (places[after] - places[after - 1]);
   };
+}
+
+/** The index of the first of these moments that is after a time; their number if there is none. */
+function firstAfter(moments, time) {
+  let from = 0, to = moments.length;
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (moments[middle] > time) to = middle;
+    else from = middle + 1;
+  }
+  return from;
+}
+
+/** The marks of a line, each with its share of it. Of very many, those of a kind at one place are one mark. */
+function placed(marks, share) {
+  const all = marks.map(mark => ({...mark, share: share(mark.at)}));
+  if (all.length <= WEBHOOKS_SHOWN) return all;
+  const groups = Map.groupBy(all, mark => `${mark.kind} ${Math.round(mark.share * WEBHOOKS_SHOWN)}`);
+  return [...groups.values()].map(([first, ...more]) =>
+    more.length ? {...first, label: `${first.label}, and ${more.length} more`} : first);
 }
 
 function renderLine(line, length, job) {
@@ -31,12 +51,13 @@ function renderLine(line, length, job) {
   const shareOf = axisOf(marks.map(mark => mark.at - job.created_at), whole);
   const share = at => shareOf(Math.max(0, at - job.created_at));
   setShare(line, "--over", share(now(job)));
-  setAttribute(line, "aria-label", marks.map(mark => `${mark.label} +${short(mark.at - job.created_at)}`).join("; "));
+  const shown = placed(marks, share);
+  setAttribute(line, "aria-label", shown.map(mark => `${mark.label} +${short(mark.at - job.created_at)}`).join("; "));
   setText(length, short(whole));
-  updateChildren(line, marks, mark => mark.key, () => document.createElement("i"), (node, mark) => {
+  updateChildren(line, shown, mark => mark.key, () => document.createElement("i"), (node, mark) => {
     setAttribute(node, "class", mark.kind);
     setAttribute(node, "title", `${mark.label} +${short(mark.at - job.created_at)}`);
-    setShare(node, "--at", share(mark.at));
+    setShare(node, "--at", mark.share);
   });
 }
 
