@@ -104,10 +104,12 @@ class Redaction:
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """Yield every text and number in plain data as text."""
+    """Yield every text and number in plain data, or in what an expression has given, as text."""
     if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
+        value = value.values()
+    if isinstance(value, (str, bytes)):
+        yield value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+    elif isinstance(value, Iterable):
         for item in value:
             yield from texts_in(item)
     elif value is not None:
