@@ -1,12 +1,13 @@
 """Hostile and broken requests: the proxy keeps working, shows no traceback, and forwards nothing."""
 
 import json
+import re
 import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,8 @@ mocks:
   - match: GET localhost:{port}/jobs/{{id}}
     lookup: request.path.id
     response: {{json: {{id: "{{{{ job.id }}}}"}}}}
+  - match: GET localhost:{port}/long
+    response: {{text: "{long}"}}
   - match: GET localhost:{port}/slow
     response: {{delay: 300ms, text: "{long}"}}
 """
@@ -326,6 +329,52 @@ def test_http2_trailers_after_a_body_are_ignored(setup: Setup) -> None:
             events += client.receive()
     assert b'"echo":{"n":1}' in b"".join(event.data for event in events if isinstance(event, h2.events.DataReceived))
     setup.check()
+
+
+def test_a_client_that_resets_streams_without_end_is_disconnected_and_others_are_served(setup: Setup) -> None:
+    request = AttackRequest("reset").over_http2(setup.host)
+    before = setup.proxy.memory_peak()
+    with closing(Http2Client(setup.tls("h2"))) as client:
+        for _ in range(3000):
+            stream = client.state.get_next_available_stream_id()
+            client.state.send_headers(stream, request, end_stream=True)
+            client.state.reset_stream(stream, 8)
+        flood = client.state.data_to_send()
+        with suppress(ConnectionError, ssl.SSLError), ThreadPoolExecutor(1) as pool:
+            sent = pool.submit(client.socket.sendall, flood)
+            setup.check()
+            sent.result()
+        received = bytearray()
+        with suppress(ConnectionError, ssl.SSLError):
+            while data := client.socket.recv(65536):
+                received += data
+
+    assert b"too many streams were reset" in received  # in a GOAWAY frame
+    assert setup.proxy.memory_peak() - before < 50 * MB
+    setup.check()
+
+
+def test_answers_that_nobody_reads_do_not_pile_up(setup: Setup) -> None:
+    request = AttackRequest("long", b"GET", b"/long").over_http1(setup.host, absolute=True)
+    before = setup.proxy.memory_peak()
+    with ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(closing(setup.direct())).sendall(request * 200)
+        for _ in range(5):
+            setup.check()
+
+    assert setup.proxy.memory_peak() - before < 50 * MB  # all of them are 400 MB
+
+
+def test_pipelined_requests_are_answered_in_order_although_they_wait_for_their_turn(setup: Setup) -> None:
+    requests = [AttackRequest("small", b"GET", b"/echo?n=%d" % n) for n in range(50)]
+    with closing(setup.direct()) as connection:
+        connection.sendall(b"".join(request.over_http1(setup.host, absolute=True) for request in requests))
+        received = b""
+        while len(numbers := re.findall(rb'"query":{"n":"(\d+)"}', received)) < 50 and (data := connection.recv(65536)):
+            received += data
+
+    assert numbers == [b"%d" % n for n in range(50)]
 
 
 HTTP2 = {

@@ -14,6 +14,7 @@ from mitmproxy.io import FlowWriter
 from mitmproxy.test import tflow, tutils
 
 from support.held_flows import HeldFlows
+from support.limits import LIMIT
 from support.ports import free_port
 from support.process import MOCK_SCRIPT, Proxy, mitmweb
 from support.programs import curl
@@ -168,14 +169,14 @@ def test_no_script_hears_of_requests_to_the_control_api(start: Start, tmp_path: 
 
 
 @contextmanager
-def asking(proxy: str) -> Iterator[list[httpx.Response | httpx.HTTPError]]:
+def asking(proxy: str, scheme: str = "http") -> Iterator[list[httpx.Response | httpx.HTTPError]]:
     """Send POST /asked from a thread during the block, and wait for its end then. Give a list with what came of it."""
     came: list[httpx.Response | httpx.HTTPError] = []
 
     def ask() -> None:
-        with httpx.Client(proxy=proxy, trust_env=False, timeout=60) as client:
+        with httpx.Client(proxy=proxy, trust_env=False, timeout=LIMIT, verify=False) as client:
             try:
-                came.append(client.post(f"http://{HOST}/asked", content=b"asked"))
+                came.append(client.post(f"{scheme}://{HOST}/asked", content=b"asked"))
             except httpx.HTTPError as error:
                 came.append(error)
 
@@ -195,11 +196,12 @@ def web(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
         yield f"http://127.0.0.1:{port}", flows
 
 
-def test_the_mock_sees_a_held_request_as_it_was_edited(web: tuple[str, HeldFlows]) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_mock_sees_a_held_request_as_it_was_edited(scheme: str, web: tuple[str, HeldFlows]) -> None:
     proxy, flows = web
     before = jobs(proxy)
 
-    with asking(proxy) as came:
+    with asking(proxy, scheme) as came:
         held = flows.wait()
         assert jobs(proxy) == before
         flows.edit(held["id"], content="edited by hand", path="/by-hand")
@@ -207,7 +209,7 @@ def test_the_mock_sees_a_held_request_as_it_was_edited(web: tuple[str, HeldFlows
 
     [response] = came
     assert isinstance(response, httpx.Response)
-    assert (response.json()["text"], response.json()["url"]) == ("edited by hand", f"http://{HOST}/by-hand")
+    assert (response.json()["text"], response.json()["url"]) == ("edited by hand", f"{scheme}://{HOST}/by-hand")
     assert jobs(proxy) == before + 1
 
 
