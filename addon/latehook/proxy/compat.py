@@ -8,8 +8,11 @@ from typing import Any
 
 from h2 import errors as h2_errors
 from h2 import events as h2_events
-from mitmproxy import ctx
+from hpack import Decoder as HpackDecoder
+from hpack import HPACKError
+from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import AddonManager, traverse
+from mitmproxy.addons.next_layer import NeedsMoreData
 from mitmproxy.addons.next_layer import NextLayer as NextLayerAddon
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import Client, Connection
@@ -30,7 +33,7 @@ from mitmproxy.proxy.commands import CloseConnection, Command, OpenConnection, R
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.events import CommandCompleted, ConnectionClosed, DataReceived, Event, Start, Wakeup
 from mitmproxy.proxy.layer import Layer, NextLayer
-from mitmproxy.proxy.layers import DNSLayer, TCPLayer
+from mitmproxy.proxy.layers import DNSLayer, TCPLayer, UDPLayer
 from mitmproxy.proxy.layers.dns import DnsRequestHook
 from mitmproxy.proxy.layers.http import (
     DropStream,
@@ -75,7 +78,7 @@ ATTRIBUTES: Mapping[type, str] = {
     OptManager: "deferred has_changed keys process_deferred",
     Proxyserver: "connections servers",
     ServerInstance: "mode listen_addrs",
-    NextLayerAddon: "next_layer _ignore_connection",
+    NextLayerAddon: "next_layer _ignore_connection _get_client_hello",
     LegacyLogEvents: "master addFilter",
     ConnectionHandler: "client layer transports",
     ConnectionIO: "handler writer",
@@ -89,7 +92,7 @@ ATTRIBUTES: Mapping[type, str] = {
         "stream_id mode flow request_body_buf child_layer client_state server_state"
         " state_wait_for_request_headers state_consume_request_body state_errored"
         " check_body_size check_killed start_request_stream send_response make_server_connection"
-        " handle_connect_regular handle_connect_upstream handle_connect_finish"
+        " handle_connect_regular handle_connect_upstream handle_connect_finish passthrough"
     ),
     Http1Server: "conn stream_id request response buf body_reader state read_headers read_body wait",
     Http2Server: "conn h2_conn streams handle_h2_event protocol_error",
@@ -160,6 +163,17 @@ _for_mocked_host = _NextLayerForMockedHost()
 def choose_layer_for_mocked_host(next_layer: NextLayer) -> None:
     """Have mitmproxy choose the next layer, without the options that take hosts out of its hands."""
     _for_mocked_host.next_layer(next_layer)
+
+
+def datagram_hello(next_layer: NextLayer) -> ClientHello | None:
+    """Return the ClientHello of a client that speaks QUIC or DTLS; None if it speaks anything else.
+
+    Raises AddonHalt if more must come.
+    """
+    try:
+        return NextLayerAddon._get_client_hello(next_layer.context, next_layer.data_client())
+    except NeedsMoreData:
+        raise exceptions.AddonHalt from None
 
 
 # Connections

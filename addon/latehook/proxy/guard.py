@@ -12,16 +12,8 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from latehook.base import logs
 from latehook.base.hostnames import DEFAULT_PORTS, address_of
-from latehook.proxy import compat, layers, listeners, modes, sniffing, tunnels
-from latehook.proxy.compat import (
-    HttpLayer,
-    HTTPMode,
-    HttpProxy,
-    HttpUpstreamProxy,
-    NextLayer,
-    ReverseProxy,
-    StartHook,
-)
+from latehook.proxy import compat, listeners, modes, next_layers, sniffing, tunnels
+from latehook.proxy.compat import NextLayer, StartHook
 from latehook.proxy.dns import answer_for_mocked, own_address, refuse
 from latehook.proxy.fast import Shortcuts
 from latehook.proxy.layers import AnswerHook
@@ -30,9 +22,11 @@ from latehook.proxy.open_connections import OpenConnections
 from latehook.proxy.other_hosts import OtherHosts, refusal
 from latehook.proxy.request_state import RequestState, RequestStates, RequestTarget
 from latehook.proxy.sniffing import Kind, Opening
-from latehook.proxy.tunnels import Refused, Tunnel
 
 log = logging.getLogger(logs.LOGGER)
+
+DNS_PORTS = (53, 5353)
+"""Ports at which mitmproxy takes a connection for DNS (its addons/next_layer.py)."""
 
 NEVER_CONTACTED = "latehook: a mocked host is never contacted"
 
@@ -145,12 +139,13 @@ class Guard:
             log.exception("latehook: cannot tell whether a connection is for a mocked host: it is treated as such")
             return True
 
-    def intercepts(self) -> bool:
-        return self._others.intercepted
+    def intercepts(self, context: Context) -> bool:
+        return self._others.intercepted or _is_dns(context)
 
     def passes(self, opening: Opening, context: Context) -> None:
         if not self._others.intercepted:
-            self._connections.passes(context.client, tunnels.names(opening, context))
+            is_one_of_many = opening.kind is Kind.HTTP2
+            self._connections.passes(context.client, tunnels.names(opening, context), is_one_of_many)
 
     def ends(self, context: Context, reason: str) -> None:
         address = context.server.address
@@ -227,20 +222,8 @@ class Guard:
             flow.response = self.refusal(flow)
 
     def next_layer(self, next_layer: NextLayer) -> None:
-        context = next_layer.context
-        if next_layer.layer is not None:
-            return
-        if context.client.transport_protocol == "tcp" and sniffing.is_cut_off(next_layer.data_client()):
-            raise exceptions.AddonHalt  # ask again when more has come: mitmproxy takes this for anything but TLS
-        if _is_explicit(context) and sniffing.is_http2(next_layer.data_client()):
-            context.client.alpn = b"h2"  # mitmproxy then speaks it, without TLS too
-        if self._is_of_mocked_host(context):
-            self._choose_for_mocked_host(next_layer)
-        elif self._passes(context):
-            next_layer.layer = Tunnel(context, self)
-        else:
-            compat.choose_layer(next_layer)
-        layers.adopt(next_layer.layer, self)
+        if next_layer.layer is None:
+            next_layers.choose(next_layer, self)
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
         address = data.context.server.address
@@ -301,48 +284,11 @@ class Guard:
             return False
         return self._hosts.contains(client.sni, port)
 
-    def _is_of_mocked_host(self, context: Context) -> bool:
-        """Return whether all that a connection asks for is for a mocked host, by what is known so far."""
-        if tunnels.is_for_mocked_host(context):
-            return True
-        return not _is_explicit(context) and self.is_mocked(context)
 
-    def _choose_for_mocked_host(self, next_layer: NextLayer) -> None:
-        """Choose TLS or HTTP by what the client sends, whatever mitmproxy's options say about this host.
-
-        What comes in pieces is waited for. What is neither is refused.
-        """
-        context = next_layer.context
-        kind = sniffing.read_opening(next_layer.data_client()).kind
-        if kind is Kind.HTTP2:
-            context.client.alpn = b"h2"
-        is_tcp = context.client.transport_protocol == "tcp"
-        if not is_tcp or _is_reverse(context) or kind is Kind.TLS:
-            compat.choose_layer_for_mocked_host(next_layer)
-        elif kind in (Kind.HTTP1, Kind.HTTP2) or context.client.alpn:
-            next_layer.layer = HttpLayer(context, HTTPMode.transparent)
-        elif kind is Kind.OTHER:
-            next_layer.layer = Refused(context, self)
-        if next_layer.layer is None:
-            raise exceptions.AddonHalt  # or mitmproxy's own addon would choose
-
-    def _passes(self, context: Context) -> bool:
-        """Return whether a connection may be to a host that is not mocked, whose bytes are passed on as they are."""
-        client, address = context.client, context.server.address
-        if client.transport_protocol != "tcp" or client.tls_established or address is None:
-            return False
-        if self._others.intercepted:
-            return False
-        return not isinstance(context.layers[0], ReverseProxy) and not _is_explicit(context)
-
-
-def _is_explicit(context: Context) -> bool:
-    """Return whether a connection to the proxy itself has just begun, in a mode in which clients use a proxy."""
-    return len(context.layers) == 1 and isinstance(context.layers[0], (HttpProxy, HttpUpstreamProxy))
-
-
-def _is_reverse(context: Context) -> bool:
-    return len(context.layers) == 1 and isinstance(context.layers[0], ReverseProxy)
+def _is_dns(context: Context) -> bool:
+    """Return whether a connection is to a name server, whose queries mitmproxy reads, so that Latehook can answer."""
+    address = context.server.address
+    return address is not None and address[1] in DNS_PORTS
 
 
 def _waited(client: Client) -> bool:

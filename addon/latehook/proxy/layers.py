@@ -34,6 +34,7 @@ from latehook.proxy.compat import (
     RequestProtocolError,
     Start,
     StartHook,
+    TCPLayer,
     connection_close,
 )
 from latehook.proxy.http1 import Http1
@@ -208,6 +209,12 @@ class Stream(HttpStream):
             yield from self.handle_connect_finish()
         else:
             yield from connect()
+
+    def passthrough(self, event: Event) -> Commands:
+        """Read what a client sends after a response with 101, as in a tunnel: it may be HTTP for a mocked host."""
+        if isinstance(self.child_layer, TCPLayer) and not self._state.forward:
+            self.child_layer = Tunnel(self.context, self.policy, relay=self.child_layer)
+        yield from super().passthrough(event)
 
     def handle_connect_finish(self) -> Commands:
         if self.child_layer is None or isinstance(self.child_layer, NextLayer):

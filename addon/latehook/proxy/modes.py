@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from mitmproxy.proxy.context import Context
 
+from latehook.base.hostnames import canonical_host
 from latehook.proxy.compat import (
     DestinationKnown,
     DNSLayer,
@@ -18,6 +19,13 @@ from latehook.proxy.dns import Dns, DnsPolicy
 from latehook.proxy.tunnels import Tunnel, TunnelPolicy
 
 Commands = Generator[Any, Any, Any]
+
+
+_HEAD_OF_NAME = b"\5\1\0\3"
+"""How a request for a name begins: version, CONNECT, reserved, the kind of address (RFC 1928 section 4)."""
+
+HOST_UNREACHABLE = 4
+"""The reply of a SOCKS5 server to a request for a name that does not exist (RFC 1928 section 6)."""
 
 
 class ModePolicy(TunnelPolicy, DnsPolicy, Protocol):
@@ -36,6 +44,8 @@ class _Waiting(DestinationKnown):
     policy: ModePolicy
 
     def finish_start(self) -> Commands:
+        if self.context.client.transport_protocol != "tcp":
+            return (yield from super().finish_start())  # it connects to nothing: `next_layers` decides
         is_mocked = self.policy.is_mocked(self.context)
         if not isinstance(self, ReverseProxy):  # a reverse proxy has one destination, whatever its clients name
             self.child_layer = Tunnel(self.context, self.policy, is_mocked)
@@ -49,7 +59,18 @@ class _Waiting(DestinationKnown):
 
 
 class Socks5(_Waiting, Socks5Proxy):
-    pass
+    """SOCKS5. A name may be in UTF-8, which mitmproxy does not read. What is no host name is refused."""
+
+    def state_connect(self) -> Commands:
+        size = len(_HEAD_OF_NAME) + 1
+        end = size + self.buf[size - 1] if len(self.buf) >= size else 0
+        if self.buf.startswith(_HEAD_OF_NAME) and size < end <= len(self.buf):
+            name = _name_to_look_up(self.buf[size:end])
+            if name is None:
+                yield from self.socks_err("latehook: a SOCKS5 client asks for what is no host name", HOST_UNREACHABLE)
+                return
+            self.buf = _HEAD_OF_NAME + bytes([len(name)]) + name + self.buf[end:]
+        yield from super().state_connect()
 
 
 class Transparent(_Waiting, TransparentProxy):
@@ -58,6 +79,17 @@ class Transparent(_Waiting, TransparentProxy):
 
 class Reverse(_Waiting, ReverseProxy):
     pass
+
+
+def _name_to_look_up(given: bytes) -> bytes | None:
+    """Return the name of a host in ASCII (`xn--`); None for bytes that are no name, which nobody can look up."""
+    try:
+        name = given.decode()
+        name = name if name.isascii() else canonical_host(name)
+        name.encode("idna")  # as Python does before it looks a name up
+        return name.encode("ascii")
+    except UnicodeError:
+        return None
 
 
 _OURS: dict[type[Layer], type[Layer]] = {

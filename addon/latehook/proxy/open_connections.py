@@ -19,11 +19,15 @@ class OpenConnections:
     """The connections that pass untouched, each with the hosts for which it is, and all connections to servers."""
 
     def __init__(self) -> None:
-        self._passing: dict[str, list[Name]] = {}
+        self._passing: dict[str, set[Name]] = {}
 
-    def passes(self, client: Client, names: Iterable[Name]) -> None:
-        """Note that all that a client sends from now on passes to a host with these names."""
-        self._passing[client.id] = list(names)
+    def passes(self, client: Client, names: Iterable[Name], too: bool = False) -> None:
+        """Note that what a client sends next passes to a host with these names.
+
+        `too`: what it has sent before goes on. Otherwise its connection is from now on for these names only.
+        """
+        before = self._passing.get(client.id, set()) if too else set()
+        self._passing[client.id] = before.union(names)
 
     def forget(self, client: Client) -> None:
         """Note that a client has disconnected."""

@@ -30,6 +30,7 @@ class Kind(Enum):
     """What the first bytes of a connection are.
 
     PARTIAL: the beginning of TLS or HTTP, whose rest must come. UNCLEAR: it may become HTTP, or may be whole already.
+    BODY: it belongs to a request before it, and names no host.
     """
 
     TLS = auto()
@@ -38,6 +39,7 @@ class Kind(Enum):
     OTHER = auto()
     PARTIAL = auto()
     UNCLEAR = auto()
+    BODY = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,18 @@ def hosts_in_head(head: bytes) -> list[str]:
     """Return the hosts that the beginning of a request's head names, in all Host headers and in the request line."""
     line, newline, headers = head.lstrip(b"\r\n").partition(b"\n")
     target = _ABSOLUTE.match(line)
-    found = _HOST_HEADER.findall(newline + headers) + ([target[1]] if target else [])
+    found = header_values(newline + headers, b"host") + ([target[1]] if target else [])
     return [b"".join(host.split()).decode("latin-1") for host in found if host.strip()]
 
 
 _ABSOLUTE = re.compile(rb"[^ \t]+[ \t]+(?:https?://)?([^/?# \t\r]+)", re.IGNORECASE)
-_HOST_HEADER = re.compile(rb"\nhost[ \t]*:((?:[^\r\n]|\r?\n[ \t])*)", re.IGNORECASE)
+
+
+def header_values(head: bytes, name: bytes) -> list[bytes]:
+    """Return the values of all headers with this name (in lower case), as they are written."""
+    return _headers(name).findall(head)
+
+
+@functools.cache
+def _headers(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"\n%s[ \t]*:((?:[^\r\n]|\r?\n[ \t])*)" % re.escape(name), re.IGNORECASE)

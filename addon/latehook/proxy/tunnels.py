@@ -1,8 +1,9 @@
 """Connections by CONNECT, SOCKS5 or a transparent mode to a host that is not mocked by its own name or address.
 
 A client that has looked a name up itself asks for an address, and some ask for another name: that of a gateway, say.
-What it wants is then told by its first bytes: TLS names a host in its handshake, HTTP in its request. So they are held
-until it is clear that they name no mocked host. Then both directions pass unchanged.
+What it wants is then told by what it sends: TLS names a host in its handshake, HTTP in each request. So the client's
+bytes are held until it is clear that they name no mocked host. Then they pass unchanged. TLS passes from then on, and
+so does any other protocol. HTTP is read on, request by request: the next one may name another host.
 
 **When the server is connected.** Connecting to an address may already be a contact with the third party; connecting to
 a name that is not mocked is not. So a name is connected at once, as mitmproxy does it, and a client hears of a host
@@ -10,6 +11,10 @@ that is down. An address is connected when the client's first bytes have told th
 PATIENCE seconds of silence: then it is a protocol in which the server speaks first (SMTP, SSH, MySQL).
 
 **What the server says** passes at once, whatever the client has sent: there is nothing to hide in it.
+
+**A request for a mocked host** is answered by the mock. If other requests have passed before it, the server first
+answers them, and is disconnected. Over HTTP/2 and behind an `Upgrade`, the connection ends if other requests have
+passed: the client sends the request again, on a new one.
 """
 
 from collections.abc import Generator
@@ -34,7 +39,9 @@ from latehook.proxy.compat import (
     TCPLayer,
     Wakeup,
 )
+from latehook.proxy.http1_messages import Responses, Unreadable
 from latehook.proxy.sniffing import Kind, Opening
+from latehook.proxy.tunnel_requests import Requests, method_of
 
 Commands = Generator[Any, Any, Any]
 
@@ -47,6 +54,12 @@ HTTP and TLS clients speak at once. Other protocols wait no longer than this for
 LARGEST_OPENING = 64 * 1024
 """Bytes that are held: a larger ClientHello or head names its host too late, and the connection is closed."""
 
+LARGEST_WAITING = 1024 * 1024
+"""Bytes of a request for a mocked host that are held until the server has answered the requests before it."""
+
+
+_UNCLEAR = Opening(Kind.UNCLEAR)
+
 
 class TunnelPolicy(Protocol):
     """Decides about connections. Its methods raise nothing: an exception in a layer leaves the client unanswered."""
@@ -54,8 +67,8 @@ class TunnelPolicy(Protocol):
     def asks_for_mocked_host(self, opening: Opening, context: Context) -> bool:
         """Return whether the first bytes of a client ask for a mocked host."""
 
-    def intercepts(self) -> bool:
-        """Return whether mitmproxy handles the connections to other hosts, instead of passing their bytes on."""
+    def intercepts(self, context: Context) -> bool:
+        """Return whether mitmproxy handles a connection to another host, instead of passing its bytes on."""
 
     def passes(self, opening: Opening, context: Context) -> None:
         """Note that a connection passes to a host that is not mocked."""
@@ -65,15 +78,24 @@ class TunnelPolicy(Protocol):
 
 
 class Tunnel(Layer):
-    """One such connection. If it is for a mocked host (`is_mocked`), mitmproxy's layers for TLS and HTTP follow."""
+    """One such connection. If it is for a mocked host (`is_mocked`), mitmproxy's layers for TLS and HTTP follow.
 
-    def __init__(self, context: Context, policy: TunnelPolicy, is_mocked: bool = False) -> None:
+    `relay` passes both directions of a connection on which HTTP has agreed on another protocol (`Upgrade`).
+    """
+
+    def __init__(
+        self, context: Context, policy: TunnelPolicy, is_mocked: bool = False, relay: Layer | None = None
+    ) -> None:
         super().__init__(context)
         self.is_mocked = is_mocked
         self._policy = policy
-        self._held = bytearray()
-        self._relay: Layer | None = None  # passes both directions; the client's only when it is decided
-        self._next: Layer | None = None  # gets all events when it is decided
+        self._is_upgraded = relay is not None
+        self._requests = Requests(have_passed=self._is_upgraded)
+        self._responses = Responses()
+        self._relay = relay  # passes what the server sends, and what is taken from the requests
+        self._next: Layer | None = None  # gets all events when nothing more is to be decided
+        self._answers_next = False  # when the server has answered what has passed
+        self._client_end: ConnectionClosed | None = None  # came meanwhile
         self._abandoned: Server | None = None
         self._timers: list[RequestWakeup] = []
 
@@ -87,14 +109,14 @@ class Tunnel(Layer):
         elif isinstance(event, Start):
             yield from self._start()
         elif isinstance(event, DataReceived) and event.connection == self.context.client:
-            yield from self._hold(event.data)
+            self._requests.held += event.data
+            yield from self._read()
         elif isinstance(event, ConnectionClosed) and event.connection == self.context.client:
             yield from self._client_closed(event)
         elif self._relay is not None:
-            yield from self._relay.handle_event(event)
+            yield from self._hear(self._relay, event)
         elif isinstance(event, DataReceived):  # the server speaks first
-            yield from self._pass(Opening(Kind.OTHER))
-            yield from self._give(event)
+            yield from self._give_to(NextLayer(self.context), event)
 
     def _start(self) -> Commands:
         if self.is_mocked:
@@ -104,24 +126,45 @@ class Tunnel(Layer):
         else:
             yield from self._wait()
 
-    def _hold(self, data: bytes) -> Commands:
-        self._held += data
-        opening = sniffing.read_opening(bytes(self._held))
-        if self._policy.asks_for_mocked_host(opening, self.context):
+    def _read(self) -> Commands:
+        """Decide about what is held, as far as that is possible."""
+        try:
+            while self._requests.held and self._next is None and not self._answers_next:
+                opening = self._requests.read()
+                if opening.kind is not Kind.BODY and self._policy.asks_for_mocked_host(opening, self.context):
+                    yield from self._answer()
+                elif opening.kind is Kind.UNCLEAR:
+                    yield from self._wait()
+                    return
+                elif opening.kind is Kind.PARTIAL:
+                    break
+                else:
+                    yield from self._pass(opening)
+        except Unreadable as error:
+            yield from self._end(str(error))
+            return
+        most = LARGEST_WAITING if self._answers_next else LARGEST_OPENING
+        if len(self._requests.held) > most:
+            yield from self._end(f"its first {most:,} bytes do not tell for which host it is")
+
+    def _hear(self, relay: Layer, event: Event) -> Commands:
+        """Pass what the server does."""
+        is_servers = getattr(event, "connection", None) == self.context.server
+        if is_servers and isinstance(event, DataReceived):
+            self._responses.read(event.data)
+        yield from relay.handle_event(event)
+        if self._answers_next and not self._responses.are_due:
             yield from self._hand_over()
-        elif opening.kind is Kind.UNCLEAR:
-            yield from self._wait()
-        elif opening.kind is not Kind.PARTIAL:
-            yield from self._pass(opening)
-        elif len(self._held) > LARGEST_OPENING:
-            self._policy.ends(self.context, f"its first {LARGEST_OPENING:,} bytes do not tell for which host it is")
-            yield from self._close()
+        elif self._answers_next and is_servers and isinstance(event, ConnectionClosed):
+            yield from self._end("the server has disconnected")
 
     def _client_closed(self, event: ConnectionClosed) -> Commands:
-        opening = sniffing.read_opening(bytes(self._held))
-        if self._held and opening.kind is Kind.UNCLEAR:  # nothing more comes that could make it HTTP
-            yield from self._pass(opening)
-        if not self._held and self._relay is not None:
+        if self._answers_next:
+            self._client_end = event
+            return
+        if self._requests.held and self._requests.read().kind is Kind.UNCLEAR:  # nothing more comes: it is no HTTP
+            yield from self._pass(_UNCLEAR)
+        if self._next is None and self._relay is not None and (self._requests.have_passed or not self._requests.held):
             self._next = self._relay
         if self._next is None:
             yield from self._close()
@@ -135,17 +178,16 @@ class Tunnel(Layer):
     def _on_timer(self, event: Wakeup) -> Commands:
         is_last = event.command is self._timers[-1]
         self._timers.remove(event.command)
-        if self._next is not None or not is_last:
+        if self._next is not None or self._answers_next or not is_last:
             return
-        opening = sniffing.read_opening(bytes(self._held))
-        if not self._held:
+        if not self._requests.held:
             yield from self._connect()
-        elif opening.kind is Kind.UNCLEAR:
-            yield from self._pass(opening)
+        elif self._requests.read().kind is Kind.UNCLEAR:
+            yield from self._pass(_UNCLEAR)
 
     def _connect(self) -> Commands:
         """Connect to the server unless mitmproxy has done it, and let pass what the server says."""
-        if self._policy.intercepts():
+        if self._policy.intercepts(self.context):
             if not self.context.server.connected and (yield OpenConnection(self.context.server)):
                 yield from self._close()
         elif self._relay is None:
@@ -153,14 +195,31 @@ class Tunnel(Layer):
             yield from self._relay.handle_event(Start())
 
     def _pass(self, opening: Opening) -> Commands:
-        self._policy.passes(opening, self.context)
-        if self._policy.intercepts():
-            self._next = NextLayer(self.context)
-            yield from self._next.handle_event(Start())
-        else:
-            yield from self._connect()
+        """Pass what is not for a mocked host: the next piece of what is held, or all that the client sends."""
+        if opening.kind is not Kind.BODY:
+            self._policy.passes(opening, self.context)
+        if not self._requests.have_passed and self._policy.intercepts(self.context):
+            yield from self._give_to(NextLayer(self.context))
+            return
+        yield from self._connect()
+        assert self._relay is not None
+        data = self._requests.take(opening)
+        if opening.kind is Kind.HTTP1:
+            self._responses.expect(method_of(data))
+        if self._requests.are_over:
             self._next = self._relay
-        yield from self._send_held()
+        yield from self._relay.handle_event(DataReceived(self.context.client, data))
+
+    def _answer(self) -> Commands:
+        """Have a mock answer the next request, when the server has answered those before it."""
+        if not self._requests.have_passed:
+            yield from self._hand_over()
+        elif self._is_upgraded or self._requests.are_http2 or self._responses.are_unreadable:
+            yield from self._end("a request on it is for a mocked host, and others have passed before it")
+        elif self._responses.are_due:
+            self._answers_next = True
+        else:
+            yield from self._hand_over()
 
     def _hand_over(self) -> Commands:
         """Let mitmproxy's layers go on, with a server that is not connected."""
@@ -170,21 +229,26 @@ class Tunnel(Layer):
             self._abandoned = self.context.server
             self.context.server = Server(address=self._abandoned.address, via=self._abandoned.via)
             yield CloseConnection(self._abandoned)
-        self._next = NextLayer(self.context)
-        yield from self._next.handle_event(Start())
-        yield from self._send_held()
+        yield from self._give_to(NextLayer(self.context), self._client_end)
 
-    def _send_held(self) -> Commands:
-        if self._held:
-            data, self._held = bytes(self._held), bytearray()
-            yield from self._give(DataReceived(self.context.client, data))
+    def _give_to(self, layer: Layer, then: Event | None = None) -> Commands:
+        """Give a layer all events from now on, and first what is held, then this event."""
+        self._next = layer
+        data = bytes(self._requests.held)
+        self._requests.held.clear()
+        yield from layer.handle_event(Start())
+        if data:
+            yield from layer.handle_event(DataReceived(self.context.client, data))
+        if then is not None:
+            yield from layer.handle_event(then)
 
-    def _give(self, event: Event) -> Commands:
-        assert self._next is not None
-        yield from self._next.handle_event(event)
+    def _end(self, reason: str) -> Commands:
+        self._policy.ends(self.context, reason)
+        yield from self._close()
 
     def _close(self) -> Commands:
         self._handle_event = self._done  # type: ignore[assignment]
+        self._requests.held.clear()
         if self._relay is not None:
             yield CloseConnection(self.context.server)
         yield CloseConnection(self.context.client)
@@ -213,6 +277,11 @@ class Refused(Layer):
 def is_for_mocked_host(context: Context) -> bool:
     """Return whether a tunnel around a layer has found out that it is for a mocked host."""
     return any(isinstance(layer, Tunnel) and layer.is_mocked for layer in context.layers)
+
+
+def has_decided(context: Context) -> bool:
+    """Return whether a tunnel around a layer has found out that it is for another host, which mitmproxy handles."""
+    return any(isinstance(layer, Tunnel) for layer in context.layers)
 
 
 def names(opening: Opening, context: Context) -> list[tuple[str, int]]:

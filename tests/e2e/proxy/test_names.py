@@ -1,14 +1,20 @@
 """A mocked host is mocked by whatever name a client asks for it, and no request leaves that names one besides another."""
 
+import re
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import h2.config
+import h2.connection
+import h2.events
 import pytest
 
-from support.attack_clients import read_response
+from support.attack_clients import Http2Client, read_response
+from support.attacks import AttackRequest
 from support.certificates import certificate
 from support.limits import PROMPT
 from support.ports import free_port
@@ -190,6 +196,166 @@ def test_http2_without_tls_is_answered(tunnel: list[str], target: str, setup: Se
     got = curl("-x", proxy, *tunnel, "--http2-prior-knowledge", "-w", " %{http_version}", target)
 
     assert got.stdout in ("mocked 2", "mocked 1.1" if not tunnel else ""), got.stderr
+    assert setup.witness.events == []
+
+
+# Requests that follow others in a tunnel
+
+OTHER_REQUESTS = {
+    "a request": b"GET / HTTP/1.1\r\nHost: other.example\r\n\r\n",
+    "a chunked one": b"POST / HTTP/1.1\r\nHost: other.example\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+}
+
+
+def serve_http(received: list[bytes]) -> Callable[[socket.socket], None]:
+    """Answer each request, late enough for others to come meanwhile."""
+
+    def serve(connection: socket.socket) -> None:
+        unread = b""
+        while data := connection.recv(65536):
+            unread += data
+            if unread.endswith(b"0\r\n\r\n" if b"chunked" in unread else b"\r\n\r\n"):
+                received.append(unread)
+                unread = b""
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nre")
+                time.sleep(0.05)
+                connection.sendall(b"al")
+
+    return serve
+
+
+@pytest.mark.parametrize("pipelined", [True, False])
+@pytest.mark.parametrize("first", OTHER_REQUESTS)
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_later_request_for_a_mocked_host_is_answered_behind_the_others(
+    mode: str, asked: str, first: str, pipelined: bool, setup: Setup
+) -> None:
+    received: list[bytes] = []
+    with raw_server(serve_http(received)) as port, setup.open(mode, ASKED[asked], port) as client:
+        client.sendall(OTHER_REQUESTS[first] + (HEAD if pipelined else b""))
+        answers = bodies(client, 2 if pipelined else 1)
+        if not pipelined:
+            client.sendall(OTHER_REQUESTS[first])
+            answers += bodies(client, 1)
+            client.sendall(HEAD)
+            answers += bodies(client, 1)
+        client.sendall(OTHER_REQUESTS[first])
+        answers += bodies(client, 1)
+
+    assert answers == [b"real"] * (len(answers) - 2) + [b"mocked", b"real"]
+    assert NAME.encode() not in b"".join(received)
+
+
+def bodies(client: socket.socket, count: int) -> list[bytes]:
+    """Return the bodies of so many responses."""
+    got = b""
+    while len(found := re.findall(rb"\r\n\r\n(real|mocked)", got)) < count:
+        data = client.recv(65536)
+        assert data, got
+        got += data
+    return found
+
+
+def test_tls_for_a_mocked_host_is_answered_in_a_tunnel_through_another_proxy(setup: Setup) -> None:
+    received: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        received.append(connection.recv(65536))
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        received.append(connection.recv(65536))
+
+    with raw_server(serve) as port, setup.open("CONNECT", "127.0.0.1", port) as client:
+        client.sendall(b"CONNECT 203.0.113.7:443 HTTP/1.1\r\nHost: 203.0.113.7:443\r\n\r\n")
+        assert client.recv(1000).endswith(b"established\r\n\r\n")
+        tls = Tls(client, NAME)
+        tls.sendall(HEAD)
+        response = answered(tls)
+
+    assert response.endswith(b"mocked"), response
+    assert b"".join(received[1:]) == b""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_stream_of_http2_reaches_another_server_under_a_mocked_name(mode: str, setup: Setup) -> None:
+    heard: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding=None))
+        server.initiate_connection()
+        connection.sendall(server.data_to_send())
+        while data := connection.recv(65536):
+            for event in server.receive_data(data):
+                if isinstance(event, h2.events.RequestReceived):
+                    heard.append(dict(event.headers)[b":authority"])
+                    server.send_headers(event.stream_id, [(":status", "204")], end_stream=True)
+            connection.sendall(server.data_to_send())
+
+    with raw_server(serve) as port, setup.open(mode, "127.0.0.1", port) as opened:
+        client = Http2Client(opened)
+        assert client.send(AttackRequest("first", b"GET", b"/"), b"other.example") == 204
+        assert client.send(AttackRequest("second", b"GET", b"/"), NAME.encode()) == 0
+        assert not client.open
+
+    assert heard == [b"other.example"]
+    setup.proxy.wait_for(r"latehook: a connection to 127\.0\.0\.1:\d+ ends: a request on it is for a mocked host, and")
+    with setup.open(mode, "127.0.0.1") as again:
+        assert Http2Client(again).send(AttackRequest("again", b"GET", b"/"), NAME.encode()) == 200
+    assert set(setup.third_party.received) <= {b""}
+
+
+def test_after_an_upgrade_http_for_a_mocked_host_does_not_leave(setup: Setup) -> None:
+    received: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nhello")
+        while data := connection.recv(65536):
+            received.append(data)
+            connection.sendall(b"heard")
+
+    with raw_server(serve) as port, socket.create_connection(("127.0.0.1", setup.ports["CONNECT"]), PROMPT) as client:
+        client.sendall(f"GET http://localhost:{port}/ HTTP/1.1\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n".encode())
+        got = b""
+        while not got.endswith(b"hello"):
+            got += client.recv(1000)
+        client.sendall(b"\r\n")
+        assert client.recv(1000) == b"heard"
+        client.sendall(HEAD)
+        assert client.recv(1000) == b""
+
+    assert received == [b"\r\n"]
+    setup.proxy.wait_for(
+        r"latehook: a connection to localhost:\d+ ends: a request on it is for a mocked host, and others"
+    )
+
+
+SPELLINGS = ["api.slow.example\u3002", "\uff41pi\uff0eslow\uff61example", "API.SLOW.EXAMPLE."]
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_a_name_in_utf8_is_that_host_for_socks5(name: str, setup: Setup) -> None:
+    with socks5(setup.ports["SOCKS5"], name, 80) as client:
+        client.sendall(HEAD.replace(NAME.encode(), b"other.example"))
+        assert answered(client).endswith(b"mocked")
+    assert setup.witness.events == []
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe.example", "\u00fc".encode() * 80, b"a..b", b"x" * 64 + b".example"])
+def test_what_is_no_host_name_is_refused_by_socks5(name: bytes, setup: Setup) -> None:
+    with socket.create_connection(("127.0.0.1", setup.ports["SOCKS5"]), PROMPT) as client:
+        client.sendall(b"\5\1\0" + b"\5\1\0\3" + bytes([len(name)]) + name + b"\0\x50")
+        assert b"".join(iter(lambda: client.recv(100), b"")) == b"\5\0" + b"\5\4\0\1\0\0\0\0\0\0"
+    assert setup.witness.events == []
+
+
+def test_dns_over_tcp_in_a_tunnel_is_answered_for_a_mocked_name(setup: Setup) -> None:
+    query = b"\0\7\1\0\0\1\0\0\0\0\0\0\3api\4slow\7example\0\0\1\0\1"
+    with setup.open("SOCKS5", "127.0.0.1", 53) as client:
+        client.sendall(len(query).to_bytes(2) + query)
+        answer = client.recv(1000)
+
+    assert answer[2:4] == b"\0\7" and answer.endswith(b"\0\4" + bytes([127, 0, 0, 1]))
     assert setup.witness.events == []
 
 
