@@ -93,10 +93,26 @@ def test_the_check_runs_without_latehooks_dependencies() -> None:
 
 
 DOCUMENTED = {
-    *("addonmanager", "certs", "command", "connection", "ctx", "exceptions", "flow", "hooks", "http", "master", "tls"),
-    *("dns", "net.dns", "version", "proxy.context", "proxy.mode_specs", "proxy.server_hooks"),
+    *(
+        "addonmanager",
+        "certs",
+        "command",
+        "connection",
+        "ctx",
+        "exceptions",
+        "flow",
+        "hooks",
+        "http",
+        "master",
+        "options",
+        "tls",
+    ),
+    *("dns", "net.dns", "version", "proxy.context", "proxy.mode_specs", "proxy.server_hooks", "tools"),
 }
-"""mitmproxy's modules with documented names: https://docs.mitmproxy.org/stable/api/, and the guides to addons beside it."""
+"""mitmproxy's modules with documented names: https://docs.mitmproxy.org/stable/api/, and the guides to addons beside it.
+
+`tools` has the entry points of its programs.
+"""
 
 
 @pytest.mark.parametrize("module", sorted(PROXY.glob("*.py")), ids=lambda file: file.stem)
