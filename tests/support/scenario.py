@@ -47,6 +47,9 @@ class Scenario:
     def find_job(self, id: str) -> Job | None:
         return next((job for job in self.jobs() if job.id == id), None)
 
+    def webhooks(self, job: Job) -> list[StoredWebhook]:
+        return []
+
     def job_for_idempotency_key(self, mock: str, key: str) -> Job | None:
         return next((job for job in self.jobs() if (job.mock, job.idempotency_key) == (mock, key)), None)
 

@@ -13,6 +13,7 @@ from latehook.base.model import ResponseFault, State, WebhookFault
 from latehook.control.routes import OPERATIONS
 from latehook.engine.filters import FILTERS
 from latehook.expressions import filters, operators
+from latehook.expressions.answers import AnsweredWebhookView
 from latehook.expressions.names import AT_REQUEST, INDEX, ITEM, JOB, WEBHOOK
 from latehook.expressions.views import JobView, RandomView, RequestView, ResponseView, WebhookView
 from latehook.mocks import bodies
@@ -145,7 +146,11 @@ def test_the_names_of_expressions_are_listed() -> None:
 
     assert cells.keys() - {"filters", "tests"} == {*AT_REQUEST, *JOB, *WEBHOOK, *ITEM, *INDEX, "vars"}
     assert set(names([cells["request"].partition(".")[0]])) == RequestView.members
-    assert set(names([cells["job"].replace(of_response[0], "`response`").replace(".STATUS", "")])) == JobView.members
+    assert (
+        set(names([cells["job"].replace(of_response[0], "`response`").replace(".STATUS", "").replace(".EVENT", "")]))
+        == JobView.members
+    )
+    assert set(names(first_column("What a receiver answered"))) == AnsweredWebhookView.members
     assert set(names([of_response[1]])) == ResponseView.members
     assert set(names([cells["webhook"]])) == WebhookView.members
     assert set(re.findall(r"`(\w+)\(", cells["random"])) == RandomView.members

@@ -97,13 +97,15 @@ class Webhook(_WithBody, frozen=True, kw_only=True):
     """Why the webhook is failed, canceled or skipped, where its attempts do not say it. Or why this state is not in the
     store yet."""
     url: str | None
-    """The URL that it is sent to. Null where the mock's `to` gave none: the webhook is skipped then."""
+    """The URL that it is sent to. Null where the mock's `to` gave none: the webhook is skipped then. Null also where
+    `to` reads `job.webhooks`, until the webhook's turn comes."""
     stage: int
     """The place of the webhook's stage among the job's `stages`, from 0."""
-    due_at: float
-    """When the webhook, or its next attempt, is due, by the job's clock, in Unix seconds."""
+    due_at: float | None
+    """When the webhook, or its next attempt, is due, by the job's clock, in Unix seconds. Null where that is not known
+    yet: see `waits_for`."""
     due_in: float | None
-    """Seconds of real time until then. Null where the webhook is held or has ended."""
+    """Seconds of real time until then. Null where it is not known yet, and where the webhook is held or has ended."""
     method: str | None
     """The HTTP method. Null before the first attempt, as are `content_type` and `body`: they are rendered for it."""
     content_type: str | None
@@ -116,6 +118,8 @@ class Webhook(_WithBody, frozen=True, kw_only=True):
     """The attempts to deliver the webhook so far, in order."""
     ahead: float
     """By how many seconds the job's clock is ahead of Latehook's: advances of this job alone."""
+    waits_for: str | None = None
+    """The event of the webhook that must end before it is known when this one is due. Only there while it waits."""
     index: int | None = None
     """Its number, from 0, among those that `each` or `repeat` of the mock makes. Only there where the mock has them."""
     truncated: bool = False
@@ -160,15 +164,22 @@ class JobResponse(_WithBody, frozen=True, kw_only=True):
     """The bytes of `body` in base64. Only there where they are not UTF-8."""
 
 
-class Stage(Struct, frozen=True, kw_only=True):
+class Stage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A moment in a job's life: a time after its request, and the status from then on."""
 
     status: str | None
-    """The job's status from this stage on. Null where the stage leaves it as it was."""
-    due_at: float
-    """When the stage is, or was, reached, by the job's clock, in Unix seconds."""
+    """The job's status from this stage on. Null where the stage leaves it as it was, and where the status reads
+    `job.webhooks`, until the stage is reached."""
+    due_at: float | None
+    """When the stage is, or was, reached, by the job's clock, in Unix seconds. Null where that is not known yet: see
+    `waits_for`."""
     reached: bool
-    """Whether this time has come."""
+    """Whether the stage is reached."""
+    waits_for: str | None = None
+    """The event of the webhook that must end before it is known when this stage is reached. Only there while it waits.
+    """
+    error: str | None = None
+    """Why the status could not be computed. Only there where it could not."""
 
 
 class Job(Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any
 
 from msgspec import Struct
@@ -132,11 +133,53 @@ class Response(Struct, frozen=True):
     body: bytes = b""
 
 
-class Stage(Struct, frozen=True):
-    """A moment in a job's life. `due` is a time of the job's clock; a status of None keeps the one before."""
+UNKNOWN = float("inf")
+"""A due time that is not known yet."""
+
+
+class LateStatus(Struct, frozen=True, omit_defaults=True):
+    """A status that is computed when its stage is due. Its mock is `definition`, and `mock_stage` the stage there.
+
+    `request` is the one that this mock answered, if it is not the job's own.
+    """
+
+    definition: str
+    mock_stage: int
+    request: Request | None = None
+
+
+class OpenStage(Struct, frozen=True, omit_defaults=True):
+    """What is not known yet of a stage. Times are of the job's clock.
+
+    `due` is when it is to be reached, UNKNOWN while it waits for the end of a webhook, or is behind a stage that does.
+    `waits_for` is the event of that webhook: the stage is due `plus` seconds after its end. It is not due before
+    `earliest`, nor before `wait` seconds after the stage in front of it.
+    """
+
+    due: float
+    earliest: float
+    waits_for: str | None = None
+    plus: float = 0.0
+    wait: float = 0.0
+    status: LateStatus | None = None
+
+
+class Stage(Struct, frozen=True, omit_defaults=True):
+    """A moment in a job's life. `due` is a time of the job's clock; a status of None keeps the one before.
+
+    While something of it is `open`, its due time counts as UNKNOWN: it is not reached. `error` says why its status
+    could not be computed, if it could not.
+    """
 
     due: float
     status: str | None
+    open: OpenStage | None = None
+    error: str | None = None
+
+    @property
+    def planned(self) -> float:
+        """When it is, or is to be, reached; UNKNOWN while that is not known."""
+        return self.due if self.open is None else self.open.due
 
 
 class Webhook(Struct, frozen=True, omit_defaults=True):
@@ -144,8 +187,9 @@ class Webhook(Struct, frozen=True, omit_defaults=True):
 
     `stage` is the index of its stage in the job. `definition` identifies the mock that describes the webhook, and
     `mock_stage` is the index of the stage there. `request` is the one that this mock answered, if it is not the job's
-    own. `due` is a time of Latehook's clock. `ordered` webhooks wait for the first attempts of earlier stages. `item`
-    and `index` are what `each` and `repeat` give its expressions; without these keys, `index` is None.
+    own. `due` is a time of Latehook's clock, or UNKNOWN. `ordered` webhooks wait for the first attempts of earlier
+    stages. While it is `late`, its `to` or whether it is sent is still to be decided, when its turn comes. `item` and
+    `index` are what `each` and `repeat` give its expressions; without these keys, `index` is None.
     """
 
     id: str
@@ -162,6 +206,7 @@ class Webhook(Struct, frozen=True, omit_defaults=True):
     before_response: bool = False
     item: Any = None
     index: int | None = None
+    late: bool = False
 
 
 class Job(Struct, frozen=True, omit_defaults=True):
@@ -187,14 +232,36 @@ class Job(Struct, frozen=True, omit_defaults=True):
     ahead: float = 0.0
     chosen: int | None = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something of a stage is not known yet."""
+        return any(stage.open is not None for stage in self.stages)
 
-class Content(Struct, frozen=True):
-    """The content of a webhook: rendered at its first attempt, and the same at every later one."""
+
+class Answer(Struct, frozen=True, omit_defaults=True):
+    """What a receiver answered to an attempt: a status, headers and a body, or the error that prevented an answer.
+
+    `body` is as it came, with its content codings. `is_cut` says whether it has only the beginning.
+    """
+
+    status: int | None
+    error: str | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes = b""
+    is_cut: bool = False
+
+
+class Content(Struct, frozen=True, omit_defaults=True):
+    """The content of a webhook: rendered at its first attempt, and the same at every later one.
+
+    `answer` is what the last attempt that has ended was answered, if a mock may read it.
+    """
 
     url: str
     body: bytes = b""
     content_type: str | None = None
     method: str | None = None
+    answer: Answer | None = None
 
 
 class ResponseHead(Struct, frozen=True):
@@ -254,6 +321,7 @@ class Outcome(Struct, frozen=True):
     """How an attempt ended: with a status, or with the error that prevented one. Times are Unix seconds.
 
     `retry_after` is that header of the answer. After a `final` outcome no other attempt is made: it would end the same.
+    `body` is decompressed; `answer` is all of the answer as it came, None where there was none.
     """
 
     started_at: float
@@ -264,6 +332,7 @@ class Outcome(Struct, frozen=True):
     retry_after: str | None = None
     final: bool = False
     redirects: tuple[Redirect, ...] = ()
+    answer: Answer | None = None
 
 
 class Attempt(Struct, frozen=True):
@@ -309,8 +378,18 @@ COMPLETED = "completed"
 
 
 def reached_stages(stages: Sequence[Stage], clock: float) -> Sequence[Stage]:
-    """Return the stages that are due by a time of the job's clock."""
-    return [stage for stage in stages if stage.due <= clock]
+    """Return the stages that are reached by a time of the job's clock. None is reached before those in front of it."""
+    return list(takewhile(lambda stage: stage.due <= clock, stages))
+
+
+def waits_for(stages: Sequence[Stage]) -> str | None:
+    """Return the event whose webhook must end before the time of the last of these stages is known.
+
+    None if it is known.
+    """
+    if not stages or stages[-1].planned != UNKNOWN:
+        return None
+    return next((stage.open.waits_for for stage in stages if stage.open is not None and stage.open.waits_for), None)
 
 
 def status_of(stages: Sequence[Stage]) -> str:

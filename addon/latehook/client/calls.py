@@ -85,7 +85,12 @@ def others(limit: int | None = None) -> Call[list[OtherRequest]]:
 def pending(filters: Mapping[str, Any]) -> Call[list[Webhook]]:
     """List the webhooks that are still to be delivered, in the order in which they are due."""
     unfinished = yield from webhooks({"state": UNFINISHED, **filters})
-    return sorted(unfinished, key=lambda webhook: webhook.due_at - webhook.ahead)
+    return sorted(unfinished, key=_due)
+
+
+def _due(webhook: Webhook) -> float:
+    """Return when a webhook is due by Latehook's clock; those of which that is not known yet come last."""
+    return float("inf") if webhook.due_at is None else webhook.due_at - webhook.ahead
 
 
 def wait_for(

@@ -126,6 +126,8 @@ def _state(webhook: Webhook) -> str:
         case State.PENDING if webhook.due_in is not None:
             attempt = f"attempt {count + 1}, " if count else ""
             return f"pending, {attempt}due in {_seconds(webhook.due_in)}"
+        case State.PENDING | State.HELD if webhook.waits_for is not None:
+            return f"{webhook.state}, waits for the end of {webhook.waits_for!r}"
         case State.DELIVERING:
             return f"delivering, attempt {count} is under way"
         case State.FAILED if count:

@@ -187,6 +187,8 @@ def _describe(webhook: models.Webhook) -> str:
     text = f"webhook {webhook.id} of job {webhook.job} is {webhook.state}"
     if webhook.due_in is not None and webhook.state is State.PENDING:
         text += f", due in {webhook.due_in:.1f} s"
+    if webhook.waits_for is not None:
+        text += f", waits for the end of {webhook.waits_for!r}"
     last = next((attempt for attempt in reversed(webhook.attempts) if attempt.ended_at is not None), None)
     if last is not None:
         text += f", attempt {last.number}: {last.error or f'status {last.status}'}"

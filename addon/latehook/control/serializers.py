@@ -31,7 +31,8 @@ def webhook(details: WebhookDetails, clock: Clock, shown: Shown = whole) -> mode
     content = stored.content
     content_type = None if content is None else content.content_type
     body = _body(None if content is None else content.body, shown, content_type)
-    is_scheduled = current.state in (State.PENDING, State.DELIVERING)
+    is_unknown = current.due == model.UNKNOWN and current.state in UNFINISHED
+    is_scheduled = current.state in (State.PENDING, State.DELIVERING) and not is_unknown
     return models.Webhook(
         id=current.id,
         job=stored.job.id,
@@ -41,8 +42,9 @@ def webhook(details: WebhookDetails, clock: Clock, shown: Shown = whole) -> mode
         reason=current.reason,
         url=current.to,
         stage=current.stage,
-        due_at=current.due + stored.job.ahead,
+        due_at=_known(current.due + stored.job.ahead),
         due_in=max(current.due - clock.now(), 0.0) / clock.speed if is_scheduled else None,
+        waits_for=model.waits_for(stored.job.stages[: current.stage + 1]) if is_unknown else None,
         method=None if content is None else content.method,
         content_type=content_type,
         size=None if content is None else len(content.body),
@@ -68,12 +70,25 @@ def job(details: JobDetails, clock: Clock, shown: Shown = whole) -> models.Job:
         vars=job.vars,
         request=_job_request(job.request, shown),
         response=None if job.response is None else _job_response(job.response, shown),
-        stages=tuple(
-            models.Stage(status=stage.status, due_at=stage.due, reached=stage.due <= now) for stage in job.stages
-        ),
+        stages=tuple(_stage(job, number, now) for number in range(len(job.stages))),
         webhooks=tuple(webhook(each, clock, shown) for each in details.webhooks),
         ahead=job.ahead,
     )
+
+
+def _stage(job: model.Job, number: int, now: float) -> models.Stage:
+    stage = job.stages[number]
+    return models.Stage(
+        status=stage.status,
+        due_at=_known(stage.planned),
+        reached=stage.due <= now,
+        waits_for=model.waits_for(job.stages[: number + 1]),
+        error=stage.error,
+    )
+
+
+def _known(due: float) -> float | None:
+    return None if due == model.UNKNOWN else due
 
 
 def request(entry: JournalEntry, redact: Callable[[str], str]) -> models.Request:

@@ -74,7 +74,7 @@ class Advance:
                         while (step := await self._until_next(job)) <= left and not self._state.holding:
                             await self._move_job(job, step)
                             left -= step
-                            if not await self._deliver_due(barrier):
+                            if not await self._deliver_due(barrier) and step == 0:
                                 break
                 await self._move_job(job, left)
         except StoreError as error:
@@ -96,6 +96,7 @@ class Advance:
             if due <= min(target, barrier.limit):
                 self._clock.advance_to(due)
                 self._outbox.wake_due()
+                await self._outbox.decisions.settled()
                 moments += 1
                 if moments % MOMENTS_PER_TURN == 0:
                     await asyncio.sleep(0)
@@ -105,11 +106,15 @@ class Advance:
                 return
 
     async def _until_next(self, job: int) -> float:
-        """Return the seconds to the job's next webhook without a running attempt; infinity where there is none."""
+        """Return the seconds to the job's next webhook without a running attempt, or to its next late status.
+
+        Infinity where there is none.
+        """
+        status = await self._outbox.decisions.until_status(job)
         for stored in await self._store.webhooks(job, (State.PENDING,)):
-            if stored.key not in self._outbox.running:
-                return max(stored.webhook.due - self._clock.now(), 0.0)
-        return float("inf")
+            if not self._outbox.is_running(stored.key):
+                return min(max(stored.webhook.due - self._clock.now(), 0.0), status)
+        return status
 
     async def _deliver_due(self, barrier: AdvanceBarrier) -> bool:
         """Start the attempts that are due and wait until they have ended. Return False where there were none."""
@@ -129,3 +134,5 @@ class Advance:
             self._store.bring_forward(key, seconds)
         for stored in await self._store.webhooks(key, STORED_UNFINISHED):
             self._outbox.schedule(stored.webhook.due, stored.key)
+        if job.is_open:
+            await self._outbox.decisions.continue_job(key)

@@ -13,7 +13,8 @@ from latehook.webhooks.retries import RetrySchedule
 class RunningAttempt(Struct, frozen=True):
     """An attempt at a webhook that has started and not ended.
 
-    `started_at` is real time, `clock_at` is the same moment by the job's clock, both in Unix seconds.
+    `started_at` is real time, `clock_at` is the same moment by the job's clock, both in Unix seconds. `keeps_answer`:
+    an expression may read what it is answered.
     """
 
     stored: StoredWebhook
@@ -22,6 +23,7 @@ class RunningAttempt(Struct, frozen=True):
     started_at: float
     clock_at: float
     outgoing: Outgoing
+    keeps_answer: bool = False
 
     @property
     def number(self) -> int:
@@ -47,6 +49,10 @@ class Sender(Protocol):
 
 class DeliveryContext(Context, Protocol):
     """What an attempt needs besides its webhook."""
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether a mock in use reads what receivers answer."""
 
     async def decide[Result](self, decide: Callable[[Moment, Context], Result]) -> Result:
         """Return what `decide` returns for this moment. It is called again if the store has to be waited for."""

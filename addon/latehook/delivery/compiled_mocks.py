@@ -31,12 +31,17 @@ class CompiledMocks:
 
         Raises MocksError if the mock has to be compiled again and cannot be, StoreError if the store is damaged there.
         """
-        mock = self._compiled.get(definition)
-        if mock is None:
-            mock = self._compiled[definition] = await self._restored(definition)
+        mock = self._compiled.get(definition) or await self.mock(definition)
         spec = mock.stages[stage].webhook
         assert spec is not None
         return mock, spec
+
+    async def mock(self, definition: str) -> Mock:
+        """Return the mock with this hash. Raises as `webhook_spec` does."""
+        mock = self._compiled.get(definition)
+        if mock is None:
+            mock = self._compiled[definition] = await self._restored(definition)
+        return mock
 
     async def _restored(self, definition: str) -> Mock:
         excerpt = await self._store.definition(definition) or b""

@@ -27,6 +27,7 @@ class AttemptMaker:
             if self.observed:
                 outgoing = replace(outgoing, wire=WireTrace())
             started_at, clock_at = moment.real_now, moment.of(stored.job).now
-            return RunningAttempt(stored, content, spec.retry, started_at, clock_at, outgoing)
+            keeps_answer = mock.reads_answers or self._context.keeps_answers
+            return RunningAttempt(stored, content, spec.retry, started_at, clock_at, outgoing, keeps_answer)
 
         return await self._context.decide(make)

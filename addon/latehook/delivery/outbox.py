@@ -1,9 +1,8 @@
 """The unfinished webhooks: when each is due, whose turn it is, its attempts, and what follows from them."""
 
-import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -12,15 +11,18 @@ from msgspec.structs import replace
 
 from latehook.base import logs
 from latehook.base.errors import LatehookError, StoreError
-from latehook.base.model import Job, Outcome, Outgoing, State
+from latehook.base.model import UNKNOWN, Answer, Job, Outcome, Outgoing, State
 from latehook.base.notifier import Notifier
-from latehook.delivery.attempts import AttemptObserver, DeliveryContext, RunningAttempt, Sender
+from latehook.delivery.attempts import AttemptObserver, DeliveryContext, Sender
 from latehook.delivery.barrier import AdvanceBarrier
 from latehook.delivery.compiled_mocks import CompiledMocks
+from latehook.delivery.decisions import Decisions
 from latehook.delivery.dispatcher import Dispatcher
+from latehook.delivery.first_attempts import FirstAttempts
 from latehook.delivery.making import AttemptMaker
+from latehook.delivery.progress import Progress
 from latehook.delivery.reporting import log_outcome, log_unsent, without_user
-from latehook.delivery.results import AttemptResult, NoAttempt, PendingResults
+from latehook.delivery.results import AttemptResult, NoAttempt
 from latehook.delivery.schedule import Schedule
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Due, Store
@@ -47,13 +49,12 @@ class Outbox:
         commits: GroupCommit,
         notifier: Notifier,
         state: SharedState,
+        progress: Progress,
         context: DeliveryContext,
         compiled_mocks: CompiledMocks,
         sender: Sender,
     ) -> None:
-        self._running: dict[int, RunningAttempt] = {}
-        self.running: Mapping[int, RunningAttempt] = self._running
-        """The running attempts by their webhook's key, for others to read."""
+        self._running = progress.running
         self._store = store
         self._notifier = notifier
         self._state = state
@@ -61,9 +62,13 @@ class Outbox:
         self._context = context
         self._maker = AttemptMaker(context, compiled_mocks)
         self._sender = sender
-        self.results = PendingResults(store, commits)
+        self.results = progress.results
         """The results of attempts, as far as the store does not have them yet."""
-        self._schedule = Schedule(state.clock, self._enqueue)
+        self._schedule = Schedule(state.clock, self._wake)
+        self.decisions = Decisions(
+            store, commits, state, context, compiled_mocks, self.results, self.schedule, self._enqueue, self._end_of
+        )
+        """What is decided after a job's request."""
         self._dispatcher = Dispatcher(self, sender.send)
         self._barrier: AdvanceBarrier | None = None
         self._observer: AttemptObserver | None = None
@@ -73,7 +78,7 @@ class Outbox:
         self._blocked_due: list[int] = []  # these of them were due
         self._followers: defaultdict[int, list[int]] = defaultdict(list)  # they wait for this webhook's first attempt
         self._preparing: set[int] = set()  # their attempts are being made
-        self._first_attempts: dict[int, asyncio.Future[None]] = {}  # responses wait for these
+        self._first_attempts: dict[int, FirstAttempts] = {}  # responses wait for these
 
     def set_workers(self, workers: int) -> None:
         """Set how many attempts to one destination run at once."""
@@ -88,28 +93,34 @@ class Outbox:
 
     def load(self, entries: list[tuple[float, int]]) -> None:
         """Schedule the webhooks of an earlier process, each as (due, key)."""
-        self._schedule.load(entries)
+        self._schedule.load([entry for entry in entries if entry[0] != UNKNOWN])
 
-    def schedule_job(self, job: Job, keys: Sequence[int]) -> list[asyncio.Future[None]]:
+    def schedule_job(self, job: Job, keys: Sequence[int]) -> FirstAttempts | None:
         """Schedule a job's webhooks, which the store has under `keys`.
 
-        Return futures of the first attempts that must end before the job's response is sent.
+        Return the first attempts that must end before the job's response is sent; None if there are none.
         """
         self._sender.preload()
-        awaited = []
+        awaited = None
         for key, webhook in zip(keys, job.webhooks, strict=True):
             if webhook.state is not State.PENDING:
                 log_unsent(job, webhook)
             elif webhook.before_response and not self._state.holding:
-                awaited.append(self._first_attempts.setdefault(key, asyncio.get_running_loop().create_future()))
+                awaited = awaited or FirstAttempts()
+                self._await_first_attempt(key, awaited)
                 self._enqueue([key])
             else:
-                self._schedule.push(webhook.due, key)
+                self.schedule(webhook.due, key)
         return awaited
+
+    def is_running(self, key: int) -> bool:
+        """Return whether an attempt at a webhook is running."""
+        return key in self._running
 
     def schedule(self, due: float, key: int) -> None:
         """Schedule a webhook that is pending in the store, where it has this due time."""
-        self._schedule.push(due, key)
+        if due != UNKNOWN:
+            self._schedule.push(due, key)
 
     def send_now(self, keys: Sequence[int]) -> None:
         """Start the attempts at these webhooks, also during a hold. In the store they are pending and due."""
@@ -131,6 +142,7 @@ class Outbox:
     def recheck(self) -> None:
         """Act on a change of the clock or of the hold."""
         self._schedule.rearm()
+        self.decisions.rearm()
         if not self._state.holding:
             held_back, self._held_back = self._held_back, []
             self._enqueue(held_back)
@@ -159,11 +171,13 @@ class Outbox:
         self._blocked_due.clear()
         self._exempt.clear()
         self._schedule.clear()
+        self.decisions.clear()
         await self._dispatcher.abort()
 
     async def close(self, seconds: float) -> None:
         """Start no more attempts, and wait up to `seconds` for the running ones."""
         self._schedule.stop()
+        self.decisions.stop()
         await self._dispatcher.drain(seconds)
         await self.results.close()
         await self._sender.close()
@@ -180,11 +194,12 @@ class Outbox:
             self._barrier = None
 
     def next_due(self) -> float:
-        """Return when the next webhook is due; infinity where none is scheduled."""
-        return self._schedule.next_due()
+        """Return when the next webhook, or the next late status, is due; infinity where none is scheduled."""
+        return min(self._schedule.next_due(), self.decisions.next_due())
 
     def wake_due(self) -> None:
         """Enqueue the webhooks that are due by now, without waiting for the timer."""
+        self.decisions.wake_due()
         self._schedule.wake_due()
 
     def is_done_until(self, moment: float) -> bool:
@@ -194,7 +209,7 @@ class Outbox:
     @property
     def _has_waiting(self) -> bool:
         """Whether webhooks are due and not sent, because something else must come first."""
-        return bool(self._held_back or self._followers or self._blocked_due)
+        return bool(self._held_back or self._followers or self._blocked_due or not self.decisions.is_idle)
 
     # Attempts: called by the dispatcher
 
@@ -203,7 +218,11 @@ class Outbox:
             dues = await self._store.dues(keys)
         except StoreError:
             return [UNREADABLE] * len(keys)
-        return [self._destination(key, due) for key, due in zip(keys, dues, strict=True)]
+        found = [self._destination(key, due) for key, due in zip(keys, dues, strict=True)]
+        for at, due in enumerate(dues):
+            if due is not None and due.late and found[at] is not None:
+                found[at] = await self._decide(keys[at])
+        return found
 
     def _destination(self, key: int, due: Due | None) -> str | None:
         """Return where a webhook goes; None if it is not its turn."""
@@ -250,7 +269,8 @@ class Outbox:
         self._running[key] = attempt
         self._notifier.notify((key,))
         if self._barrier is not None:
-            self._barrier.set_least_wait(key, retries.least_wait(attempt.retry, attempt.number))
+            least_wait = retries.least_wait(attempt.retry, attempt.number)
+            self._barrier.set_least_wait(key, min(least_wait, self.decisions.least_wait(key)))
         if attempt.outgoing.fault is not None:
             self._context.count_fault(stored.webhook.definition, stored.webhook.mock_stage)
             log.info("latehook: job %s: the webhook's fault: %s", stored.job.id, attempt.outgoing.fault)
@@ -263,12 +283,12 @@ class Outbox:
     async def conclude(self, key: int, outcome: Outcome) -> None:
         attempt = self._running[key]
         state, wait = retries.after_attempt(attempt.retry, attempt.number, outcome)
-        became_due = None if self._barrier is None else self._barrier.due_time(key)
-        waits_from = self._clock.now() if became_due is None else became_due
-        due = waits_from + wait if state is State.PENDING else attempt.stored.webhook.due
-        await self.results.write(
-            key, AttemptResult(attempt.number, attempt.clock_at, outcome, state, due, attempt.content)
-        )
+        due = self._end_of(key) + wait if state is State.PENDING else attempt.stored.webhook.due
+        content = attempt.content
+        if attempt.keeps_answer:
+            content = replace(content, answer=outcome.answer or Answer(outcome.status, outcome.error))
+        await self.results.write(key, AttemptResult(attempt.number, attempt.clock_at, outcome, state, due, content))
+        await self.decisions.settled()
         self._running.pop(key, None)
         self._exempt.discard(key)
         if state is State.PENDING:
@@ -279,15 +299,47 @@ class Outbox:
         if self._observer is not None and attempt.outgoing.wire is not None:
             self._observer(attempt, outcome)
 
+    def _wake(self, keys: Sequence[int]) -> None:
+        """Start the attempts at webhooks that are due. The statuses of their stages are decided before."""
+        self.decisions.wake_due()
+        self._enqueue(keys)
+
     def _enqueue(self, keys: Sequence[int]) -> None:
         """Have the dispatcher start the attempts at webhooks that are due."""
         if self._barrier is not None:
             self._barrier.add(keys, self._clock.now())
         self._dispatcher.enqueue(keys)
 
+    async def _decide(self, key: int) -> str | None:
+        """Decide a late webhook whose turn has come. Return its destination; None if there is nothing to send."""
+        found = await self.decisions.decide_webhook(key)
+        if found is None:
+            self._leave_barrier(key)
+            return None
+        stored, more = found
+        if more and (awaited := self._first_attempts.get(key)) is not None:
+            for each in more:
+                self._await_first_attempt(each, awaited)
+        self._enqueue(more)
+        if stored.webhook.state is State.PENDING:
+            return _destination_of(stored.webhook.to or "")
+        await self.decisions.after_end(key)
+        self._on_first_attempt(key)
+        return None
+
+    def _await_first_attempt(self, key: int, awaited: FirstAttempts) -> None:
+        awaited.add(key)
+        self._first_attempts[key] = awaited
+
+    def _end_of(self, key: int) -> float:
+        """Return when a webhook's attempt has ended that ended just now: during an advance, attempts take no time."""
+        became_due = None if self._barrier is None else self._barrier.due_time(key)
+        return self._clock.now() if became_due is None else became_due
+
     async def _give_up(self, key: int, name: str, reason: str) -> None:
         """Write that a webhook has failed, which no attempt can be made at. `name` is its name in the log."""
         await self.results.write(key, NoAttempt(reason))
+        await self.decisions.settled()
         log.warning("latehook: %s failed: %s", name, reason)
         self._on_first_attempt(key)
 
@@ -305,7 +357,7 @@ class Outbox:
             if earlier not in self.results:  # else its first attempt has ended, and that is not in the store yet
                 self._followers[earlier].append(key)
                 return False
-        return True
+        return not self.decisions.blocks(due.job, due.stage, key)
 
     def _is_due(self, key: int, due: float) -> bool:
         """Return whether a webhook that is pending in the store is due, has no running attempt, and has not ended.
@@ -322,10 +374,11 @@ class Outbox:
 
     def _on_first_attempt(self, key: int) -> None:
         """Continue what waits for a webhook's first attempt: it has ended, or there will be none."""
+        self.decisions.on_first_attempt(key)
         if followers := self._followers.pop(key, None):
             self._enqueue(followers)
-        if (waiting := self._first_attempts.pop(key, None)) is not None and not waiting.done():
-            waiting.set_result(None)
+        if (awaited := self._first_attempts.pop(key, None)) is not None:
+            awaited.remove(key)
         self._leave_barrier(key)
 
     def _leave_barrier(self, key: int) -> None:

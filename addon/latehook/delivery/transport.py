@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from latehook.base.errors import BodyError
 from latehook.base.hostnames import DEFAULT_PORTS
-from latehook.base.model import Outcome, Outgoing, Redirect, WebhookFault, WireTrace
+from latehook.base.model import Answer, Outcome, Outgoing, Redirect, WebhookFault, WireTrace
 from latehook.bodies.codings import codings_of, decompress
 from latehook.delivery.addresses import Lookup, system_lookup
 from latehook.delivery.connections import Connections, Refusal, Refused
@@ -39,9 +39,9 @@ DROPPED = "dropped on purpose (fault)"
 
 
 class _Answer(NamedTuple):
-    """An answer; its body has up to MAX_ANSWER bytes."""
+    """An answer as it came, with up to MAX_ANSWER bytes of its body; and the body decompressed."""
 
-    status: int
+    whole: Answer
     body: bytes
     retry_after: str | None
     location: str | None
@@ -82,7 +82,8 @@ class Transport:
         try:
             async with timeout(outgoing.timeout):
                 answer = await self._follow(outgoing, redirects)
-            end = Outcome(started_at, self._now(), answer.status, None, answer.body, answer.retry_after)
+            whole = answer.whole
+            end = Outcome(started_at, self._now(), whole.status, None, answer.body, answer.retry_after, answer=whole)
             return replace(end, redirects=tuple(redirects)) if redirects else end
         except TimeoutError:
             error = f"no answer within {outgoing.timeout:g} s"
@@ -102,10 +103,10 @@ class Transport:
         while True:
             answer = await self._exchange(outgoing)
             follows = len(redirects) < outgoing.redirects
-            redirected = following(outgoing, answer.status, answer.location) if follows else None
+            redirected = following(outgoing, answer.whole.status or 0, answer.location) if follows else None
             if redirected is None:
                 return answer
-            redirects.append(Redirect(answer.status, without_user(redirected.url)))
+            redirects.append(Redirect(answer.whole.status or 0, without_user(redirected.url)))
             outgoing = redirected
             if outgoing.wire is not None:
                 _restart(outgoing.wire, outgoing)
@@ -132,12 +133,12 @@ class Transport:
             request.headers["User-Agent"] = "Latehook"
         response = await self._connections.handle_async_request(_authenticated(request))
         try:
-            body = await _read_body(response)
+            body, is_cut = await _read_body(response)
             if outgoing.wire is not None:
                 outgoing.wire.body = body
             headers = response.headers
-            retry_after, location = headers.get("retry-after"), headers.get("location")
-            return _Answer(response.status_code, _decompressed(body, response), retry_after, location)
+            whole = Answer(response.status_code, None, tuple(headers.raw), body, is_cut)
+            return _Answer(whole, _decompressed(body, response), headers.get("retry-after"), headers.get("location"))
         finally:
             await response.aclose()
 
@@ -174,11 +175,11 @@ def _decompressed(body: bytes, response: httpx.Response) -> bytes:
         return body
 
 
-async def _read_body(response: httpx.Response) -> bytes:
-    """Read the body, up to MAX_ANSWER bytes."""
+async def _read_body(response: httpx.Response) -> tuple[bytes, bool]:
+    """Read the body, up to MAX_ANSWER bytes. Return it, and whether there is more."""
     body = bytearray()
     async for piece in response.aiter_raw():
         body += piece
-        if len(body) >= MAX_ANSWER:
+        if len(body) > MAX_ANSWER:
             break
-    return bytes(body[:MAX_ANSWER])
+    return bytes(body[:MAX_ANSWER]), len(body) > MAX_ANSWER

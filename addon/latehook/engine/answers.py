@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from latehook.base.model import Job
+from latehook.base.model import Job, StoredWebhook
+from latehook.delivery.progress import Progress
 from latehook.mocks.context import Context
 from latehook.store.protocol import Store
 
@@ -31,6 +32,16 @@ class Repeated(Struct, frozen=True):
         return () if job is None else (job,)
 
 
+class Webhooks(Struct, frozen=True):
+    """The webhooks of the job with this key, by stage."""
+
+    job: int
+
+    async def ask(self, store: Store) -> Sequence[StoredWebhook]:
+        job = await store.job(self.job)
+        return () if job is None else await store.webhooks_of_jobs([job])
+
+
 class All(Struct, frozen=True):
     """All jobs, the newest first."""
 
@@ -38,7 +49,7 @@ class All(Struct, frozen=True):
         return await store.jobs()
 
 
-Question = Find | Repeated | All
+Question = Find | Repeated | Webhooks | All
 
 
 class Lacking(BaseException):
@@ -52,10 +63,11 @@ class Lacking(BaseException):
 class Answers:
     """A context of decisions with the answers that the store has given so far. Raises Lacking for any other."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, progress: Progress) -> None:
         self.redaction = context.redaction
         self._context = context
-        self._answers: dict[Question, Sequence[Job]] = {}
+        self._progress = progress
+        self._answers: dict[Question, Sequence[Any]] = {}
 
     async def ask(self, question: Question, store: Store) -> None:
         """Have the store answer a question. Raises StoreError."""
@@ -74,13 +86,16 @@ class Answers:
     def job_for_idempotency_key(self, mock: str, key: str) -> Job | None:
         return next(iter(self._answer(Repeated(mock, key))), None)
 
+    def webhooks(self, job: Job) -> Sequence[StoredWebhook]:
+        return [self._progress.current(stored) for stored in self._answer(Webhooks(job.key))] if job.key else ()
+
     def answer_count(self, definition: str) -> int:
         return self._context.answer_count(definition)
 
     def fault_count(self, definition: str, stage: int | None = None, response: int = 0) -> int:
         return self._context.fault_count(definition, stage, response)
 
-    def _answer(self, question: Question) -> Sequence[Job]:
+    def _answer(self, question: Question) -> Sequence[Any]:
         answer = self._answers.get(question)
         if answer is None:
             raise Lacking(question)

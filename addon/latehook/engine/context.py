@@ -5,9 +5,10 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from latehook.base.model import Job, Moment
+from latehook.base.model import Job, Moment, StoredWebhook
 from latehook.base.notifier import Notifier
 from latehook.base.redaction import texts_in
+from latehook.delivery.progress import Progress
 from latehook.engine.answers import Answers, Lacking
 from latehook.mocks.context import Context
 from latehook.mocks.definitions import Mocks
@@ -25,6 +26,7 @@ class LiveContext:
         self,
         store: Store,
         state: SharedState,
+        progress: Progress,
         notifier: Notifier,
         source: random.Random,
         mocks: Mocks,
@@ -39,6 +41,7 @@ class LiveContext:
         self.redaction = store.redaction  # one for everything that people read
         self._store = store
         self._state = state
+        self._progress = progress
         self._clock = state.clock
         self._notifier = notifier
         self._random = source
@@ -46,6 +49,10 @@ class LiveContext:
         self._answered: defaultdict[str, int] = defaultdict(int)
         self._faults: defaultdict[tuple[str, int | None, int], int] = defaultdict(int)
         self._apply(mocks, ())
+
+    @property
+    def keeps_answers(self) -> bool:
+        return self.mocks.reads_answers
 
     def moment(self) -> Moment:
         return Moment(self._clock.now(), self._clock.real(), self._random)
@@ -58,7 +65,7 @@ class LiveContext:
         """
         if self._store.at_once is not None:
             return decide(self.moment(), self)
-        moment, seed, answers = self.moment(), self._random.getrandbits(64), Answers(self)
+        moment, seed, answers = self.moment(), self._random.getrandbits(64), Answers(self, self._progress)
         while True:
             try:
                 return decide(Moment(moment.now, moment.real_now, random.Random(seed)), answers)
@@ -75,6 +82,10 @@ class LiveContext:
 
     def job_for_idempotency_key(self, mock: str, key: str) -> Job | None:
         return self._jobs_at_once.repeated(mock, key)
+
+    def webhooks(self, job: Job) -> Sequence[StoredWebhook]:
+        found = self._jobs_at_once.webhooks_of(job) if job.key else ()
+        return [self._progress.current(stored) for stored in found]
 
     @property
     def _jobs_at_once(self) -> JobsAtOnce:

@@ -19,6 +19,8 @@ from latehook.delivery.attempts import AttemptObserver, Sender
 from latehook.delivery.compiled_mocks import CompiledMocks, Restore
 from latehook.delivery.dispatcher import DEFAULT_WORKERS
 from latehook.delivery.outbox import Outbox
+from latehook.delivery.progress import Progress
+from latehook.delivery.results import PendingResults
 from latehook.engine.choices import Choices
 from latehook.engine.context import LiveContext
 from latehook.engine.journal import Journal, JournalEntry, OtherRequests
@@ -50,8 +52,9 @@ DEFAULT_KEEP = 86400.0
 class Engine:
     """Accepts requests, on one event loop.
 
-    The design depends on this: all stages of a job, and all its webhooks, are known at its request. So the job is
-    written and scheduled once. Operations and Queries are given an engine, and use the public methods of its parts.
+    The design depends on this: all stages and webhooks of a job are made at its request. So the job is written and
+    scheduled once; what is open then is decided later, in place (`delivery/decisions.py`). Operations and Queries are
+    given an engine, and use the public methods of its parts.
     """
 
     def __init__(
@@ -71,9 +74,19 @@ class Engine:
         self.notifier = Notifier()
         self.commits = GroupCommit(store, self.notifier)
         self.state = SharedState(store, self.commits, clock)
-        self.context = LiveContext(store, self.state, self.notifier, source, mocks, before_use)
+        self.progress = Progress(self.state, PendingResults(store, self.commits))
+        self.context = LiveContext(store, self.state, self.progress, self.notifier, source, mocks, before_use)
         self.compiled_mocks = CompiledMocks(store, restore)
-        self.outbox = Outbox(store, self.commits, self.notifier, self.state, self.context, self.compiled_mocks, sender)
+        self.outbox = Outbox(
+            store,
+            self.commits,
+            self.notifier,
+            self.state,
+            self.progress,
+            self.context,
+            self.compiled_mocks,
+            sender,
+        )
         self.long_polls = LongPolls(store, self.context, clock, self.notifier)
         self.choices = Choices(store, self.commits, self.outbox, self.context)
         self.journal = Journal()
@@ -132,6 +145,8 @@ class Engine:
         self.context.update_vars()
         await self.choices.resume()
         self.outbox.load(await self.store.pending_dues())
+        for key in await self.store.open_jobs():
+            await self.outbox.decisions.continue_job(key)
         if self.store.is_durable:
             task = self._keep_store()
             self._keeping_store = asyncio.get_running_loop().create_task(task, name="latehook: keep the store")
@@ -315,8 +330,13 @@ class Engine:
         except StoreError:
             self.choices.drop(key)
             raise
-        if first_attempts := self.outbox.schedule_job(job, keys):
-            await asyncio.wait(first_attempts)
+        first_attempts = self.outbox.schedule_job(job, keys)
+        decisions = self.outbox.decisions
+        if job.is_open or decisions.follows(job.key):
+            await decisions.continue_job(key or job.key)
+        if first_attempts is not None:
+            await first_attempts.ended()
+            await decisions.settled()
         self._accepted += 1
         if self._accepted % PRUNE_EVERY == 0:
             self._prune()

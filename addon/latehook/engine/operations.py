@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from latehook.base.durations import parse_duration
 from latehook.base.errors import OperationError, WrongState
-from latehook.base.model import FINISHED, UNFINISHED, State, StoredWebhook
+from latehook.base.model import FINISHED, UNFINISHED, State, StoredWebhook, Webhook
 from latehook.base.redaction import Redaction
 from latehook.base.text import did_you_mean
 from latehook.delivery.advance import LIMIT, Advance
@@ -18,6 +18,7 @@ from latehook.engine.filters import ALL, Filter
 from latehook.engine.queries import Queries
 from latehook.engine.waits import Waits
 from latehook.mocks.definitions import Mocks
+from latehook.mocks.open_stages import fired
 
 LONGEST_ADVANCE = 36500 * 86400.0
 """Seconds by which one advance may move the clock."""
@@ -130,14 +131,18 @@ class Operations:
         stored = await self._in_state(id, *UNFINISHED)
         if stored.webhook.state is State.DELIVERING:
             return
-        now = self.clock.now()
-        stages = tuple(
-            replace(stage, due=min(stage.due, now + stored.job.ahead)) if number <= stored.webhook.stage else stage
-            for number, stage in enumerate(stored.job.stages)
-        )
+        now, job, decisions = self.clock.now(), stored.job, self._outbox.decisions
+        moved = replace(job, stages=fired(job.stages, stored.webhook.stage, now + job.ahead))
+        webhooks = await self._store.webhooks_of_jobs([job]) if job.is_open else ()
         async with self._commits.transaction():
-            self._store.update_job(replace(stored.job, stages=stages))
+            self._store.update_job(moved)
+            known = decisions.write_dues(moved, webhooks)
             self._store.set_pending(stored.key, now, ordered=False)
+        for due, key in known:
+            if key != stored.key:
+                self._outbox.schedule(due, key)
+        if job.is_open:
+            await decisions.continue_job(job.key, decide_to=stored.webhook.stage)
         self._outbox.send_now([stored.key])
 
     async def cancel(self, which: IdOrFilter = ALL) -> list[str]:
@@ -151,13 +156,13 @@ class Operations:
 
         Raises NotFound, StoreError, and WrongState for a webhook that is unfinished or has no URL.
         """
-        if isinstance(which, str) and (webhook := (await self.queries.webhook(which)).webhook).to is None:
+        if isinstance(which, str) and not _can_be_sent(webhook := (await self.queries.webhook(which)).webhook):
             raise WrongState(f"webhook {which} cannot be sent: {webhook.reason}")
         await self._outbox.results.write_now()  # else one of them would end a webhook that is sent again
         keys = []
 
         def make_pending(stored: StoredWebhook) -> bool:
-            if stored.webhook.to is None:
+            if not _can_be_sent(stored.webhook):
                 return False
             self._store.set_pending(stored.key, self.clock.now(), ordered=False)
             keys.append(stored.key)
@@ -276,3 +281,8 @@ class Operations:
             wanted = " or ".join(states)
             raise WrongState(f"webhook {id} is {stored.webhook.state}: this needs one that is {wanted}")
         return stored
+
+
+def _can_be_sent(webhook: Webhook) -> bool:
+    """Return whether a webhook has a URL, or gets one when its turn comes."""
+    return webhook.to is not None or webhook.late

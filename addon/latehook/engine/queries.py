@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from latehook.base.errors import NotFound
 from latehook.base.model import STORED_UNFINISHED, UNFINISHED, Attempt, Criteria, Job, Moment, State, StoredWebhook
 from latehook.base.turns import Turns
-from latehook.delivery.results import AttemptResult, NoAttempt
+from latehook.delivery.results import AttemptResult
 from latehook.engine.engine import Engine
 from latehook.engine.filters import WEBHOOKS, Filter, Where, parse_filter
 from latehook.engine.journal import JournalEntry, OtherRequest
@@ -46,7 +46,7 @@ class Queries:
         self.turns = Turns()
         self._store = engine.store
         self._state = engine.state
-        self._outbox = engine.outbox
+        self._progress = engine.progress
         self._context = engine.context
         self._journal = engine.journal
         self._others = engine.others
@@ -199,21 +199,8 @@ class Queries:
     # Details
 
     def with_current_state(self, stored: StoredWebhook) -> StoredWebhook:
-        """Return a webhook with its current state: delivering during an attempt, held while all are held.
-
-        A result that the store cannot write yet counts, too.
-        """
-        state = stored.webhook.state
-        if stored.key in self._outbox.running and state in UNFINISHED:
-            state = State.DELIVERING
-        elif (results := self._outbox.results.unwritten.get(stored.key)) and state in UNFINISHED:
-            stored = _after(stored, results[-1], self._outbox.results.problem)
-            state = stored.webhook.state
-        if self._state.holding and state is State.PENDING:
-            state = State.HELD
-        if state is stored.webhook.state:
-            return stored
-        return replace(stored, webhook=replace(stored.webhook, state=state))
+        """Return a webhook with its current state."""
+        return self._progress.current(stored)
 
     async def webhook_details(self, webhooks: Sequence[StoredWebhook]) -> list[WebhookDetails]:
         """Return webhooks with their attempts."""
@@ -221,10 +208,10 @@ class Queries:
         for key, attempt in await self._store.attempts(stored.key for stored in webhooks):
             attempts[key].append(attempt)
         for stored in webhooks:
-            for result in self._outbox.results.unwritten.get(stored.key, ()):
+            for result in self._progress.results.unwritten.get(stored.key, ()):
                 if isinstance(result, AttemptResult):
                     attempts[stored.key].append(result.attempt())
-            running = self._outbox.running.get(stored.key)
+            running = self._progress.running.get(stored.key)
             if running is not None and running.stored.attempts == len(attempts[stored.key]):
                 attempts[stored.key].append(Attempt(running.number, running.started_at, clock_at=running.clock_at))
         return [WebhookDetails(stored, attempts[stored.key]) for stored in webhooks]
@@ -249,11 +236,11 @@ class Queries:
     async def count_webhooks(self) -> dict[State, int]:
         """Return how many webhooks are in each state."""
         counts = defaultdict[State, int](int, await self._store.count_states())
-        for state, count in (await self._store.count_states(self._outbox.running)).items():
+        for state, count in (await self._store.count_states(self._progress.running)).items():
             if state in UNFINISHED:
                 counts[state] -= count
                 counts[State.DELIVERING] += count
-        for key in self._outbox.results.unwritten.keys() - self._outbox.running.keys():
+        for key in self._progress.results.unwritten.keys() - self._progress.running.keys():
             if (stored := await self._store.webhook(key)) is not None:
                 counts[stored.webhook.state] -= 1
                 counts[self.with_current_state(stored).webhook.state] += 1
@@ -268,7 +255,7 @@ class Queries:
         if criteria.states is None:
             return criteria
         states = set(criteria.states)
-        is_unwritten = bool(self._outbox.results.unwritten)  # the store has these webhooks as unfinished
+        is_unwritten = bool(self._progress.results.unwritten)  # the store has these webhooks as unfinished
         if is_unwritten or State.DELIVERING in states or (State.HELD in states and self._state.holding):
             states |= {State.PENDING, State.HELD}
         return replace(criteria, states=tuple(states))
@@ -330,13 +317,3 @@ class Queries:
 
 def _times(moment: Moment) -> dict[str, float]:
     return {"now": moment.now, "real_now": moment.real_now}
-
-
-def _after(stored: StoredWebhook, result: AttemptResult | NoAttempt, problem: str | None) -> StoredWebhook:
-    """Return a webhook after a result that the store does not have yet, because of `problem`."""
-    reason = None if problem is None else f"not in the store yet: {problem}"
-    if isinstance(result, NoAttempt):
-        reason = result.reason if reason is None else f"{result.reason}; {reason}"
-        return replace(stored, webhook=replace(stored.webhook, state=result.state, reason=reason))
-    webhook = replace(stored.webhook, state=result.state, reason=reason, due=result.due)
-    return replace(stored, webhook=webhook, attempts=result.number, content=result.content)

@@ -23,6 +23,15 @@ _REASONS = {
 }
 """Why a name does not exist where others do."""
 
+_MEMBER_REASONS: Mapping[tuple[str, ...], str] = {
+    (
+        "job",
+        "webhooks",
+    ): ": it is there for what is decided after the request: `to` and `when` of a webhook and what it "
+    "sends, the status of a stage, the response"
+}
+"""Why a member does not exist where others do."""
+
 
 @dataclass(frozen=True, slots=True)
 class _DottedName:
@@ -254,5 +263,6 @@ def _check_members(parts: tuple[str, ...], names: Names, place: Place) -> None:
         if known is None:
             return
         if part not in known:
-            raise MocksError(place, f"{'.'.join(parts[:at])} has no {part!r}{did_you_mean(part, known)}")
+            hint = _MEMBER_REASONS.get(parts[: at + 1]) or did_you_mean(part, known)
+            raise MocksError(place, f"{'.'.join(parts[:at])} has no {part!r}{hint}")
         known = known[part]

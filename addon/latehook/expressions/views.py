@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, overload
 
@@ -11,9 +11,10 @@ from latehook.base.hostnames import canonical_host
 from latehook.base.json_text import LONE_SURROGATE
 from latehook.base.model import FormParts, Job, Request, Response, Stage, reached_stages, status_of
 from latehook.bodies import decoding, forms
-from latehook.bodies.charsets import UTF_8, decode_charset
+from latehook.expressions.answers import AnsweredWebhookView, ReadWebhooks, by_event
 from latehook.expressions.body_members import BODY_MEMBERS
 from latehook.expressions.fields import first_values, nested
+from latehook.expressions.headers import HeadersView
 from latehook.expressions.octets import Octets
 from latehook.expressions.values import AnnotatedText, View
 
@@ -21,35 +22,6 @@ _ALPHABETS = {
     "hex": "0123456789abcdef",
     "base62": "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
 }
-
-
-class HeadersView(Mapping[str, AnnotatedText]):
-    """Headers by name, in any case; `headers.x_foo` is the header `x-foo`.
-
-    A header that was sent several times gives its first value; the filter `all` gives every one.
-    """
-
-    def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
-        self._values: dict[str, list[bytes]] = {}
-        for name, value in fields:
-            self._values.setdefault(name.decode("latin-1").lower(), []).append(value)
-
-    def __getitem__(self, name: str) -> AnnotatedText:
-        """Return a header's value. Raises BodyError for one that is not UTF-8, KeyError for one that was not sent."""
-        name = name.lower()
-        if name not in self._values:
-            name = name.replace("_", "-")
-        values = self._values[name]
-        if name == "cookie" and len(values) > 1:  # HTTP/2 may send one field for each cookie (RFC 9113 section 8.2.3)
-            values = [b"; ".join(values)]
-        texts = tuple(decode_charset(value, UTF_8, f"the header {name!r}") for value in values)
-        return AnnotatedText(texts[0], all_values=texts)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
 
 
 class RequestView(View):
@@ -194,14 +166,23 @@ class JobView(View):
     """`job` as it is at the time `now` of its clock, or at one of its stages: in a webhook, the webhook's own.
 
     `request` is a view of the job's request that exists already; with it nothing of the request is parsed twice.
+    `webhooks` reads the job's webhooks; None where none was sent yet.
     """
 
-    members = frozenset({"id", "mock", "status", "vars", "created_at", "at", "request", "response"})
+    members = frozenset({"id", "mock", "status", "vars", "created_at", "at", "request", "response", "webhooks"})
 
-    def __init__(self, job: Job, now: float, stage: int | None = None, request: RequestView | None = None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        now: float,
+        stage: int | None = None,
+        request: RequestView | None = None,
+        webhooks: ReadWebhooks | None = None,
+    ) -> None:
         self._job = job
         self._now = now
         self._stage = stage
+        self._read_webhooks = webhooks
         self.id = job.id
         self.mock = job.mock
         self.vars = job.vars
@@ -231,6 +212,17 @@ class JobView(View):
         return None if self._job.response is None else ResponseView(self._job.response)
 
     @cached_property
+    def webhooks(self) -> Mapping[str, AnsweredWebhookView]:
+        """Return the job's webhooks by their events, as they are when this is first read."""
+        if self._read_webhooks is None:
+            raise ValueError("job.webhooks has no webhook here: this is decided at the request, before one is sent")
+        return by_event(self._read_webhooks(self._job), self._now - self._job.ahead)
+
+    def data(self) -> Mapping[str, Any]:
+        """Return the members by name, for JSON, without the webhooks."""
+        return {name: getattr(self, name) for name in sorted(self.members - {"webhooks"})}
+
+    @cached_property
     def _reached(self) -> Sequence[Stage]:
         if self._stage is not None:
             return self._job.stages[: self._stage + 1]
@@ -243,13 +235,14 @@ class JobsView(Sequence[JobView]):
     They are read from the store when an expression first uses them.
     """
 
-    def __init__(self, jobs: Callable[[], Sequence[Job]], now: float) -> None:
+    def __init__(self, jobs: Callable[[], Sequence[Job]], now: float, webhooks: ReadWebhooks) -> None:
         self._read = jobs
         self._now = now
+        self._read_webhooks = webhooks
 
     @cached_property
     def _jobs(self) -> list[JobView]:
-        return [JobView(job, self._now + job.ahead) for job in self._read()]
+        return [JobView(job, self._now + job.ahead, webhooks=self._read_webhooks) for job in self._read()]
 
     @overload
     def __getitem__(self, at: int) -> JobView: ...

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from latehook.base.model import Job, Moment, Request
+from latehook.base.model import Job, Moment, Request, StoredWebhook
 from latehook.base.redaction import Redaction
 from latehook.expressions.views import JobsView, RandomView, RequestView, new_uuid
 
@@ -22,6 +22,9 @@ class Context(Protocol):
     def find_job(self, id: str) -> Job | None:
         """Return the newest job with this id."""
 
+    def webhooks(self, job: Job) -> Sequence[StoredWebhook]:
+        """Return the webhooks of a job as they are now, by stage; none for a job that is not stored."""
+
     def job_for_idempotency_key(self, mock: str, key: str) -> Job | None:
         """Return the job that a mock of this name has started for an idempotency key."""
 
@@ -38,7 +41,7 @@ def scope_of(constants: Mapping[str, Any], request: Request, moment: Moment, con
         **constants,
         "request": RequestView(request),
         "vars": context.vars,
-        "jobs": JobsView(context.jobs, moment.now),
+        "jobs": JobsView(context.jobs, moment.now, context.webhooks),
         "now": moment.now,
         "real_now": moment.real_now,
         "uuid": lambda: new_uuid(moment.random),

@@ -1,7 +1,8 @@
 """PURE: the functional core. Mocks, a request, a moment and the jobs so far go in; a decision comes out.
 
-All stages and webhooks of a job are known when its request is decided: their times, their statuses, and where the
-webhooks go. Only what a webhook says is rendered later, at its first attempt.
+When a request is decided, all stages and webhooks of its job are made: their times, their statuses, and where the
+webhooks go. What a webhook says is rendered later, at its first attempt. What reads the answers of earlier webhooks
+stays open, as do times after the end of one: see `mocks/open_stages.py` and `delivery/decisions.py`.
 """
 
 import random
@@ -15,7 +16,7 @@ from latehook.base.errors import ExpressionError
 from latehook.base.model import Job, Moment, Request, Response, ResponseFault, reached_stages
 from latehook.expressions.expression import Expression, render
 from latehook.expressions.values import to_text
-from latehook.expressions.views import JobView
+from latehook.expressions.views import JobView, RequestView
 from latehook.mocks import error_responses, jobs
 from latehook.mocks.context import Context, scope_of
 from latehook.mocks.definitions import Mock, Mocks, ResponseSpec
@@ -142,7 +143,8 @@ def _scope_of_delayed(
     if job is not None:
         moment = moment.of(job)
         scope["now"] = moment.now
-        scope["job"] = JobView(job, moment.now, request=scope["request"] if delayed.starts else None)
+        request = scope["request"] if delayed.starts else None
+        scope["job"] = JobView(job, moment.now, request=request, webhooks=context.webhooks)
     return moment, scope
 
 
@@ -246,19 +248,23 @@ class _Candidate:
             raise _NoJob(id)
         self.moment = self.moment.of(job)
         self.scope["now"] = self.moment.now
-        self.scope["job"] = JobView(job, self.moment.now)
+        self.scope["job"] = self._view(job)
         return job
+
+    def _view(self, job: Job, request: RequestView | None = None) -> JobView:
+        return JobView(job, self.moment.now, request=request, webhooks=self.context.webhooks)
 
     def _respond(self, job: Job | None = None, starts: bool = False, repeats: bool = False) -> Decision:
         """Return the decision to give a response of the mock, and nothing more.
 
-        A response with a delay is rendered later. One of several is chosen now, or after the webhooks before it. `job`
-        is the job that its expressions see; `starts` and `repeats` are as in `DelayedResponse`.
+        A response with a delay is rendered later, as is one that shows what comes of the webhooks before it. One of
+        several is chosen now, or after these webhooks. `job` is the job that its expressions see; `starts` and
+        `repeats` are as in `DelayedResponse`.
         """
         mock, job_id = self.mock, None if job is None or starts else job.id
         number = self._number(job, repeats)
         spec = mock.response_number(number or 0)
-        if number is not None and spec.delay is None and not repeats:
+        if number is not None and spec.delay is None and not repeats and not self._is_late(spec):
             response = render_response(spec, self.scope, self.moment)
             return Decision(response, mock, job_id=job_id, chosen=number, rejects=spec.rejects)
         seed = self.moment.random.getrandbits(64)
@@ -278,6 +284,11 @@ class _Candidate:
         if job is not None and mock.chooses_late and not self.is_implicit_head:
             return None
         return _first_that_holds(mock, self.scope)
+
+    def _is_late(self, spec: ResponseSpec) -> bool:
+        """Return whether a response shows what the webhooks before it were answered."""
+        before = [stage for stage in self.mock.stages if stage.after is None]
+        return bool(before) and (spec.reads_answers or any(stage.is_status_late for stage in before))
 
     def _delay(self, spec: ResponseSpec) -> float:
         return 0.0 if spec.delay is None else seconds_of(spec.delay, self.scope, self.moment.random)
@@ -304,7 +315,9 @@ class _Candidate:
         planned = plan_stages(mock, scope, moment)
         job = replace(job, stages=tuple([each.stage for each in planned]))
         webhooks = jobs.webhooks(mock, job, planned, scope, moment)
-        scope["job"] = JobView(job, moment.now, request=request_view)
+        if job.is_open:
+            jobs.check_awaited(mock, job, planned, webhooks, ())
+        scope["job"] = self._view(job, request_view)
         decision = self._respond(job, starts=True)
         if self.is_implicit_head or decision.rejects:
             return decision
@@ -315,7 +328,7 @@ class _Candidate:
 
     def _repeat(self, earlier: Job) -> Decision:
         """Return the decision to give the response of an earlier job, or to wait for it."""
-        self.scope["job"] = JobView(earlier, self.moment.of(earlier).now)
+        self.scope["job"] = JobView(earlier, self.moment.of(earlier).now, webhooks=self.context.webhooks)
         if earlier.response is None:
             return self._respond(earlier, repeats=True)
         chosen = earlier.chosen or 0
@@ -329,14 +342,16 @@ class _Candidate:
         if not mock.stages:
             return self._respond(job)
         reached = tuple(reached_stages(job.stages, moment.now))
-        planned = plan_stages(mock, scope, moment)
+        kept_request = jobs.kept_request(self.request, mock.kept_members)
+        planned = plan_stages(mock, scope, moment, kept_request)
         job = replace(job, stages=(*reached, *[each.stage for each in planned]))
         webhooks = jobs.webhooks(mock, job, planned, scope, moment)
-        scope["job"] = JobView(job, moment.now)
+        if job.is_open:
+            jobs.check_awaited(mock, job, planned, webhooks, self.context.webhooks(job))
+        scope["job"] = self._view(job)
         decision = replace(self._respond(job), kept_stages=len(reached))
         if self.is_implicit_head:
             return decision
-        kept_request = jobs.kept_request(self.request, mock.kept_members)
         webhooks = tuple(replace(webhook, request=kept_request) for webhook in webhooks)
         return replace(decision, changed=replace(job, webhooks=webhooks))
 

@@ -38,7 +38,8 @@ class ResponseSpec:
     """A response that a mock gives. `delay` is drawn or computed anew for each response.
 
     With `until` it waits until that holds, at most for the delay. One of several is given if its `when` holds.
-    `rejects`: the job that the request has started is taken back.
+    `rejects`: the job that the request has started is taken back. With `reads_answers`, an expression of it reads
+    `job.webhooks`.
     """
 
     status: Any
@@ -50,6 +51,7 @@ class ResponseSpec:
     until: Any = None
     when: Any = None
     rejects: bool = False
+    reads_answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,9 @@ class WebhookSpec:
     """A webhook as a mock describes it. `timeout` is in seconds, of one attempt in total.
 
     `verify` says whether the receiver's certificate is verified, or has the CAs to verify it by, in PEM form.
-    `body_members` are the members of `request` that need its body and that an attempt reads. So many `redirects` of a
-    receiver are followed.
+    `body_members` are the members of `request` that need its body and that are read after the response. So many
+    `redirects` of a receiver are followed. `late` has those of `to` and `when` that are decided when the webhook's turn
+    comes, because they read `job.webhooks`.
     """
 
     to: Any
@@ -92,6 +95,7 @@ class WebhookSpec:
     place: Place
     redirects: int = 0
     body_members: frozenset[str] = field(default_factory=frozenset)
+    late: frozenset[str] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +118,28 @@ class RepeatSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class EndOf:
+    """The time of a stage: so long (`plus`) after the webhook with this event has ended."""
+
+    event: str
+    plus: Time
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class StageSpec:
     """A stage as a mock describes it. `after` is the time after the request, None for `before-response`.
 
-    Its webhook is sent for each item of the list `each`, or once if that is None.
+    Its webhook is sent for each item of the list `each`, or once if that is None. With `is_status_late`, its status is
+    computed when it is due, because it reads `job.webhooks`.
     """
 
-    after: Time | None
+    after: Time | EndOf | None
     status: Any
     webhook: WebhookSpec | None
     each: Any = None
     repeat: RepeatSpec | None = None
+    is_status_late: bool = False
 
 
 class Validation(Protocol):
@@ -151,6 +166,7 @@ class Mock:
     folder. `constants` are the part of a scope that is the same for all its expressions. `kept_members` are the members
     of `request` that need its body and that are read of a job's request after its response: jobs keep their request's
     body for them.
+    `reads_answers`: an expression reads what receivers have answered, so answers are kept.
     """
 
     matcher: Matcher
@@ -169,6 +185,7 @@ class Mock:
     stages: tuple[StageSpec, ...] = ()
     kept_members: frozenset[str] = frozenset()
     validation: Validation | None = None
+    reads_answers: bool = False
 
     @property
     def starts_job(self) -> bool:
@@ -217,6 +234,7 @@ class Mocks:
         self.vars = dict(vars or {})
         self.forwards = any(mock.response is None for mock in self.all)
         self.has_long_polls = any(mock.response is not None and mock.response.until is not None for mock in self.all)
+        self.reads_answers = any(mock.reads_answers for mock in self.all)
         self._router = Router((mock.matcher, mock) for mock in self.all)
 
     @classmethod

@@ -6,13 +6,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from latehook.base.errors import ExpressionError, shorten
-from latehook.base.model import Job, Moment, Request, State, Webhook
+from latehook.base.model import Job, Moment, Request, State, StoredWebhook, Webhook
 from latehook.bodies.decoding import SMALL_BODY_SIZE
 from latehook.expressions.body_members import held_by
 from latehook.expressions.expression import render
 from latehook.expressions.values import to_text
 from latehook.expressions.views import JobView, new_uuid
-from latehook.mocks.definitions import Mock, StageSpec, WebhookSpec
+from latehook.mocks.definitions import EndOf, Mock, StageSpec, WebhookSpec
 from latehook.mocks.fields import quoted, require_name
 from latehook.mocks.stages import PlannedStage
 from latehook.webhooks.targets import is_url
@@ -25,6 +25,9 @@ MAX_WEBHOOKS = 1000
 
 MAX_URL_LENGTH = 8000
 """Characters of a URL in `to`: RFC 9110 4.1 recommends that everybody supports so many."""
+
+NOT_WANTED = "its `when` is false"
+"""The reason of a webhook that its `when` skips."""
 
 
 def job_id(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> str:
@@ -68,21 +71,38 @@ def webhooks(
             stage=number,
             definition=mock.definition,
             mock_stage=at,
-            due=stage.due - job.ahead,
+            due=stage.planned - job.ahead,
             to=None,
             ordered=spec.webhook.ordered,
             before_response=spec.after is None,
             index=repetition,
         )
         if spec.each is None and repetition is None:
-            found += _for_each_target(spec.webhook, template, scope, moment)
+            found += _first_webhooks(spec.webhook, template, scope, moment)
             continue
         for one in _for_each_item(spec, template, scope):
-            found += _for_each_target(spec.webhook, one, {**scope, "item": one.item, "index": one.index}, moment)
+            found += _first_webhooks(spec.webhook, one, {**scope, "item": one.item, "index": one.index}, moment)
             if len(found) > MAX_WEBHOOKS:
                 problem = f"with `each` or `repeat`, a job has at most {MAX_WEBHOOKS:,} webhooks: here it has more"
                 raise ExpressionError(spec.webhook.place, problem)
     return tuple(found)
+
+
+def check_awaited(
+    mock: Mock, job: Job, planned: Sequence[PlannedStage], webhooks: Sequence[Webhook], others: Sequence[StoredWebhook]
+) -> None:
+    """Raise ExpressionError for a stage that waits for the end of a webhook that the job does not have before it.
+
+    `webhooks` are those of the mock's stages, `others` those that the job has already.
+    """
+    all_webhooks = [*(stored.webhook for stored in others), *webhooks]
+    for number, (_, at, _, _) in enumerate(planned, len(job.stages) - len(planned)):
+        after = mock.stages[at].after
+        if isinstance(after, EndOf) and not any(
+            webhook.event == after.event and webhook.stage < number for webhook in all_webhooks
+        ):
+            problem = f"the job has no webhook with the event {after.event!r} before this stage"
+            raise ExpressionError(after.place, f"{problem}: there is no end to wait for")
 
 
 def kept_request(request: Request, members: frozenset[str]) -> Request:
@@ -110,18 +130,43 @@ def _for_each_item(spec: StageSpec, template: Webhook, scope: Mapping[str, Any])
         yield replace(template, item=item, index=index if template.index is None else template.index)
 
 
-def _for_each_target(spec: WebhookSpec, template: Webhook, scope: Mapping[str, Any], moment: Moment) -> list[Webhook]:
-    """Return a webhook for each URL of `to`; the rest of each is as in `template`."""
-    is_wanted = spec.when is None or bool(render(spec.when, scope))
+def _first_webhooks(spec: WebhookSpec, template: Webhook, scope: Mapping[str, Any], moment: Moment) -> list[Webhook]:
+    """Return the webhooks of a stage as they are at the request; the rest of each is as in `template`.
+
+    One whose `to` is late stands for all those that `to` will give.
+    """
+    is_wanted = "when" in spec.late or spec.when is None or bool(render(spec.when, scope))
     event = render(spec.event, scope)
     event = scope["job"].status if event is None else require_name(event, spec.place, "webhook.event")
-    found = []
-    for target in _targets(spec, scope):
-        url = to_text(target).strip() or None
-        state, reason = _first_state(url, is_wanted)
-        to = url if url is None else url[:MAX_URL_LENGTH]
-        found.append(replace(template, id=new_uuid(moment.random), to=to, event=event, state=state, reason=reason))
-    return found
+    template = replace(template, event=event)
+    if "to" in spec.late and is_wanted:
+        return [replace(template, id=new_uuid(moment.random), late=True)]
+    targets = [None] if "to" in spec.late else _targets(spec, scope)
+    found = [_for_target(target, is_wanted, template, moment) for target in targets]
+    if "when" not in spec.late:
+        return found
+    return [replace(webhook, late=True) if webhook.state is State.PENDING else webhook for webhook in found]
+
+
+def decided_webhooks(spec: WebhookSpec, webhook: Webhook, scope: Mapping[str, Any], moment: Moment) -> list[Webhook]:
+    """Return what a late webhook turns out to be, now that its turn has come: one for each URL of `to`.
+
+    The first has the id of the late one. Raises ExpressionError.
+    """
+    decided = replace(webhook, late=False)
+    is_wanted = "when" not in spec.late or bool(render(spec.when, scope))
+    if "to" not in spec.late or not is_wanted:
+        return [decided if is_wanted else replace(decided, state=State.SKIPPED, reason=NOT_WANTED)]
+    found = [_for_target(target, is_wanted, decided, moment) for target in _targets(spec, scope) or [None]]
+    return [replace(found[0], id=webhook.id), *found[1:]]
+
+
+def _for_target(target: Any, is_wanted: bool, template: Webhook, moment: Moment) -> Webhook:
+    """Return the webhook for one item of `to`."""
+    url = to_text(target).strip() or None
+    state, reason = _first_state(url, is_wanted)
+    to = url if url is None else url[:MAX_URL_LENGTH]
+    return replace(template, id=new_uuid(moment.random), to=to, state=state, reason=reason)
 
 
 def _targets(spec: WebhookSpec, scope: Mapping[str, Any]) -> Sequence[Any]:
@@ -136,7 +181,7 @@ def _targets(spec: WebhookSpec, scope: Mapping[str, Any]) -> Sequence[Any]:
 def _first_state(url: str | None, is_wanted: bool) -> tuple[State, str | None]:
     """Return the state that a new webhook to this URL begins in, and the reason if it is never sent."""
     if not is_wanted:
-        return State.SKIPPED, "its `when` is false"
+        return State.SKIPPED, NOT_WANTED
     if url is None:
         return State.SKIPPED, "its `to` is null"
     if len(url) > MAX_URL_LENGTH:

@@ -61,7 +61,7 @@ def prepare_attempt(
     of `moment`. The time that a signature covers is real: receivers compare it with their own clock. Raises
     ExpressionError: the webhook can never be sent.
     """
-    scope = _webhook_scope(constants, stored, moment, context)
+    scope = webhook_scope(constants, stored, moment, context)
     headers = _headers(spec.headers, spec.place, scope)
     content = stored.content or _content(spec, stored, scope, moment, _content_type(headers))
     headers = _with_content_type(headers, content.content_type)
@@ -85,13 +85,14 @@ def prepare_attempt(
     return content, Outgoing(method, url, headers, body, spec.timeout, spec.verify, fault, spec.redirects)
 
 
-def _webhook_scope(
+def webhook_scope(
     constants: Mapping[str, Any], stored: StoredWebhook, moment: Moment, context: Context
 ) -> dict[str, Any]:
+    """Return what the expressions of a webhook see after the request: at an attempt, and when its turn comes."""
     webhook, job = stored.webhook, stored.job
     scope = scope_of(constants, webhook.request or job.request, moment, context)
     scope["now"] = now = moment.of(job).now
-    scope["job"] = JobView(job, now, webhook.stage)
+    scope["job"] = JobView(job, now, webhook.stage, webhooks=context.webhooks)
     scope["webhook"] = WebhookView(webhook.id, stored.attempts + 1, webhook.event, webhook.to)
     if webhook.index is not None:
         scope["item"], scope["index"] = webhook.item, webhook.index

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from latehook.base.errors import ExpressionError
-from latehook.base.model import Moment, Stage
+from latehook.base.model import UNKNOWN, LateStatus, Moment, OpenStage, Request, Stage
 from latehook.expressions.expression import Expression, render
 from latehook.expressions.values import to_text
-from latehook.mocks.definitions import Mock, RepeatSpec
+from latehook.mocks.definitions import EndOf, Mock, RepeatSpec
 from latehook.mocks.fields import quoted, require_name
-from latehook.mocks.times import seconds_of
+from latehook.mocks.times import Time, seconds_of
 
 MAX_REPETITIONS = 1000
 """How often one stage may send its webhook."""
@@ -30,27 +30,29 @@ class PlannedStage(NamedTuple):
     sends: bool = True
 
 
-def plan_stages(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> Sequence[PlannedStage]:
+def plan_stages(
+    mock: Mock, scope: Mapping[str, Any], moment: Moment, request: Request | None = None
+) -> Sequence[PlannedStage]:
     """Return the stages of the mock, in order. A stage is not due before an earlier one.
 
-    `moment` is by the job's clock. Raises ExpressionError.
+    `moment` is by the job's clock. `request` is the one that the mock answers, if it is not the job's own. Raises
+    ExpressionError.
     """
     plan = _Plan(scope, moment)
     repeated: RepeatSpec | None = None  # how the stage before is repeated, if that ends when the next one is reached
     for at, spec in enumerate(mock.stages):
-        after = 0.0 if spec.after is None else seconds_of(spec.after, scope, moment.random)
-        after = max(after, plan.after)
+        begin = _begin(spec.after, scope, moment)
         if repeated is not None:
-            plan.repeat(at - 1, repeated, until=after)
-        plan.after = after
-        status = render(spec.status, scope)
-        status = None if status is None else require_name(status, mock.place, f"stages[{at}].status")
+            plan.repeat(at - 1, repeated, until=max(begin.earliest, plan.after))
+        plan.begin(begin)
+        late = LateStatus(mock.definition, at, request) if spec.is_status_late else None
+        status = None if late is not None else status_name(mock, at, render(spec.status, scope))
         repeated = None
         if spec.repeat is None:
-            plan.add(at, status)
+            plan.add(at, status, late=late)
             continue
         times = _times(spec.repeat, scope)
-        plan.add(at, status, 0, sends=times != 0)
+        plan.add(at, status, 0, sends=times != 0, late=late)
         if times is None:
             repeated = spec.repeat
         else:
@@ -58,18 +60,60 @@ def plan_stages(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> Sequenc
     return plan.stages
 
 
+def status_name(mock: Mock, at: int, status: Any) -> str | None:
+    """Return the computed status of the mock's stage with this index. Raises ExpressionError."""
+    return None if status is None else require_name(status, mock.place, f"stages[{at}].status")
+
+
+class _Begin(NamedTuple):
+    """When a stage is reached: not before `earliest`, in seconds after the request.
+
+    If it `waits_for` the end of the webhooks with this event, `plus` seconds later.
+    """
+
+    earliest: float = 0.0
+    waits_for: str | None = None
+    plus: float = 0.0
+
+
+def _begin(after: Time | EndOf | None, scope: Mapping[str, Any], moment: Moment) -> _Begin:
+    if after is None:
+        return _Begin()
+    if isinstance(after, EndOf):
+        return _Begin(waits_for=after.event, plus=seconds_of(after.plus, scope, moment.random))
+    return _Begin(seconds_of(after, scope, moment.random))
+
+
 class _Plan:
-    """The stages so far. `after` is when the last one is reached, in seconds after the request."""
+    """The stages so far. `after` is when the last one is reached, in seconds after the request, or UNKNOWN."""
 
     def __init__(self, scope: Mapping[str, Any], moment: Moment) -> None:
         self.stages: list[PlannedStage] = []
         self.after = 0.0
+        self._begin = _Begin()
+        self._wait = 0.0  # between the last stage and the next, if that repeats it
         self._scope = scope
         self._moment = moment
 
-    def add(self, mock_stage: int, status: str | None, repetition: int | None = None, sends: bool = True) -> None:
+    def begin(self, begin: _Begin) -> None:
+        """Have the next stage be reached then, but not before the last one."""
+        self.after = UNKNOWN if begin.waits_for is not None else max(begin.earliest, self.after)
+        self._begin, self._wait = begin, 0.0
+
+    def add(
+        self,
+        mock_stage: int,
+        status: str | None,
+        repetition: int | None = None,
+        sends: bool = True,
+        late: LateStatus | None = None,
+    ) -> None:
         """Add a stage that is reached at `after`."""
-        stage = Stage(self._moment.now + self.after, status)
+        now, (earliest, waits_for, plus) = self._moment.now, self._begin
+        stage = Stage(now + self.after, status)
+        if late is not None or self.after == UNKNOWN:
+            open = OpenStage(now + self.after, now + earliest, waits_for, plus, self._wait, late)
+            stage = Stage(UNKNOWN, status, open)
         self.stages.append(PlannedStage(stage, mock_stage, repetition, sends))
 
     def repeat(self, mock_stage: int, spec: RepeatSpec, times: int | None = None, until: float = math.inf) -> None:
@@ -79,12 +123,13 @@ class _Plan:
             if wait == 0 and isinstance(spec.every, Expression):
                 raise ExpressionError(spec.every.place, "the time between two webhooks is 0 s: it must be more")
             after = self.after + wait
-            if round(after - until, 6) >= 0:  # what is said to be at the same time may differ in the last digits
+            # what is said to be at the same time may differ in the last digits
+            if until != UNKNOWN and round(after - until, 6) >= 0:
                 return
             if number == MAX_REPETITIONS:
                 problem = f"{MAX_REPETITIONS:,} webhooks are not enough until the next stage, and no more are possible"
                 raise ExpressionError(spec.place, problem)
-            self.after = after
+            self.after, self._begin, self._wait = after, _Begin(), wait
             self.add(mock_stage, None, number)
 
 

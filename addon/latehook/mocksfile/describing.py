@@ -6,7 +6,8 @@ from typing import Any
 from latehook.base.model import ResponseFault, WebhookFault
 from latehook.expressions.expression import as_written
 from latehook.mocks.bodies import BodySpec
-from latehook.mocks.definitions import FaultSpec, Mock, ResponseSpec, StageSpec, WebhookSpec
+from latehook.mocks.definitions import EndOf, FaultSpec, Mock, ResponseSpec, StageSpec, WebhookSpec
+from latehook.mocks.times import Time
 from latehook.mocksfile.words import RESPONSE_FAULTS, WEBHOOK_FAULTS, describe_retry, describe_scheme
 from latehook.webhooks.retries import RETRY_SCHEDULES, RetrySchedule
 from latehook.webhooks.schemes import SCHEMES, Scheme
@@ -47,16 +48,22 @@ def _response(spec: ResponseSpec, mock: Mock) -> Iterator[str]:
     if spec.until is not None:
         delay = f", once {as_written(spec.until)}, at the latest after {as_written(spec.delay)}"
     yield f"{condition}{otherwise}answers {as_written(spec.status)}{_body(spec.body)}{delay}{rejects}"
+    if spec.reads_answers:
+        yield "  decided when the webhooks before the response have been answered"
     if spec.fault is not None:
         yield f"  {_fault(spec.fault)}"
 
 
 def _stage(stage: StageSpec) -> Iterator[str]:
-    time = "before the response" if stage.after is None else f"after {as_written(stage.after)}"
+    time = _time(stage.after)
     parts = [f"the status is {as_written(stage.status)}"] if stage.status is not None else []
     if stage.webhook is not None:
         parts.append(f"sends {_webhook(stage.webhook)}{_how_many(stage)}")
     yield f"{time}: {', '.join(parts) or 'nothing'}"
+    late = ["the status"] if stage.is_status_late else []
+    late += [] if stage.webhook is None else [f"`{name}`" for name in ("to", "when") if name in stage.webhook.late]
+    if late:
+        yield f"  decided when the stage is due: {', '.join(late)}"
     if stage.webhook is not None:
         yield from (f"  {line}" for line in _details(stage.webhook))
 
@@ -67,6 +74,14 @@ def _how_many(stage: StageSpec) -> str:
         return each
     times = "until the next stage" if stage.repeat.times is None else f"{as_written(stage.repeat.times)} times"
     return f"{each}, every {as_written(stage.repeat.every)}, {times}"
+
+
+def _time(after: Time | EndOf | None) -> str:
+    if after is None:
+        return "before the response"
+    if isinstance(after, EndOf):
+        return f"{as_written(after.plus)} after the end of the webhook {after.event!r}"
+    return f"after {as_written(after)}"
 
 
 def _webhook(spec: WebhookSpec) -> str:

@@ -9,16 +9,19 @@ from typing import Any
 from msgspec import UNSET
 
 from latehook.base.model import COMPLETED, ResponseFault
+from latehook.expressions.answers import reads_answers
+from latehook.expressions.body_members import members_read
 from latehook.expressions.compiler import Compiler
-from latehook.expressions.expression import Names
-from latehook.expressions.names import AT_REQUEST, JOB, WEBHOOK
+from latehook.expressions.expression import Names, reads_of
+from latehook.expressions.names import ANSWERS, AT_REQUEST, JOB, WEBHOOK
 from latehook.mocks import matching
-from latehook.mocks.definitions import JobSpec, Mock, ResponseSpec, StageSpec, WebhookSpec
+from latehook.mocks.definitions import EndOf, JobSpec, Mock, ResponseSpec, StageSpec, WebhookSpec
 from latehook.mocks.times import Time
 from latehook.mocksfile.choices import check_choices
 from latehook.mocksfile.entries import ChoiceEntry, JobEntry, MockEntry, ResponseEntry, StageEntry
+from latehook.mocksfile.events import check_events, check_own_events, check_repetitions
 from latehook.mocksfile.multiplicity import check_each, compile_each, compile_repeat, names_of
-from latehook.mocksfile.shared_entries import BEFORE_RESPONSE, DEFAULT_AFTER
+from latehook.mocksfile.shared_entries import BEFORE_RESPONSE, DEFAULT_AFTER, StageTimeEntry
 from latehook.mocksfile.source import KeyPath, Source
 from latehook.mocksfile.values import Values
 from latehook.mocksfile.webhook_entries import WebhookEntry
@@ -53,8 +56,12 @@ class MockCompiler:
         self._path: KeyPath = ("mocks", index)
         self._matcher = self._match()
         self._at_request: Names = {**AT_REQUEST, **names, "request": self._request_names()}
-        self._with_job: Names = {**self._at_request, "job": {**JOB["job"], "vars": self._vars_names(job_vars)}}
-        self._webhooks = WebhookCompiler(self._values, self._with_job, {**self._with_job, **WEBHOOK})
+        job: Names = {**JOB["job"], "vars": self._vars_names(job_vars)}
+        self._after_request: Names = {**self._at_request, "job": {**job, **ANSWERS}}
+        is_found = entry.lookup is not UNSET  # a job that a lookup has found may have sent webhooks
+        self._with_job: Names = self._after_request if is_found else {**self._at_request, "job": job}
+        names_of_attempt = {**self._after_request, **WEBHOOK}
+        self._webhooks = WebhookCompiler(self._values, self._with_job, self._after_request, names_of_attempt)
 
     @property
     def body_members(self) -> frozenset[str]:
@@ -70,13 +77,14 @@ class MockCompiler:
         """Return the mock. Raises MocksError for the first error."""
         entry = self._entry
         starts = entry.lookup is UNSET and any(key is not UNSET for key in (entry.job, entry.webhook, entry.stages))
-        names = self._with_job if starts or entry.lookup is not UNSET else self._at_request
+        names = self._after_request if starts or entry.lookup is not UNSET else self._at_request
         matcher = self._matcher
         self._check_keys()
         responses = self._responses(names, starts)
         stages = self._stages()
         job = None if entry.job is UNSET else self._job(entry.job)
         webhooks = [stage.webhook for stage in stages if stage.webhook is not None]
+        late_statuses = [stage.status for stage in stages if stage.is_status_late]
         files = self._values.files
         return Mock(
             matcher=matcher,
@@ -93,7 +101,8 @@ class MockCompiler:
             lookup=self._lookup(),
             job=job,
             stages=stages,
-            kept_members=frozenset().union(*(webhook.body_members for webhook in webhooks)),
+            kept_members=members_read(reads_of(late_statuses)).union(*(webhook.body_members for webhook in webhooks)),
+            reads_answers=self._values.reads_answers,
         )
 
     def _check_keys(self) -> None:
@@ -182,14 +191,16 @@ class MockCompiler:
         layers = [((*path, "headers"), entry.headers)]
         headers, body = self._values.headers(layers, names), self._values.body([(path, entry)], names)
         self._values.check_encoding(body, headers, layers)
+        read = [status, headers, body.value if body else None]
         return ResponseSpec(
             status=status,
             headers=headers,
             body=body,
-            delay=None if entry.delay is UNSET else self._values.time(entry.delay, (*path, "delay"), names),
+            delay=self._delay(entry, path, names),
             fault=self._values.fault(entry.fault, (*path, "fault"), ResponseFault, "response"),
             place=self._values.place(path),
             until=self._until(entry, path, names),
+            reads_answers=reads_answers(read),
         )
 
     def _until(self, entry: ResponseEntry, path: KeyPath, names: Names) -> Any:
@@ -197,6 +208,12 @@ class MockCompiler:
             problem = "a response waits for `until` at most as long as its `delay`: write one, such as 30s"
             raise self._values.error((*path, "until"), problem)
         return self._values.when(entry.until, (*path, "until"), names)
+
+    def _delay(self, entry: ResponseEntry, path: KeyPath, names: Names) -> Time | None:
+        """Return the delay of a response. Unlike the response itself it is decided at the request."""
+        if entry.delay is UNSET:
+            return None
+        return self._values.time(entry.delay, (*path, "delay"), self._with_job if "job" in names else names)
 
     # Stages and webhooks
 
@@ -208,13 +225,19 @@ class MockCompiler:
         if isinstance(entry.webhook, WebhookEntry):
             base.append(((*self._path, "webhook"), entry.webhook))
         if entry.stages is UNSET:
-            return (self._only_stage(base, each),) if len(base) > 1 else ()
-        self._check_stages(entry.stages, entry.webhook)
-        path = (*self._path, "stages")
-        last = len(entry.stages) - 1
-        return tuple(
-            self._stage(stage, (*path, index), base, each, index == last) for index, stage in enumerate(entry.stages)
-        )
+            stages = [self._only_stage(base, each)] if len(base) > 1 else []
+        else:
+            self._check_stages(entry.stages, entry.webhook)
+            path, last = (*self._path, "stages"), len(entry.stages) - 1
+            stages = [
+                self._stage(stage, (*path, index), base, each, index == last)
+                for index, stage in enumerate(entry.stages)
+            ]
+        check_own_events(stages)
+        check_repetitions(stages)
+        if entry.lookup is UNSET:  # else the job may have webhooks of other mocks
+            check_events(stages, self._values.answers_read)
+        return tuple(stages)
 
     def _check_stages(self, stages: Sequence[StageEntry], webhook: Any) -> None:
         """Refuse stages that contradict each other or the mock's `webhook`."""
@@ -236,9 +259,10 @@ class MockCompiler:
         """Return the one stage of a `webhook` without `stages`."""
         after_path, after = pick(layers, "after", DEFAULT_AFTER)
         status_path, status = pick(layers, "status", COMPLETED)
-        compiled = self._values.compile(status, status_path, self._with_job)
+        compiled = self._values.compile(status, status_path, self._after_request)
         webhook = self._webhooks.seeing(names_of(each, None)).compile(layers)
-        return StageSpec(self._after(after, after_path), compiled, webhook, each)
+        is_late = reads_answers(compiled)
+        return StageSpec(self._after(after, after_path), compiled, webhook, each, is_status_late=is_late)
 
     def _stage(self, stage: StageEntry, path: KeyPath, base: Sequence[Layer], each: Any, is_last: bool) -> StageSpec:
         """Return a stage. `base` are the layers of the mock's own webhook, and `each` is the mock's own."""
@@ -249,8 +273,10 @@ class MockCompiler:
         webhook = self._webhook(stage, path, base, names_of(each, repeat))
         status = None
         if stage.status is not UNSET:
-            status = self._values.compile(stage.status, (*path, "status"), self._with_job)
-        return StageSpec(self._after(stage.after, (*path, "after")), status, webhook, each, repeat)
+            status = self._values.compile(stage.status, (*path, "status"), self._after_request)
+        return StageSpec(
+            self._after(stage.after, (*path, "after")), status, webhook, each, repeat, reads_answers(status)
+        )
 
     def _webhook(self, stage: StageEntry, path: KeyPath, base: Sequence[Layer], names: Names) -> WebhookSpec | None:
         """Return the webhook of a stage, whose expressions may use `names` too; None if it sends none."""
@@ -266,9 +292,22 @@ class MockCompiler:
             raise self._values.error((*path, "webhook"), problem)
         return webhooks.compile(base) if stage.webhook else None
 
-    def _after(self, after: Any, path: KeyPath) -> Time | None:
+    def _after(self, after: Any, path: KeyPath) -> Time | EndOf | None:
         """Return the time of a stage; None for `before-response`."""
-        return None if after == BEFORE_RESPONSE else self._values.time(after, path, self._with_job)
+        if after == BEFORE_RESPONSE:
+            return None
+        if not isinstance(after, StageTimeEntry):
+            return self._values.time(after, path, self._with_job)
+        if after.ended is UNSET:
+            if after.plus is not UNSET:
+                raise self._values.error((*path, "plus"), "`plus` counts from the end of a webhook: write `ended` too")
+            return self._values.time(after, path, self._with_job)
+        if after.uniform is not UNSET or after.lognormal is not UNSET:
+            raise self._values.error(path, "a random time after the end of a webhook is {ended: EVENT, plus: {…}}")
+        event = str(self._values.constant(after.ended, (*path, "ended")))
+        plus = DEFAULT_AFTER if after.plus is UNSET else after.plus
+        time = self._values.time(plus, (*path, "plus"), self._with_job)
+        return EndOf(event, time, self._values.place((*path, "ended")))
 
 
 def _hash(*parts: bytes) -> str:

@@ -43,7 +43,23 @@ class DelayEntry(Entry):
 
 
 Time = Duration | DelayEntry
-StageTime = Annotated[str, one_of([BEFORE_RESPONSE], DURATION_PATTERN)] | Seconds | DelayEntry
+
+
+class StageTimeEntry(DelayEntry):
+    """A random time, drawn for each request, or a time after the end of a webhook: `{ended, plus}`."""
+
+    ended: Annotated[
+        str | UnsetType,
+        about(
+            "The event of an earlier webhook of the job: the time counts from its end (delivered, failed, canceled or "
+            "skipped).",
+            examples=["challenge"],
+        ),
+    ] = UNSET
+    plus: Annotated[Time | UnsetType, about("With `ended`: so long after it.", default=DEFAULT_AFTER)] = UNSET
+
+
+StageTime = Annotated[str, one_of([BEFORE_RESPONSE], DURATION_PATTERN)] | Seconds | StageTimeEntry
 
 
 class Bodies(Entry):

@@ -32,12 +32,16 @@ class Values:
 
     `body_members` are the members of `request` that need its body and that an expression reads; `kept_members` are
     those that a later request reads of a job's request. `files` are the files that were read: name → content.
+    `answers_read` are the places where `job.webhooks.EVENT` is read, each with its EVENT. `reads_answers`: something
+    reads the webhooks of a job.
     """
 
     def __init__(self, source: Source, compiler: Compiler) -> None:
         self.body_members: frozenset[str] = frozenset()
         self.kept_members: frozenset[str] = frozenset()
         self.files: dict[str, bytes] = {}
+        self.answers_read: list[tuple[str, Place]] = []
+        self.reads_answers = False
         self._source = source
         self._compiler = compiler
 
@@ -48,6 +52,8 @@ class Values:
         if isinstance(value, str):
             compiled = self._compiler.compile(value, self.place(path), names)
             self._collect_members(reads_of(compiled))
+            if "webhooks" in value:
+                self._collect_events(reads_of(compiled), path)
             return compiled
         if isinstance(value, dict):
             self.check_keys(value, path)
@@ -269,6 +275,12 @@ class Values:
 
     def error(self, path: KeyPath, problem: str) -> MocksError:
         return MocksError(self.place(path), problem)
+
+    def _collect_events(self, reads: frozenset[str], path: KeyPath) -> None:
+        """Note that an expression may read the webhooks of a job, and of which events."""
+        self.reads_answers = True
+        events = [name.removeprefix("job.webhooks.") for name in reads if name.startswith("job.webhooks.")]
+        self.answers_read += [(event, self.place(path)) for event in sorted(events)]
 
     def _collect_members(self, reads: frozenset[str]) -> None:
         """Note the members of requests that an expression reads; `reads` are its dotted names."""

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import UNSET
 
 from latehook.base.model import WebhookFault
+from latehook.expressions.answers import reads_answers
 from latehook.expressions.body_members import members_read
 from latehook.expressions.expression import Names, reads_of
 from latehook.mocks.bodies import BodySpec
@@ -28,17 +29,22 @@ Layer = tuple[KeyPath, WebhookEntry]
 class WebhookCompiler:
     """Compiles the webhooks of one mock."""
 
-    def __init__(self, values: Values, at_request: Names, at_attempt: Names) -> None:
-        """`at_request` are the names for expressions that the request decides, `at_attempt` for those of an attempt."""
+    def __init__(self, values: Values, at_request: Names, at_turn: Names, at_attempt: Names) -> None:
+        """`at_request` are the names for expressions that only the request decides, `at_attempt` those for an attempt.
+
+        `at_turn` are those for what the request decides, unless it reads what receivers have answered.
+        """
         self._values = values
         self._at_request = at_request
+        self._at_turn = at_turn
         self._at_attempt = at_attempt
 
     def seeing(self, names: Names) -> "WebhookCompiler":
         """Return a compiler of webhooks whose expressions may use these names, too."""
         if not names:
             return self
-        return WebhookCompiler(self._values, {**self._at_request, **names}, {**self._at_attempt, **names})
+        seen = (self._at_request, self._at_turn, self._at_attempt)
+        return WebhookCompiler(self._values, *({**each, **names} for each in seen))
 
     def compile(self, layers: Sequence[Layer]) -> WebhookSpec:
         """Compile the webhook that several layers give together. Raises MocksError for the first error."""
@@ -54,14 +60,18 @@ class WebhookCompiler:
         method = self._method(*pick(layers, "method", DEFAULT_METHOD))
         read_at_attempt = [headers, query, method, body.value if body else None, expressions_of(sign) if sign else None]
         when_path, when = pick(layers, "when")
+        decided = {
+            "to": self._to(to, to_path),
+            "when": self._values.when(when, when_path, self._at_turn),
+        }
+        late = frozenset(name for name, value in decided.items() if reads_answers(value))
         event_path, event = pick(layers, "event", None)
         return WebhookSpec(
-            to=self._to(to, to_path),
+            **decided,
             method=method,
             headers=headers,
             query=query,
             body=body,
-            when=self._values.when(when, when_path, self._at_request),
             event=self._values.compile(event, event_path, self._at_request),
             retry=self._retry(*pick(layers, "retry")),
             timeout=self._timeout(*pick(layers, "timeout", DEFAULT_TIMEOUT)),
@@ -71,11 +81,12 @@ class WebhookCompiler:
             fault=self._fault(*pick(layers, "fault"), webhook_path, body, sign),
             place=self._values.place(webhook_path),
             redirects=pick(layers, "redirects", 0)[1],
-            body_members=members_read(reads_of(read_at_attempt)),
+            body_members=members_read(reads_of([*read_at_attempt, *(decided[name] for name in late)])),
+            late=late,
         )
 
     def _to(self, to: Any, path: KeyPath) -> Any:
-        compiled = self._values.compile(to, path, self._at_request)
+        compiled = self._values.compile(to, path, self._at_turn)
         for url in compiled if isinstance(compiled, list) else [compiled]:
             if isinstance(url, str) and not is_url(url):
                 raise self._values.error(path, f"{url!r} is not a URL: {URL_HINT}")

@@ -10,7 +10,7 @@ from mitmproxy import command, exceptions
 from latehook.base import logs
 from latehook.base.coroutines import MustWait, result_at_once
 from latehook.base.errors import LatehookError
-from latehook.base.model import StoredWebhook
+from latehook.base.model import UNKNOWN, StoredWebhook, waits_for
 from latehook.engine.filters import JOBS
 from latehook.engine.operations import IdOrFilter, Operations
 
@@ -102,8 +102,12 @@ class Commands:
 
     def _line(self, owed: StoredWebhook) -> str:
         webhook = owed.webhook
-        to_go = self._operations.due_in(owed)
-        line = f"{webhook.id} {webhook.state} {to_go:.1f} s {webhook.to} (job {owed.job.id})"
+        to_go = f"{self._operations.due_in(owed):.1f} s"
+        if webhook.due == UNKNOWN:
+            to_go = f"waits for {waits_for(owed.job.stages[: webhook.stage + 1])}"
+        line = (
+            f"{webhook.id} {webhook.state} {to_go} {webhook.to or '(a URL that is decided then)'} (job {owed.job.id})"
+        )
         return self._operations.redact(line)
 
 

@@ -1,7 +1,7 @@
 """One commit for everything that one turn of the event loop writes: it costs as much for many writes as for one."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -18,6 +18,11 @@ class GroupCommit:
         self._scheduled: asyncio.Future[Committed] | None = None
         self._turn_end: asyncio.Handle
         self._running: set[asyncio.Task[Committed]] = set()
+        self._observers: list[Callable[[Collection[int]], None]] = []
+
+    def observe(self, observer: Callable[[Collection[int]], None]) -> None:
+        """Call `observer` after each commit, with the keys of the webhooks that were written."""
+        self._observers.append(observer)
 
     @property
     def is_scheduled(self) -> bool:
@@ -77,3 +82,5 @@ class GroupCommit:
         else:
             scheduled.set_result(task.result())
             self._notifier.notify(task.result().changed)
+            for observer in self._observers:
+                observer(task.result().changed)

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from latehook.base.model import Attempt, Content, Criteria, Job, Outcome, State, StoredWebhook
+from latehook.base.model import Attempt, Content, Criteria, Job, Outcome, State, StoredWebhook, Webhook
 from latehook.base.redaction import Redaction
 
 MEMORY = ":memory:"
@@ -20,12 +20,15 @@ class Due:
     """A pending webhook, as far as is needed to decide whether its attempt may start.
 
     `due` is in seconds of Latehook's clock. `after` has the keys of the job's earlier webhooks whose first attempt must
-    come first.
+    come first. `job` is its job's key. A `late` webhook is still to be decided: its `url` may be empty.
     """
 
     due: float
     url: str
     after: Sequence[int]
+    job: int
+    stage: int
+    late: bool
 
 
 class Match(NamedTuple):
@@ -62,6 +65,9 @@ class JobsAtOnce(Protocol):
     def find(self, id: str) -> Job | None:
         """Return the newest job with this id."""
 
+    def webhooks_of(self, job: Job) -> Sequence[StoredWebhook]:
+        """Return the webhooks of a job, by stage."""
+
     def repeated(self, mock: str, idempotency_key: str) -> Job | None:
         """Return the newest job that the mock with this name has started for an idempotency key."""
 
@@ -83,6 +89,15 @@ class Writes(Protocol):
 
     def update_job(self, job: Job) -> None:
         """Write a job whose stages, clock or response are different now."""
+
+    def set_due(self, key: int, due: float) -> None:
+        """Write when a webhook is due, of which that was UNKNOWN."""
+
+    def decide_webhook(self, late: StoredWebhook, decided: Sequence[Webhook]) -> Sequence[int]:
+        """Write what a late webhook has turned out to be: itself, and more of the same stage. Return their keys.
+
+        Raises UnstorableError, and has then written nothing.
+        """
 
     def delete_jobs(self, jobs: Iterable[int]) -> None:
         """Delete the jobs with these keys, their webhooks and attempts."""
@@ -159,6 +174,9 @@ class Reads(Protocol):
 
     async def last_job_key(self) -> int:
         """Return the key of the newest job; 0 where there is none."""
+
+    async def open_jobs(self) -> Sequence[int]:
+        """Return the keys of the jobs with open stages."""
 
     async def dues(self, keys: Sequence[int]) -> Sequence[Due | None]:
         """Return of each of these webhooks, in this order, what decides about its attempt; None if it is not pending.

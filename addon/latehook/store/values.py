@@ -14,9 +14,10 @@ from latehook.store.damage import DAMAGED
 
 
 class Target(msgspec.Struct, frozen=True):
-    """An encoded webhook, of which only the URL is decoded."""
+    """An encoded webhook, of which only the URL is decoded, and whether it is late."""
 
-    to: str
+    to: str | None
+    late: bool = False
 
 
 class Event(msgspec.Struct):
@@ -100,5 +101,5 @@ def digest(mock: str, idempotency_key: str) -> str:
 
 
 def end_of(job: Job) -> float:
-    """Return when a job's last stage is due, in seconds of Latehook's clock."""
-    return job.stages[-1].due - job.ahead if job.stages else 0.0
+    """Return when a job's last stage is due, in seconds of Latehook's clock; UNKNOWN while one of them is open."""
+    return max((stage.due - job.ahead for stage in job.stages), default=0.0)

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from latehook.base.model import Outcome, Outgoing, WireTrace
+from latehook.base.model import Answer, Outcome, Outgoing, WireTrace
 from latehook.bodies.codings import codings_of, compress
 from latehook.delivery.transport import MAX_ANSWER, MAX_REASON, Transport
 from support.ports import free_port
@@ -144,7 +145,20 @@ async def test_the_outcome_has_the_status_the_answer_and_both_times(sut: Receive
     outcome = await send(sut.url, transport)
     await transport.close()
 
-    assert outcome == Outcome(started_at=10.0, ended_at=12.5, status=200, error=None, body=b"ok")
+    assert outcome.answer is not None
+    assert (b"content-length", b"2") in outcome.answer.headers
+    assert replace(outcome.answer, headers=()) == Answer(200, body=b"ok")
+    assert replace(outcome, answer=None) == Outcome(10.0, 12.5, status=200, error=None, body=b"ok")
+
+
+@pytest.mark.parametrize(("size", "is_cut"), [(MAX_ANSWER, False), (MAX_ANSWER + 1, True)])
+async def test_a_long_answer_is_cut(sut: Receiver, size: int, is_cut: bool) -> None:
+    sut.behave = answer(200, b"x" * size)
+
+    outcome = await send(sut.url)
+
+    assert outcome.answer is not None
+    assert (len(outcome.body), len(outcome.answer.body), outcome.answer.is_cut) == (MAX_ANSWER, MAX_ANSWER, is_cut)
 
 
 # One attempt is one request

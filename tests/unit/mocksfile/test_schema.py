@@ -37,12 +37,13 @@ FILES = {
     "SignEntry": SIGN,
     "JwtEntry": SIGN % "jwt: {%s}",
     "StageEntry": "mocks: [{match: GET a.example/, stages: [{%s}]}]",
+    "StageTimeEntry": "mocks: [{match: GET a.example/, lookup: '1', stages: [{after: {%s}}]}]",
     "RetryEntry": WEBHOOK % "retry: {%s}",
     "ResponseFaultEntry": RESPONSE % "fault: {%s}",
     "WebhookFaultEntry": SIGNED % "fault: {%s}",
 }
 """A mocks file in which keys of a type can be written in the place of %s."""
-REQUIRED = {"ResponseFaultEntry": "kind: reset", "WebhookFaultEntry": "kind: drop"}
+REQUIRED = {"StageTimeEntry": "ended: paid", "ResponseFaultEntry": "kind: reset", "WebhookFaultEntry": "kind: drop"}
 """Keys of a type without which no other key can be written."""
 
 

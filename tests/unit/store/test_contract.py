@@ -7,7 +7,20 @@ from msgspec.structs import replace
 
 from latehook.base.errors import UnstorableError
 from latehook.base.json_text import decode_json, encode_json
-from latehook.base.model import Attempt, Content, Criteria, Job, Outcome, Redirect, Response, Stage, State, Webhook
+from latehook.base.model import (
+    UNKNOWN,
+    Attempt,
+    Content,
+    Criteria,
+    Job,
+    OpenStage,
+    Outcome,
+    Redirect,
+    Response,
+    Stage,
+    State,
+    Webhook,
+)
 from latehook.base.redaction import Redaction
 from latehook.store import Due, Store
 from support.stored import CONTENT, OK, REFUSED, add, add_ended, job, webhook
@@ -130,7 +143,7 @@ async def test_a_failed_attempt_leaves_the_webhook_pending_with_its_content(stor
     owed = await store.pending_webhook(key)
     assert owed is not None
     assert (owed.attempts, owed.content, owed.webhook.due) == (1, CONTENT, 1_800_000_006.0)
-    assert await store.dues([key]) == [Due(1_800_000_006.0, "http://app.test/hook", ())]
+    assert await store.dues([key]) == [Due(1_800_000_006.0, "http://app.test/hook", (), owed.job.key, 0, False)]
     assert list(await store.attempts([key])) == [(key, Attempt(1, 1.0, 1.5, None, "Connection refused", b"", 1.25))]
 
 
@@ -210,9 +223,40 @@ async def test_a_webhook_that_is_made_pending_waits_for_no_other_if_it_is_not_or
     store.set_pending(last, 9.0, ordered=False)
     await store.commit()
 
-    assert await store.dues([last]) == [Due(9.0, "http://app.test/hook", ())]
     stored = await store.webhook(last)
-    assert stored is not None and (stored.webhook.state, stored.webhook.reason) == (State.PENDING, None)
+    assert stored is not None
+    assert await store.dues([last]) == [Due(9.0, "http://app.test/hook", (), stored.job.key, 1, False)]
+    assert (stored.webhook.state, stored.webhook.reason) == (State.PENDING, None)
+
+
+async def test_what_is_open_is_found_and_decided(store: Store) -> None:
+    waits = Stage(UNKNOWN, "done", OpenStage(UNKNOWN, 1.0, "first"))
+    late = replace(webhook("late"), due=UNKNOWN, to=None, late=True)
+    add(store, replace(job("ended", replace(webhook("a"), state=State.SKIPPED)), stages=(Stage(1.0, "done"),)))
+    [key] = add(store, replace(job("open", late), stages=(waits,)))
+    store.prune(2e9, 2e9, keep=0)
+    await store.commit()
+
+    [number] = await store.open_jobs()
+    found = await store.job(number)
+    assert found is not None and (found.id, found.stages) == ("open", (waits,))
+    assert await store.count_jobs() == 1
+
+    store.update_job(replace(found, stages=(Stage(7.0, "done"),)))
+    store.set_due(key, 7.0)
+    stored = await store.pending_webhook(key)
+    assert stored is not None and stored.webhook.late
+    [more] = store.decide_webhook(stored, [replace(webhook("late"), due=7.0), replace(webhook("more"), due=7.0)])
+    await store.commit()
+
+    assert list(await store.open_jobs()) == []
+    assert sorted(await store.pending_dues()) == [(7.0, key), (7.0, more)]
+    assert [due and (due.url, due.late, due.job) for due in await store.dues([key, more])] == [
+        ("http://app.test/hook", False, number),
+        ("http://app.test/hook", False, number),
+    ]
+    with pytest.raises(UnstorableError):
+        store.decide_webhook(stored, [replace(webhook("late"), to="http://app.test/\ud800")])
 
 
 async def test_due_times(store: Store) -> None:

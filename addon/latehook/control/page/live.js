@@ -61,10 +61,11 @@ async function refreshJob() {
   if (chosen === view.chosen) known.job = same.find(job => keyOf(job) === chosen.key) ?? same[0] ?? null;
 }
 
-/** The seconds until a stage of a job that is shown is reached. */
+/** The seconds until a stage of a job that is shown is reached. One that is long due waits for a webhook. */
 function untilNextStage() {
   const jobs = known.list === "jobs" ? [...known.items, known.job] : [known.job];
-  const left = jobs.flatMap(job => (job?.stages ?? []).filter(stage => !stage.reached).map(stage => until(stage, job)));
+  const left = jobs.flatMap(job => (job?.stages ?? []).filter(stage => !stage.reached).map(stage => until(stage, job)))
+    .filter(seconds => seconds > -1);
   return Math.min(...left, Infinity);
 }
 

@@ -11,10 +11,11 @@ from latehook.store.values import event_of
 PRIMARY_CODE = 0xFF
 """The bits of SQLite's error codes that say the kind of an error. The others say which one of it."""
 
-VERSION = 3
+VERSION = 4
 """The version of the tables, in the file's `user_version`."""
 
-# job.created_at is real time; attempt.clock_at is time of the job's clock, and missing where version 1 has written it;
+# job.created_at is real time; job.ends is infinite (9e999) while one of its stages is open;
+# attempt.clock_at is time of the job's clock, and missing where version 1 has written it;
 # attempt.redirects is JSON, and missing where an attempt has followed none
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -24,6 +25,7 @@ CREATE TABLE job (
     created_at REAL NOT NULL, ends REAL NOT NULL, value BLOB NOT NULL
 );
 CREATE INDEX job_id ON job (id);
+CREATE INDEX job_open ON job (key) WHERE ends = 9e999;
 CREATE INDEX job_idempotency_key ON job (idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE TABLE webhook (
     key INTEGER PRIMARY KEY, job INTEGER NOT NULL, id TEXT NOT NULL, stage INTEGER NOT NULL, ordered INTEGER NOT NULL,
@@ -41,6 +43,7 @@ CREATE TABLE attempt (
 _CHANGES = (
     "ALTER TABLE attempt ADD COLUMN clock_at REAL;",
     "ALTER TABLE attempt ADD COLUMN redirects TEXT;",
+    "CREATE INDEX IF NOT EXISTS job_open ON job (key) WHERE ends = 9e999;",
 )
 """What makes the tables of version 2 of those of version 1, and so on."""
 

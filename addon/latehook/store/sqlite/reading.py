@@ -23,6 +23,13 @@ class JobsInSqlite(Rows):
     def find(self, id: str) -> Job | None:
         return self._job("SELECT key, value FROM job WHERE id = ? ORDER BY key DESC LIMIT 1", (id,))
 
+    def webhooks_of(self, job: Job) -> list[StoredWebhook]:
+        return self._webhooks_of_jobs([job])
+
+    def _webhooks_of_jobs(self, jobs: Sequence[Job]) -> list[StoredWebhook]:
+        condition = "w.job IN (SELECT value FROM json_each(?)) ORDER BY w.stage, w.key"
+        return self._webhooks_with_jobs(condition, [job.key for job in jobs], {job.key: job for job in jobs})
+
     def repeated(self, mock: str, idempotency_key: str) -> Job | None:
         sql = "SELECT key, value FROM job WHERE idempotency_key = ? ORDER BY key DESC LIMIT 1"
         return self._job(sql, (digest(mock, idempotency_key),))
@@ -52,6 +59,9 @@ class Reader(JobsInSqlite):
     async def job_ids(self) -> list[str]:
         return [id for (id,) in self._rows("SELECT id FROM job ORDER BY key DESC")]
 
+    async def open_jobs(self) -> list[int]:
+        return [key for (key,) in self._rows("SELECT key FROM job WHERE ends = 9e999")]
+
     async def count_jobs(self) -> int:
         return int(self._rows("SELECT count(*) FROM job")[0][0])
 
@@ -73,12 +83,14 @@ class Reader(JobsInSqlite):
 
     def _due(self, key: int, due: float, value: bytes, job: int, stage: int, ordered: int, attempts: int) -> Due | None:
         try:
-            url = read_target(value).to
+            target = read_target(value)
+            if target.to is None and not target.late:
+                raise TypeError("it has no URL")
             after = self._unattempted_before(job, stage) if stage > 0 and ordered and attempts == 0 else ()
         except DAMAGED as error:
             self.give_up(key, damage(error))
             return None
-        return Due(due, url, after)
+        return Due(due, target.to or "", after, job, stage, target.late)
 
     def _unattempted_before(self, job: int, stage: int) -> list[int]:
         """Return the webhooks of earlier stages whose first attempt is still to come, the last one first."""
@@ -104,8 +116,7 @@ class Reader(JobsInSqlite):
         return self._webhooks(condition, states if job is None else (*states, job))
 
     async def webhooks_of_jobs(self, jobs: Sequence[Job]) -> list[StoredWebhook]:
-        condition = "w.job IN (SELECT value FROM json_each(?)) ORDER BY w.stage, w.key"
-        return self._webhooks_with_jobs(condition, [job.key for job in jobs], {job.key: job for job in jobs})
+        return self._webhooks_of_jobs(jobs)
 
     async def webhooks_by_key(self, keys: Iterable[int]) -> list[StoredWebhook]:
         return self._webhooks_with_jobs("w.key IN (SELECT value FROM json_each(?)) ORDER BY w.key DESC", keys, {})

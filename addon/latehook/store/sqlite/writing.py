@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from latehook.base import logs
 from latehook.base.errors import StoreError
-from latehook.base.model import STORED_UNFINISHED, Content, Job, Outcome, State, Webhook
+from latehook.base.model import STORED_UNFINISHED, Content, Job, Outcome, State, StoredWebhook, Webhook
 from latehook.store.protocol import AddedKeys
 from latehook.store.sqlite.guarding import write_operation
 from latehook.store.sqlite.lists import as_list
@@ -54,6 +54,19 @@ class Writer(Reader, Searches):
     @write_operation
     def update_job(self, job: Job) -> None:
         self._update_job(job)
+
+    @write_operation
+    def set_due(self, key: int, due: float) -> None:
+        self._update_webhook("UPDATE webhook SET due = ? WHERE key = ?", (due,), key)
+
+    @write_operation
+    def decide_webhook(self, late: StoredWebhook, decided: Sequence[Webhook]) -> list[int]:
+        values = list(map(encode, decided))
+        first = decided[0]
+        url, reason = self.redaction.redact([first.to, first.reason])
+        sql = "UPDATE webhook SET value = ?, url = ?, state = ?, reason = ? WHERE key = ?"
+        self._update_webhook(sql, (values[0], url, first.state, reason), late.key)
+        return self._add_webhooks(late.job.key, decided[1:], values[1:])
 
     def _update_job(self, job: Job) -> None:
         row = (encode(replace(job, webhooks=())), end_of(job), job.key)
