@@ -6,22 +6,18 @@ there is none for Python). Then it polls the status, which must be the one that 
 
 import base64
 import hashlib
-import hmac
 import json
-import socket
 import ssl
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl
 
 import assemblyai
 import cloudconvert
 import httpx
+import jwt
 import pytest
 import replicate
-import requests
 import standardwebhooks
 import stripe
 import twilio.rest
@@ -29,102 +25,9 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
 
 from latehook.mocksfile.loading import load
-from support.paths import ROOT
-from support.process import Proxy, mitmdump
-from support.receivers import Received, Receiver, receiver
+from support.gallery import FILES, Gallery, hmac_of, poll
+from support.receivers import Received, Receiver
 from support.waiting import wait_until
-
-FILES = sorted((ROOT / "addon" / "providers").glob("*.yaml"))
-SPEED = 200
-"""The speed of the proxies' clocks: 65 seconds pass in a third of a second."""
-LONG_DELAY = "5d"
-"""The environment variable DELAY for jobs that must not end during a test."""
-
-
-@dataclass
-class Gallery:
-    """A proxy with the files of all providers. `registered` is the receiver at CALLBACK_URL."""
-
-    proxy: Proxy
-    registered: Receiver
-
-    @property
-    def hook(self) -> str:
-        return f"{self.registered.url}/registered"
-
-    @property
-    def api(self) -> requests.Session:
-        """A client without an SDK."""
-        session = requests.Session()
-        session.trust_env = False
-        session.proxies = {"https": self.proxy.url}
-        session.verify = self.proxy.ca
-        return session
-
-    def events(self, count: int, about: str, at: Receiver | None = None) -> list[Received]:
-        """Wait for `count` webhooks that have the text `about` in their body, and return them."""
-
-        def found() -> list[Received]:
-            return [got for got in list((at or self.registered).requests) if about.encode() in got.body]
-
-        wait_until(lambda: len(found()) >= count, f"{count} webhooks about {about}")
-        return found()[:count]
-
-
-def start_gallery(confdir: Path, **env: str) -> Iterator[Gallery]:
-    files = [part for file in FILES for part in ("--set", f"mock_file={file}")]
-    with receiver() as registered:
-        env["CALLBACK_URL"] = f"{registered.url}/registered"
-        with mitmdump(confdir, *files, "--set", f"mock_speed={SPEED}", env=env) as proxy:
-            yield Gallery(proxy, registered)
-
-
-@pytest.fixture(scope="module")
-def gallery(confdir: Path) -> Iterator[Gallery]:
-    """A gallery whose jobs end during the test."""
-    yield from start_gallery(confdir)
-
-
-@pytest.fixture(scope="module")
-def slow_gallery(confdir: Path) -> Iterator[Gallery]:
-    """A gallery whose jobs take days: they can be canceled, or polled while they run."""
-    yield from start_gallery(confdir, DELAY=LONG_DELAY)
-
-
-@pytest.fixture(autouse=True)
-def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail a test that looks up the name of a provider, so that none is contacted without the proxy."""
-    look_up = socket.getaddrinfo
-
-    def local(host: Any, *arguments: Any, **named: Any) -> Any:
-        assert host in ("127.0.0.1", b"127.0.0.1"), f"{host} would be contacted without the proxy"
-        return look_up(host, *arguments, **named)
-
-    monkeypatch.setattr(socket, "getaddrinfo", local)
-
-
-@pytest.fixture
-def use_proxy(monkeypatch: pytest.MonkeyPatch) -> Callable[[Gallery], None]:
-    """A function that points SDKs at a gallery's proxy by environment variables."""
-
-    def point(gallery: Gallery) -> None:
-        for name in ("HTTP_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("HTTPS_PROXY", gallery.proxy.url)
-        for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
-            monkeypatch.setenv(name, gallery.proxy.ca)
-
-    return point
-
-
-def hmac_of(body: bytes, secret: str, algorithm: str = "sha256") -> bytes:
-    return hmac.new(secret.encode(), body, algorithm).digest()
-
-
-def poll(ask: Callable[[], Any], until: str) -> Any:
-    """Call `ask` until its result has the status `until`, and return the result."""
-    return wait_until(lambda: (found := ask())["status"] == until and found, f"the status {until!r}")
-
 
 # The files themselves
 
@@ -143,7 +46,8 @@ def test_each_file_says_what_it_mocks_and_names_its_source(file: Path) -> None:
     assert "# Source: " in head
     assert "read 2026-" in head
     assert max(map(len, lines)) <= 120
-    assert any(name.startswith(f"test_{file.stem.replace('-', '_')}_") for name in globals()), "no test uses it"
+    tests = "".join(test.read_text() for test in Path(__file__).parent.glob("test_*.py"))
+    assert f"def test_{file.stem.replace('-', '_')}_" in tests, "no test uses it"
 
 
 # Speech
@@ -603,6 +507,14 @@ def test_plaid_assets_report_is_fetched_by_its_token(gallery: Gallery, slow_gall
     payload = json.loads(webhook.body)
     assert (payload["webhook_type"], payload["webhook_code"]) == ("ASSETS", "PRODUCT_READY")
     assert payload["asset_report_id"] == made["asset_report_id"]
+    # plaid.com/docs/api/webhooks/webhook-verification: the key by its id, the JWT's age, the hash of the body
+    jws = webhook.headers["plaid-verification"]
+    key_url = "https://sandbox.plaid.com/webhook_verification_key/get"
+    key = gallery.api.post(key_url, json={**keys, "key_id": jwt.get_unverified_header(jws)["kid"]}).json()["key"]
+    claims = jwt.decode(jws, jwt.PyJWK(key), algorithms=["ES256"])
+    assert claims["request_body_sha256"] == hashlib.sha256(webhook.body).hexdigest()
+    assert abs(claims["iat"] - webhook.at) < 300
+    assert gallery.api.post(key_url, json={"key_id": "x"}).json()["error_code"] == "INVALID_WEBHOOK_VERIFICATION_KEY_ID"
     token = {**keys, "asset_report_token": made["asset_report_token"]}
     report = gallery.api.post(f"{plaid}/get", json=token).json()["report"]
     assert (report["asset_report_id"], report["client_report_id"]) == (made["asset_report_id"], "r-17")
