@@ -40,7 +40,7 @@ class Life:
         self.id_path = self.body.id_path(self.wanted)
         self.course = self._course(about)
         changes = operation.method not in ("GET", "HEAD", "OPTIONS")
-        has_life = self.id_path is not None and (self.course is not None or bool(chosen))
+        has_life = self.id_path is not None and (bool(chosen) or (self.course is not None and bool(about)))
         self.starts = changes and (bool(self.hooks) or has_life or self._tells_location(chosen))
 
     @property

@@ -25,7 +25,9 @@ def server_of(operation: Operation, host: str | None) -> Server:
         raise LatehookError(f"the document names no host for {operation.name}: name it with --host")
     scheme, _, authority = host.rpartition("://")
     authority = authority.rstrip("/")
-    server = next((one for one in operation.servers if one.authority == authority), first)
+    server = next((one for one in operation.servers if one.authority == authority), None)
+    if server is None:
+        return Server(scheme, authority, first.path)
     return Server(scheme or server.scheme, authority, server.path)
 
 
@@ -35,7 +37,7 @@ def match_of(operation: Operation, host: str | None) -> tuple[str, str | None]:
     Raises LatehookError for a host that cannot be used, ValueError for a method or path that cannot.
     """
     server = server_of(operation, host)
-    origin = f"{server.scheme}://{server.authority}"
+    origin = f"{server.scheme}://{server.authority}" if server.scheme else server.authority
     try:
         matching.parse(f"GET {origin}/")
     except ValueError as error:

@@ -84,7 +84,7 @@ class _MockMaker:
                 known = Perspective(echoes=known.echoes)
             elif job := self._job():
                 mock["job"] = job
-        response = self._response(known, id_path, match)
+        response = self._response(known, id_path)
         if response:
             mock["response"] = response
         mock |= self._stages(known, response)
@@ -102,14 +102,14 @@ class _MockMaker:
         made = new_id(self.life.id, self.life.body.sample.schema(self.life.id_path))
         return {} if made is None else {"id": made}
 
-    def _response(self, known: Perspective, id_path: KeyPath | None, match: str) -> dict[str, Any]:
+    def _response(self, known: Perspective, id_path: KeyPath | None) -> dict[str, Any]:
         life = self.life
         written = life.body.written(known, id_path)
         found = headers(
             self.document, as_map(life.response.get("headers")), life.body.content_type if written else None
         )
         if life.starts and life.id_path is None and "location" in found:
-            found["location"] = f"{match.partition(' ')[2].partition('{')[0].rstrip('/')}/{{{{ job.id }}}}"
+            found["location"] = "{{ request.url }}/{{ job.id }}"
         status = life.status if 200 <= life.status <= 599 else 200
         return {
             **({"status": status} if status != 200 else {}),

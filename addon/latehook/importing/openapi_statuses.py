@@ -10,7 +10,7 @@ MAX_PROGRESS = 2
 
 _FAILED = re.compile(
     r"fail|error|cancel|reject|expir|denied|declin|abort|delet|time_?d?_?out|invalid|refus|void|disput|block|drop"
-    r"|undeliver|unsuccess|withdraw|revok|incomplete|unknown|uncollect|bounce|stopp|terminat|inactive|disabl"
+    r"|undeliver|unsuccess|withdraw|revok|incomplete|unknown|uncollect|bounce|stopp|terminat|inactive|disabl|unavail"
 )
 _FINAL = (
     *("completed", "complete", "succeeded", "success", "successful", "done", "finished", "ready", "processed"),
@@ -37,9 +37,9 @@ def course(values: Iterable[Any]) -> Course | None:
     good = [text for text in texts if not _FAILED.search(_plain(text))]
     if len(texts) < 2 or not good:
         return None
-    ranked = sorted((_FINAL.index(_plain(text)), at) for at, text in enumerate(good) if _plain(text) in _FINAL)
+    ranked = sorted((rank, at) for at, text in enumerate(good) if (rank := _rank(text)) is not None)
     final = good[ranked[0][1]] if ranked else good[-1]
-    progress = [text for text in good if text != final and (not ranked or _plain(text) not in _FINAL)]
+    progress = [text for text in good if text != final and _rank(text) is None]
     progress.sort(key=lambda text: not _FIRST.search(_plain(text)))
     chosen = [*progress[:MAX_PROGRESS], final]
     return Course(chosen, [text for text in texts if text not in chosen])
@@ -51,6 +51,14 @@ def canceled(statuses: Iterable[str], hint: str) -> str | None:
         if verb in hint.lower():
             return next((status for status in statuses if verb in status.lower()), None)
     return None
+
+
+def _rank(text: str) -> int | None:
+    """Return how certain it is that a status is a good end, 0 for the most certain; None if it is none."""
+    plain = _plain(text)
+    last = plain.rpartition("_")[2]
+    name = plain if plain in _FINAL else last if not re.search(r"(^|_)not_", plain) else ""
+    return _FINAL.index(name) if name in _FINAL else None
 
 
 def _plain(text: str) -> str:

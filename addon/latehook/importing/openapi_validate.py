@@ -23,9 +23,17 @@ def validated(
         schemas = Schemas(every[0].document)
     except MissingExtra:
         return {}, [f"requests are not compared with the document: {EXTRA}, and import again"]
-    for comments, mock in mocks:
+    made: list[Validation | LatehookError] = []
+    for _, mock in mocks:
         try:
-            Validation(operation_for(matching.parse(mock["match"]), every), schemas, refuses=False)
+            made.append(Validation(operation_for(matching.parse(mock["match"]), every), schemas, refuses=False))
+        except LatehookError as error:
+            made.append(error)
+    for (comments, mock), validation in zip(mocks, made, strict=True):
+        try:
+            if isinstance(validation, LatehookError):
+                raise validation
+            validation.compile()
         except LatehookError as error:
             comments.append(f"not compared with the document: {error}")
             mock["validate"] = "off"

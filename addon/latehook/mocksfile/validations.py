@@ -51,6 +51,7 @@ class _Validations:
         from latehook.openapi.validation import Validation
 
         result, path = list(mocks), self._place(wanted[0])
+        validations: list[tuple[int, Validation]] = []
         if self._file.openapi is UNSET:
             raise self._values.error(path, "the file names no document: write `openapi: FILE` beside `mocks`")
         try:
@@ -59,6 +60,10 @@ class _Validations:
             for at in wanted:
                 path = self._place(at)
                 validation = Validation(operation_for(mocks[at].matcher, every), schemas, modes[at] == "refuse")
+                validations.append((at, validation))
+            for at, validation in validations:
+                path = self._place(at)
+                validation.compile()
                 result[at] = replace(mocks[at], validation=validation)
         except MocksError:
             raise

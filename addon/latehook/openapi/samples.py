@@ -7,6 +7,7 @@ from typing import Any
 
 from latehook.base.json_text import read_json
 from latehook.openapi.document import Document, as_list, as_map
+from latehook.openapi.patterns import text_like
 
 KeyPath = tuple[str | int, ...]
 """The names and indexes that lead to a value in a body."""
@@ -258,6 +259,8 @@ def _scalar(kind: str, flat: dict[str, Any]) -> Any:
     if kind != "string":
         return None
     text = _FORMATS.get(str(flat.get("format")), "string")
+    if isinstance(flat.get("pattern"), str):
+        text = text_like(flat["pattern"], text)
     shortest, longest = flat.get("minLength"), flat.get("maxLength")
     if isinstance(shortest, int) and len(text) < shortest <= 1000:
         text = text.ljust(shortest, "x")

@@ -6,7 +6,6 @@ the other parts have, so it does not count there.
 """
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from latehook.base.errors import LatehookError
@@ -43,6 +42,25 @@ def jsonschema() -> Any:
     return jsonschema_rs
 
 
+class Check:
+    """Compares values with a schema. It is compiled when it is used first, or by `compile`."""
+
+    def __init__(self, schemas: "Schemas", converted: dict[str, Any]) -> None:
+        self._schemas = schemas
+        self._converted = converted
+        self._validator: Any = None
+
+    def compile(self) -> None:
+        """Raises UnusableSchema if the schema is not valid."""
+        if self._validator is None:
+            self._validator = self._schemas.validator(self._converted)
+
+    def __call__(self, value: Any) -> list[tuple[list[Any], str]]:
+        """Return the errors of a value: where each is, and what it is."""
+        self.compile()
+        return [(list(error.instance_path), error.message) for error in self._validator.iter_errors(value)]
+
+
 class Schemas:
     """The schemas of one document, each converted once. Raises MissingExtra."""
 
@@ -54,18 +72,26 @@ class Schemas:
         self._count = -1
         self._registry: Any = None
 
-    def check(self, schema: Any) -> Callable[[Any], list[tuple[list[Any], str]]]:
-        """Return a function that gives the errors of a value: where each is, and what it is. Raises UnusableSchema."""
+    def check(self, schema: Any) -> "Check":
+        """Return what compares values with a schema."""
         try:
-            converted = self._convert(schema, False)
+            return Check(self, self._convert(schema, False))
+        except RecursionError:
+            raise UnusableSchema("it is nested too deeply") from None
+
+    def validator(self, converted: dict[str, Any]) -> Any:
+        """Return the compiled form of a converted schema. Raises UnusableSchema.
+
+        First convert all schemas: whatever is converted later is compiled anew.
+        """
+        try:
             if self._count != len(self._converted):
                 self._count = len(self._converted)
                 named = {self._numbers[key]: value for key, value in self._converted.items()}
                 self._registry = self._library.Registry([(BASE, _plain_json({"$defs": named}))])
-            validator = self._library.Draft202012Validator(_plain_json(converted), registry=self._registry)
-        except (ValueError, RecursionError) as error:
+            return self._library.Draft202012Validator(_plain_json(converted), registry=self._registry)
+        except ValueError as error:
             raise UnusableSchema(" ".join(str(error).split())[:300]) from None
-        return lambda value: [(list(error.instance_path), error.message) for error in validator.iter_errors(value)]
 
     def _convert(self, schema: Any, in_all_of: bool) -> dict[str, Any]:
         if not isinstance(schema, dict):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -13,7 +13,7 @@ from latehook.expressions.views import RequestView
 from latehook.openapi.document import as_map
 from latehook.openapi.operations import Operation
 from latehook.openapi.samples import flat_schema, sample_of_media
-from latehook.openapi.schemas import Schemas
+from latehook.openapi.schemas import Check, Schemas
 
 MAX_PROBLEMS = 10
 """Differences that are named of one request."""
@@ -22,14 +22,13 @@ MAX_LENGTH = 300
 
 _NOT_COMPARED = ("accept", "content-type", "authorization")  # OpenAPI says that these have no schema
 _JSON = re.compile(r"application/json|.*\+json|text/json")
-Check = Callable[[Any], list[tuple[list[Any], str]]]
 
 
 class Validation:
     """Compares the requests of a mock with its operation. `refuses`: a request that differs gets an error response."""
 
     def __init__(self, operation: Operation, schemas: Schemas, refuses: bool) -> None:
-        """Raises UnusableSchema if a schema of the operation is not valid."""
+        """`schemas` are those of the operation's document. Call `compile` when all validations are made."""
         self.refuses = refuses
         self._document = operation.document
         body = operation.document.map(operation.data.get("requestBody"))
@@ -40,6 +39,11 @@ class Validation:
         self._bodies = {name: schemas.check(as_map(media).get("schema", {})) for name, media in self._media.items()}
         self._parameters = [(one, schemas.check(one.get("schema", {}))) for one in operation.parameters]
         self._refusal = _refusal(operation)
+
+    def compile(self) -> None:
+        """Raises UnusableSchema if a schema of the operation is not valid."""
+        for check in (*self._bodies.values(), *(check for _, check in self._parameters)):
+            check.compile()
 
     def problems(self, request: Request) -> Sequence[str]:
         """Return in what a request differs from the operation."""

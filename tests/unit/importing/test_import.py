@@ -234,7 +234,7 @@ def test_files_beside_the_document_are_read_and_nothing_is_fetched(
         ("[" * 500, [], "api.yaml:1: lists and maps are more than 400 levels deep here"),
         (SHOP, ["--only", "POST /order"], "--only 'POST /order': the document has no such operation; did you mean 'POST /orders'?"),
         (SHOP, ["--only", "POST /orders"], "the document names no host for POST /orders: name it with --host"),
-        (SHOP, ["--only", "POST /orders", "--host", "a b"], "'GET https://a b/' is not a match: write METHOD [scheme://]host[:port]/path, such as POST https://api.slow.example/jobs: name the host with --host"),
+        (SHOP, ["--only", "POST /orders", "--host", "a b"], "'GET a b/' is not a match: write METHOD [scheme://]host[:port]/path, such as POST https://api.slow.example/jobs: name the host with --host"),
         (SHOP, ["--on", "POST /orders"], "--on 'POST /orders': write 'METHOD /path=WEBHOOK', such as 'POST /v1/orders=order.paid'"),
         (SHOP, ["--on", "POST /orders=order.payd"], "--on 'POST /orders=order.payd': the document has no webhook 'order.payd'; did you mean 'order.paid'?"),
         (SHOP, ["--only", "/orders", "--host", "h", "-o", "api.yaml"], "api.yaml exists, and is not written over: name another file with -o, or -o - to print"),
@@ -277,7 +277,7 @@ def test_the_same_document_gives_the_same_bytes_on_standard_output(
 def test_paths_are_written_as_a_match_has_them(path: str, match: str) -> None:
     document = json.dumps({"openapi": "3.0.0", "paths": {path: {"get": {}}}})
 
-    assert [mock["match"] for mock in made_of(document)["mocks"]] == [f"GET https://api.slow.example{match}"]
+    assert [mock["match"] for mock in made_of(document)["mocks"]] == [f"GET api.slow.example{match}"]
 
 
 def test_operations_with_one_path_are_told_apart_by_its_query() -> None:
@@ -394,3 +394,23 @@ def test_a_document_of_3_megabytes_is_imported_within_15_seconds(tmp_path: Path)
     assert main(["import", str(file), "--only", "POST /v1/things7", "-o", str(tmp_path / "mocks.yaml")]) == 0
 
     assert time.process_time() - start < 15
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("^[A-Fa-f0-9]{6}$", "aaaaaa"),
+        (r"^\d{3}$", "000"),
+        (r"^tr_[a-z]+-\d{2}\.x$", "tr_a-00.x"),
+        ("^(imsi-[0-9]{5,15}|nai-.+)$", "imsi-00000"),
+        ("^[a-z]*$", "string"),
+        ("(a+)+$", "string"),
+        ("(?P<", "string"),
+    ],
+)
+def test_a_text_fits_the_pattern_of_its_schema(pattern: str, text: str) -> None:
+    schema = {"type": "string", "pattern": pattern}
+    content = {"application/json": {"schema": {"properties": {"x": schema}}}}
+    document = {"openapi": "3.1.0", "paths": {"/x": {"get": {"responses": {"200": {"content": content}}}}}}
+
+    assert made_of(json.dumps(document))["mocks"][0]["response"]["json"]["x"] == text
