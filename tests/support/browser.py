@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from support.limits import LIMIT
@@ -132,25 +133,7 @@ def too_wide(page: Page) -> list[str]:
     return found
 
 
-LOW_CONTRAST = """() => {
-  const light = color => {
-    const [r, g, b] = color.match(/[\\d.]+/g).map(n => n / 255).map(c => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4);
-    return .2126 * r + .7152 * g + .0722 * b;
-  };
-  const ground = node => !node ? "rgb(255, 255, 255)"
-    : getComputedStyle(node).backgroundColor === "rgba(0, 0, 0, 0)" ? ground(node.parentElement) : getComputedStyle(node).backgroundColor;
-  const found = [];
-  for (const node of document.querySelectorAll("body *")) {
-    const isText = [...node.childNodes].some(child => child.nodeType === 3 && child.data.trim());
-    if (!isText || !node.checkVisibility()) continue;
-    const [a, b] = [light(getComputedStyle(node).color), light(ground(node))].sort((x, y) => y - x);
-    if ((a + .05) / (b + .05) < 4.5) found.push([node.textContent, (a + .05) / (b + .05)]);
-  }
-  return found;
-}"""
-
-
-def low_contrast(page: Page) -> list[Any]:
-    """Return visible texts whose contrast is below 4.5, the limit of WCAG 2 AA."""
-    found: list[Any] = page.evaluate(LOW_CONTRAST)
-    return found
+def violations(page: Page) -> list[Any]:
+    """Return what axe finds wrong for users of a keyboard, a screen reader or weak eyes: WCAG 2.2 AA, best practice."""
+    found = Axe().run(page).response["violations"]
+    return [(rule["id"], [(node["target"], node["failureSummary"]) for node in rule["nodes"]]) for rule in found]

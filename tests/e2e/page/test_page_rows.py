@@ -26,11 +26,13 @@ mocks:
 HOST = "http://api.a-service-with-a-long-name.example"
 
 
-@pytest.fixture
-def site(confdir: Path, tmp_path: Path) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def shared_site(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The proxy of this file, in place of that of conftest.py."""
+    file = tmp_path_factory.mktemp("rows") / "mocks.yaml"
     with receiver() as sut:
-        (tmp_path / "mocks.yaml").write_text(MOCKS.format(sut=sut.url))
-        with mitmdump(confdir, "--set", f"mock_file={tmp_path}/mocks.yaml") as proxy:
+        file.write_text(MOCKS.format(sut=sut.url))
+        with mitmdump(confdir, "--set", f"mock_file={file}") as proxy:
             yield Site(proxy, sut)
 
 

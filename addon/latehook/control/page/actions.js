@@ -8,7 +8,11 @@ const count = (number, what) => `${number.toLocaleString("en")} ${what}${number 
 
 const actions = {
   list: button => open(button.dataset.list),
-  open: button => selectRow(button, true),
+  open: button => {
+    const wasOpen = view.open && view.chosen?.key === keyOf(button.closest("li").item);
+    selectRow(button, true);
+    if (view.open && (wasOpen || coversAll.matches)) document.querySelector("#detail h2")?.focus();
+  },
   closeDetail: () => closeDetail(),
   newer: () => turnPage(-1),
   older: () => turnPage(1),
@@ -18,6 +22,7 @@ const actions = {
     $("variables").hidden = !$("variables").hidden;
     setAttribute(button, "aria-expanded", !$("variables").hidden);
   },
+  filter: () => showFilter(!$("filter").classList.contains("opened")),
   whole: async button => {
     try { await button.closest("details").loadWhole(); } catch (error) { await recover(error); }
     render();

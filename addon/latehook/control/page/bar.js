@@ -5,7 +5,8 @@ function renderBar() {
   const {status} = known;
   if (!status) return;
   const ahead = status.clock.now - status.clock.real;
-  setText($("clock"), `Clock ×${status.clock.speed}` + (ahead >= 1 ? `, ${span(ahead)} ahead` : ""));
+  const speed = status.clock.speed === 1 ? "" : ` ×${status.clock.speed}`;
+  setText($("clock"), `Clock ${timeOfDay(now({ahead: 0}))}${speed}` + (ahead >= 1 ? `, ${span(ahead)} ahead` : ""));
   $("holding").hidden = !status.holding;
   setAttribute($("speed"), "placeholder", `×${status.clock.speed}`);
   const option = () => document.createElement("option");

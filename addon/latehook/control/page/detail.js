@@ -1,9 +1,13 @@
 // The selected job: its stages, webhooks, attempts, request and response.
 "use strict";
 
+const coversAll = matchMedia("(max-width: 760px)"); // on a narrow screen the job covers all else, as in style.css
+
 function renderDetail() {
   const job = view.open ? known.job : null;
   $("detail").hidden = !job;
+  const covers = job !== null && coversAll.matches;
+  for (const node of document.querySelectorAll("header, nav, #filter, main")) node.inert = covers;
   updateChildren($("detail"), job ? [job] : [], keyOf, () => cloneTemplate("job"), renderJob);
 }
 
@@ -12,8 +16,10 @@ function renderJob(node, job) {
   node.item = job;
   setText(parts.id, job.id);
   setText(parts.mock, job.mock);
-  setText(parts.status, job.status + (job.ended ? ", ended" : ""));
-  setText(parts.at, timeBy("its clock", job.created_at, job));
+  setAttribute(parts.mock, "class", MATCH.test(job.mock) ? "url" : "long");
+  setText(parts.status, job.status);
+  setText(parts.at, `${job.ended ? "ended, " : ""}requested at ${timeBy("its clock", job.created_at, job)}`);
+  renderTicks(parts.ticks, renderLine(parts.line, job, parts.line.clientWidth || 300), parts.line.clientWidth || 300);
   setText(parts.advance, `Advance it by ${$("duration").value || "…"}`);
   renderNote(parts.note, `job ${job.id}`);
   renderPairs(parts.stages, foldedStages(job).map(each => describeStages(each, job)));
@@ -57,7 +63,8 @@ function renderWebhook(node, webhook) {
   setText(parts.state, describeState(webhook));
   renderState(parts.mark, parts.state, webhook.state);
   setText(parts.url, `${webhook.method ?? ""} ${webhook.url ?? "no URL"}`.trim());
-  setText(parts.reason, webhook.reason ?? "");
+  const last = webhook.attempts.at(-1), isSaid = [webhook.state, `status ${last?.status}`, last?.error].includes(webhook.reason);
+  setText(parts.reason, isSaid ? "" : webhook.reason ?? "");
   setText(parts.hold, held ? "Release" : "Hold");
   setAttribute(parts.hold, "data-operation", held ? "release" : "hold");
   for (const name of ["fire", "hold", "cancel"]) setAttribute(parts[name], "aria-disabled", ended);

@@ -10,7 +10,10 @@ const keys = {
   c: () => one("cancel", webhookForKey(isOwed)),
   r: () => one("resend", webhookForKey(webhook => !isOwed(webhook), true)),
   a: () => $("duration").select(),
-  "/": () => $("filter").elements.job.select(),
+  "/": () => {
+    showFilter(true);
+    $("filter").elements.job.select();
+  },
   "[": () => turnPage(-1), "]": () => turnPage(1),
   1: () => open("jobs"), 2: () => open("requests"), 3: () => open("unmatched"),
   "?": () => $("help").showModal(),

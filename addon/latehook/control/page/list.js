@@ -7,22 +7,38 @@ const EMPTY = {
   unmatched: "Every request to a mocked host found its mock.",
 };
 
+let lineWidth = 200; // of the time lines in the list, in pixels
+
 function renderList() {
+  lineWidth = document.querySelector("#list .line")?.clientWidth || lineWidth;
   const current = known.list === view.list, items = current ? known.items : [];
   const jobs = view.list === "jobs";
   updateChildren($("list"), items, keyOf, () => cloneTemplate(jobs ? "job-row" : "request-row"), jobs ? renderJobRow : renderRequestRow);
-  const isEmpty = Object.keys(filtersOf(view.list)).length > 0 || !known.status?.counts[view.list];
+  const isEmpty = isFiltered() || !known.status?.counts[view.list];
   $("none").hidden = !current || items.length > 0 || !(isEmpty || known.isFilterBad);
   setText($("none"), noneText());
+  $("heads").hidden = !jobs || items.length === 0;
+  renderMocks($("none").hidden || isFiltered() ? [] : known.status?.mocks ?? []);
   $("pages").hidden = view.cursors.length === 1 && !known.next;
   setAttribute($("pages").querySelector("[data-do=newer]"), "aria-disabled", view.cursors.length === 1);
   setAttribute($("pages").querySelector("[data-do=older]"), "aria-disabled", !known.next);
   setText($("page"), `page ${view.cursors.length}`);
 }
 
+const isFiltered = () => Object.keys(filtersOf(view.list)).length > 0;
+
 function noneText() {
   if (known.isFilterBad) return "Nothing is listed: the filter has an error.";
-  return Object.keys(filtersOf(view.list)).length ? "Nothing that the filter selects." : EMPTY[view.list];
+  return isFiltered() ? "Nothing that the filter selects." : EMPTY[view.list];
+}
+
+/** Which requests are answered: for a user whose list is still empty. */
+function renderMocks(mocks) {
+  $("start").hidden = mocks.length === 0;
+  updateChildren($("inuse"), mocks.slice(0, PAGE), mock => `${mock.name} ${mock.place}`, () => cloneTemplate("mock"), (node, mock) => {
+    setText(node.parts.match, mock.match);
+    setText(node.parts.place, mock.name === mock.match ? mock.place : `${mock.name} · ${mock.place}`);
+  });
 }
 
 function renderJobRow(node, job) {
@@ -35,12 +51,13 @@ function renderJobRow(node, job) {
   setText(id, job.id);
   setAttribute(id, "title", job.id);
   setText(mock, mockLabel(job.mock));
+  setAttribute(mock, "class", MATCH.test(job.mock) ? "path" : null);
   setAttribute(mock, "title", job.mock);
   setText(status, job.status);
   setAttribute(status, "title", `the job's status: ${job.status}`);
   setText(state, webhook ? describeState(webhook) + (more > 0 ? ` +${more}` : "") : "no webhook");
   renderState(mark, state, webhook?.state);
-  renderLine(line, length, job);
+  setText(length, short(renderLine(line, job, lineWidth).whole));
   renderNote(noteNode, ...job.webhooks.map(each => each.id));
 }
 

@@ -42,6 +42,12 @@ function focusRow(by) {
   row?.focus();
 }
 
+/** On a narrow screen the filter is hidden until the user wants it. */
+function showFilter(isShown) {
+  $("filter").classList.toggle("opened", isShown);
+  setAttribute($("showfilter"), "aria-expanded", isShown);
+}
+
 /** Write the list and the filters into the URL: a reload shows the same. */
 function writeUrl() {
   history.replaceState(null, "", `#${query({list: view.list, ...view.filters})}`);
@@ -54,6 +60,7 @@ function readUrl() {
   if (Object.hasOwn(EMPTY, given.get("list"))) view.list = given.get("list");
   for (const name of FILTERS) $("filter").elements[name].value = given.get(name) ?? "";
   view.unread = Boolean(given.get("where")) && sessionStorage.getItem("latehook url") !== location.hash;
+  showFilter(FILTERS.some(name => given.get(name)));
   if (!view.unread) readFilter();
 }
 
