@@ -14,7 +14,7 @@ from latehook.base.model import Job, Outcome, Outgoing, Request
 from latehook.base.redaction import Redaction
 from latehook.engine.engine import Engine
 from latehook.engine.operations import Operations
-from latehook.mocks.decide import Decision
+from latehook.mocks.decisions import Decision
 from latehook.mocks.definitions import Mock, Mocks
 from latehook.mocksfile import loading
 from latehook.store import MEMORY, Committed

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from latehook.base.hostnames import DEFAULT_PORTS
 from latehook.base.model import Content, Job, Moment, Outgoing, Request, StoredWebhook, Webhook
 from latehook.base.redaction import Redaction
-from latehook.mocks import decide, rendering
-from latehook.mocks.decide import Decision
+from latehook.mocks import decide, rendering, responding
+from latehook.mocks.decisions import Decision
 from latehook.mocks.definitions import Mock, Mocks
 from latehook.mocksfile.loading import load
 
@@ -85,11 +85,11 @@ class Scenario:
         delayed, started = decision.delayed, decision.started
         assert delayed is not None
         if delayed.number is None:
-            decision = decide.choose(mock, delayed, delayed.job, self.moment, self)
+            decision = responding.choose(mock, delayed, delayed.job, self.moment, self)
             delayed, started = decision.delayed, None if decision.rejects else started
         response = decision.response
         if delayed is not None:
-            response = decide.render_delayed(mock, delayed, delayed.job, self.moment, self)
+            response = responding.render_delayed(mock, delayed, delayed.job, self.moment, self)
         started = started and replace(started, response=response, chosen=decision.chosen)
         return replace(decision, response=response, delayed=None, started=started)
 

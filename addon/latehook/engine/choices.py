@@ -12,8 +12,8 @@ from latehook.base.errors import StoreError
 from latehook.base.model import Job, State
 from latehook.delivery.outbox import Outbox
 from latehook.engine.context import LiveContext
-from latehook.mocks import decide
-from latehook.mocks.decide import Decision, DelayedResponse
+from latehook.mocks import responding
+from latehook.mocks.decisions import Decision, DelayedResponse
 from latehook.mocks.definitions import Mock
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
@@ -96,7 +96,7 @@ class Choices:
 
     async def _choose(self, mock: Mock, delayed: DelayedResponse, key: int) -> Decision:
         stored = await self._store.job(key)
-        chosen = await self._context.decide(partial(decide.choose, mock, delayed, stored or delayed.job))
+        chosen = await self._context.decide(partial(responding.choose, mock, delayed, stored or delayed.job))
         if chosen.rejects:
             chosen = replace(chosen, job_id=None)
         if stored is None or not (delayed.starts or delayed.repeats):

@@ -25,8 +25,8 @@ from latehook.engine.choices import Choices
 from latehook.engine.context import LiveContext
 from latehook.engine.journal import Journal, JournalEntry, OtherRequests
 from latehook.engine.long_polls import LongPolls, TooManyLongPolls
-from latehook.mocks import decide, error_responses
-from latehook.mocks.decide import Decision, DelayedResponse
+from latehook.mocks import decide, error_responses, responding
+from latehook.mocks.decisions import Decision, DelayedResponse
 from latehook.mocks.definitions import Mock, Mocks
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
@@ -247,7 +247,7 @@ class Engine:
             is_jobs_own = stored is not None and (delayed.starts or delayed.repeats)
             if stored is not None and stored.response is not None and is_jobs_own:  # a repeated request was faster
                 return stored.response
-            render = partial(decide.render_delayed, mock, delayed, stored or delayed.job)
+            render = partial(responding.render_delayed, mock, delayed, stored or delayed.job)
             response = await context.decide(render)
             if stored is not None and is_jobs_own:
                 self.commits.schedule()

@@ -10,8 +10,8 @@ from latehook.base.clock import Clock
 from latehook.base.errors import ExpressionError, LatehookError, StoreError
 from latehook.base.notifier import Notifier
 from latehook.engine.context import LiveContext
-from latehook.mocks import decide
-from latehook.mocks.decide import Decision, DelayedResponse
+from latehook.mocks import responding
+from latehook.mocks.decisions import Decision, DelayedResponse
 from latehook.mocks.definitions import Mock
 from latehook.store import Store
 
@@ -109,11 +109,11 @@ class LongPolls:
             has_response = job is not None and job.response is not None and (delayed.starts or delayed.repeats)
             if is_forgotten or has_response:
                 return None
-            if await self._context.decide(partial(decide.holds, mock, delayed, job)):
+            if await self._context.decide(partial(responding.holds, mock, delayed, job)):
                 return None
         except (StoreError, ExpressionError):
             return None
-        if decide.varies_with_time(mock, delayed):
+        if responding.varies_with_time(mock, delayed):
             return LOOK_EVERY
         if job is None:
             return math.inf

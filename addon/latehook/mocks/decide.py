@@ -5,73 +5,25 @@ webhooks go. What a webhook says is rendered later, at its first attempt. What r
 stays open, as do times after the end of one: see `mocks/open_stages.py` and `delivery/decisions.py`.
 """
 
-import random
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from latehook.base.errors import ExpressionError
-from latehook.base.model import Job, Moment, Request, Response, ResponseFault, reached_stages
-from latehook.expressions.expression import Expression, render
+from latehook.base.model import Job, Moment, Request, reached_stages
+from latehook.expressions.expression import render
 from latehook.expressions.values import to_text
 from latehook.expressions.views import JobView, RequestView
 from latehook.mocks import error_responses, jobs
 from latehook.mocks.context import Context, scope_of
+from latehook.mocks.decisions import Decision, DelayedResponse
 from latehook.mocks.definitions import Mock, Mocks, ResponseSpec
 from latehook.mocks.fields import require_map
 from latehook.mocks.near_misses import Difference, NearMiss, Step, closest, difference
 from latehook.mocks.rendering import render_response
+from latehook.mocks.responding import first_that_holds, with_fault
 from latehook.mocks.stages import plan_stages
 from latehook.mocks.times import seconds_of
-
-
-class DelayedResponse(Struct, frozen=True):
-    """What a response is rendered from when its delay is over.
-
-    `seed` is that of its random values: they are the same, whatever happens during the delay. `job` is the job
-    that its expressions see. With `starts`, the request has started this job; with `repeats`, an earlier request has,
-    and its response was not there yet. `number` is that of the response among those of the mock; None: it is chosen
-    when the webhooks before it have had their first attempts.
-    """
-
-    request: Request
-    seed: int
-    job: Job | None = None
-    starts: bool = False
-    repeats: bool = False
-    number: int | None = 0
-
-
-class Decision(Struct, frozen=True):
-    """What a request gets. Without a `response` or a `delayed` one it is forwarded to the real service.
-
-    `started` is a new job. `changed` is a job whose stages after the first `kept_stages` are replaced. `delay` is in
-    seconds, `fault` is what goes wrong with the response on purpose. `job_id` is the job that the request started or
-    asked for. `near_misses` are the mocks that came nearest, where none answers. `chosen` is the number of the response
-    among those of the mock; with `rejects`, it takes back the job that the request has started. `problems` are what
-    differs from the mock's OpenAPI document.
-    """
-
-    response: Response | None
-    mock: Mock | None = None
-    started: Job | None = None
-    changed: Job | None = None
-    kept_stages: int = 0
-    delay: float = 0.0
-    fault: ResponseFault | None = None
-    job_id: str | None = None
-    near_misses: Sequence[NearMiss] = ()
-    delayed: DelayedResponse | None = None
-    chosen: int = 0
-    rejects: bool = False
-    problems: Sequence[str] = ()
-
-    @property
-    def forwards(self) -> bool:
-        """Whether the request is sent to the real service."""
-        return self.response is None and self.delayed is None
 
 
 def decide(mocks: Mocks, request: Request, moment: Moment, context: Context) -> Decision:
@@ -99,90 +51,6 @@ def decide(mocks: Mocks, request: Request, moment: Moment, context: Context) -> 
         return Decision(response, near_misses=without_job)
     nearest = closest(request, [_near_miss(mock, _difference(mock, request, context)) for mock in mocks.all])
     return Decision(error_responses.unmatched(request, nearest, context.redaction), near_misses=nearest)
-
-
-def choose(mock: Mock, delayed: DelayedResponse, job: Job | None, moment: Moment, context: Context) -> Decision:
-    """Return the decision for one of a mock's responses; `job` is its job as it is at `moment`.
-
-    An expression that fails gives a 500. If the mock can reject, the job is then taken back: nothing has accepted it.
-    """
-    source = random.Random(delayed.seed + 1)  # the response itself has other random values
-    moment, scope = _scope_of_delayed(mock, delayed, job, replace(moment, random=source), context)
-    job_id = None if job is None else job.id
-    try:
-        number = _first_that_holds(mock, scope)
-        spec = mock.response_number(number)
-        delay = 0.0 if spec.delay is None else seconds_of(spec.delay, scope, moment.random)
-    except ExpressionError as error:
-        response = error_responses.failure(500, str(error), delayed.request, context.redaction)
-        return Decision(response, mock, job_id=job_id, rejects=mock.rejects)
-    delayed = replace(delayed, number=number)
-    decision = Decision(None, mock, delay=delay, job_id=job_id, delayed=delayed, chosen=number, rejects=spec.rejects)
-    return _with_fault(decision, mock, moment, context)
-
-
-def render_delayed(mock: Mock, delayed: DelayedResponse, job: Job | None, moment: Moment, context: Context) -> Response:
-    """Return a response of a mock whose delay is over at `moment`; `job` is its job as it is then.
-
-    An expression that fails gives a 500. The job has been started nevertheless.
-    """
-    source = random.Random(delayed.seed)
-    try:
-        holds(mock, delayed, job, moment, context)  # where it fails, there is no other response
-        own, scope = _scope_of_delayed(mock, delayed, job, replace(moment, random=source), context)
-        return render_response(mock.response_number(delayed.number or 0), scope, own)
-    except ExpressionError as error:
-        return error_responses.failure(500, str(error), delayed.request, context.redaction)
-
-
-def _scope_of_delayed(
-    mock: Mock, delayed: DelayedResponse, job: Job | None, moment: Moment, context: Context
-) -> tuple[Moment, dict[str, Any]]:
-    """Return the moment by the job's clock, and what the expressions of a response see."""
-    scope = scope_of(mock.constants, delayed.request, moment, context)
-    if job is not None:
-        moment = moment.of(job)
-        scope["now"] = moment.now
-        request = scope["request"] if delayed.starts else None
-        scope["job"] = JobView(job, moment.now, request=request, webhooks=context.webhooks)
-    return moment, scope
-
-
-def _first_that_holds(mock: Mock, scope: Mapping[str, Any]) -> int:
-    """Return the number of the first response of a mock whose `when` holds. Raises ExpressionError."""
-    holding = (number for number, choice in enumerate(mock.choices) if render(choice.when, scope))
-    return next(holding, len(mock.choices))
-
-
-def _with_fault(decision: Decision, mock: Mock, moment: Moment, context: Context) -> Decision:
-    """Return a decision with the fault of its response, if that happens.
-
-    It is drawn last: with or without a fault, everything else that is drawn stays the same.
-    """
-    fault = mock.response_number(decision.chosen).fault
-    if fault is None:
-        return decision
-    so_far = context.fault_count(mock.definition, response=decision.chosen)
-    return replace(decision, fault=fault.draw(moment.random, so_far))
-
-
-def holds(mock: Mock, delayed: DelayedResponse, job: Job | None, moment: Moment, context: Context) -> bool:
-    """Return whether the response of a mock need not wait any more: its `until` is true. Raises ExpressionError.
-
-    `job` is its job as it is at `moment`.
-    """
-    until = mock.response_number(delayed.number or 0).until
-    if not isinstance(until, Expression):
-        return until is None or bool(until)
-    source = random.Random(0)  # what it draws is not missing in the response
-    return until.is_true(_scope_of_delayed(mock, delayed, job, replace(moment, random=source), context)[1])
-
-
-def varies_with_time(mock: Mock, delayed: DelayedResponse) -> bool:
-    """Return whether the `until` of a response may change at any moment, although nothing of its job changes."""
-    until = mock.response_number(delayed.number or 0).until
-    reads = until.reads if isinstance(until, Expression) else frozenset()
-    return any(name.partition(".")[0] in ("now", "real_now", "jobs") for name in reads)
 
 
 def forwards_at_once(mocks: Mocks, request: Request) -> Decision | None:
@@ -239,7 +107,7 @@ class _Candidate:
         else:
             decision = self._respond()
         is_open = decision.delayed is not None and decision.delayed.number is None
-        return decision if is_open else _with_fault(decision, mock, self.moment, self.context)
+        return decision if is_open else with_fault(decision, mock, self.moment, self.context)
 
     def _look_up(self) -> Job:
         id = to_text(render(self.mock.lookup, self.scope))
@@ -283,7 +151,7 @@ class _Candidate:
             return job.chosen
         if job is not None and mock.chooses_late and not self.is_implicit_head:
             return None
-        return _first_that_holds(mock, self.scope)
+        return first_that_holds(mock, self.scope)
 
     def _is_late(self, spec: ResponseSpec) -> bool:
         """Return whether a response shows what the webhooks before it were answered."""

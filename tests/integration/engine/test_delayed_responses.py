@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from latehook.base.model import State
-from latehook.mocks.decide import Decision
+from latehook.mocks.decisions import Decision
 from support.engine_setup import EngineSetup, Scenario, run_scenario
 
 MOCKS = """

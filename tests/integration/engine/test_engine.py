@@ -14,7 +14,7 @@ from latehook.base.errors import StoreError
 from latehook.base.model import Outcome, State
 from latehook.delivery.compiled_mocks import MAX_OLD
 from latehook.engine.engine import PRUNE_EVERY
-from latehook.mocks.decide import Decision
+from latehook.mocks.decisions import Decision
 from latehook.mocks.definitions import Mocks
 from latehook.store import MEMORY
 from support.engine_setup import EngineSetup, Result, Scenario, load, run_scenario

@@ -29,8 +29,10 @@ class StageSample:
     repeat: str | None
     has_status: bool
 
-    def written(self, number: int, is_last: bool) -> str:
-        keys = [f"after: {self.after}", f"webhook: {{event: e{number}, json: [{number}, {self._names}]}}"]
+    def written(self, number: int, is_last: bool, has_end: bool) -> str:
+        """Return the stage as YAML. It may wait for the end of `e0` if `has_end`: the job has this webhook before it."""
+        after = self.after if has_end or not self.after.startswith("{ended") else "1s"
+        keys = [f"after: {after}", f"webhook: {{event: e{number}, json: [{number}, {self._names}]}}"]
         keys += [f"status: s{number}"] if self.has_status else []
         keys += [f"each: {self.each}"] if self.each else []
         if self.repeat:
@@ -46,7 +48,7 @@ class StageSample:
 STAGES = st.lists(
     st.builds(
         StageSample,
-        st.sampled_from(["0s", "20s", f"'{FIRST}'", "{uniform: [1s, 9s]}"]),
+        st.sampled_from(["0s", "20s", f"'{FIRST}'", "{uniform: [1s, 9s]}", "{ended: e0, plus: 2s}"]),
         st.sampled_from([None, ITEMS, "[a, {b: 1.50}]"]),
         st.sampled_from([None, "3", f"'{TIMES}'", "until"]),
         st.booleans(),
@@ -73,7 +75,12 @@ OPERATIONS = st.lists(
 def test_each_webhook_is_known_from_the_request_on_and_sent_once(
     tmp_path_factory: pytest.TempPathFactory, stages: list[StageSample], document: Any, operations: list[Any]
 ) -> None:
-    written = [stage.written(number, number == len(stages) - 1) for number, stage in enumerate(stages)]
+    has_end = stages[0].each != ITEMS and stages[0].repeat != f"'{TIMES}'"
+    is_open = [has_end and number > 0 and stage.after.startswith("{ended") for number, stage in enumerate(stages)]
+    written = [
+        stage.written(number, number == len(stages) - 1 or any(is_open[: number + 2]), has_end and number > 0)
+        for number, stage in enumerate(stages)
+    ]
     mocks = f"""
 mocks:
   - match: POST api.slow.example/jobs

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from latehook.engine import long_polls
-from latehook.mocks.decide import Decision
+from latehook.mocks.decisions import Decision
 from support.engine_setup import EngineSetup, Scenario, run_scenario
 
 MOCKS = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from latehook.mocks.decide import Decision
+from latehook.mocks.decisions import Decision
 from support.engine_setup import MEMORY, EngineSetup, Scenario, run_scenario
 
 MOCKS = """

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latehook.mocks.decide import Decision
+from latehook.mocks.decisions import Decision
 from latehook.mocks.definitions import Mocks
 from latehook.mocksfile.loading import load
 from support.scenario import START, Scenario

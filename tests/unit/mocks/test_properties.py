@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from latehook.base.errors import ExpressionError
 from latehook.base.model import reached_stages, status_of
-from latehook.mocks.decide import Decision, decide
+from latehook.mocks.decide import decide
+from latehook.mocks.decisions import Decision
 from latehook.mocks.definitions import Mocks
 from latehook.mocksfile.loading import load
 from support.scenario import Scenario, request
