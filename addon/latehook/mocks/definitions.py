@@ -203,6 +203,12 @@ class Mock:
             self.response is not None and self.response.rejects
         )
 
+    @property
+    def waits(self) -> bool:
+        """Whether one of its responses waits until an expression holds."""
+        responses = self.choices if self.response is None else (*self.choices, self.response)
+        return any(response.until is not None for response in responses)
+
     def response_number(self, number: int) -> ResponseSpec:
         """Return the response with this number: the choices have the first ones."""
         assert self.response is not None
@@ -233,7 +239,7 @@ class Mocks:
         self.secret_vars = secret_vars
         self.vars = dict(vars or {})
         self.forwards = any(mock.response is None for mock in self.all)
-        self.has_long_polls = any(mock.response is not None and mock.response.until is not None for mock in self.all)
+        self.has_long_polls = any(mock.waits for mock in self.all)
         self.reads_answers = any(mock.reads_answers for mock in self.all)
         self._router = Router((mock.matcher, mock) for mock in self.all)
 

@@ -35,6 +35,12 @@ mocks:
     response: {until: "(jobs | selectattr('status', 'equalto', 'half') | list)", delay: 100s, json: "{{ jobs | length }}"}
   - match: GET api.slow.example/failing
     response: {until: 1 / (vars.n - 1), delay: 30s, json: "{{ vars.n }}"}
+  - match: POST api.slow.example/told
+    job: {id: told}
+    response:
+      - {when: request.query.wait, until: job.webhooks.ping.state == 'delivered', delay: 30s, json: "{{ job.webhooks.ping.status }}"}
+      - {json: at once}
+    stages: [{after: 3s, webhook: {event: ping, to: "http://app.test/"}}]
   - match: GET api.slow.example/never
     response: {until: false, delay: {uniform: [7s, 7s]}}
 """
@@ -127,6 +133,15 @@ def test_the_response_of_the_request_that_starts_a_job_can_wait(run: Callable[[S
             4,
         )
         assert ((await setup.request("POST", "/waiting", headers=key)).response, now()) == (both[0].response, 4)
+
+    run(scenario)
+
+
+def test_one_of_several_responses_waits_for_what_a_receiver_answers(run: Callable[[Scenario], EngineSetup]) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        assert "POST api.slow.example/told" in {mock.name for mock in setup.engine.mocks.all if mock.waits}
+        assert (body(await setup.request("POST", "/told")), now()) == ("at once", 0)
+        assert (body(await setup.request("POST", "/told?wait=1")), now()) == (200, 3)
 
     run(scenario)
 
