@@ -7,6 +7,8 @@ from pathlib import Path
 
 from latehook.base.errors import MocksError
 from latehook.base.redaction import Redaction
+from latehook.base.terminal import show_while_waiting
+from latehook.importing.counting import number_of
 from latehook.mocks.definitions import Mock
 from latehook.mocksfile import loading
 from latehook.mocksfile.describing import describe
@@ -22,7 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     files: list[Path] = arguments.files
     missing: set[str] = set()
     try:
-        mocks = loading.load(files, os.environ, missing)
+        with show_while_waiting(f"checking {number_of(len(files), 'mocks file')}"):
+            mocks = loading.load(files, os.environ, missing)
     except MocksError as error:
         print(error, file=sys.stderr)
         return 1

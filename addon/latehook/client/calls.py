@@ -42,7 +42,10 @@ STRICT_ROUNDS = 10
 
 
 class ApiRequest(Struct, frozen=True):
-    """A request to the control API. `path` is relative to its prefix; `timeout` is in seconds."""
+    """A request to the control API. `path` is relative to its prefix; `timeout` is in seconds.
+
+    `doing` says on a terminal what goes on, if the response takes long.
+    """
 
     method: str
     path: str
@@ -50,6 +53,7 @@ class ApiRequest(Struct, frozen=True):
     content: bytes | None = None
     content_type: str = "application/json"
     timeout: float = LIMIT
+    doing: str = ""
 
 
 class ApiResponse(Struct, frozen=True):
@@ -97,7 +101,8 @@ def wait_for(
     state: str | Sequence[str], count: int, timeout: str | float, filters: Mapping[str, Any]
 ) -> Call[list[Webhook]]:
     query = _query({**filters, "state": state, "count": count, "timeout": timeout})
-    response = yield ApiRequest("GET", "wait", query, timeout=_seconds(timeout) + LIMIT)
+    doing = f"waiting for {count} webhook{'s'[: count - 1]} to be {query['state']}"
+    response = yield ApiRequest("GET", "wait", query, timeout=_seconds(timeout) + LIMIT, doing=doing)
     if response.status == 408:
         problem = msgspec.json.decode(response.content, type=WaitProblem)
         raise failures.WaitTimeout(failures.describe_wait(filters, count, query["state"], timeout, problem))
@@ -105,7 +110,8 @@ def wait_for(
 
 
 def advance(duration: str | float, job: str | None) -> Call[None]:
-    response = yield _post("clock", {"advance": duration, "job": job})
+    doing = f"advancing the clock by {duration}"
+    response = yield _post("clock", {"advance": duration, "job": job}, doing)
     if left := _decode(response, Advanced).left:
         raise failures.AdvanceTimeout(failures.describe_advance(duration, left))
 
@@ -212,9 +218,9 @@ def _jobs_with_whole_bodies(listed: Sequence[Job]) -> Call[list[Job]]:
     return jobs
 
 
-def _post(path: str, body: Mapping[str, Any]) -> ApiRequest:
+def _post(path: str, body: Mapping[str, Any], doing: str = "") -> ApiRequest:
     given = {name: value for name, value in body.items() if value is not None}
-    return ApiRequest("POST", path, content=msgspec.json.encode(given))
+    return ApiRequest("POST", path, content=msgspec.json.encode(given), doing=doing)
 
 
 def _query(values: Mapping[str, Any]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any, Self
 import httpx
 
 from latehook.base.errors import ControlError
+from latehook.base.terminal import show_while_waiting
 from latehook.client import failures
 from latehook.client.address import ProxyAddress
 from latehook.client.calls import ApiRequest, ApiResponse, Call
@@ -46,7 +47,8 @@ class Transport:
 
     def _send(self, request: ApiRequest) -> ApiResponse:
         try:
-            return _response(self._http.send(_request(self.address, request)))
+            with show_while_waiting(request.doing):
+                return _response(self._http.send(_request(self.address, request)))
         except httpx.HTTPError as error:
             raise _no_response(self.address, error) from None
 
@@ -81,7 +83,8 @@ class AsyncTransport:
     async def _send(self, request: ApiRequest) -> ApiResponse:
         try:
             async with httpx.AsyncClient(**_SETTINGS) as http:
-                return _response(await http.send(_request(self.address, request)))
+                with show_while_waiting(request.doing):
+                    return _response(await http.send(_request(self.address, request)))
         except httpx.HTTPError as error:
             raise _no_response(self.address, error) from None
 

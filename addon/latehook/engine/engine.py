@@ -15,6 +15,7 @@ from latehook.base.clock import Clock
 from latehook.base.errors import StoreError, UnstorableError
 from latehook.base.model import Request, Response
 from latehook.base.notifier import Notifier
+from latehook.base.terminal import show_while_waiting
 from latehook.delivery.attempts import AttemptObserver, Sender
 from latehook.delivery.compiled_mocks import CompiledMocks, Restore
 from latehook.delivery.dispatcher import DEFAULT_WORKERS
@@ -136,7 +137,8 @@ class Engine:
         """
         await self.store.open()
         try:
-            return await self._resume(speed)
+            with show_while_waiting(f"reading {self.store.name}" if self.store.is_durable else ""):
+                return await self._resume(speed)
         except StoreError as error:
             raise StoreError(f"mock_store={self.store.name}: {error}: {self.store.remedy}") from error
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from latehook.base.errors import LatehookError
+from latehook.base.terminal import show_while_waiting
 from latehook.importing import writing, yaml_text
 from latehook.importing.counting import number_of
 from latehook.importing.infer import Inferred, infer
@@ -33,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     output: Path = arguments.output
     writing.check_output(output)
     secrets = writing.secrets_of(arguments.secret_env)
-    inferred = infer(read(arguments.files, arguments.host), secrets)
+    with show_while_waiting(f"reading {number_of(len(arguments.files), 'recording')}"):
+        inferred = infer(read(arguments.files, arguments.host), secrets)
     if not inferred.mocks:
         raise LatehookError(_why_empty(inferred))
     text = mocks_file(inferred, arguments.files)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from latehook.base.errors import LatehookError
 from latehook.base.redaction import Redaction
+from latehook.base.terminal import show_while_waiting
 from latehook.importing import replay, writing
 from latehook.importing.counting import number_of
 from latehook.importing.exchanges import Recording
@@ -43,7 +44,8 @@ def _run(arguments: argparse.Namespace) -> int:
         raise LatehookError(f"{arguments.file} has no request to {', '.join(hosts)}: nothing can be compared")
     env = _environment(recording)
     mocks = loading.load([arguments.mocks], env)
-    result = replay.replay(mocks, recording, Scrubber(recording.exchanges, secrets), env)
+    with show_while_waiting(f"comparing {arguments.mocks} with {arguments.file}"):
+        result = replay.replay(mocks, recording, Scrubber(recording.exchanges, secrets), env)
     redaction = Redaction(secrets)
     if arguments.json:
         print(json.dumps(redaction.redact(replay.as_json(result)), indent=2, ensure_ascii=False))
