@@ -65,6 +65,22 @@ def test_another_machine_must_enter_the_token(chromium: Browser, start: Callable
 # What the page must survive
 
 
+def test_while_the_proxy_is_gone_the_page_says_so_and_counts_no_time(
+    chromium: Browser, start: Callable[..., Proxy], sut: Receiver
+) -> None:
+    proxy = start(mocks=MOCKS.format(sut=sut.url))
+    Site(proxy, sut).order("a-1")
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{proxy.url}/_latehook/")
+        expect(row(page, "a-1")).to_contain_text("in 59:")
+        proxy.stop()
+        expect(page.locator("#wrong")).to_contain_text("Latehook does not answer since")
+        assert page.evaluate(
+            "new Promise(done => { const then = since(); setTimeout(() => done(since() === then), 20); })"
+        )
+
+
 def test_new_data_keeps_elements_focus_and_input(page: Page, site: Site) -> None:
     site.order("a-1")
     pane = detail(page, "a-1")

@@ -15,7 +15,7 @@ async function keepUpToDate() {
     try {
       await whenVisible();
       known.status = await change();
-      known.readAt = Date.now() / 1000;
+      Object.assign(known, {readAt: Date.now() / 1000, lostAt: null});
       await refresh();
       await sleep(PACE);
     } catch (error) {
@@ -72,7 +72,9 @@ function untilNextStage() {
 async function recover(error) {
   dirty = true;
   if (error.status === 401) return await login(error);
-  $("wrong").textContent = error instanceof Problem ? error.message : "Latehook does not answer. Trying again.";
+  known.lostAt ??= Date.now() / 1000;
+  const lost = `Latehook does not answer since ${timeOfDay(known.lostAt)}. What is shown is from then. Trying again.`;
+  $("wrong").textContent = error instanceof Problem ? error.message : lost;
   $("wrong").hidden = false;
   await sleep(1000);
 }

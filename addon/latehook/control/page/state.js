@@ -9,7 +9,7 @@ const FILTERS = ["job", "mock", "event", "state", "where"];
 const OF_REQUESTS = ["job", "mock", "where"];
 
 const view = {list: "jobs", filters: {}, cursors: [null], chosen: null, open: false, unread: false};
-const known = {status: null, list: null, path: null, items: [], next: null, job: null, readAt: 0, isFilterBad: false};
+const known = {status: null, list: null, path: null, items: [], next: null, job: null, readAt: 0, lostAt: null, isFilterBad: false};
 const notes = new Map();
 const wholeTexts = new Map(); // of messages that lists have in part, by the key of the message
 

@@ -1,8 +1,8 @@
 // Times and durations, by Latehook's clock and in real time, and how they are written.
 "use strict";
 
-/** Seconds since the status was read. */
-const since = () => Date.now() / 1000 - known.readAt;
+/** Seconds since the status was read. While Latehook does not answer, no time passes: nobody knows what happens. */
+const since = () => (known.lostAt ?? Date.now() / 1000) - known.readAt;
 
 const realNow = () => known.status.clock.real + since();
 
