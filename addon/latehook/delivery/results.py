@@ -76,6 +76,7 @@ class PendingResults:
         """
         try:
             self._commits.schedule()
+            self._write(key, self._pending.get(key, ()))  # else the store knows of fewer attempts, and refuses this one
             self._store.begin(key, number, content)
             return key not in (await self._commits.committed()).refused
         except StoreError as error:
