@@ -219,7 +219,10 @@ NO_ENV = "where: there is no 'env' here: a filter cannot read environment variab
         ("requests?where=(env|tojson)[0]%3D%3D'a'", NO_ENV),
         ("wait?where=env.SHOP", NO_ENV),
         (f"jobs?where={'1' * 4001}", "where: it has 4,001 characters; it may have 4,000"),
-        ("requests?state=held", "there is no parameter 'state'; there are matched, valid, job, mock, where, limit, after"),
+        (
+            "requests?state=held",
+            "there is no parameter 'state'; there are matched, valid, job, mock, where, limit, after",
+        ),
         ("requests?matched=perhaps", 'matched "perhaps" does not fit: expected '),
         ("wait?timeout=soon", "timeout: 'soon' is not a duration: write 250ms"),
         ("wait?timeout=11m", "timeout '11m' is too long: at most 10m"),
