@@ -4,7 +4,7 @@ import random
 from typing import Any, ClassVar
 
 from latehook.base.errors import Place
-from latehook.base.model import Job, Moment, Request, Stage
+from latehook.base.model import Job, Moment, Request, Stage, StoredWebhook
 from latehook.expressions.compiler import Compiler
 from latehook.expressions.expression import render
 from latehook.expressions.names import AT_REQUEST, JOB
@@ -30,6 +30,9 @@ class NoJobs:
 
     def job_for_idempotency_key(self, mock: str, key: str) -> None:
         return None
+
+    def webhooks(self, job: Job) -> list[StoredWebhook]:
+        return []
 
     def answer_count(self, definition: str) -> int:
         return 0

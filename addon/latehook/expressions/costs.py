@@ -171,7 +171,7 @@ COSTS: Mapping[str, Cost] = {
     "wordwrap": Cost(_wrapped, _wordwrap_size),
     "urlencode": Cost(_data(128)),
     # Data and its encodings
-    **dict.fromkeys(("b64encode", "b64decode", "sha256", "tojson"), Cost(_converted)),
+    **dict.fromkeys(("b64encode", "b64decode", "sha256", "hmac", "tojson"), Cost(_converted)),
     **dict.fromkeys(("all", "items"), Cost(_data())),
     "from_json": Cost(_data(4)),
     # Lists

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -90,8 +91,8 @@ def _null_or(convert: Callable[..., Any]) -> Callable[..., Any]:
     So `{{ job.at.completed | iso8601 }}` is null before that stage.
     """
 
-    def filter_(value: Any, *arguments: Any) -> Any:
-        return None if is_null(value) else convert(value, *arguments)
+    def filter_(value: Any, *arguments: Any, **named: Any) -> Any:
+        return None if is_null(value) else convert(value, *arguments, **named)
 
     return filter_
 
@@ -137,6 +138,20 @@ def _b64decode(value: Any) -> str | Octets:
         return Octets(raw)
 
 
+def _hmac(value: Any, secret: Any, algorithm: str = "sha256", encoding: str = "hex") -> str:
+    """Return the HMAC of a value with a secret, in hexadecimal or in base64."""
+    if algorithm not in HMAC_ALGORITHMS or encoding not in ("hex", "base64"):
+        known = f"{', '.join(HMAC_ALGORITHMS)}, and as encoding hex or base64"
+        raise ValueError(f"`hmac` knows {known}: not {algorithm!r} in {encoding!r}")
+    if not _bytes(secret):
+        raise ValueError("`hmac` has an empty secret")
+    digest = hmac.digest(_bytes(secret), _bytes(value), algorithm)
+    return digest.hex() if encoding == "hex" else base64.b64encode(digest).decode()
+
+
+HMAC_ALGORITHMS = ("sha1", "sha256", "sha384", "sha512")
+
+
 def _split(value: Any, separator: Any = None, maxsplit: int = -1) -> list[str]:
     """Return the parts of a text between the separators; without a separator, its words."""
     most = MAX_VALUE_SIZE // ITEM_SIZE
@@ -167,6 +182,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "b64encode": _null_or(lambda value: base64.b64encode(_bytes(value)).decode()),
     "b64decode": _null_or(_b64decode),
     "sha256": _null_or(lambda value: hashlib.sha256(_bytes(value)).hexdigest()),
+    "hmac": _null_or(_hmac),
     "iso8601": _null_or(lambda moment: timestamps.iso8601(float(moment))),
     "unix": _null_or(lambda moment: int(float(moment))),
     "first": _first,

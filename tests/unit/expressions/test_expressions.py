@@ -64,6 +64,13 @@ VALUES = [
     ("{{ uuid() }}", new_uuid(random.Random(1))),
     ("{{ 'a b' | b64encode }}", "YSBi"),
     ("{{ 'YSBi' | b64decode }}", "a b"),
+    # RFC 4231 2.3, test case 2
+    (
+        "{{ 'what do ya want for nothing?' | hmac('Jefe') }}",
+        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+    ),
+    ("{{ 'abc' | hmac('k', algorithm='sha1', encoding='base64') }}", "+b7wkf4A2fUShZODbbqZ4ZPwgXQ="),
+    ("{{ none | hmac('k') }}", None),
     ("{{ 'abc' | sha256 }}", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
     ("{{ ('{\"a\": [1]}' | from_json).a }}", [1]),
     ("{{ request.json.deep | tojson }}", '{"items":"a key","get":1}'),
