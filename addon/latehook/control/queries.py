@@ -77,7 +77,11 @@ async def jobs(context: HandlerContext, params: ListQuery, id: str) -> Response:
 
 
 async def job(context: HandlerContext, params: JobQuery, id: str) -> models.Job:
-    [details] = await context.queries.job_details([await context.queries.job(id, params.number)])
+    queries = context.queries
+    found = await queries.job(id, params.number)
+    await queries.turns.next()  # a job may have a large body, and each of its webhooks another one
+    [details] = await queries.job_details([found])
+    await queries.turns.next()
     return serializers.job(details, context.operations.clock)
 
 

@@ -66,7 +66,9 @@ class Responder:
 
     async def json(self, value: Any) -> Response:
         """Return a response of status 200 with a structure of the API or plain data."""
-        return _response(await self._encode_in_turns(_plain(value)), 200, JSON)
+        parts: list[bytes] = []
+        await self._encode_in_turns(_plain(value), parts)
+        return _response(b"".join(parts), 200, JSON)
 
     def members(self, **members: Any) -> Response:
         """Return a response of status 200 with an object. What is encoded already stays as it is."""
@@ -87,18 +89,27 @@ class Responder:
         members = {**self._redaction.redact(_plain(problem)), **lists}
         return _response(_encode(members), problem.status, PROBLEM, headers)
 
-    async def _encode_in_turns(self, value: Any) -> msgspec.Raw:
-        """Return plain data as JSON. A text takes as many turns as it is long."""
+    async def _encode_in_turns(self, value: Any, parts: list[bytes]) -> None:
+        """Add plain data as JSON to `parts`: joined once, at the end. A text takes as many turns as it is long."""
         if isinstance(value, dict):
-            return _encode({name: await self._encode_in_turns(item) for name, item in value.items()})
-        if isinstance(value, (list, tuple)):
-            return _encode([await self._encode_in_turns(item) for item in value])
-        if isinstance(value, str) and len(value) > TEXT_PER_TURN:
-            return await self._encode_text(value)
-        return _encode(self._redaction.redact(value))
+            parts.append(b"{")
+            for number, (name, item) in enumerate(value.items()):
+                parts += (b"," if number else b"", bytes(_encode(str(name))), b":")
+                await self._encode_in_turns(item, parts)
+            parts.append(b"}")
+        elif isinstance(value, (list, tuple)):
+            parts.append(b"[")
+            for number, item in enumerate(value):
+                parts.append(b"," if number else b"")
+                await self._encode_in_turns(item, parts)
+            parts.append(b"]")
+        elif isinstance(value, str) and len(value) > TEXT_PER_TURN:
+            await self._encode_text(value, parts)
+        else:
+            parts.append(bytes(_encode(self._redaction.redact(value))))
 
-    async def _encode_text(self, text: str) -> msgspec.Raw:
-        parts = []
+    async def _encode_text(self, text: str, parts: list[bytes]) -> None:
+        parts.append(b'"')
         start = 0
         while start < len(text):
             await self._turns.next()
@@ -106,7 +117,7 @@ class Responder:
             end = self._redaction.cut(part, TEXT_PER_TURN) or TEXT_PER_TURN
             parts.append(bytes(_encode(self._redaction.redact(part[:end])))[1:-1])  # without the quotation marks
             start += end
-        return msgspec.Raw(b'"%s"' % b"".join(parts))
+        parts.append(b'"')
 
 
 def _plain(value: Any) -> Any:
@@ -120,5 +131,7 @@ def _encode(value: Any) -> msgspec.Raw:
     return msgspec.Raw(content)
 
 
-def _response(content: msgspec.Raw, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
+def _response(
+    content: msgspec.Raw | bytes, status: int, media_type: str, headers: dict[str, str] | None = None
+) -> Response:
     return Response(bytes(content), status, {**_HEADERS, **(headers or {})}, media_type)

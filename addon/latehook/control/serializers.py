@@ -189,8 +189,9 @@ def _body(body: bytes | None, shown: Shown, content_type: str | None = None) -> 
     part = shown(body)
     truncated = len(part) < len(body)
     try:
-        text = decode_charset(part, declared_charset(content_type or "") or UTF_8)
+        charset = declared_charset(content_type or "") or UTF_8
+        text = decode_charset(part, charset)
+        is_exact = charset == UTF_8 or text.encode("utf-8", "surrogatepass") == part
     except BodyError:
-        text = part.decode("utf-8", "replace")
-    is_exact = text.encode("utf-8", "surrogatepass") == part
+        text, is_exact = part.decode("utf-8", "replace"), False
     return _Body(text, None if is_exact else base64.b64encode(part).decode(), truncated)

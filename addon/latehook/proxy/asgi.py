@@ -37,7 +37,7 @@ async def serve(app: App, flow: http.HTTPFlow, state: RequestState) -> http.Resp
         return _response(499, [], b"")
     finally:
         state.on_disconnect = None
-    body = b"" if flow.request.method == "HEAD" else bytes(messages.body)
+    body = b"" if flow.request.method == "HEAD" else b"".join(messages.body)
     return _response(messages.status, messages.headers, body)
 
 
@@ -47,7 +47,7 @@ class _Messages:
     def __init__(self, body: bytes) -> None:
         self.status = 500
         self.headers: list[tuple[bytes, bytes]] = []
-        self.body = bytearray()
+        self.body: list[bytes] = []
         self._request: bytes | None = body
 
     async def receive(self) -> Message:
@@ -60,7 +60,7 @@ class _Messages:
         if message["type"] == "http.response.start":
             self.status, self.headers = message["status"], list(message.get("headers", ()))
         else:
-            self.body += message.get("body", b"")
+            self.body.append(message.get("body", b""))
 
 
 def _scope(flow: http.HTTPFlow, state: RequestState) -> Message:

@@ -13,6 +13,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from latehook.base import logs
 from latehook.base.hostnames import DEFAULT_PORTS, address_of
 from latehook.proxy import compat, listeners, modes, next_layers, sniffing, tunnels
+from latehook.proxy.arrivals import Arrivals
 from latehook.proxy.compat import NextLayer, StartHook
 from latehook.proxy.dns import answer_for_mocked, own_address, refuse
 from latehook.proxy.fast import Shortcuts
@@ -61,6 +62,7 @@ class Guard:
         self._states = states
         self._answers = answers
         self._shortcuts = shortcuts
+        self._arrivals = Arrivals()
         self._allowed: dict[http.HTTPFlow, tuple[str, tuple[str, int]]] = {}
         """The requests that may connect right now, each with its client's id and the server's address."""
 
@@ -184,9 +186,10 @@ class Guard:
 
     # mitmproxy's hooks
 
-    def client_connected(self, client: Client) -> None:
-        """Make modes that connect at once wait, if the destination may be mocked."""
+    async def client_connected(self, client: Client) -> None:
+        """Make modes that connect at once wait, if the destination may be mocked. Begin few clients a turn."""
         modes.adopt(compat.outermost_layer(client), self)
+        await self._arrivals.next()
 
     def client_disconnected(self, client: Client) -> None:
         self._others.forget(client)

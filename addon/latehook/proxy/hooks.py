@@ -12,6 +12,7 @@ from latehook.base import logs
 from latehook.base.control_path import CONTROL_PATH
 from latehook.base.model import Request, Response
 from latehook.base.redaction import Redaction
+from latehook.base.turns import Turns
 from latehook.engine.engine import Engine
 from latehook.mocks import error_responses
 from latehook.mocks.bodies import JSON_TYPE
@@ -52,6 +53,7 @@ class Hooks:
         self._control = control
         self._redaction = redaction
         self._started = started
+        self._turns = Turns()
 
     # mitmproxy's hooks
 
@@ -72,6 +74,7 @@ class Hooks:
         state = self._states.of(flow)
         if state.control is not None:
             await self._started.wait()
+            await self._turns.next()  # many at once do not make mocked requests wait
             flow.response = await asgi.serve(await self._control(), flow, state)
             raise exceptions.AddonHalt
         if state.to_page:
