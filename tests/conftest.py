@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from support import postgres
 from support.limits import TEST_LIMIT
 from support.mitmproxy_commands import Commands
 from support.paths import ROOT
+from support.postgres import PostgresServer
 from support.process import Proxy, mitmdump
 from support.receivers import Receiver, receiver
 
@@ -53,6 +55,13 @@ def start(confdir: Path, tmp_path: Path) -> Iterator[Callable[..., Proxy]]:
 def commands(tmp_path: Path) -> Commands:
     """Run mitmproxy's commands in the process that is started with `commands.arguments`."""
     return Commands(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, started for the first test that needs it."""
+    with postgres.server() as server:
+        yield server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

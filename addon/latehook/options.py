@@ -14,7 +14,7 @@ from latehook.base.durations import parse_duration
 from latehook.base.errors import OptionError
 from latehook.base.text import did_you_mean
 from latehook.delivery.dispatcher import DEFAULT_WORKERS
-from latehook.store import MEMORY
+from latehook.store.address import Address, parse_address
 from latehook.webhooks.targets import Targets, parse_targets
 
 PREFIX = "mock_"
@@ -27,7 +27,9 @@ HELP = {
     ),
     "mock_seed": "Any text: ids, delays and whatever else is drawn are the same at every run. Default: random",
     "mock_speed": "How fast Latehook's clock runs: 60 is an hour a minute. Default: 1",
-    "mock_store": "A file that keeps jobs and what is owed through restarts. Default: memory",
+    "mock_store": (
+        "A file, or postgresql://USER@HOST/DATABASE, that keeps jobs and what is owed through restarts. Default: memory"
+    ),
     "mock_targets": (
         "Where webhooks may go besides this machine and private networks: a host, *.suffix, an address or a network, "
         "each with :PORT if need be, or *; or https://public=http://other:8000, which connects to the other instead. "
@@ -55,7 +57,7 @@ class Options:
     others: Others
     seed: str | None
     speed: float
-    store: str
+    store: Address
     workers: int
     targets: Targets
     token: str | None
@@ -72,14 +74,13 @@ def parse(given: Mapping[str, Sequence[str]], beside: Path) -> Options:
     here = Path("mocks.yaml")
     default = here if here.exists() else beside / "mocks.yaml"
     files = tuple(Path(file).expanduser() for file in given.get("mock_file") or ()) or (default,)
-    store = _last(given, "mock_store", "")
     return Options(
         files=files,
         keep=_keep(_last(given, "mock_keep", "24h")),
         others=_others(_last(given, "mock_others", Others.PASS)),
         seed=_last(given, "mock_seed", "") or None,
         speed=float(speed),
-        store=str(Path(store).expanduser()) if store else MEMORY,
+        store=_store(_last(given, "mock_store", "")),
         targets=_targets(given),
         workers=int(workers),
         token=_last(given, "mock_token", "") or None,
@@ -91,6 +92,14 @@ def _keep(duration: str) -> float:
         return parse_duration(duration)
     except ValueError as error:
         raise OptionError(f"mock_keep={duration}: {error}") from None
+
+
+def _store(value: str) -> Address:
+    try:
+        address = parse_address(value)
+    except ValueError as error:
+        raise OptionError(f"mock_store={error}") from None
+    return str(Path(address).expanduser()) if isinstance(address, str) else address
 
 
 def _others(value: str) -> Others:

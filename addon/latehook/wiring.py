@@ -42,7 +42,7 @@ from latehook.proxy.open_connections import OpenConnections
 from latehook.proxy.option_conflicts import OptionConflicts
 from latehook.proxy.other_hosts import OtherHosts
 from latehook.proxy.request_state import RequestStates
-from latehook.store.sqlite import SqliteStore
+from latehook.store.choosing import make_store
 from latehook.webhooks.targets import Origin
 
 log = logging.getLogger(logs.LOGGER)
@@ -124,7 +124,7 @@ class Latehook:
         self._apply(self._options)
 
     def _make_engine(self) -> Engine:
-        store = SqliteStore(self._options.store, self._redaction)
+        store = make_store(self._options.store, self._redaction)
         transport = LazyTransport(self._refusal, self._route)
         restore = functools.partial(loading.restore, env=self._env, redaction=self._redaction)
         return Engine(Mocks(), store, transport, Clock(), random.Random(), restore, self._add_hosts)

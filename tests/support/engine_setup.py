@@ -17,9 +17,11 @@ from latehook.engine.operations import Operations
 from latehook.mocks.decisions import Decision
 from latehook.mocks.definitions import Mock, Mocks
 from latehook.mocksfile import loading
-from latehook.store import MEMORY, Committed
+from latehook.store import MEMORY, Committed, Store
+from latehook.store.address import PostgresAddress, parse_address
 from latehook.store.sqlite import SqliteStore
-from support import virtual_time
+from support import postgres, virtual_time
+from support.postgres import PostgresServer
 from support.virtual_time import SettableClock, loop_time
 
 Result = int | str | Outcome
@@ -91,9 +93,16 @@ class ObservedStore(SqliteStore):
 class EngineSetup:
     """An engine with these mocks, and its operations. `document` is what `post` sends, unless a test changes it."""
 
-    def __init__(self, mocks: Mocks, *results: Result, path: str = MEMORY, document: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        mocks: Mocks,
+        *results: Result,
+        path: str = MEMORY,
+        server: PostgresServer | None = None,
+        document: Mapping[str, Any],
+    ) -> None:
         self.sender = RecordingSender(*results)
-        self.store = ObservedStore(path)
+        self.store: Any = ObservedStore(path) if server is None else _in_postgres(server)
         self.machine_clock = SettableClock()
         self.clock = Clock(self.machine_clock, loop_time)
         self.engine = Engine(mocks, self.store, self.sender, self.clock, random.Random(1), _restore)
@@ -121,12 +130,41 @@ Scenario = Callable[[EngineSetup], Coroutine[Any, Any, None]]
 
 
 def run_scenario(
-    scenario: Scenario, mocks: str, folder: Path, *results: Result, path: str = MEMORY, document: Mapping[str, Any]
+    scenario: Scenario,
+    mocks: str,
+    folder: Path,
+    *results: Result,
+    path: str = MEMORY,
+    server: PostgresServer | None = None,
+    document: Mapping[str, Any],
 ) -> EngineSetup:
-    """Run a test's scenario with the mocks of a text, until it ends. The sender gives `results`."""
-    setup = EngineSetup(load(mocks, folder), *results, path=path, document=document)
-    virtual_time.run(scenario(setup))
+    """Run a test's scenario with the mocks of a text, until it ends. The sender gives `results`.
+
+    The store is in memory or in a file; with a `server`, in an empty schema of it.
+    """
+    setup = EngineSetup(load(mocks, folder), *results, path=path, server=server, document=document)
+    if server is None:
+        virtual_time.run(scenario(setup))
+    else:
+        virtual_time.run(_with_open_store(setup.store, scenario(setup)), is_waiting=postgres.is_waiting)
     return setup
+
+
+def _in_postgres(server: PostgresServer) -> Store:
+    from latehook.store.postgresql import PostgresStore
+
+    address = parse_address(server.url("scenario"))
+    assert isinstance(address, PostgresAddress)
+    return PostgresStore(address)
+
+
+async def _with_open_store(store: Store, scenario: Coroutine[Any, Any, None]) -> None:
+    with postgres.counted():
+        await store.open()
+        store.clear()
+        await store.commit()
+        await scenario
+        await store.close()
 
 
 def load(mocks: str, folder: Path) -> Mocks:

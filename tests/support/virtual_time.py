@@ -5,15 +5,21 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from support.limits import LIMIT
+
 NOON = 1_800_000_000.0
 """What `SettableClock` shows, in Unix seconds, when the loop starts."""
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """A loop whose time stands still while callbacks run, and jumps when only timers are left."""
+    """A loop whose time stands still while callbacks run, and jumps when only timers are left.
 
-    def __init__(self) -> None:
+    While `is_waiting`, a server works for the test: the loop waits for it, and its time stands still too.
+    """
+
+    def __init__(self, is_waiting: Callable[[], bool] = lambda: False) -> None:
         self.now = 0.0
+        self.is_waiting = is_waiting
         self.timers: list[asyncio.TimerHandle] = []
         super().__init__(_JumpingSelector(self))
 
@@ -37,6 +43,8 @@ class _JumpingSelector(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> Any:
+        if self._loop.is_waiting():
+            return super().select(0 if timeout == 0 else LIMIT)
         assert timeout is not None, "deadlock: nothing is scheduled, so the loop would wait forever"
         self._loop.now += timeout
         return super().select(0)
@@ -60,7 +68,7 @@ class SettableClock:
         return loop_time() + self.offset
 
 
-def run(coroutine: Coroutine[Any, Any, None]) -> None:
+def run(coroutine: Coroutine[Any, Any, None], is_waiting: Callable[[], bool] = lambda: False) -> None:
     """Run the coroutine on a `VirtualTimeLoop`."""
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(is_waiting)) as runner:
         runner.run(coroutine)

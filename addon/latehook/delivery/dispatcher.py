@@ -63,6 +63,7 @@ class Dispatcher:
         self._ready: deque[tuple[str, int]] = deque()  # those for which a slot has become free
         self._slots: dict[str, Slots] = {}
         self._running: dict[asyncio.Task[None], int] = {}
+        self._is_starting = False
         self._starting: asyncio.Task[None] | None = None
         self._examining = False
         self._stopped = False
@@ -101,7 +102,7 @@ class Dispatcher:
     async def drain(self, seconds: float) -> None:
         """Start no more attempts. Wait up to `seconds` for the running ones, and cancel those that have not ended."""
         self._stopped = True
-        if self._starting is not None:
+        if self._starting is not None and self._is_starting:
             await asyncio.wait([self._starting], timeout=seconds)
         if self._running:
             _, late = await asyncio.wait(set(self._running), timeout=seconds)
@@ -112,8 +113,13 @@ class Dispatcher:
 
     def _start(self) -> None:
         """Start attempts from the next turn of the loop on, as long as there are some to start."""
-        if self._starting is None and (self._ready or self._examined or self._due) and not self._stopped:
-            self._starting = asyncio.get_running_loop().create_task(self._start_all(), name="latehook: start attempts")
+        if not self._is_starting and (self._ready or self._examined or self._due) and not self._stopped:
+            self._is_starting = True
+            asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._starting = asyncio.Task(self._start_all(), loop=loop, name="latehook: start attempts", eager_start=True)
 
     async def _start_all(self) -> None:
         while (self._ready or self._examined or self._due) and not self._stopped:
@@ -122,7 +128,7 @@ class Dispatcher:
             except Exception:  # an error for some webhooks must not stop the others
                 log.exception("latehook: due webhooks could not be examined")
             await asyncio.sleep(0)
-        self._starting = None
+        self._is_starting = False
 
     async def _start_some(self) -> None:
         """Start attempts for one turn of the event loop."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from latehook.base import logs
-from latehook.base.errors import LatehookError, StoreError
+from latehook.base.errors import LatehookError, StoreError, StoreUnreachable
 from latehook.base.model import UNKNOWN, Answer, Job, Outcome, Outgoing, State
 from latehook.base.notifier import Notifier
 from latehook.delivery.attempts import AttemptObserver, DeliveryContext, Sender
@@ -94,6 +94,12 @@ class Outbox:
     def load(self, entries: list[tuple[float, int]]) -> None:
         """Schedule the webhooks of an earlier process, each as (due, key)."""
         self._schedule.load([entry for entry in entries if entry[0] != UNKNOWN])
+
+    async def reload(self) -> None:
+        """Schedule all webhooks that are pending in the store, after it could not be reached. Raises StoreError."""
+        self._schedule.clear()
+        self.load(await self._store.pending_dues())
+        self.recheck()
 
     def schedule_job(self, job: Job, keys: Sequence[int]) -> FirstAttempts | None:
         """Schedule a job's webhooks, which the store has under `keys`.
@@ -216,6 +222,10 @@ class Outbox:
     async def destinations(self, keys: Sequence[int]) -> Sequence[str | None]:
         try:
             dues = await self._store.dues(keys)
+        except StoreUnreachable:
+            for key in keys:
+                self._leave_barrier(key)
+            return [None] * len(keys)
         except StoreError:
             return [UNREADABLE] * len(keys)
         found = [self._destination(key, due) for key, due in zip(keys, dues, strict=True)]
@@ -240,12 +250,18 @@ class Outbox:
         self._preparing.add(key)
         try:
             return await self._prepare(key)
+        except StoreUnreachable:  # `reload` schedules it again
+            self._running.pop(key, None)
+            self._leave_barrier(key)
+            return None
         finally:
             self._preparing.discard(key)
 
     async def _prepare(self, key: int) -> Outgoing | None:
         try:
             stored = await self._store.pending_webhook(key)
+        except StoreUnreachable:
+            raise
         except StoreError as error:
             await self._give_up(key, f"webhook number {key} of the store", str(error))
             return None
@@ -259,6 +275,8 @@ class Outbox:
             stored = replace(stored, attempts=unwritten.number, content=unwritten.content)
         try:
             attempt = await self._maker.make(stored)
+        except StoreUnreachable:
+            raise
         except LatehookError as error:
             await self._give_up(key, f"job {stored.job.id}: webhook", str(error))
             return None

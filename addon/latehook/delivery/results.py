@@ -8,7 +8,7 @@ from contextlib import suppress
 from msgspec import Struct
 
 from latehook.base import logs
-from latehook.base.errors import StoreError
+from latehook.base.errors import StoreError, StoreUnreachable
 from latehook.base.model import Attempt, Content, Outcome, State
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
@@ -72,13 +72,16 @@ class PendingResults:
     async def begin(self, key: int, number: int, content: Content) -> bool:
         """Write that attempt `number` begins: after a crash it is made again, with the same content.
 
-        Return whether the attempt may be sent. If the store cannot write, that is logged, and it may.
+        Return whether the attempt may be sent. If the store cannot write, that is logged, and it may: no other process
+        can send it. Raises StoreUnreachable.
         """
         try:
             self._commits.schedule()
             self._write(key, self._pending.get(key, ()))  # else the store knows of fewer attempts, and refuses this one
             self._store.begin(key, number, content)
             return key not in (await self._commits.committed()).refused
+        except StoreUnreachable:
+            raise
         except StoreError as error:
             log.error("latehook: the content of a webhook cannot be written: %s", error)
             return True

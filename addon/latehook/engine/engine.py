@@ -94,6 +94,7 @@ class Engine:
         self.others = OtherRequests()
         self._keep = DEFAULT_KEEP
         self._accepted = 0
+        self._is_opening = False
         self._closing = False
         self._keeping_store: asyncio.Task[None] | None = None
         self._store_problems: list[str] = []
@@ -118,8 +119,12 @@ class Engine:
     @property
     def problems(self) -> list[str]:
         """What is wrong with the store, each in one line."""
-        unwritten = self.outbox.results.problem
-        return [*self._store_problems, *([] if unwritten is None else [f"results of attempts wait: {unwritten}"])]
+        problems = [*self._store_problems]
+        if self.store.problem is not None:
+            problems.append(f"the store cannot be reached: {self.store.problem}")
+        if self.outbox.results.problem is not None:
+            problems.append(f"results of attempts wait: {self.outbox.results.problem}")
+        return problems
 
     def configure(self, workers: int = DEFAULT_WORKERS, keep: float = DEFAULT_KEEP) -> None:
         """Set how many attempts to one destination run at once, and for how many seconds ended jobs are kept."""
@@ -135,7 +140,10 @@ class Engine:
 
         Return how many webhooks are still to be delivered. Raises StoreError.
         """
+        self._is_opening = True  # until then, nothing can be read from it
         await self.store.open()
+        self._is_opening = False
+        self.store.on_connected = self._reload
         try:
             with show_while_waiting(f"reading {self.store.name}" if self.store.is_durable else ""):
                 return await self._resume(speed)
@@ -154,6 +162,12 @@ class Engine:
             self._keeping_store = asyncio.get_running_loop().create_task(task, name="latehook: keep the store")
         return await self.store.count_unfinished()
 
+    async def _reload(self) -> None:
+        """Go on with what is in the store, after its connection was broken. Raises StoreError."""
+        await self.state.reload()
+        self.context.update_vars()
+        await self.outbox.reload()
+
     async def close(self, seconds: float = 1.5) -> int:
         """Wait up to `seconds` for running attempts, and close the store. Return how many webhooks are unfinished."""
         self._closing = True
@@ -164,7 +178,7 @@ class Engine:
             with suppress(StoreError):
                 await self.state.keep_clock()
         try:
-            return await self.store.count_unfinished()
+            return 0 if self._is_opening else await self.store.count_unfinished()
         except StoreError as error:
             log.error("latehook: %s", error)
             return 0
@@ -203,6 +217,9 @@ class Engine:
         mock = decision.mock
         try:
             started = await self._start(decision)
+            if started is None:  # another request with the same idempotency key was faster
+                started, decision = 0, await self._decide(request)
+                entry.job = decision.job_id
             decision = await self._choose(decision, started, entry)
         except UnstorableError as error:
             place = mock.place if mock is not None else "a mock"
@@ -308,11 +325,11 @@ class Engine:
             self.context.count_fault(mock.definition, response=decision.chosen)
             log.info("latehook: %s: the response's fault: %s", mock.name, decision.fault)
 
-    async def _start(self, decision: Decision) -> int:
+    async def _start(self, decision: Decision) -> int | None:
         """Write and schedule the job that a decision starts or changes, and wait for attempts before the response.
 
-        Return the key of a new job, else 0. Raises StoreError, UnstorableError: the job is not written, and nothing is
-        scheduled.
+        Return the key of a new job, else 0; None if it was not started because another job has its idempotency key.
+        Raises StoreError, UnstorableError: the job is not written, and nothing is scheduled.
         """
         job = decision.started or decision.changed
         if job is None or decision.mock is None:
@@ -328,10 +345,13 @@ class Engine:
         if decision.started and decision.delayed is not None and decision.delayed.number is None:
             self.choices.begin(decision.mock, job, key, keys)
         try:
-            await self.commits.committed()
+            committed = await self.commits.committed()
         except StoreError:
             self.choices.drop(key)
             raise
+        if key in committed.repeated:
+            self.choices.drop(key)
+            return None
         first_attempts = self.outbox.schedule_job(job, keys)
         decisions = self.outbox.decisions
         if job.is_open or decisions.follows(job.key):

@@ -1,6 +1,6 @@
 """What every store does: the interface between Latehook and its databases."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -49,11 +49,13 @@ class Committed(NamedTuple):
     """What a commit has done.
 
     `changed` are the keys of the webhooks that it has written. `refused` are the keys of those whose attempt must not
-    start, because the condition of `begin` was false.
+    start, because the condition of `begin` was false. `repeated` are the keys of jobs that were not added, because
+    another one that was written at the same time has the same idempotency key.
     """
 
     changed: AbstractSet[int] = frozenset()
     refused: AbstractSet[int] = frozenset()
+    repeated: AbstractSet[int] = frozenset()
 
 
 class JobsAtOnce(Protocol):
@@ -147,7 +149,7 @@ class Writes(Protocol):
 
 
 class Reads(Protocol):
-    """The reads. They see what is committed; SQLite's also see what is not yet. Each may raise StoreError.
+    """The reads. They also see what is written and not committed yet. Each may raise StoreError.
 
     A row can be damaged: its value cannot be decoded. A webhook with such a row, or whose job has one, has failed, with
     the reason. A job with such a row has the status `failed`, and what is left of it.
@@ -256,8 +258,15 @@ class Store(Writes, Reads, Protocol):
     def is_durable(self) -> bool:
         """Whether the store outlives the process."""
 
+    on_connected: Callable[[], Awaitable[None]] | None
+    """Called when a connection that was broken has been made again: what is in the store may be new to its user."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the store cannot be used at the moment; None where it can."""
+
     def new_problems(self) -> Sequence[str]:
-        """Return what is wrong with the store since the last call, each in one line. Nothing is said twice."""
+        """Return what has happened to the store since the last call, each in one line. Nothing is said twice."""
 
     async def open(self) -> None:
         """Connect to the database. Call this before anything else. Raises StoreError, which names the remedy."""

@@ -38,6 +38,10 @@ class SharedState:
             moment = last_moment + max(moment - last_real, 0.0) * last_speed
         self.clock.set(moment, speed)
         await self.write_clock(moment, speed)
+        await self.reload()
+
+    async def reload(self) -> None:
+        """Apply the hold and the variables that the store has."""
         self.holding = bool(await self._store.get_value(HOLDING, bool))
         self.vars = await self._store.get_value(VARS, dict[str, Any]) or {}
 

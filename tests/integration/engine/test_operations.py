@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from latehook.base.coroutines import result_at_once
 from latehook.base.errors import OperationError, StoreError
-from latehook.base.model import State
+from latehook.base.model import State, Webhook
 from latehook.delivery.advance import MAX_LEFT
 from support.engine_setup import EngineSetup, Scenario, run_scenario
 from support.virtual_time import NOON
@@ -39,10 +38,18 @@ mocks:
 Run = Callable[..., EngineSetup]
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
+ALSO_SLOW = pytest.mark.parametrize(
+    "run", ["memory", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
+"""For many jobs: in PostgreSQL they take seconds."""
+
+
+@pytest.fixture(params=["memory", "postgresql"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
+    server = None if request.param == "memory" else request.getfixturevalue("postgres_server")
+
     def run(scenario: Scenario, mocks: str = MOCKS) -> EngineSetup:
-        return run_scenario(scenario, mocks, tmp_path, document={"id": "a"})
+        return run_scenario(scenario, mocks, tmp_path, document={"id": "a"}, server=server)
 
     return run
 
@@ -59,17 +66,17 @@ async def job(setup: EngineSetup, id: str = "a") -> Any:
     return json.loads(decision.response.body)
 
 
-def webhook_id(setup: EngineSetup, number: int = 0) -> str:
-    """The id of the webhook of this number."""
-    stored = result_at_once(setup.store.webhook(number + 1))
-    assert stored is not None
-    return stored.webhook.id
+async def webhook(setup: EngineSetup, number: int) -> Webhook:
+    """The webhook of this number, in the order in which they were made."""
+    return sorted(await setup.store.webhooks(), key=lambda stored: stored.key)[number].webhook
 
 
-def state(setup: EngineSetup, number: int = 0) -> State:
-    stored = result_at_once(setup.store.webhook(number + 1))
-    assert stored is not None
-    return stored.webhook.state
+async def webhook_id(setup: EngineSetup, number: int = 0) -> str:
+    return (await webhook(setup, number)).id
+
+
+async def state(setup: EngineSetup, number: int = 0) -> State:
+    return (await webhook(setup, number)).state
 
 
 # Advance
@@ -145,7 +152,7 @@ def test_an_advance_waits_for_its_attempts(run: Run) -> None:
         left = await setup.operations.advance("30s")
 
         assert (left, asyncio.get_running_loop().time()) == ([], 3)
-        assert state(setup, 0) is State.DELIVERED
+        assert await state(setup, 0) is State.DELIVERED
 
     run(scenario)
 
@@ -157,11 +164,12 @@ def test_an_advance_returns_unfinished_webhooks_after_ten_seconds(run: Run) -> N
         left = await setup.operations.advance("30s")
 
         assert asyncio.get_running_loop().time() == 10
-        assert [owed.webhook.id for owed in left] == [webhook_id(setup, 0)]
+        assert [owed.webhook.id for owed in left] == [await webhook_id(setup, 0)]
 
     run(scenario)
 
 
+@ALSO_SLOW
 def test_an_advance_returns_a_limited_number_of_unfinished_webhooks(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 60
@@ -183,7 +191,7 @@ def test_an_advance_returns_unfinished_webhooks_that_were_due_before_it(run: Run
         await asyncio.sleep(31)
         left = await setup.operations.advance("1s")
 
-        assert [owed.webhook.id for owed in left] == [webhook_id(setup, 0)]
+        assert [owed.webhook.id for owed in left] == [await webhook_id(setup, 0)]
 
     run(scenario)
 
@@ -261,6 +269,7 @@ def test_an_advance_of_one_job_includes_its_retries(run: Run) -> None:
     assert [at for at, _, _ in sent(run(scenario))] == [0, 0, 15]
 
 
+@ALSO_SLOW
 def test_an_advance_over_a_thousand_jobs(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         for number in range(1000):
@@ -311,10 +320,10 @@ def test_a_hold_stops_all_webhooks_and_not_the_clock(run: Run) -> None:
 def test_a_held_webhook_blocks_no_other_and_is_sent_when_released(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
-        await setup.operations.hold(webhook_id(setup, 0))
+        await setup.operations.hold(await webhook_id(setup, 0))
         await asyncio.sleep(70)
         assert sent(setup) == [(60, "a", "done good")]
-        await setup.operations.release(webhook_id(setup, 0))
+        await setup.operations.release(await webhook_id(setup, 0))
         await asyncio.sleep(1)
 
     assert sent(run(scenario))[1:] == [(70, "a", "processing good")]
@@ -323,8 +332,8 @@ def test_a_held_webhook_blocks_no_other_and_is_sent_when_released(run: Run) -> N
 def test_a_webhook_released_early_is_sent_when_due(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
-        await setup.operations.hold(webhook_id(setup, 0))
-        await setup.operations.release(webhook_id(setup, 0))
+        await setup.operations.hold(await webhook_id(setup, 0))
+        await setup.operations.release(await webhook_id(setup, 0))
         await asyncio.sleep(31)
 
     assert sent(run(scenario)) == [(30, "a", "processing good")]
@@ -337,7 +346,7 @@ def test_fire_sends_at_once_and_moves_the_job_to_that_stage(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         await asyncio.sleep(5)
-        await setup.operations.fire(webhook_id(setup, 1))
+        await setup.operations.fire(await webhook_id(setup, 1))
         await asyncio.sleep(0.1)
         assert sent(setup) == [(5, "a", "done good")]
         assert (await job(setup))["status"] == "done"
@@ -350,7 +359,7 @@ def test_fire_sends_during_a_hold(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
         await setup.operations.hold()
-        await setup.operations.fire(webhook_id(setup, 0))
+        await setup.operations.fire(await webhook_id(setup, 0))
         await asyncio.sleep(100)
 
     assert sent(run(scenario)) == [(0, "a", "processing good")]
@@ -360,7 +369,7 @@ def test_canceled_webhooks_are_not_sent(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post(id="a")
         await setup.post(id="b")
-        await setup.operations.cancel(webhook_id(setup, 0))
+        await setup.operations.cancel(await webhook_id(setup, 0))
         await asyncio.sleep(45)
         assert [(at, id) for at, id, _ in sent(setup)] == [(30, "b")]
         await setup.operations.cancel()
@@ -377,10 +386,10 @@ def test_a_running_attempt_goes_on_when_its_webhook_is_canceled(run: Run) -> Non
         setup.sender.results = [500, 200]
         await setup.post()
         await asyncio.sleep(31)
-        await setup.operations.cancel(webhook_id(setup, 0))
+        await setup.operations.cancel(await webhook_id(setup, 0))
         await asyncio.sleep(60)
 
-        assert state(setup, 0) is State.CANCELED
+        assert await state(setup, 0) is State.CANCELED
         assert [text for _, _, text in sent(setup)] == ["processing good", "done good"]
 
     run(scenario)
@@ -393,12 +402,11 @@ def test_resend_sends_the_same_content_with_the_next_number(run: Run, result: in
         await setup.post()
         await asyncio.sleep(40)
         await setup.operations.set_vars({"verdict": "bad"})
-        await setup.operations.resend(webhook_id(setup, 0))
+        await setup.operations.resend(await webhook_id(setup, 0))
         await asyncio.sleep(1)
 
         assert sent(setup) == [(30, "a", "processing good"), (40, "a", "processing good")]
-        owed = await setup.store.webhook(1)
-        assert owed is not None
+        [owed, _] = sorted(await setup.store.webhooks(), key=lambda stored: stored.key)
         assert (owed.attempts, owed.webhook.state) == (2, State.DELIVERED)
 
     run(scenario)
@@ -416,8 +424,8 @@ def test_an_operation_in_the_wrong_state_names_the_right_states(run: Run, operat
         await setup.post()
         name, _, id = operation.partition(" ")
         with pytest.raises(OperationError) as raised:
-            await getattr(setup.operations, name)(id or webhook_id(setup, 0))
-        assert str(raised.value) == says.format(id=webhook_id(setup, 0))
+            await getattr(setup.operations, name)(id or await webhook_id(setup, 0))
+        assert str(raised.value) == says.format(id=await webhook_id(setup, 0))
 
     run(scenario)
 
@@ -465,6 +473,7 @@ def test_set_variables_apply_to_later_attempts_and_must_exist(run: Run) -> None:
     assert sent(run(scenario)) == [(30, "a", "processing bad")]
 
 
+@pytest.mark.parametrize("run", ["memory"], indirect=True)
 @pytest.mark.parametrize(
     ("operation", "argument"), [("hold", None), ("set_speed", 10), ("set_vars", {"verdict": "bad"}), ("advance", "1h")]
 )
@@ -495,7 +504,7 @@ def test_reset_forgets_everything(run: Run) -> None:
         await setup.operations.hold()
         await setup.operations.set_speed(3)
         await asyncio.sleep(30)
-        await setup.operations.fire(webhook_id(setup, 0))
+        await setup.operations.fire(await webhook_id(setup, 0))
         await asyncio.sleep(1)
         await setup.operations.reset()
         await asyncio.sleep(1000)

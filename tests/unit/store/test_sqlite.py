@@ -25,13 +25,6 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await store.close()
 
 
-async def test_reads_see_what_is_not_committed_yet(store: SqliteStore) -> None:
-    added = store.add_job(job("j", webhook("w")))
-
-    assert await store.find_job("j") == await store.job(added.job) == replace(job("j"), key=added.job)
-    assert await store.webhook_key("w") == added.webhooks[0]
-
-
 async def test_a_definition_is_written_again_after_a_rollback_and_after_clear(store: SqliteStore) -> None:
     store.add_definition("new", b"written")
     store.fail_transaction()

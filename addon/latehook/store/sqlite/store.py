@@ -5,6 +5,7 @@ The columns `value` and `content` hold what a later process continues with, secr
 """
 
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from latehook.base.errors import StoreError
@@ -30,6 +31,8 @@ class SqliteStore(Writer):
     """
 
     remedy = "restore a copy, or name another file"
+    problem: str | None = None
+    on_connected: Callable[[], Awaitable[None]] | None = None
 
     def __init__(self, path: str = MEMORY, redaction: Redaction | None = None) -> None:
         self.name = path

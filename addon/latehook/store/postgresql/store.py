@@ -1,0 +1,106 @@
+"""Jobs, webhooks and attempts in a schema of a PostgreSQL database.
+
+The columns `value` and `content` hold what a later process continues with, secrets included. The columns `mock`, `url`,
+`reason`, `error` and `body` are for people and programs that read the tables: they are redacted.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from latehook.base.errors import StoreError
+from latehook.base.redaction import Redaction
+from latehook.store.address import PostgresAddress
+from latehook.store.postgresql.batches import Batches, Change
+from latehook.store.postgresql.keys import Keys
+from latehook.store.postgresql.link import Link
+from latehook.store.postgresql.reading import Reader
+from latehook.store.postgresql.searching import Searches
+from latehook.store.postgresql.writing import Writer
+from latehook.store.protocol import MAX_ENDED_JOBS, Committed
+
+NOTHING = Committed()
+
+
+class PostgresStore(Writer, Reader, Searches):
+    """A store of one process, in the schema that `address` names."""
+
+    at_once = None
+    is_durable = True
+    remedy = "restore a dump, or name another schema (?schema=NAME)"
+
+    def __init__(self, address: PostgresAddress, redaction: Redaction | None = None) -> None:
+        super().__init__()
+        self.name = address.name
+        self.redaction = redaction or Redaction()
+        self.redaction.add(address.secrets)
+        self.on_connected: Callable[[], Awaitable[None]] | None = None
+        self._changes = []
+        self._keys = Keys(time.time)
+        self._definitions = set()  # those that are in the database
+        self._last_jobs = {}  # the last job of each definition
+        self._link = Link(address, self._on_connected)
+        self._batches = Batches(self._link)
+        self._sent: list[tuple[list[Change], asyncio.Future[Committed]]] = []  # since the last commit
+
+    async def open(self) -> None:
+        await self._link.open()
+        try:
+            await self._load()
+        except StoreError as error:
+            raise StoreError(f"mock_store={self.name}: {error}") from None
+
+    async def close(self) -> None:
+        await self._batches.end()
+        await self._link.close()
+
+    @property
+    def problem(self) -> str | None:
+        return self._link.problem
+
+    def new_problems(self) -> list[str]:
+        return []
+
+    async def commit(self) -> Committed:
+        self._send()
+        sent, self._sent = self._sent, []
+        if not sent:
+            return NOTHING
+        await asyncio.wait([result for _, result in sent])
+        results = [result.result() for _, result in sent]  # it raises the first error
+        changes = (change for changes, _ in sent for change in changes)
+        self._definitions.update(change.name for change in changes if change.what == "definition" and change.name)
+        return results[0] if len(results) == 1 else Committed(*map(frozenset[int]().union, *results))
+
+    def _send(self) -> None:
+        """Send what was written and not sent yet."""
+        if self._changes:
+            changes, self._changes = self._changes, []
+            self._sent.append((changes, self._batches.write(changes)))
+
+    async def _fetch(self, sql: str, *values: Any, timeout: float | None = None) -> list[Any]:
+        self._send()
+        await self._batches.written()
+        return await self._link.fetch(sql, *values, timeout=timeout)
+
+    def prune(self, before: float, clock: float, keep: int = MAX_ENDED_JOBS) -> None:
+        self._changes += [Change("last job", job, name=hash) for hash, job in self._last_jobs.items()]
+        pruned_to = self._batches.pruned_to
+        self._changes.append(Change("prune", pruned_to, number=keep, moment=before, clock=clock))
+
+    async def _on_connected(self) -> None:
+        """Find out what is in the database after the connections were broken, and go on."""
+        await self._batches.settle()
+        await self._load()
+        if self.on_connected is not None:
+            await self.on_connected()
+
+    async def _load(self) -> None:
+        """Read what the next writes depend on."""
+        [(newest,)] = await self._link.fetch(
+            "SELECT greatest((SELECT max(key) FROM job), (SELECT max(key) FROM webhook), 0)"
+        )
+        self._keys.start_after(newest)
+        self._definitions = {hash for (hash,) in await self._link.fetch("SELECT hash FROM definition")}
+        self._last_jobs = {hash: self._last_jobs.get(hash, newest) for hash in self._definitions}
