@@ -49,7 +49,7 @@ mocks:
   - name: letters
     match: POST api.slow.example/letters
     job: {{id: "{{{{ request.json.id }}}}"}}
-    webhook: {{after: 2h, event: letter.done, to: "{sut}/{{{{ request.json.id }}}}", text: sent, retry: [10s, 20s]}}
+    webhook: {{after: 2h, event: letter.done, to: "{sut}/{{{{ request.json.id }}}}", text: sent, retry: [10s, 20s], redirects: 1}}
 """
 
 

@@ -127,6 +127,14 @@ def test_the_details_have_each_request_and_response(page: Page, site: Site) -> N
     expect(pane.locator("section", has_text="Vars of the job")).to_contain_text('"order"')
 
 
+def test_an_attempt_shows_its_redirects(page: Page, site: Site) -> None:
+    site.sut.behave = lambda handler, number: answer(200 if number else 307, b"", location="/new")(handler, number)
+    site.order("a-1", "letters")
+    site.post("clock", advance="2h")
+
+    expect(detail(page, "a-1").locator(".attempts")).to_contain_text(f"307 → {site.sut.url}/new")
+
+
 def test_an_unmatched_request_shows_why_no_mock_matched(page: Page, site: Site) -> None:
     site.order("a-1")
     site.client.put("http://api.slow.example/letters")

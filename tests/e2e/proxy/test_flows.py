@@ -46,6 +46,7 @@ KINDS = {
     "jobs": "",
     "again": "retry: [1ms]",
     "impatient": "timeout: 300ms",
+    "following": "redirects: 1",
     **{fault: f"fault: {fault}" for fault in WebhookFault},
 }
 """Keys of the webhook, by the first segment of the path of the request."""
@@ -70,11 +71,13 @@ def read(file: Path) -> list[http.HTTPFlow]:
 
 
 def behave(handler: Handler, number: int) -> None:
-    """Answer 503 to the first request to /down, a long body to /long, and otherwise the number of the request."""
+    """Answer 503 to the first request to /down, a long body to /long, a redirect to /moved, else the request's number."""
     path = urlsplit(handler.path).path
     is_first = sum(urlsplit(seen.path).path == path for seen in handler.server.requests) == 1
     if path == "/down" and is_first:
         answer(503, b"later")(handler, number)
+    elif path == "/moved":
+        answer(307, b"moved", location="/landed")(handler, number)
     elif path == "/long":
         answer(200, b"x" * (MAX_ANSWER + 1))(handler, number)
     else:
@@ -118,6 +121,7 @@ def callbacks(sut: str) -> dict[str, str]:
         "jobs/answered": f"{sut}/a%2fb?q=1",
         "jobs/long": f"{sut}/long",
         "again/retried": f"{sut}/down",
+        "following/moved": f"{sut}/moved",
         "jobs/of-sesame%20of%20these%20tests": nobody,
         "jobs/nobody": nobody,
         "jobs/mapped": f"{PUBLIC}/hook",
@@ -264,6 +268,15 @@ def test_the_comment_names_the_fault(recorded: Recorded, fault: WebhookFault) ->
     assert len(got) == {WebhookFault.DROP: 0, WebhookFault.DUPLICATE: 2}.get(fault, 1)
     assert {flow.request.content} >= {request.body for request in got}  # as it was sent, corrupt or not
     assert flow.response is None or flow.response.text == flow.response.headers["x-number"]  # of two, all of one
+
+
+def test_the_flow_of_an_attempt_with_a_redirect_is_its_last_request(recorded: Recorded) -> None:
+    flow = recorded.only("moved")
+
+    assert (flow.request.method, flow.request.pretty_url) == ("POST", f"{recorded.sut.url}/landed")
+    assert flow.request.content == b'{"id":"moved"}'
+    assert flow.response is not None and flow.response.status_code == 202
+    assert flow.comment.endswith(f", attempt 1, 307 led to {recorded.sut.url}/landed")
 
 
 def test_the_comment_of_a_request_names_its_job(recorded: Recorded) -> None:
