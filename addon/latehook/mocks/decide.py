@@ -155,6 +155,8 @@ class _Candidate:
 
     def _is_late(self, spec: ResponseSpec) -> bool:
         """Return whether a response shows what the webhooks before it were answered."""
+        if not self.mock.reads_answers:
+            return False
         before = [stage for stage in self.mock.stages if stage.after is None]
         return bool(before) and (spec.reads_answers or any(stage.is_status_late for stage in before))
 
@@ -183,7 +185,7 @@ class _Candidate:
         planned = plan_stages(mock, scope, moment)
         job = replace(job, stages=tuple([each.stage for each in planned]))
         webhooks = jobs.webhooks(mock, job, planned, scope, moment)
-        if job.is_open:
+        if not mock.has_plain_stages:
             jobs.check_awaited(mock, job, planned, webhooks, ())
         scope["job"] = self._view(job, request_view)
         decision = self._respond(job, starts=True)

@@ -141,6 +141,10 @@ class StageSpec:
     repeat: RepeatSpec | None = None
     is_status_late: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        return self.repeat is None and not self.is_status_late and not isinstance(self.after, EndOf)
+
 
 class Validation(Protocol):
     """Compares requests with what a document says of them. `refuses`: one that differs gets an error response."""
@@ -166,7 +170,8 @@ class Mock:
     folder. `constants` are the part of a scope that is the same for all its expressions. `kept_members` are the members
     of `request` that need its body and that are read of a job's request after its response: jobs keep their request's
     body for them.
-    `reads_answers`: an expression reads what receivers have answered, so answers are kept.
+    `reads_answers`: an expression reads what receivers have answered, so answers are kept. `has_plain_stages`: all
+    their times and statuses are known at a request, and each is reached once.
     """
 
     matcher: Matcher
@@ -186,10 +191,14 @@ class Mock:
     kept_members: frozenset[str] = frozenset()
     validation: Validation | None = None
     reads_answers: bool = False
+    starts_job: bool = field(init=False)
+    has_plain_stages: bool = field(init=False)
 
-    @property
-    def starts_job(self) -> bool:
-        return self.lookup is None and (self.job is not None or bool(self.stages))
+    def __post_init__(self) -> None:
+        """Compute what is the same for all requests."""
+        starts_job = self.lookup is None and (self.job is not None or bool(self.stages))
+        object.__setattr__(self, "starts_job", starts_job)
+        object.__setattr__(self, "has_plain_stages", all(stage.is_plain for stage in self.stages))
 
     @property
     def chooses_late(self) -> bool:

@@ -138,11 +138,12 @@ def _first_webhooks(spec: WebhookSpec, template: Webhook, scope: Mapping[str, An
     is_wanted = "when" in spec.late or spec.when is None or bool(render(spec.when, scope))
     event = render(spec.event, scope)
     event = scope["job"].status if event is None else require_name(event, spec.place, "webhook.event")
-    template = replace(template, event=event)
+    if not spec.late:
+        return [_for_target(target, event, is_wanted, template, moment) for target in _targets(spec, scope)]
     if "to" in spec.late and is_wanted:
-        return [replace(template, id=new_uuid(moment.random), late=True)]
+        return [replace(template, id=new_uuid(moment.random), event=event, late=True)]
     targets = [None] if "to" in spec.late else _targets(spec, scope)
-    found = [_for_target(target, is_wanted, template, moment) for target in targets]
+    found = [_for_target(target, event, is_wanted, template, moment) for target in targets]
     if "when" not in spec.late:
         return found
     return [replace(webhook, late=True) if webhook.state is State.PENDING else webhook for webhook in found]
@@ -157,16 +158,17 @@ def decided_webhooks(spec: WebhookSpec, webhook: Webhook, scope: Mapping[str, An
     is_wanted = "when" not in spec.late or bool(render(spec.when, scope))
     if "to" not in spec.late or not is_wanted:
         return [decided if is_wanted else replace(decided, state=State.SKIPPED, reason=NOT_WANTED)]
-    found = [_for_target(target, is_wanted, decided, moment) for target in _targets(spec, scope) or [None]]
+    targets = _targets(spec, scope) or [None]
+    found = [_for_target(target, webhook.event, is_wanted, decided, moment) for target in targets]
     return [replace(found[0], id=webhook.id), *found[1:]]
 
 
-def _for_target(target: Any, is_wanted: bool, template: Webhook, moment: Moment) -> Webhook:
+def _for_target(target: Any, event: str | None, is_wanted: bool, template: Webhook, moment: Moment) -> Webhook:
     """Return the webhook for one item of `to`."""
     url = to_text(target).strip() or None
     state, reason = _first_state(url, is_wanted)
     to = url if url is None else url[:MAX_URL_LENGTH]
-    return replace(template, id=new_uuid(moment.random), to=to, state=state, reason=reason)
+    return replace(template, id=new_uuid(moment.random), to=to, event=event, state=state, reason=reason)
 
 
 def _targets(spec: WebhookSpec, scope: Mapping[str, Any]) -> Sequence[Any]:

@@ -38,6 +38,8 @@ def plan_stages(
     `moment` is by the job's clock. `request` is the one that the mock answers, if it is not the job's own. Raises
     ExpressionError.
     """
+    if mock.has_plain_stages:
+        return _plain_stages(mock, scope, moment)
     plan = _Plan(scope, moment)
     repeated: RepeatSpec | None = None  # how the stage before is repeated, if that ends when the next one is reached
     for at, spec in enumerate(mock.stages):
@@ -58,6 +60,17 @@ def plan_stages(
         else:
             plan.repeat(at, spec.repeat, times)
     return plan.stages
+
+
+def _plain_stages(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> Sequence[PlannedStage]:
+    """Return the stages of a mock that repeats none and knows all times and statuses, as most mocks do."""
+    planned = []
+    after = 0.0
+    for at, spec in enumerate(mock.stages):
+        after = max(after, _begin(spec.after, scope, moment).earliest)
+        status = status_name(mock, at, render(spec.status, scope))
+        planned.append(PlannedStage(Stage(moment.now + after, status), at))
+    return planned
 
 
 def status_name(mock: Mock, at: int, status: Any) -> str | None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import parse_qs, urlsplit
 
 import latehook
 from support.limits import LIMIT
@@ -13,7 +14,6 @@ from support.receivers import Handler, Receiver, answer
 from support.stored_jobs import Start
 
 MOCKS = """
-vars: {valid: false}
 mocks:
   - match: POST api.slow.example/encode
     job: {id: encode}
@@ -22,12 +22,13 @@ mocks:
       - {after: "{{ request.json.first }}", status: part, webhook: {json: [part, "{{ index }}"]}, repeat: {every: 10s, times: "{{ request.json.parts }}"}}
       - {after: 50s, status: done, webhook: true, each: request.json.files}
   - match: POST api.slow.example/subscriptions
-    job: {id: subscription, idempotency_key: "{{ request.headers.idempotency_key }}"}
+    job: {id: subscription, idempotency_key: "{{ request.headers.idempotency_key }}", vars: {token: "{{ random.hex(8) }}"}}
     response:
-      - {when: vars.valid, status: 201}
-      - {status: 422, rejects: true, json: {error: invalid}}
+      - {when: job.webhooks.check.text == job.vars.token, status: 201}
+      - {status: 422, rejects: true, json: {error: "{{ job.webhooks.check.status }}"}}
     stages:
-      - {after: before-response, webhook: {to: "{{ env.CALLBACK_URL }}/check", retry: none}}
+      - after: before-response
+        webhook: {event: check, to: "{{ env.CALLBACK_URL }}/check", query: {token: "{{ job.vars.token }}"}, retry: none}
       - {webhook: {to: "{{ env.CALLBACK_URL }}/active"}}
   - {match: "GET api.slow.example/jobs/{id}", lookup: request.path.id}
 """
@@ -44,6 +45,11 @@ def ask(proxy: Proxy, path: str, document: object = None) -> int:
     return int(got.stdout or 0)
 
 
+def echo(handler: Handler, number: int) -> None:
+    """Answer with the token of the query."""
+    answer(200, parse_qs(urlsplit(handler.path).query).get("token", [""])[0].encode())(handler, number)
+
+
 def bodies(sut: Receiver, path: str) -> list[object]:
     return [json.loads(got.body) if got.body else None for got in list(sut.requests) if got.path == path]
 
@@ -55,7 +61,7 @@ def test_a_kill_loses_none_of_many_webhooks_and_takes_back_what_nobody_has_accep
     checked = threading.Event()
 
     def hang_at_check(handler: Handler, number: int) -> None:
-        if handler.path == "/check":
+        if handler.path.startswith("/check"):
             checked.set()
             killed.wait(LIMIT)
         answer()(handler, number)
@@ -88,8 +94,8 @@ def test_a_kill_loses_none_of_many_webhooks_and_takes_back_what_nobody_has_accep
         client.advance("1h")
         assert [one.id for one in client.jobs()] == ["encode"]
         assert [(one.status, one.job) for one in client.requests(limit=1)] == [(422, None)]
-        client.vars["valid"] = True
+        sut.behave = echo
         assert ask(again, "/subscriptions", {}) == 201
         assert client.wait_for(job="subscription", count=2)[-1].attempts[-1].status == 200
-    assert len(bodies(sut, "/check")) == 3
+    assert sum(got.path.startswith("/check") for got in sut.requests) == 3
     assert len(bodies(sut, "/active")) == 1
