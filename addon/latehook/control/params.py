@@ -41,8 +41,8 @@ class Filters(NoParameters):
     """Only webhooks in this state, or in one of several; of jobs, those that have such a webhook. The states are
     `pending`, `held`, `delivering`, `delivered`, `failed`, `canceled` and `skipped`. Separate several by commas."""
     where: Expression | None = None
-    """Only those for which this expression is true. It sees `request` (the job's), `job`, `webhook` (of webhooks),
-    `vars` without secrets, and `now`."""
+    """Only those for which this expression is true. It sees `request` (the job's), `job`, `vars` without secrets, and
+    `now`; of webhooks also `webhook`, `item` and `index`."""
 
 
 class JobQuery(NoParameters):
