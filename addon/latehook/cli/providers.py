@@ -29,6 +29,7 @@ def _without_schema(text: str) -> str:
 
 
 def _description(file: Path) -> str:
-    """Return the first line of the comment that describes a file."""
+    """Return the first sentence of the comment that describes a file."""
     text = _without_schema(file.read_text(encoding="utf-8"))
-    return text.partition("\n")[0].removeprefix("# ")
+    comment = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# "))
+    return re.split(r"(?<=\.) ", comment, maxsplit=1)[0]

@@ -116,7 +116,7 @@ def test_tab_offers_what_the_parser_knows(shell: str, tmp_path: Path, capsys: py
             assert offered(shown, flags) == flags, (name, shown)
         assert offered(opened.tab("latehook providers "), PROVIDERS) == PROVIDERS
         assert offered(opened.tab("latehook run --provider "), PROVIDERS) == PROVIDERS
-        assert "latehook run --provider=twilio-sms " in opened.tab("latehook run --provider=tw")
+        assert "latehook run --provider=stripe " in opened.tab("latehook run --provider=str")
         assert "latehook completion zsh" in opened.tab("latehook completion z")
         assert "latehook check only-file.yaml" in opened.tab("latehook check on")
         assert "latehook run -- only-file.yaml" in opened.tab("latehook run -- on")
