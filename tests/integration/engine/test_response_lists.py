@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from latehook.base.model import State
 from latehook.mocks.decisions import Decision
 from support.engine_setup import MEMORY, EngineSetup, Scenario, run_scenario
 
@@ -197,3 +200,92 @@ def test_the_next_process_takes_back_what_was_not_decided(run: Run, tmp_path: Pa
 
     run(first, path)
     run(second, path)
+
+
+def test_without_rejects_the_next_process_keeps_the_job_and_a_repeated_request_gets_a_response(
+    tmp_path: Path,
+) -> None:
+    mocks, path = MOCKS.replace("rejects: true, ", ""), str(tmp_path / "store.db")
+
+    async def first(setup: EngineSetup) -> None:
+        (await start(setup, accepts=False)).cancel()
+        await setup.store.close()  # as if the process were killed
+
+    async def second(setup: EngineSetup) -> None:
+        setup.machine_clock.offset += 3
+        await setup.engine.resume(1.0)
+        await asyncio.sleep(1)
+        assert answered(await setup.request("POST", "/jobs", DOCUMENT, KEY)) == (400, {"error": "a"})
+        await asyncio.sleep(60)
+        assert [name for _, name in sent(setup)] == ["checking", "active", "late"]
+        assert answered(await setup.request("POST", "/jobs", DOCUMENT, KEY)) == (400, {"error": "a"})
+        await setup.engine.close()
+
+    for scenario in (first, second):
+        run_scenario(scenario, mocks, tmp_path, path=path, document={})
+
+
+def test_each_response_has_its_own_until(tmp_path: Path) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post()
+        waiting = asyncio.create_task(setup.request("GET", "/jobs/a"))
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        assert answered(await waiting) == (202, "done")
+        assert asyncio.get_running_loop().time() == 3
+        assert answered(await setup.request("GET", "/jobs/a")) == (200, "at once")
+
+    mocks = """
+mocks:
+  - {match: POST api.slow.example/jobs, job: {id: a}, stages: [{after: 3s, status: done}]}
+  - match: GET api.slow.example/jobs/a
+    lookup: "'a'"
+    response:
+      - {when: job.status == 'done', json: at once}
+      - {status: 202, until: job.status == 'done', delay: 20s, json: "{{ job.status }}"}
+"""
+    run_scenario(scenario, mocks, tmp_path, document={})
+
+
+OPERATIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["advance", "advance job", "hold", "release", "fire", "cancel", "repeat"]), st.integers(0, 2)
+    ),
+    max_size=4,
+)
+
+
+@given(st.booleans(), OPERATIONS)
+@settings(max_examples=25, deadline=None)
+def test_whatever_a_tester_does_a_rejected_job_leaves_nothing_and_an_accepted_one_sends_all(
+    tmp_path_factory: pytest.TempPathFactory, accepts: bool, operations: list[tuple[str, int]]
+) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        asked = [await start(setup, accepts)]
+        fired = set()
+        for name, number in operations:
+            one = (await setup.store.webhooks())[number].webhook
+            fired |= {one.event} if name == "fire" else set()
+            if name == "repeat":
+                asked.append(asyncio.create_task(setup.request("POST", "/jobs", DOCUMENT, KEY)))
+                await asyncio.sleep(0)
+            elif name.startswith("advance"):
+                await setup.operations.advance(number, "a" if name == "advance job" else None, limit=0.1)
+            elif name in ("hold", "release"):
+                await getattr(setup.operations, name)()
+            elif one.state is State.PENDING:
+                await getattr(setup.operations, name)(one.id)
+        statuses = {answered(await one)[0] for one in asked}
+        await setup.operations.release()
+        await setup.operations.advance("1h")
+        await asyncio.sleep(60)
+
+        assert statuses == {201 if accepts else 400}
+        webhooks = await setup.store.webhooks()
+        assert {one.webhook.state for one in webhooks} <= {State.DELIVERED, State.CANCELED}
+        assert len(webhooks) == (3 if accepts else 0)
+        names = [name for _, name in sent(setup)]
+        delivered = [one.webhook.event for one in webhooks if one.webhook.state is State.DELIVERED]
+        assert sorted(names) == sorted(delivered) if accepts else set(names) <= {"checking", *fired}
+
+    run_scenario(scenario, MOCKS, tmp_path_factory.mktemp("law"), document={})
