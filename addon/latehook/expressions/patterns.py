@@ -78,7 +78,7 @@ class Pattern:
 _REFERENCE = re.compile(r"\\(?:(?P<number>[0-9])|g<(?P<name>[A-Za-z0-9_]+)>|\\)")
 
 
-@lru_cache(maxsize=256)
+@lru_cache  # of 128, as that of RE2 itself: each may have MAX_MEMORY
 def compile_pattern(text: str) -> Pattern:
     """Return a regular expression, compiled. Raises PatternError with a text for people."""
     import re2  # loading it takes longer than most searches, and few mocks need it

@@ -26,7 +26,7 @@ from twilio.request_validator import RequestValidator
 
 from latehook.mocksfile.loading import load
 from support.gallery import FILES, Gallery, hmac_of, poll
-from support.receivers import Received, Receiver
+from support.receivers import Received, Receiver, answer
 from support.waiting import wait_until
 
 # The files themselves
@@ -144,9 +144,12 @@ def test_ibm_watson_calls_the_url_that_was_registered(gallery: Gallery, sut: Rec
     asked = {"callback_url": callback, "events": events, "user_token": "job25"}
     assert gallery.api.post(f"{WATSON}/recognitions", params=asked, **audio).status_code == 400  # type: ignore[arg-type]
 
-    registered = gallery.api.post(
-        f"{WATSON}/register_callback", params={"callback_url": callback, "user_secret": "ThisIsMySecret"}
-    )
+    registration = {"callback_url": callback, "user_secret": "ThisIsMySecret"}
+    unanswered = gallery.api.post(f"{WATSON}/register_callback", params=registration)
+    assert (unanswered.status_code, sut.requests.pop().method) == (400, "GET")
+    assert gallery.api.post(f"{WATSON}/recognitions", params=asked, **audio).status_code == 400  # type: ignore[arg-type]
+    sut.behave = lambda handler, number: answer(200, handler.path.partition("_string=")[2].encode())(handler, number)
+    registered = gallery.api.post(f"{WATSON}/register_callback", params=registration)
     challenge = sut.requests[0]  # it came before the response
     job = gallery.api.post(f"{WATSON}/recognitions", params=asked, **audio).json()  # type: ignore[arg-type]
 
