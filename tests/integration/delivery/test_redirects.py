@@ -163,6 +163,31 @@ async def test_a_location_that_is_no_url_is_an_error(sut: Receiver, location: st
     assert (len(sut.requests), outcome.redirects) == (1, (Redirect(307, location),))
 
 
+ODD = [
+    *("//", "?", "#", "/", ";", "..", ":", "http:", "http:/x", "http:///x", "http://?", "\\\\evil.example\\x", "http:\\\\evil.example"),
+    *("http://\x7f/", "http://a b.example/", "http://\xfc.example/", "http://%00/", "http://1.2.3/", "http://a.example:0/"),
+    *("http://user:pa ss@evil.example/", "http://[::1", "http://[fe80::1%25eth0]/", "http://" + "a" * 300 + ".example/"),
+    *("data:text/plain,x", "http://evil.example#@127.0.0.1/", "http://127.0.0.1@evil.example/", "/\xfc?\xfc=\xe9 x"),
+]  # fmt: skip
+
+
+async def test_no_location_raises_or_leads_elsewhere(sut: Receiver) -> None:
+    async def unknown(host: str, port: int) -> Sequence[Address]:
+        if host == "127.0.0.1":
+            return [Address(socket.AF_INET, host, (host, port))]
+        raise OSError(f"the name {host} is not known")
+
+    for location in ODD:
+        sut.requests.clear()
+        sut.behave = redirecting(location)
+        transport = Transport(Targets().refusal, lookup=unknown)
+        outcome = await transport.send(Outgoing("POST", sut.url, (), BODY, 5.0, redirects=1))
+        await transport.close()
+
+        assert len(outcome.redirects) == 1, location
+        assert (len(sut.requests) == 2) == (outcome.status == 200) == (outcome.error is None), location
+
+
 async def test_a_hop_is_looked_up_mapped_and_checked_as_the_first_url_is(sut: Receiver, other: Receiver) -> None:
     asked: list[tuple[str, str | None]] = []
     targets = parse_targets([f"http://hooks.acme.com=http://localhost:{other.port}"])
