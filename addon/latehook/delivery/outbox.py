@@ -1,7 +1,6 @@
 """The unfinished webhooks: when each is due, whose turn it is, its attempts, and what follows from them."""
 
 import logging
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -24,6 +23,7 @@ from latehook.delivery.progress import Progress
 from latehook.delivery.reporting import log_outcome, log_unsent, without_user
 from latehook.delivery.results import AttemptResult, NoAttempt
 from latehook.delivery.schedule import Schedule
+from latehook.delivery.waiting import Waiting
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Due, Store
 from latehook.store.shared_state import SharedState
@@ -72,11 +72,7 @@ class Outbox:
         self._dispatcher = Dispatcher(self, sender.send)
         self._barrier: AdvanceBarrier | None = None
         self._observer: AttemptObserver | None = None
-        self._held_back: list[int] = []  # they were due during the hold
-        self._exempt: set[int] = set()  # the hold does not stop them
-        self._blocked: set[int] = set()  # the response to their request is not chosen yet
-        self._blocked_due: list[int] = []  # these of them were due
-        self._followers: defaultdict[int, list[int]] = defaultdict(list)  # they wait for this webhook's first attempt
+        self._waiting = Waiting(state)
         self._preparing: set[int] = set()  # their attempts are being made
         self._first_attempts: dict[int, FirstAttempts] = {}  # responses wait for these
 
@@ -130,28 +126,22 @@ class Outbox:
 
     def send_now(self, keys: Sequence[int]) -> None:
         """Start the attempts at these webhooks, also during a hold. In the store they are pending and due."""
-        self._exempt.update(keys)
+        self._waiting.exempt(keys)
         self._enqueue(keys)
 
     def block(self, keys: Collection[int]) -> None:
         """Start no attempts at these webhooks until `unblock`, except by `send_now`."""
-        self._blocked.update(keys)
+        self._waiting.block(keys)
 
     def unblock(self, keys: Collection[int]) -> None:
         """Start the attempts at these webhooks when their turn comes."""
-        self._blocked.difference_update(keys)
-        due = [key for key in self._blocked_due if key not in self._blocked]
-        if due:
-            self._blocked_due = [key for key in self._blocked_due if key in self._blocked]
-            self._enqueue(due)
+        self._enqueue(self._waiting.unblock(keys))
 
     def recheck(self) -> None:
         """Act on a change of the clock or of the hold."""
         self._schedule.rearm()
         self.decisions.rearm()
-        if not self._state.holding:
-            held_back, self._held_back = self._held_back, []
-            self._enqueue(held_back)
+        self._enqueue(self._waiting.release())
 
     async def forget(self, keys: Collection[int]) -> None:
         """Cancel the running attempts at these webhooks, and forget them. In the store they are canceled."""
@@ -159,23 +149,16 @@ class Outbox:
         self.results.forget(keys)
         for key in keys:
             self._running.pop(key, None)
-            self._exempt.discard(key)
-            self._blocked.discard(key)
             self._on_first_attempt(key)
-        self._held_back = [key for key in self._held_back if key not in keys]
-        self._blocked_due = [key for key in self._blocked_due if key not in keys]
+        self._waiting.forget(keys)
 
     async def forget_all(self) -> None:
         """Cancel all running attempts, and forget all webhooks."""
         for key in list(self._first_attempts):
             self._on_first_attempt(key)
         self._running.clear()
-        self._followers.clear()
         self.results.forget()
-        self._held_back.clear()
-        self._blocked.clear()
-        self._blocked_due.clear()
-        self._exempt.clear()
+        self._waiting.clear()
         self._schedule.clear()
         self.decisions.clear()
         await self._dispatcher.abort()
@@ -214,8 +197,8 @@ class Outbox:
 
     @property
     def _has_waiting(self) -> bool:
-        """Whether webhooks are due and not sent, because something else must come first."""
-        return bool(self._held_back or self._followers or self._blocked_due or not self.decisions.is_idle)
+        """Whether webhooks are due that something else must come before."""
+        return bool(self._waiting) or not self.decisions.is_idle
 
     # Attempts: called by the dispatcher
 
@@ -308,7 +291,7 @@ class Outbox:
         await self.results.write(key, AttemptResult(attempt.number, attempt.clock_at, outcome, state, due, content))
         await self.decisions.settled()
         self._running.pop(key, None)
-        self._exempt.discard(key)
+        self._waiting.end_exemption(key)
         if state is State.PENDING:
             self._schedule.push(due, key)
         self._notifier.notify((key,))
@@ -365,16 +348,8 @@ class Outbox:
         """Return whether it is this webhook's turn. If it is not, note what it waits for."""
         if not self._is_due(key, due.due):
             return False
-        if self._state.holding and key not in self._exempt:
-            self._held_back.append(key)
+        if self._waiting.stops(key, due, self.results):
             return False
-        if key in self._blocked and key not in self._exempt:
-            self._blocked_due.append(key)
-            return False
-        for earlier in due.after:
-            if earlier not in self.results:  # else its first attempt has ended, and that is not in the store yet
-                self._followers[earlier].append(key)
-                return False
         return not self.decisions.blocks(due.job, due.stage, key)
 
     def _is_due(self, key: int, due: float) -> bool:
@@ -393,7 +368,7 @@ class Outbox:
     def _on_first_attempt(self, key: int) -> None:
         """Continue what waits for a webhook's first attempt: it has ended, or there will be none."""
         self.decisions.on_first_attempt(key)
-        if followers := self._followers.pop(key, None):
+        if followers := self._waiting.after_first_attempt(key):
             self._enqueue(followers)
         if (awaited := self._first_attempts.pop(key, None)) is not None:
             awaited.remove(key)
