@@ -9,30 +9,23 @@ from typing import Any
 from msgspec.structs import replace
 
 from latehook.base import logs
-from latehook.base.errors import ExpressionError, LatehookError, StoreError, UnstorableError
-from latehook.base.json_text import LONE_SURROGATE
+from latehook.base.errors import StoreError, UnstorableError
 from latehook.base.model import (
     FINISHED,
     STORED_UNFINISHED,
     UNKNOWN,
     Job,
-    Moment,
-    Stage,
     State,
     StoredWebhook,
     Webhook,
 )
 from latehook.delivery.attempts import DeliveryContext
 from latehook.delivery.compiled_mocks import CompiledMocks
+from latehook.delivery.late_values import LateValues, failed
 from latehook.delivery.reporting import log_unsent
 from latehook.delivery.results import REWRITE_AFTER, PendingResults
 from latehook.delivery.schedule import Schedule
-from latehook.expressions.expression import render
-from latehook.expressions.views import JobView
-from latehook.mocks import jobs, rendering
-from latehook.mocks.context import Context, scope_of
 from latehook.mocks.open_stages import waiting_for, with_known_times
-from latehook.mocks.stages import status_name
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
 from latehook.store.shared_state import SharedState
@@ -68,8 +61,7 @@ class Decisions:
         self._store = store
         self._commits = commits
         self._clock = state.clock
-        self._context = context
-        self._compiled_mocks = compiled_mocks
+        self._late_values = LateValues(context, compiled_mocks)
         self._results = results
         self._schedule = schedule
         self._enqueue = enqueue
@@ -81,6 +73,7 @@ class Decisions:
         self._undecided: dict[int, int] = {}  # job → the index of its first stage whose status is open
         self._blocked: defaultdict[int, list[int]] = defaultdict(list)  # job → its due webhooks of that stage or later
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopped = False
         self._lock = asyncio.Lock()  # where reads have to be waited for, one decision must see what the last one wrote
         commits.observe(self._on_commit)
 
@@ -176,6 +169,8 @@ class Decisions:
         self._statuses.clear()
 
     def stop(self) -> None:
+        """Decide no more by the clock, nor again what could not be written."""
+        self._is_stopped = True
         self._statuses.stop()
 
     # Stages
@@ -241,33 +236,9 @@ class Decisions:
             is_due = self._until(stage.open.due, job) <= 0 and self._unattempted(webhooks, number) is None
             if stage.open.due == UNKNOWN or not (is_due or number <= decide_to):
                 break
-            decided = await self._with_status(job, number, max(stage.open.due, now + job.ahead))
+            decided = await self._late_values.reached(job, number, max(stage.open.due, now + job.ahead))
             job = replace(job, stages=(*job.stages[:number], decided, *job.stages[number + 1 :]))
         return job
-
-    async def _with_status(self, job: Job, number: int, due: float) -> Stage:
-        """Return the stage with this index, reached at `due`, with its late status. An error leaves the one before."""
-        open = job.stages[number].open
-        assert open is not None and open.status is not None
-        late = open.status
-
-        def status(moment: Moment, context: Context) -> str | None:
-            moment = moment.of(job)
-            scope = scope_of(mock.constants, late.request or job.request, moment, context)
-            scope["job"] = JobView(job, moment.now, number - 1, webhooks=context.webhooks)
-            found = status_name(mock, late.mock_stage, render(mock.stages[late.mock_stage].status, scope))
-            if found is not None and LONE_SURROGATE.search(found):
-                raise ExpressionError(mock.place, "the status has half of a surrogate pair, which cannot be kept")
-            return found
-
-        try:
-            mock = await self._compiled_mocks.mock(late.definition)
-            return Stage(due, await self._context.decide(status))
-        except StoreError:
-            raise
-        except LatehookError as error:
-            log.warning("latehook: job %s: the status of a stage is left out: %s", job.id, error)
-            return Stage(due, None, error=str(error))
 
     def _wait(self, job: Job, webhooks: Sequence[StoredWebhook]) -> None:
         """Note what comes next for the open stages of a job."""
@@ -316,6 +287,8 @@ class Decisions:
             self._continue_later(job, error)
 
     def _continue_later(self, job: int, error: BaseException) -> None:
+        if self._is_stopped:  # the next process decides
+            return
         log.error("latehook: what follows in a job cannot be decided yet: %s", error)
         later = asyncio.get_running_loop().call_later
         later(REWRITE_AFTER, lambda: self._run(self.continue_job(job)))
@@ -332,12 +305,12 @@ class Decisions:
                 stored = await self._store.pending_webhook(key)
                 if stored is None or not stored.webhook.late:
                     return None
-                found = await self._found(stored)
+                found = await self._late_values.webhooks(stored)
                 self._commits.schedule()
                 try:
                     more = self._store.decide_webhook(stored, found)
                 except UnstorableError as error:
-                    found = [_failed(stored.webhook, error)]
+                    found = [failed(stored.webhook, error)]
                     more = self._store.decide_webhook(stored, found)
                 await self._written()
         except StoreError as error:
@@ -353,26 +326,6 @@ class Decisions:
         """Continue what waits for a webhook that has ended without an attempt."""
         if webhook in self._ends or webhook in self._first_attempts:
             await self._continue_after([webhook])
-
-    async def _found(self, stored: StoredWebhook) -> list[Webhook]:
-        """Return what a late webhook turns out to be. An expression that fails makes it fail."""
-        late = stored.webhook
-
-        def found(moment: Moment, context: Context) -> list[Webhook]:
-            scope = rendering.webhook_scope(mock.constants, stored, moment, context)
-            return jobs.decided_webhooks(spec, late, scope, moment.of(stored.job))
-
-        try:
-            mock, spec = await self._compiled_mocks.webhook_spec(late.definition, late.mock_stage)
-            return await self._context.decide(found)
-        except StoreError:
-            raise
-        except LatehookError as error:
-            return [_failed(late, error)]
-
-
-def _failed(webhook: Webhook, error: Exception) -> Webhook:
-    return replace(webhook, late=False, state=State.FAILED, reason=str(error))
 
 
 def _is_awaited(webhook: Webhook, event: str, stage: int) -> bool:
