@@ -71,6 +71,8 @@ class Attempt(_WithBody, frozen=True, kw_only=True):
     """The size in bytes of what is kept of the receiver's answer: at most its first 64 KiB."""
     body: str
     """What is kept of the receiver's answer, decompressed, as text. In lists, at most its first 4 KiB."""
+    content_type: str | None = None
+    """The content type of the receiver's answer. Only there where it has one."""
     truncated: bool = False
     """Whether `body` is only the first part. Only there where it is; the webhook by its id has all of it."""
     body_base64: str | None = None

@@ -250,6 +250,11 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     body: bytes = b""
     is_cut: bool = False
 
+    @property
+    def content_type(self) -> str | None:
+        """The content type that the receiver named."""
+        return next((value.decode("latin-1") for name, value in self.headers if name.lower() == b"content-type"), None)
+
 
 class Content(Struct, frozen=True, omit_defaults=True):
     """The content of a webhook: rendered at its first attempt, and the same at every later one.
@@ -334,6 +339,11 @@ class Outcome(Struct, frozen=True):
     redirects: tuple[Redirect, ...] = ()
     answer: Answer | None = None
 
+    @property
+    def content_type(self) -> str | None:
+        """The content type of the answer."""
+        return None if self.answer is None else self.answer.content_type
+
 
 class Attempt(Struct, frozen=True):
     """One try to deliver a webhook. `started_at` and `ended_at` are real time; `ended_at` is None while it is running.
@@ -349,6 +359,7 @@ class Attempt(Struct, frozen=True):
     body: bytes = b""
     clock_at: float = 0.0
     redirects: tuple[Redirect, ...] = ()
+    content_type: str | None = None
 
 
 class Criteria(Struct, frozen=True):

@@ -125,7 +125,7 @@ def clock(clock: Clock) -> payloads.Clock:
 
 
 def _attempt(attempt: model.Attempt, shown: Shown) -> models.Attempt:
-    body = _body(attempt.body, shown)
+    body = _body(attempt.body, shown, attempt.content_type)
     return models.Attempt(
         number=attempt.number,
         at=attempt.started_at,
@@ -135,6 +135,7 @@ def _attempt(attempt: model.Attempt, shown: Shown) -> models.Attempt:
         error=attempt.error,
         size=len(attempt.body),
         body=body.text or "",
+        content_type=attempt.content_type,
         truncated=body.truncated,
         body_base64=body.base64,
         redirects=tuple(models.Redirect(status=each.status, url=each.url) for each in attempt.redirects),

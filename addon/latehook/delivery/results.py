@@ -35,9 +35,8 @@ class AttemptResult(Struct, frozen=True):
     def attempt(self) -> Attempt:
         """Return the attempt."""
         end = self.outcome
-        return Attempt(
-            self.number, end.started_at, end.ended_at, end.status, end.error, end.body, self.clock_at, end.redirects
-        )
+        row = self.number, end.started_at, end.ended_at, end.status, end.error, end.body, self.clock_at, end.redirects
+        return Attempt(*row, end.content_type)
 
 
 class NoAttempt(Struct, frozen=True):

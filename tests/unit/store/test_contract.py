@@ -9,6 +9,7 @@ from latehook.base.errors import UnstorableError
 from latehook.base.json_text import decode_json, encode_json
 from latehook.base.model import (
     UNKNOWN,
+    Answer,
     Attempt,
     Content,
     Criteria,
@@ -497,15 +498,22 @@ async def test_a_mock_with_a_secret_in_its_name_is_found_by_it(store: Store) -> 
     assert await store.matching_webhooks(Criteria(mock="another"), None, 10) == []
 
 
-async def test_the_redirects_of_an_attempt_are_kept_without_secrets(make_store: Callable[..., Store]) -> None:
+async def test_the_redirects_and_the_content_type_of_an_attempt_are_kept_without_secrets(
+    make_store: Callable[..., Store],
+) -> None:
     store = make_store(Redaction({"s3cret-token"}))
     await store.open()
     [key] = add(store, job("j", webhook()))
     redirects = (Redirect(307, "http://app.test/s3cret-token/\u00fc"), Redirect(302, "http://app.test/"))
     store.add_attempt(key, 1, REFUSED, State.PENDING, 0.0, CONTENT, 7.0)
-    store.add_attempt(key, 2, replace(OK, redirects=redirects), State.DELIVERED, 0.0, CONTENT, 8.0)
+    answer = Answer(200, headers=((b"Content-Type", b"text/s3cret-token; charset=latin-1"),))
+    store.add_attempt(key, 2, replace(OK, redirects=redirects, answer=answer), State.DELIVERED, 0.0, CONTENT, 8.0)
     await store.commit()
 
-    attempts = [attempt.redirects for _, attempt in await store.attempts([key])]
-    assert attempts == [(), (Redirect(307, "http://app.test/***/\u00fc"), redirects[1])]
+    attempts = [attempt for _, attempt in await store.attempts([key])]
+    assert [attempt.content_type for attempt in attempts] == [None, "text/***; charset=latin-1"]
+    assert [attempt.redirects for attempt in attempts] == [
+        (),
+        (Redirect(307, "http://app.test/***/\u00fc"), redirects[1]),
+    ]
     await store.close()

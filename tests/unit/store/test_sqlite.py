@@ -48,7 +48,7 @@ async def test_a_store_of_version_1_is_brought_up_to_date(tmp_path: Path) -> Non
     await store.close()
     with closing(sqlite3.connect(path)) as db:
         db.executescript("ALTER TABLE attempt DROP COLUMN redirects; ALTER TABLE attempt DROP COLUMN clock_at;")
-        db.executescript("DROP INDEX job_open; PRAGMA user_version = 1;")
+        db.executescript("ALTER TABLE attempt DROP COLUMN content_type; DROP INDEX job_open; PRAGMA user_version = 1;")
 
     store = SqliteStore(str(path))
     store.add_attempt(key, 2, OK, State.DELIVERED, 0.0, CONTENT, 8.0)
@@ -62,7 +62,8 @@ async def test_a_store_of_version_2_is_brought_up_to_date(tmp_path: Path) -> Non
     key = add_ended(store, "j")
     await store.close()
     with closing(sqlite3.connect(path)) as db:
-        db.executescript("ALTER TABLE attempt DROP COLUMN redirects; DROP INDEX job_open; PRAGMA user_version = 2;")
+        db.executescript("ALTER TABLE attempt DROP COLUMN content_type; ALTER TABLE attempt DROP COLUMN redirects;")
+        db.executescript("DROP INDEX job_open; PRAGMA user_version = 2;")
 
     store = SqliteStore(str(path))
     redirects = (Redirect(302, "http://app.test/"),)

@@ -130,11 +130,15 @@ class Reader(Rows):
 
     async def attempts(self, webhooks: Iterable[int]) -> list[tuple[int, Attempt]]:
         sql = """
-            SELECT webhook, number, started_at, ended_at, status, error, body, clock_at, redirects
+            SELECT webhook, number, started_at, ended_at, status, error, body, clock_at, redirects,
+                content_type
             FROM attempt WHERE webhook = ANY($1::bigint[]) ORDER BY webhook, number
         """
         rows = await self._fetch(sql, list(webhooks))
-        return [(key, replace(Attempt(*row), redirects=read_redirects(redirects))) for key, *row, redirects in rows]
+        return [
+            (key, replace(Attempt(*row), redirects=read_redirects(redirects), content_type=content_type))
+            for key, *row, redirects, content_type in rows
+        ]
 
     async def count_unfinished(self) -> int:
         sql = "SELECT count(*) FROM webhook WHERE state = ANY($1::text[])"

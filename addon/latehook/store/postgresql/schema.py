@@ -29,7 +29,7 @@ CREATE INDEX webhook_of_job ON webhook (job);
 CREATE TABLE attempt (
     webhook bigint NOT NULL, number integer NOT NULL, started_at double precision NOT NULL,
     ended_at double precision NOT NULL, status integer, error text, body bytea NOT NULL,
-    clock_at double precision NOT NULL, redirects text, PRIMARY KEY (webhook, number)
+    clock_at double precision NOT NULL, redirects text, content_type text, PRIMARY KEY (webhook, number)
 );
 CREATE TYPE change AS (
     what text, key bigint, number integer, moment double precision, clock double precision, ordered boolean,
@@ -73,7 +73,7 @@ BEGIN
             INSERT INTO attempt SELECT (c.attempt).* ON CONFLICT (webhook, number) DO UPDATE SET
                 started_at = excluded.started_at, ended_at = excluded.ended_at, status = excluded.status,
                 error = excluded.error, body = excluded.body, clock_at = excluded.clock_at,
-                redirects = excluded.redirects;
+                redirects = excluded.redirects, content_type = excluded.content_type;
             UPDATE webhook w SET due = c.moment, attempts = c.number, content = c.value,
                 reason = CASE WHEN w.state = 'pending' OR c.state = 'delivered' THEN c.reason ELSE w.reason END,
                 state = CASE WHEN w.state = 'pending' OR c.state = 'delivered' THEN c.state ELSE w.state END

@@ -97,8 +97,9 @@ class Writer:
         error, body = self.redaction.redact(outcome.error), self.redaction.redact(outcome.body)
         reason = self.redaction.redact(outcome.error or f"status {outcome.status}") if state is State.FAILED else None
         redirects = _text_or_none(self.redaction.redact(write_redirects(outcome.redirects)))
+        content_type = _text_or_none(self.redaction.redact(outcome.content_type))
         times = (outcome.started_at, outcome.ended_at)
-        row = (key, number, *times, outcome.status, _text_or_none(error), body, clock_at, redirects)
+        row = (key, number, *times, outcome.status, _text_or_none(error), body, clock_at, redirects, content_type)
         change = Change(
             "attempt",
             key,

@@ -11,12 +11,12 @@ from latehook.store.values import event_of
 PRIMARY_CODE = 0xFF
 """The bits of SQLite's error codes that say the kind of an error. The others say which one of it."""
 
-VERSION = 4
+VERSION = 5
 """The version of the tables, in the file's `user_version`."""
 
 # job.created_at is real time; job.ends is infinite (9e999) while one of its stages is open;
 # attempt.clock_at is time of the job's clock, and missing where version 1 has written it;
-# attempt.redirects is JSON, and missing where an attempt has followed none
+# attempt.redirects is JSON, and missing where an attempt has followed none; attempt.content_type is that of the answer
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE definition (hash TEXT PRIMARY KEY, written BLOB NOT NULL) WITHOUT ROWID;
@@ -36,6 +36,7 @@ CREATE INDEX webhook_of_job ON webhook (job);
 CREATE TABLE attempt (
     webhook INTEGER NOT NULL, number INTEGER NOT NULL, started_at REAL NOT NULL, ended_at REAL NOT NULL,
     status INTEGER, error TEXT, body BLOB NOT NULL, clock_at REAL, redirects TEXT,
+    content_type TEXT,
     PRIMARY KEY (webhook, number)
 ) WITHOUT ROWID;
 """
@@ -44,6 +45,7 @@ _CHANGES = (
     "ALTER TABLE attempt ADD COLUMN clock_at REAL;",
     "ALTER TABLE attempt ADD COLUMN redirects TEXT;",
     "CREATE INDEX IF NOT EXISTS job_open ON job (key) WHERE ends = 9e999;",
+    "ALTER TABLE attempt ADD COLUMN content_type TEXT;",
 )
 """What makes the tables of version 2 of those of version 1, and so on."""
 

@@ -136,11 +136,15 @@ class Reader(JobsInSqlite):
 
     async def attempts(self, webhooks: Iterable[int]) -> list[tuple[int, Attempt]]:
         sql = """
-            SELECT webhook, number, started_at, ended_at, status, error, body, coalesce(clock_at, started_at), redirects
+            SELECT webhook, number, started_at, ended_at, status, error, body, coalesce(clock_at, started_at),
+                redirects, content_type
             FROM attempt WHERE webhook IN (SELECT value FROM json_each(?)) ORDER BY webhook, number
         """
         rows = self._rows(sql, (as_list(webhooks),))
-        return [(key, replace(Attempt(*row), redirects=read_redirects(redirects))) for key, *row, redirects in rows]
+        return [
+            (key, replace(Attempt(*row), redirects=read_redirects(redirects), content_type=_text_or_none(content_type)))
+            for key, *row, redirects, content_type in rows
+        ]
 
     async def count_unfinished(self) -> int:
         sql = "SELECT count(*) FROM webhook WHERE state IN (?, ?)"
@@ -170,3 +174,8 @@ class Reader(JobsInSqlite):
             return msgspec.convert(read_value(rows[0][0]), kind) if rows else None
         except DAMAGED as error:
             raise self.failure("read", ValueError(f"its {name} is damaged: {error}")) from error
+
+
+def _text_or_none(value: object) -> str | None:
+    """Return a text; None for anything else, in a column that is damaged."""
+    return value if isinstance(value, str) else None

@@ -109,10 +109,10 @@ class Writer(Reader, Searches):
         self, key: int, number: int, outcome: Outcome, state: State, due: float, content: Content, clock_at: float
     ) -> None:
         encoded = encode(content)
-        sql = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        sql = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         redacted = self.redaction.redact([outcome.error, outcome.body])
-        redirects = self.redaction.redact(write_redirects(outcome.redirects))
-        row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, *redacted, clock_at, redirects)
+        more = self.redaction.redact([write_redirects(outcome.redirects), outcome.content_type])
+        row = (key, number, outcome.started_at, outcome.ended_at, outcome.status, *redacted, clock_at, *more)
         self._write(sql, row)
         sql = """
             UPDATE webhook SET due = ?, attempts = ?, content = ?,
