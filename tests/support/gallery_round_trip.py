@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import support.gallery
+from latehook.mocksfile.loading import load
 from support.gallery import FILES, LONG_DELAY, SPEED, Gallery
 from support.limits import LIMIT
 from support.paths import MITMDUMP
@@ -28,11 +29,15 @@ RECEIVERS = 24
 
 
 def secrets() -> dict[str, str]:
-    """Return the secrets of the providers' webhooks by the names of environment variables."""
-    found: dict[str, str] = {}
+    """Return what signs the providers' webhooks, and a token that one sends, by the names of environment variables."""
+    found = {"DEEPGRAM_TOKEN": "a0b1c2d3-key-id"}
     for file in FILES:
+        name = re.sub(r"[^A-Z]", "_", file.stem.upper())
         for secret in re.findall(r"env\.WEBHOOK_SECRET \| default\('([^']+)'\)", file.read_text()):
-            found[f"{re.sub(r'[^A-Z]', '_', file.stem.upper())}_SECRET"] = secret
+            found[f"{name}_SECRET"] = secret
+        for value in load([file], {"CALLBACK_URL": "http://app.test/"}).vars.values():
+            if isinstance(value, str) and "PRIVATE KEY" in value:
+                found[f"{name}_KEY"] = value
     return found
 
 
@@ -93,6 +98,13 @@ def _recording(confdir: Path, delay: str) -> Iterator[Gallery]:
 
 
 # Play
+
+
+def with_delay(mocks: str) -> str:
+    """Return inferred mocks whose jobs are done after the environment variable DELAY, as the tests expect it."""
+    return re.sub(
+        r"after: (3500ms|3\.[5-9]\d*s|[45](?:\.\d+)?s)(?=[,}\n])", "after: \"{{ env.DELAY | default('\\1') }}\"", mocks
+    )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from latehook.importing.exchanges import LOCATIONS, Exchange, Message, leaves
 from latehook.importing.links import same_url
 from latehook.importing.scrubbing import Scrubber, snake
 from latehook.importing.signatures import Signature, recognise
-from latehook.importing.situations import Situation, braces
+from latehook.importing.situations import Situation, braces, from_environment
 from latehook.importing.unify import Differs, Notes, Unifier
 
 _RESPONSE_HEADERS = frozenset((*LOCATIONS, "retry-after"))
@@ -83,11 +83,10 @@ class Templates:
             if (
                 is_webhook
                 and self.scrubber.is_secret((name,), having[0][0])
-                and not str(value).startswith("{{ request")
-                and not str(value).startswith("{{ job.request")
+                and not re.search(r"\{\{ (request|job\.request|env)\.", str(value))
             ):
                 variable = re.sub(r"\W", "_", name).upper()
-                value = f"{{{{ env.{variable} | default('test-secret') }}}}"
+                value = from_environment(variable, "")
             found[name] = value
         return found
 
@@ -134,8 +133,10 @@ class Templates:
     def _sign(self, signature: Signature) -> dict[str, Any]:
         if not signature.is_verified:
             self.notes.add("signature not verified (give its secret with --secret-env)", ("sign",))
-        default = "whsec_dGVzdC1zZWNyZXQtZm9yLWxhdGVob29r" if signature.is_base64 else "test-secret"
-        secret = f"{{{{ env.{signature.variable or 'WEBHOOK_SECRET'} | default('{default}') }}}}"
+        variable = signature.variable or "WEBHOOK_SECRET"
+        secret = from_environment(variable, "whsec_" if signature.is_base64 else "")
+        if signature.is_asymmetric:
+            secret = f"{{{{ env.{variable} }}}}"  # no private key can stand for another one
         keys = dict(signature.keys)
         return {"scheme": keys.pop("scheme"), "secret": secret} if "scheme" in keys else {"secret": secret, **keys}
 

@@ -20,6 +20,7 @@ _MESSAGES = (
     "{timestamp}.{body}",
     "{timestamp}{body}",
     "{timestamp}:{body}",
+    "{timestamp}|{body}",
     "{url}{body}",
     "{url}{form_sorted}",
     "{method}{url}{body}",
@@ -30,8 +31,12 @@ _MESSAGES = (
 """What is tried as the signed message of a scheme that has no name."""
 
 GENERIC = {"bearer", "basic"}
-NOT_RECOGNISED = GENERIC | {"plaid", "vonage", "paypal", "wise"}
-"""Schemes that headers alone do not tell, or that need a private key or a `key_id`, which no recording has."""
+NOT_RECOGNISED = GENERIC | {"plaid", "vonage", "paypal"}
+"""Schemes that headers alone do not tell, or that need a `key_id`, which no recording has."""
+ASYMMETRIC = frozenset(
+    name for name, scheme in SCHEMES.items() if scheme.algorithm.startswith(("rsa", "ecdsa", "ed25519"))
+)
+"""Schemes with a private key. They are recognised only if the key is given, and signs alike each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Signature:
     is_verified: bool = False
     variable: str | None = None
     is_base64: bool = False
+    is_asymmetric: bool = False
 
 
 def recognise(webhooks: Sequence[Exchange], secrets: dict[str, str]) -> Signature | None:
@@ -54,12 +60,14 @@ def recognise(webhooks: Sequence[Exchange], secrets: dict[str, str]) -> Signatur
     for name, scheme in SCHEMES.items():
         required = _required(scheme)
         if name not in NOT_RECOGNISED and required and all(required <= one for one in names):
-            return _known(name, scheme, webhooks, secrets)
+            found = _known(name, scheme, webhooks, secrets)
+            if found.is_verified or name not in ASYMMETRIC:
+                return found
     common = frozenset.intersection(*names)
     for header in sorted(name for name in common if _HEADER.fullmatch(name)):
-        found = [_decode(webhook.request.header(header)) for webhook in webhooks]
-        if all(one is not None for one in found) and found[0] is not None:
-            return _general(header, found[0], webhooks, secrets)
+        decoded = [_decode(webhook.request.header(header)) for webhook in webhooks]
+        if all(one is not None for one in decoded) and decoded[0] is not None:
+            return _general(header, decoded[0], webhooks, secrets)
     return None
 
 
@@ -73,7 +81,8 @@ def _required(scheme: Scheme) -> frozenset[str]:
 def _known(name: str, scheme: Scheme, webhooks: Sequence[Exchange], secrets: dict[str, str]) -> Signature:
     headers = frozenset(header.lower() for header in scheme.headers)
     variable = _verifying(scheme, webhooks, secrets)
-    return Signature({"scheme": name}, headers, variable is not None, variable, scheme.secret_encoding == "base64")
+    is_base64 = scheme.secret_encoding == "base64"
+    return Signature({"scheme": name}, headers, variable is not None, variable, is_base64, name in ASYMMETRIC)
 
 
 def _decode(text: str) -> tuple[str, str, bytes] | None:
@@ -99,23 +108,30 @@ def _general(
     written = next(name for name, _ in webhooks[0].request.headers if name.lower() == header)
     keys: dict[str, Any] = {"algorithm": f"hmac-{_LENGTHS[len(raw)]}", "encoding": encoding}
     timestamp = _timestamp_header(webhooks)
-    for message in _MESSAGES:
+    for algorithm, message in ((algorithm, message) for algorithm in _algorithms(raw) for message in _MESSAGES):
         templates = {written: f"{prefix}{{signature}}"}
         if "{timestamp}" in message:
             if timestamp is None:
                 continue
             templates[timestamp] = "{timestamp}"
-        scheme = Scheme(**keys, message=message, headers=templates)
-        variable = _verifying(scheme, webhooks, secrets)
+        used = {**keys, "algorithm": algorithm, "message": message}
+        variable = _verifying(Scheme(**used, headers=templates), webhooks, secrets)
         if variable is not None:
-            found = {
-                key: value for key, value in {**keys, "message": message}.items() if value != getattr(Scheme(), key)
-            }
+            found = {key: value for key, value in used.items() if value != getattr(Scheme(), key)}
             return Signature(
-                {**found, "headers": templates}, frozenset(name.lower() for name in templates), True, variable
+                {**found, "headers": templates},
+                frozenset(name.lower() for name in templates),
+                True,
+                variable,
+                is_asymmetric=algorithm == "ed25519",
             )
     found = {key: value for key, value in keys.items() if value != getattr(Scheme(), key)}
     return Signature({**found, "headers": {written: f"{prefix}{{signature}}"}}, frozenset([header]))
+
+
+def _algorithms(signature: bytes) -> list[str]:
+    """Return the algorithms that make signatures of this length."""
+    return [f"hmac-{_LENGTHS[len(signature)]}", *(["ed25519"] if len(signature) == 64 else [])]
 
 
 def _timestamp_header(webhooks: Sequence[Exchange]) -> str | None:

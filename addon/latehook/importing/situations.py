@@ -19,6 +19,10 @@ TOLERANCE = 2.0
 STATUS_KEY = re.compile(r"(^|_)(status|state|phase)$")
 EVENT_KEY = re.compile(r"(^|_)(event|event_?type|type|action|topic|webhook_code|code|event_?name|name)$")
 
+TEST_SECRET = "test-secret"
+TEST_SECRET_BASE64 = "whsec_dGVzdC1zZWNyZXQtZm9yLWxhdGVob29r"
+"""The secrets of inferred files, where no variable has another one."""
+
 _DELIVERY = re.compile(r"(delivery|request|event|message|webhook|trace|correlation|hook|notification)(_?id)?$")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -63,6 +67,10 @@ def _strong(path: KeyPath, value: Any, situation: Situation, scrubber: Scrubber)
     if value is None or isinstance(value, bool):
         return
     key = _key(path)
+    if isinstance(value, str) and (variable := scrubber.secrets.get(value)) is not None:
+        yield from_environment(variable, value)
+    if path[:1] == ("headers",) and isinstance(value, str):
+        yield from _credentials(value, situation)
     if not isinstance(value, float) and (expression := situation.known.get(str(value))) is not None:
         yield braces(expression if isinstance(value, str) else f"{expression} | int")
     if (
@@ -88,6 +96,21 @@ def _strong(path: KeyPath, value: Any, situation: Situation, scrubber: Scrubber)
         composed = _compose(path, value, situation, scrubber)
         if composed is not None:
             yield composed
+
+
+def _credentials(value: str, situation: Situation) -> Iterator[str]:
+    """Yield what explains a header such as `Authorization: Bearer TOKEN`, whose token the request gave."""
+    found = re.fullmatch(r"((?:Bearer|Basic|Token) )(.+)", value)
+    if found is not None:
+        for source in situation.sources:
+            if source.value == found[2]:
+                yield f"{found[1]}{braces(source.expression)}"
+
+
+def from_environment(variable: str, value: str) -> str:
+    """Return the expression of a secret that a variable holds. Its default is a secret of the same form, for tests."""
+    default = TEST_SECRET_BASE64 if value.startswith("whsec_") else TEST_SECRET
+    return braces(f"env.{variable} | default('{default}')")
 
 
 def _weak(path: KeyPath, value: Any, situation: Situation, scrubber: Scrubber) -> Iterator[str]:
