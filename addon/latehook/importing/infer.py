@@ -1,6 +1,7 @@
 """PURE: infers the mocks of a third party from recordings."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +12,17 @@ from latehook.importing.matches import Match, Matches
 from latehook.importing.mocks import Made, MockMaker
 from latehook.importing.perspective import Perspective
 from latehook.importing.scrubbing import Scrubber
+from latehook.importing.shapes import is_opaque
 from latehook.importing.sources import Reader
 from latehook.importing.stage_mocks import Family
 from latehook.importing.stages import Timeline, timelines
 from latehook.importing.tracing import Trace, trace
 from latehook.importing.variables import find_variables, share_variables
+
+IDEMPOTENCY_FIELD = re.compile(
+    r"idempot|transaction_?id|client_?(reference|request|transaction)|external_?id|request_?id"
+)
+"""Names of fields by which services recognise a request that is repeated, in snake case."""
 
 
 @dataclass
@@ -123,8 +130,10 @@ class _Inference:
     def _is_repeat(self, exchange: Exchange) -> bool:
         """Return whether a request repeats an idempotency key, so that it got the answer of the first one again."""
         key = exchange.request.header("idempotency-key")
-        if not key or exchange in self.life_of:
+        if exchange in self.life_of:
             return False
+        if not key:
+            return self._repeats_field(exchange)
         first = next(
             (one for one in self.exchanges if one.request.header("idempotency-key") == key and one in self.life_of),
             None,
@@ -132,6 +141,26 @@ class _Inference:
         return (first is not None and first.response.content == exchange.response.content) or (
             first is not None and str(self.life_of[first].job.id) in exchange.given_words
         )
+
+    def _repeats_field(self, exchange: Exchange) -> bool:
+        """Return whether a request got the job of an earlier one, whose field for that has the same value."""
+        match = self.matches.of(exchange)
+        here = {source.expression: source.value for source in self.reader.sources(exchange)}
+        for first in self.exchanges:
+            if first is exchange:
+                return False
+            if first.inbound or first not in self.life_of or self.life_of[first].job.creator is not first:
+                continue
+            if self.matches.of(first).text != match.text:
+                continue
+            if str(self.life_of[first].job.id) not in exchange.given_words or not exchange.is_success:
+                continue
+            for source in self.reader.sources(first):
+                is_key = IDEMPOTENCY_FIELD.search(source.key) is not None and is_opaque(source.value)
+                if is_key and here.get(source.expression) == source.value:
+                    self.maker.idempotency_keys[match.text] = source.expression
+                    return True
+        return False
 
     def _absorb(self, match: str, groups: list[list[Exchange]]) -> list[list[Exchange]]:
         """Join requests whose job nobody asked for later with those that started a job and had the same response."""

@@ -40,6 +40,7 @@ class MockMaker:
         self.secrets = secrets
         self.stages = StageMaker(scrubber, secrets)
         self.left_out: list[tuple[Exchange, str]] = []
+        self.idempotency_keys: dict[str, str] = {}  # the expressions of those that are no header, by `match`
 
     # Requests that start a job
 
@@ -50,7 +51,10 @@ class MockMaker:
         mock: Mock = {"match": match}
         if when:
             mock["when"] = when
-        if job := self._job(lives):
+        job = self._job(lives)
+        if "idempotency_key" not in job and (key := self.idempotency_keys.get(match)) is not None:
+            job["idempotency_key"] = f"{{{{ {key} }}}}"
+        if job:
             mock["job"] = job
         response = templates.response([(life.job.creator, family.perspective.of_start(life)) for life in lives])
         stages = self.stages.stages(family, [(life, life.segments[0]) for life in lives], notes)

@@ -1,0 +1,117 @@
+"""The round trip of the gallery: its tests are recorded, mocks are inferred, and the same tests pass on them.
+
+Latehook plays all providers, a second mitmdump records them, twice. Then the gallery's own tests run on the mocks that
+are inferred from one recording, and from two. What fails is named here, with the reason.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from latehook.cli import main
+from latehook.mocksfile.loading import load
+from support.gallery import FILES
+from support.gallery_round_trip import secrets, with_delay
+from support.limits import TIME_SCALE
+from support.paths import ROOT
+from support.process import clean_environment
+
+pytestmark = pytest.mark.slow
+
+GALLERY = ROOT / "tests" / "e2e" / "gallery"
+NAMES = sorted(
+    name
+    for file in GALLERY.glob("test_*.py")
+    for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+    if not name.startswith("test_each_file")
+)
+NOT_LEARNABLE = {
+    "test_plaid_assets_report_is_fetched_by_its_token": "a JSON Web Token signs the webhooks, and its `kid` is that of a key which an API gives",
+    "test_paypal_order_is_captured_and_its_webhook_verified_by_the_certificate": "the signature covers the webhook's id, which no message has",
+    "test_vonage_messages_by_its_sdk": "a JSON Web Token signs the webhooks, with claims that headers do not tell",
+    "test_sendgrid_mail_by_its_sdk": "an ECDSA signature is another one each time: signing again verifies nothing",
+    "test_ibm_watson_calls_the_url_that_was_registered": "whether a job is accepted depends on an earlier request, not on its own",
+    "test_github_actions_run_is_found_by_its_webhooks": "a list of runs has those of all jobs",
+    "test_github_actions_run_is_canceled": "two fields tell the state: a canceled run is `completed` too",
+    "test_mollie_by_its_sdk_and_through_a_redirect": "a redirected webhook was recorded as two",
+    "test_adyen_by_its_sdk": "the signature is a field of the body",
+    "test_mailgun_signs_in_the_body": "the signature is a field of the body",
+    "test_soap_bank_replies_to_the_address_of_the_order": "XML is text for the inference",
+    "test_wise_transfers_tell_each_state_with_a_signature": "a field of the body is the idempotency key",
+}
+"""Tests that fail on inferred mocks, and why."""
+ONLY_WITH_TWO: dict[str, str] = {}
+"""Tests that pass on the mocks of two recordings only, and why."""
+
+
+def run_gallery(folder: Path, **env: str) -> "subprocess.Popen[str]":
+    """Start the gallery's tests with the plugin, in several processes."""
+    arguments = ["-q", "-n", "3", "-rA", "--tb=short", "-p", "support.gallery_round_trip", "-k", "not test_each_file"]
+    environment = clean_environment() | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "addon"), str(ROOT / "tests")]),
+        "LATEHOOK_TEST_TIME_SCALE": str(2 * TIME_SCALE),
+        **env,
+    }
+    command = [sys.executable, "-m", "pytest", *arguments, str(GALLERY)]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, stdout=(folder / "printed").open("w"), stderr=subprocess.STDOUT
+    )
+
+
+def outcomes(folder: Path) -> dict[str, str]:
+    """Return what pytest printed about each test function: `PASSED`, or the line with the error."""
+    found: dict[str, str] = {}
+    for line in (folder / "printed").read_text().splitlines():
+        if (about := re.match(r"(PASSED|FAILED|ERROR) \S+::(test_\w+)", line)) and found.get(
+            about[2], "PASSED"
+        ) == "PASSED":
+            found[about[2]] = about[1] if about[1] == "PASSED" else line
+    return found
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, str]]:
+    """The outcomes of the gallery's tests on the mocks of `one` recording and of `two`, by the tests' names."""
+    recorded = [tmp_path_factory.mktemp("recorded") for _ in range(2)]
+    for process in [run_gallery(folder, GALLERY_RECORD=str(folder)) for folder in recorded]:
+        process.wait()
+    for folder in recorded:
+        assert {*outcomes(folder).values()} == {"PASSED"}, (folder / "printed").read_text()[-3000:]
+    flows = [sorted(map(str, folder.glob("*.flow"))) for folder in recorded]
+    played = {name: tmp_path_factory.mktemp(name) for name in ("one", "two")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in secrets().items():
+            patch.setenv(name, value)
+        for count, folder in enumerate(played.values(), 1):
+            infer(folder / "made.yaml", [file for one in flows[:count] for file in one])
+    processes = [run_gallery(folder, GALLERY_PLAY=str(folder / "mocks.yaml")) for folder in played.values()]
+    for process in processes:
+        process.wait()
+    return {name: outcomes(folder) for name, folder in played.items()}
+
+
+def infer(made: Path, flows: list[str]) -> None:
+    """Write the mocks of all providers that these recordings show."""
+    hosts = {mock.matcher.host for file in FILES for mock in load([file], {"CALLBACK_URL": "http://app.test/"}).all}
+    arguments = [part for host in sorted(hosts) for part in ("--host", host)]
+    arguments += [part for name in secrets() for part in ("--secret-env", name)]
+    assert main(["infer", *flows, *arguments, "-o", str(made)]) == 0
+    made.with_name("mocks.yaml").write_text(with_delay(made.read_text()))
+
+
+@pytest.mark.timeout(900 * TIME_SCALE)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("recordings", ["two", "one"])
+def test_the_gallerys_test_passes_on_inferred_mocks(
+    results: Mapping[str, Mapping[str, str]], request: pytest.FixtureRequest, recordings: str, name: str
+) -> None:
+    reason = NOT_LEARNABLE.get(name) or (ONLY_WITH_TWO.get(name) if recordings == "one" else None)
+    if reason is not None:
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+
+    assert results[recordings][name] == "PASSED"
