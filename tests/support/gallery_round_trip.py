@@ -7,6 +7,7 @@ the providers' own. Start pytest with `-p support.gallery_round_trip`.
 
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -49,9 +50,10 @@ class _Recorder:
 
     def __init__(self, confdir: Path, file: Path) -> None:
         self.confdir = confdir
-        self.hooks = {free_port(): free_port() for _ in range(RECEIVERS)}
-        self.third_parties = {DELAY: (free_port(), free_port()), LONG_DELAY: (free_port(), free_port())}
-        self.free = iter(self.hooks)
+        self._held: dict[int, socket.socket] = {}
+        self.hooks = {self._hold(): free_port() for _ in range(RECEIVERS)}
+        self.third_parties = {delay: (self._hold(), free_port()) for delay in (DELAY, LONG_DELAY)}
+        self._free = iter(self.hooks)
         modes = [f"upstream:http://127.0.0.1:{port}@{own}" for port, own in self.third_parties.values()]
         modes += [f"reverse:http://127.0.0.1:{port}@{hook}" for port, hook in self.hooks.items()]
         ca = confdir / "mitmproxy-ca-cert.pem"
@@ -65,6 +67,23 @@ class _Recorder:
             lambda: self.process.output.count("listening at") == len(modes), "the recorder listens at all ports", LIMIT
         )
 
+    def _hold(self) -> int:
+        """Return a port that nobody else gets before `release`: other processes look for ports at the same time."""
+        held = socket.socket()
+        held.bind(("127.0.0.1", free_port()))
+        port: int = held.getsockname()[1]
+        self._held[port] = held
+        return port
+
+    def release(self, port: int) -> int:
+        """Return a port that is to be used now."""
+        self._held.pop(port).close()
+        return port
+
+    def next_receiver(self) -> int:
+        """Return the port of the next receiver."""
+        return self.release(next(self._free))
+
 
 _recorder: list[_Recorder] = []
 
@@ -74,7 +93,7 @@ def _behind_the_recorder() -> None:
     start = Receiver.__init__
 
     def init(self: Receiver, behave: Behave | None = None, port: int = 0) -> None:
-        start(self, behave, port or (next(_recorder[0].free) if _recorder else 0))
+        start(self, behave, port or (_recorder[0].next_receiver() if _recorder else 0))
 
     Receiver.__init__ = init  # type: ignore[method-assign]
     Receiver.port = property(  # type: ignore[method-assign, assignment]
@@ -92,7 +111,7 @@ def _recording(confdir: Path, delay: str) -> Iterator[Gallery]:
     files = [part for file in FILES for part in ("--set", f"mock_file={file}")]
     with receiver() as registered:
         env = {"CALLBACK_URL": f"{registered.url}/registered", "DELAY": delay}
-        with mitmdump(confdir, *files, "-p", str(port), env=env) as third_party:
+        with mitmdump(confdir, *files, "-p", str(_recorder[0].release(port)), env=env) as third_party:
             third_party.port = own  # the tests' proxy is the recorder
             yield Gallery(third_party, registered)
 

@@ -49,7 +49,8 @@ class Exchange:
     """A request and its response. `inbound` is true for a webhook to the SUT.
 
     Times are Unix seconds: when the request began, when it had arrived, and when the response had. `status` is 0 if
-    there was no response. `recording` numbers the file that it comes from.
+    there was no response. `recording` numbers the file that it comes from. `retried` are the times at which a webhook
+    was sent again, `is_delivered` whether one of these attempts was answered with 2xx.
     """
 
     inbound: bool
@@ -65,6 +66,8 @@ class Exchange:
     sent: float
     ended: float
     recording: int = 0
+    retried: tuple[float, ...] = ()
+    is_delivered: bool = False
 
     @property
     def path(self) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from latehook.importing.exchanges import LOCATIONS, Exchange, Message, leaves
 from latehook.importing.links import same_url
+from latehook.importing.retrying import retry_of
 from latehook.importing.scrubbing import Scrubber, snake
 from latehook.importing.signatures import Signature, recognise
 from latehook.importing.situations import Situation, braces, from_environment
@@ -128,6 +129,9 @@ class Templates:
         found |= body
         if signature is not None:
             found["sign"] = self._sign(signature)
+        if (retry := retry_of([exchange for exchange, _ in samples])) is not None:
+            self.notes.add("these waits were seen; without a failure there may be more", ("retry",))
+            found["retry"] = retry
         return found
 
     def _sign(self, signature: Signature) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from latehook.engine.engine import Engine
 from latehook.importing import virtual_time
 from latehook.importing.comparing import Comparison, Difference, Translation
 from latehook.importing.exchanges import Exchange, Message, Recording
+from latehook.importing.retrying import without_retries
 from latehook.importing.scrubbing import Scrubber, snake
 from latehook.importing.situations import STATUS_KEY
-from latehook.importing.stage_mocks import duration
-from latehook.importing.tracing import without_retries
+from latehook.importing.times import duration
 from latehook.mocks.definitions import Mock, Mocks
 from latehook.mocksfile import loading
 from latehook.store.sqlite import SqliteStore

@@ -9,7 +9,8 @@ from latehook.base.model import COMPLETED
 from latehook.importing.messages import Templates, event_of
 from latehook.importing.perspective import Perspective
 from latehook.importing.scrubbing import Scrubber
-from latehook.importing.stages import NOISE, Segment, StageSeen, Timeline
+from latehook.importing.stages import Segment, StageSeen, Timeline
+from latehook.importing.times import NOISE, duration
 from latehook.importing.unify import Differs, Notes
 
 Mock = dict[str, Any]
@@ -121,17 +122,3 @@ def _changes(shared: Mock, own: Mock) -> Mock:
     kinds = ("json", "form", "text")
     missing = {key: None for key in shared if key not in own and key not in kinds}
     return {**changes, **{key: value for key, value in missing.items() if key == "sign"}}
-
-
-def duration(seconds: float) -> str | None:
-    """Return a duration as a mocks file has it, rounded to what a recording can tell; None for nothing."""
-    if seconds < NOISE / 2:
-        return None
-    if seconds < 10:
-        rounded = round(seconds * 2) / 2
-        return f"{rounded:g}s" if rounded == int(rounded) else f"{int(rounded * 1000)}ms"
-    whole = round(seconds)
-    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
-    if whole < 120:
-        return f"{whole}s"
-    return "".join(f"{value}{unit}" for value, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if value)

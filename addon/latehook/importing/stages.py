@@ -9,13 +9,12 @@ from typing import Any
 from latehook.base.model import COMPLETED, PENDING
 from latehook.importing.exchanges import Exchange, leaves
 from latehook.importing.scrubbing import snake
+from latehook.importing.times import NOISE
 from latehook.importing.tracing import Trace
 
 _STATUS = re.compile(r"(^|_)(status|state|phase)$")
 _DONE = re.compile(r"^(is_)?(done|completed|finished|ready|complete)$")
 _VALUE = re.compile(r"[A-Za-z][\w .:-]{0,39}")
-NOISE = 2.0
-"""Seconds that count as nothing: so much a network and a slow machine can add."""
 
 
 @dataclass(eq=False)

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+NOISE = 2.0
+"""Seconds that count as nothing: so much a network and a slow machine can add."""
+
 NEAR = 400 * 86400.0
 """Seconds around a message within which a value is taken for a time of the job: others are constants."""
 
@@ -102,3 +105,17 @@ def is_whole(form: TimeForm) -> bool:
         and "1000" not in form.filters
         and form.filters != "@"
     )
+
+
+def duration(seconds: float) -> str | None:
+    """Return a duration as a mocks file has it, rounded to what a recording can tell; None for nothing."""
+    if seconds < NOISE / 2:
+        return None
+    if seconds < 10:
+        rounded = round(seconds * 2) / 2
+        return f"{rounded:g}s" if rounded == int(rounded) else f"{int(rounded * 1000)}ms"
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    if whole < 120:
+        return f"{whole}s"
+    return "".join(f"{value}{unit}" for value, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if value)

@@ -16,6 +16,7 @@ from latehook.importing.links import (
     same_url,
     segment_words,
 )
+from latehook.importing.retrying import content_of, without_retries
 from latehook.importing.scrubbing import snake
 from latehook.importing.shapes import is_id_key, is_opaque
 from latehook.importing.times import read_time
@@ -75,20 +76,6 @@ def trace(exchanges: Sequence[Exchange]) -> Traces:
     for job in tracer.traces.jobs:
         job.linked.sort(key=lambda linked: linked.started)
     return tracer.traces
-
-
-def without_retries(exchanges: Sequence[Exchange]) -> list[Exchange]:
-    """Leave out repeated attempts at a webhook: the receiver did not answer 2xx, and the same came again."""
-    kept: list[Exchange] = []
-    for exchange in exchanges:
-        same = [one for one in kept if one.inbound and exchange.inbound and _content(one) == _content(exchange)]
-        if not any(not 200 <= one.status < 300 for one in same):
-            kept.append(exchange)
-    return kept
-
-
-def _content(exchange: Exchange) -> tuple[str, str, bytes]:
-    return exchange.method, exchange.target, exchange.request.content
 
 
 class _Tracer:
@@ -235,7 +222,7 @@ class _Tracer:
             }
             if {text for text in texts if "://" not in text} & said:
                 job = self._linked.get(exchange)
-                if job is None or not any(_content(webhook) == _content(one) for one in job.linked):
+                if job is None or not any(content_of(webhook) == content_of(one) for one in job.linked):
                     found.append(exchange)
         same = [one for one in found if one.path == found[0].path]
         return found[:1] if len(same) == 1 else same

@@ -20,7 +20,9 @@ TWO_RUNS, COMPOSE = "Two test runs on one proxy", "A docker compose service, wit
 """The second is run in test_image.py."""
 IN_OTHER_LANGUAGES = ["A test in Node", "A test in Java"]
 """These are run in test_languages.py."""
+FIRST_TEST = "From your provider to a first test in five minutes"
 TITLES = [
+    FIRST_TEST,
     "Advance the clock instead of waiting",
     "Another outcome, by `vars`",
     "The webhook before the response",
@@ -66,9 +68,9 @@ def test_every_recipe_is_there_with_one_block_and_each_block_is_run() -> None:
     assert re.findall("^## (.*)", text, re.MULTILINE) == TITLES
     assert [block.recipe for block in BLOCKS if block.recipe in TITLES] == TITLES
     assert text.count("```") == 2 * len(BLOCKS) == 2 * (len(FILES) + len(TESTS))
-    assert [*TESTS] == TITLES[: TITLES.index(COMPOSE)]
+    assert [*TESTS] == TITLES[1 : TITLES.index(COMPOSE)]
     assert all(block.language == "python" for block in BLOCKS if not block.file)
-    assert [*FILES] == ["mocks.yaml", "conftest.py", "compose.yaml", "app.test.mjs", "AppTest.java"]
+    assert [*FILES] == ["mocks.yaml", "conftest.py", "first.sh", "compose.yaml", "app.test.mjs", "AppTest.java"]
     assert max(len(test.splitlines()) for test in TESTS.values()) <= 20
 
 

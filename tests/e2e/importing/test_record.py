@@ -1,6 +1,9 @@
 """`latehook record`: the flow file has the host's exchanges and the webhooks, and the command says what it saw."""
 
+import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from latehook.cli import main
 from latehook.importing.reading import read
 from support.certificates import certificate
 from support.limits import LIMIT
+from support.paths import ROOT
 from support.ports import free_port
 from support.process import Proxy, clean_environment
 from support.programs import curl
@@ -65,6 +70,38 @@ def test_one_run_is_recorded(tmp_path: Path, sut: Receiver, third_party: Receive
         (False, "/v1/jobs", 201),
         (True, "/hook", 200),
     ]
+
+
+def test_the_recipe_leads_from_a_provider_to_mocks(
+    tmp_path: Path,
+    sut: Receiver,
+    third_party: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    proxy, hooks = free_port(), free_port()
+    recipes = (ROOT / "addon" / "RECIPES.md").read_text()
+    commands = re.findall(r"^latehook (.*)$", recipes.partition("# first.sh\n")[2].partition("```")[0], re.MULTILINE)
+    ports = {"api.slow.example": "127.0.0.1", "http://127.0.0.1:8000@9000": f"{sut.url}@{hooks}"}
+    first, *others = [[ports.get(word, word) for word in shlex.split(command)] for command in commands]
+    job = {"id": "job_8Kx2mQ7pL0vN4tRw", "status": "queued"}
+    third_party.behave = answer(201, json.dumps(job).encode(), content_type="application/json")
+    url = f"http://127.0.0.1:{third_party.port}/v1/jobs"
+
+    with record(tmp_path, *first[1:], "--listen-port", str(proxy)) as command:
+        command.wait_for("recording 127.0.0.1; Ctrl-C ends")
+        asked = ("-H", "content-type: application/json", "-d", json.dumps({"callback": "http://app.test/hook"}))
+        assert curl("-x", f"http://127.0.0.1:{proxy}", *asked, url).returncode == 0
+        done = ("-H", "host: app.test", *asked[:2], "-d", json.dumps({**job, "status": "done"}))
+        assert curl(*done, f"http://127.0.0.1:{hooks}/hook").returncode == 0
+        command.wait_for("← webhook POST /hook 200")
+        assert command.stop(signal.SIGINT) == 0
+    assert [main(arguments) for arguments in others] == [0, 0, 0]
+
+    printed = capfd.readouterr().out
+    assert "slow.flow: 1 request and 1 webhook compared: no difference" in printed
+    assert f"POST {url}" in printed and "the status is done, sends POST {{ request.json.callback }}" in printed
 
 
 def test_https_is_recorded_and_other_hosts_pass_untouched(tmp_path: Path) -> None:

@@ -382,3 +382,49 @@ def test_har_has_webhooks_at_the_urls_that_requests_named(tmp_path: Path) -> Non
     [recording] = reading.read([file], ["api.slow.example"])
 
     assert [exchange.inbound for exchange in recording.exchanges] == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("waits", "retry"),
+    [([5.0], ["5s"]), ([5.2, 299.0, 1805.0], "standard-webhooks"), ([7.0, 7.0, 70.0], ["7s", "7s", "70s"])],
+)
+def test_a_webhook_that_was_sent_again_has_the_waits(
+    made: Callable[..., str], tmp_path: Path, waits: list[float], retry: Any
+) -> None:
+    tape = Tape().request("POST", API, {"order": "order-17", "callback": HOOK}, 201, {"id": ID}).wait(30)
+    start = tape.now
+    for number, wait in enumerate([0, *waits]):
+        start = tape.now = start + wait
+        tape.webhook({"id": ID, "state": "done"}, status=200 if number == len(waits) else 503)
+
+    text = made(tape)
+
+    [mock] = mocks_of(text)
+    assert mock["webhook"]["retry"] == retry
+    assert "# guessed: these waits were seen; without a failure there may be more: retry" in text
+    assert len(scenario(text, tmp_path).ask("POST", API, b'{"callback": "http://app.test/hook"}').started.webhooks) == 1  # type: ignore[union-attr]
+
+
+def test_a_repeated_field_of_the_body_is_the_idempotency_key(made: Callable[..., str]) -> None:
+    asked = {"transaction_id": "1f0c2d4e-7a53-4b8e-9d21-0c5e8b7a6f43", "amount": 7, "callback": HOOK}
+    tape = Tape().request("POST", API, asked, 201, {"id": ID}).request("POST", API, asked, 201, {"id": ID})
+    tape.wait(12).webhook({"id": ID, "state": "done"})
+
+    [mock] = mocks_of(made(tape))
+
+    assert mock["job"]["idempotency_key"] == "{{ request.json.transaction_id }}"
+
+
+def test_a_token_that_the_request_gave_comes_back_in_a_header(made: Callable[..., str]) -> None:
+    asked = {"callback": HOOK, "credential": {"accessToken": "t0ken"}}
+    tape = Tape().request("POST", API, asked, 201, {"id": ID}).wait(12)
+    tape.webhook({"id": ID}, authorization="Bearer t0ken", x_key="k3y-of-the-provider")
+
+    text = made(tape, secrets={"k3y-of-the-provider": "PROVIDER_KEY"})
+
+    [mock] = mocks_of(text)
+    assert {name.lower(): value for name, value in mock["webhook"]["headers"].items()} == {
+        "authorization": "Bearer {{ request.json.credential.accessToken }}",
+        "x-key": "{{ env.PROVIDER_KEY | default('test-secret') }}",
+    }
+    assert "t0ken" not in text and "k3y" not in text
