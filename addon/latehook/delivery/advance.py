@@ -126,12 +126,13 @@ class Advance:
 
     async def _move_job(self, key: int, seconds: float) -> None:
         """Advance the clock of a job. Its webhooks are due earlier by Latehook's clock, and as before by the job's."""
-        job = await self._store.job(key)
-        if job is None or seconds == 0:
-            return
-        async with self._commits.transaction():
-            self._store.update_job(replace(job, ahead=job.ahead + seconds))
-            self._store.bring_forward(key, seconds)
+        async with self._commits.changes:
+            job = await self._store.job(key)
+            if job is None or seconds == 0:
+                return
+            async with self._commits.transaction():
+                self._store.update_job(replace(job, ahead=job.ahead + seconds))
+                self._store.bring_forward(key, seconds)
         for stored in await self._store.webhooks(key, STORED_UNFINISHED):
             self._outbox.schedule(stored.webhook.due, stored.key)
         if job.is_open:

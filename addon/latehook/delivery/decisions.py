@@ -74,7 +74,6 @@ class Decisions:
         self._blocked: defaultdict[int, list[int]] = defaultdict(list)  # job → its due webhooks of that stage or later
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopped = False
-        self._lock = asyncio.Lock()  # where reads have to be waited for, one decision must see what the last one wrote
         commits.observe(self._on_commit)
 
     # What it waits for
@@ -182,7 +181,7 @@ class Decisions:
         `decide_to` are decided at once.
         """
         now = self._clock.now() if now is None else now
-        async with self._lock:
+        async with self._commits.changes:
             try:
                 job = await self._store.job(key)
                 webhooks = [] if job is None else await self._store.webhooks_of_jobs([job])
@@ -301,7 +300,7 @@ class Decisions:
         Return it, and the keys of more that its `to` gives; None if it is decided already, or the store cannot be used.
         """
         try:
-            async with self._lock:
+            async with self._commits.changes:
                 stored = await self._store.pending_webhook(key)
                 if stored is None or not stored.webhook.late:
                     return None

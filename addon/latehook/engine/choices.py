@@ -105,10 +105,12 @@ class Choices:
             await self._take_back(stored)
             return chosen
         self._undecided.discard(key)
-        self._commits.schedule()
-        self._store.update_job(replace(stored, chosen=chosen.chosen))
-        self._write_undecided()
         try:
+            async with self._commits.change():
+                if (stored := await self._store.job(key)) is not None:
+                    self._commits.schedule()
+                    self._store.update_job(replace(stored, chosen=chosen.chosen))
+                    self._write_undecided()
             await self._commits.committed()
         except StoreError:
             if mock.rejects:

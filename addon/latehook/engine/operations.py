@@ -128,16 +128,17 @@ class Operations:
 
     async def fire(self, id: str) -> None:
         """Send an unfinished webhook now, held or not, and move its job to its stage. Raises NotFound, WrongState."""
-        stored = await self._in_state(id, *UNFINISHED)
-        if stored.webhook.state is State.DELIVERING:
-            return
-        now, job, decisions = self.clock.now(), stored.job, self._outbox.decisions
-        moved = replace(job, stages=fired(job.stages, stored.webhook.stage, now + job.ahead))
-        webhooks = await self._store.webhooks_of_jobs([job]) if job.is_open else ()
-        async with self._commits.transaction():
-            self._store.update_job(moved)
-            known = decisions.write_dues(moved, webhooks)
-            self._store.set_pending(stored.key, now, ordered=False)
+        async with self._commits.changes:
+            stored = await self._in_state(id, *UNFINISHED)
+            if stored.webhook.state is State.DELIVERING:
+                return
+            now, job, decisions = self.clock.now(), stored.job, self._outbox.decisions
+            moved = replace(job, stages=fired(job.stages, stored.webhook.stage, now + job.ahead))
+            webhooks = await self._store.webhooks_of_jobs([job]) if job.is_open else ()
+            async with self._commits.transaction():
+                self._store.update_job(moved)
+                known = decisions.write_dues(moved, webhooks)
+                self._store.set_pending(stored.key, now, ordered=False)
         for due, key in known:
             if key != stored.key:
                 self._outbox.schedule(due, key)

@@ -17,6 +17,11 @@ class GroupCommit:
         self._notifier = notifier
         self._scheduled: asyncio.Future[Committed] | None = None
         self._turn_end: asyncio.Handle
+        self.changes = asyncio.Lock()
+        """Held by those who read a job and write it back, until reads see what they wrote.
+
+        Where reads have to be waited for, that is after the commit, and another change could come between.
+        """
         self._running: set[asyncio.Task[Committed]] = set()
         self._observers: list[Callable[[Collection[int]], None]] = []
 
@@ -47,6 +52,17 @@ class GroupCommit:
             self._turn_end.cancel()
             self._commit()
         return await asyncio.shield(scheduled)  # many tasks wait for it: one that is canceled must not cancel it
+
+    @asynccontextmanager
+    async def change(self) -> AsyncIterator[None]:
+        """Read a job and write it back in the block, without another change in between. Commit as `schedule` does.
+
+        Raises StoreError.
+        """
+        async with self.changes:
+            yield
+            if self._store.at_once is None and self.is_scheduled:
+                await self.committed()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
