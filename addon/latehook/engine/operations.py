@@ -268,11 +268,13 @@ class Operations:
             stored = await self._in_state(which, *states)
             async with self._commits.transaction():
                 act(stored)
+            await self._outbox.decisions.settled()
             return [stored.webhook.id]
         ids: list[str] = []
         async for batch in self.queries.webhook_batches(which.with_states(*states)):
             async with self._commits.transaction():
                 ids += [stored.webhook.id for stored in batch if act(stored) is not False]
+        await self._outbox.decisions.settled()
         return ids
 
     async def _in_state(self, id: str, *states: State) -> StoredWebhook:

@@ -60,10 +60,17 @@ mocks:
 Run = Callable[..., EngineSetup]
 
 
+IN_BOTH = pytest.mark.parametrize("run", ["sqlite", "postgresql"], indirect=True)
+"""For what depends on whether reads of the store have to be waited for."""
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
+    is_in_postgres = getattr(request, "param", "sqlite") == "postgresql"
+    server = request.getfixturevalue("postgres_server") if is_in_postgres else None
+
     def run(scenario: Scenario, mocks: str = FALLBACK, path: str = MEMORY) -> EngineSetup:
-        return run_scenario(scenario, mocks, tmp_path, path=path, document={"id": "a"})
+        return run_scenario(scenario, mocks, tmp_path, path=path, document={"id": "a"}, server=server)
 
     return run
 
@@ -138,6 +145,7 @@ def test_what_is_not_known_yet_is_shown_so(run: Run) -> None:
     run(scenario)
 
 
+@IN_BOTH
 def test_an_advance_goes_through_the_end_of_a_webhook(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.results = [500, 500, 200]
@@ -169,6 +177,7 @@ def test_an_advance_of_one_job_goes_through_it_too(run: Run, seconds: int) -> No
     run(scenario)
 
 
+@IN_BOTH
 def test_a_webhook_that_was_canceled_or_skipped_has_ended(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
@@ -220,6 +229,7 @@ mocks:
     assert found == ["a", "b", "x0", "y0", "x1", "y1", "x2", "y2", "z"]
 
 
+@IN_BOTH
 def test_a_hold_keeps_it_waiting(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.operations.hold(ALL)
@@ -245,6 +255,7 @@ def test_one_that_is_held_gets_its_time_and_waits_for_its_release(run: Run) -> N
     assert sent(run(scenario)) == [(5, "primary"), (60, "last")]
 
 
+@IN_BOTH
 def test_one_that_waits_can_be_fired(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
@@ -309,6 +320,7 @@ def test_a_full_disk_delays_what_follows(run: Run) -> None:
 # Answers
 
 
+@IN_BOTH
 def test_a_response_and_a_status_read_what_the_challenge_was_answered(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 0.5
@@ -338,6 +350,7 @@ def test_a_wrong_answer_is_refused(run: Run, given: Any) -> None:
     run(scenario, HANDSHAKE)
 
 
+@IN_BOTH
 def test_several_urls_that_an_answer_gives_are_all_sent_once(run: Run) -> None:
     mocks = HANDSHAKE.replace("after: 60s", "after: before-response")
     urls = ["http://app.test/1", "no URL", "http://app.test/2"]
@@ -385,6 +398,7 @@ def test_an_answer_that_was_cut_is_an_error(run: Run) -> None:
     run(scenario, mocks)
 
 
+@IN_BOTH
 def test_a_status_waits_for_the_first_attempt_that_a_hold_keeps_back(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.results = [answer(200, {"challenge": "a"})]
