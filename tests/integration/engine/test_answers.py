@@ -512,7 +512,7 @@ STATUS = st.sampled_from(["fixed", "{{ job.webhooks.e0.status }}", "{{ job.webho
 STAGES = st.lists(st.tuples(AFTER, TO, WHEN, STATUS), min_size=1, max_size=4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(STAGES, st.lists(OUTCOMES, min_size=1, max_size=4), st.booleans())
 def test_a_job_owes_finitely_many_webhooks_and_each_is_decided_once(
     tmp_path_factory: pytest.TempPathFactory, stages: Any, outcomes: Any, advances: bool
