@@ -85,7 +85,10 @@ async def _record(options: Options, more: list[str], recorder: "Recorder") -> No
     master.addons.add(recorder)
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(sign, master.shutdown)
+        try:
+            loop.add_signal_handler(sign, master.shutdown)
+        except NotImplementedError:  # on Windows
+            signal.signal(sign, lambda *_: loop.call_soon_threadsafe(master.shutdown))
     await master.run()
 
 

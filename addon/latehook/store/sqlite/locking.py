@@ -1,7 +1,6 @@
 """The lock of a store's file: only one process can use it, by whatever name it opens the file."""
 
 import errno
-import fcntl
 import os
 import sqlite3
 import struct
@@ -10,13 +9,18 @@ from pathlib import Path
 
 from latehook.base.errors import StoreError
 
+try:
+    import fcntl
+except ImportError:  # on Windows
+    OFD_SETLK: int | None = None
+else:
+    OFD_SETLK = getattr(fcntl, "F_OFD_SETLK", None)
+"""Locks bytes of an open file. SQLite's locks do not end it, as they would end an ordinary lock of this process."""
+
 IN_USE = "another process has it: end that one, or name another file"
 
 LOCKED_BYTE = 1 << 62
 """The byte of the file that is locked. It is behind all that SQLite reads, writes or locks."""
-
-OFD_SETLK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
-"""Locks bytes of an open file. SQLite's locks do not end it, as they would end an ordinary lock of this process."""
 
 
 class FileLock:
