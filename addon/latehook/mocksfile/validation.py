@@ -11,9 +11,10 @@ from latehook.base.errors import MocksError
 from latehook.base.json_numbers import NumberAsWritten
 from latehook.base.text import did_you_mean
 from latehook.base.validation import Mismatch, parse_validation_error
-from latehook.mocksfile.entries import File
+from latehook.mocksfile.entries import File, MockEntry, ResponseEntry, StageEntry
 from latehook.mocksfile.shared_entries import Entry
 from latehook.mocksfile.source import KeyPath, Source
+from latehook.mocksfile.webhook_entries import WebhookEntry
 
 
 def to_entries(source: Source) -> File:
@@ -53,7 +54,10 @@ def _explained(source: Source, mismatch: Mismatch) -> MocksError:
     path = mismatch.path
     if mismatch.unknown is not None:
         keys = _keys_at(path)
-        hint = did_you_mean(mismatch.unknown, keys) or f"; the keys here are {', '.join(keys)}"
+        hint = (
+            did_you_mean(mismatch.unknown, keys)
+            or f"{_elsewhere(mismatch.unknown)}; the keys here are {', '.join(keys)}"
+        )
         return MocksError(source.place((*path, mismatch.unknown)), f"the key {mismatch.unknown!r} is not known{hint}")
     if mismatch.missing is not None:
         return MocksError(source.place(path), f"the key {mismatch.missing!r} is missing")
@@ -62,6 +66,15 @@ def _explained(source: Source, mismatch: Mismatch) -> MocksError:
         return MocksError(source.place(path), f"{value} does not fit here: write a map, a list of maps, or `forward`")
     got = f", got {mismatch.got}" if mismatch.got else ""
     return MocksError(source.place(path), f"{value} does not fit here: expected {mismatch.expected}{got}")
+
+
+_OWNERS = {"a mock": MockEntry, "a response": ResponseEntry, "a stage": StageEntry, "a webhook": WebhookEntry}
+
+
+def _elsewhere(key: str) -> str:
+    """Return what an unknown key is a key of, if it is one of something else."""
+    owners = [owner for owner, kind in _OWNERS.items() if key in kind.__struct_fields__]
+    return f": it is a key of {' and of '.join(owners)}" if owners else ""
 
 
 def _shown(value: Any) -> str:

@@ -526,6 +526,16 @@ def test_the_error_of_an_invalid_duration_says_what_to_write(duration: str | flo
             id="an item without a list",
         ),
         pytest.param(
+            MOCK.replace("      to:", "      each: [1]\n      to:"),
+            "mocks.yaml:5: mocks[0].webhook.each: the key 'each' is not known: it is a key of a mock and of a stage; the keys",
+            id="a key of something else",
+        ),
+        pytest.param(
+            MOCK + "    repeat: {every: 1s, times: 2}\n",
+            "mocks.yaml:7: mocks[0].repeat: the key 'repeat' is not known: it is a key of a stage; the keys here are match,",
+            id="a repetition that is not in a stage",
+        ),
+        pytest.param(
             "mocks:\n  - {match: GET a.example/, each: [1]}",
             "mocks.yaml:2: mocks[0].each: there is no `webhook` beside it: write one, or remove `each`",
             id="a list without a webhook",
