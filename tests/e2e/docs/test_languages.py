@@ -210,6 +210,7 @@ WITH_OKHTTP = """
 """
 
 
+@pytest.mark.slow
 @needs("javac", "default-jdk-headless")
 @pytest.mark.skipif(
     not all(jar.exists() for jar in JARS[:2]), reason="JUnit is not installed: Debian's `junit5` has it"
@@ -219,8 +220,8 @@ def test_the_recipe_in_java_and_the_properties(folder: Path, proxy: Proxy) -> No
     (folder / "PropertiesTest.java").write_text(PROPERTIES_TEST.replace("OKHTTP", WITH_OKHTTP if has_okhttp else ""))
     jars = ":".join(str(jar) for jar in [*JARS, *OKHTTP] if jar.exists())
     java_home = 'export JAVA_HOME=$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")")'
-    build = f"javac -cp {jars} -d classes *.java"
-    console = f"java -cp classes:{jars} org.junit.platform.console.ConsoleLauncher --scan-classpath classes"
+    build = f"javac -J-XX:TieredStopAtLevel=1 -cp {jars} -d classes *.java"
+    console = f"java -XX:TieredStopAtLevel=1 -cp classes:{jars} org.junit.platform.console.ConsoleLauncher --scan-classpath classes"
 
     printed = run(f"{build}\n{java_home}\n{SET_PROPERTIES}\n{console}", folder, proxy)
 
@@ -230,6 +231,7 @@ def test_the_recipe_in_java_and_the_properties(folder: Path, proxy: Proxy) -> No
 # Others
 
 
+@pytest.mark.slow
 @needs("go", "golang-go")
 def test_go(folder: Path, proxy: Proxy) -> None:
     module = "[ -f go.mod ] || go mod init app"

@@ -37,6 +37,7 @@ def view(request: pytest.FixtureRequest, chromium: Browser, site: Site) -> Itera
         yield page
 
 
+@pytest.mark.slow
 def test_each_state_of_the_page_can_be_read_and_used_by_everybody(view: Page, site: Site) -> None:
     @contextmanager
     def checked(what: str) -> Iterator[None]:
