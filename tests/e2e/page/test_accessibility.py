@@ -29,7 +29,7 @@ def order_one_of_each_state(site: Site) -> None:
     site.client.put(f"http://api.slow.example/{'long' * 60}", json={"callback_url": site.sut.url})
 
 
-@pytest.fixture(params=[("light", 400), ("dark", 1280)], ids=["phone, light", "desktop, dark"])
+@pytest.fixture(params=[("light", 320), ("dark", 1280)], ids=["phone, light", "desktop, dark"])
 def view(request: pytest.FixtureRequest, chromium: Browser, site: Site) -> Iterator[Page]:
     scheme, width = request.param
     options: dict[str, Any] = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}

@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,25 @@ def test_an_unmatched_request_leads_to_a_mock_that_takes_it(chromium: Browser, s
         assert site.client.post(url, json={"callback_url": site.sut.url}).json()["status"] == "accepted"
     site.post("clock", advance="5s")
     assert len(site.sut.wait(2)) == 2
+
+
+def test_a_request_that_does_not_fit_its_document_says_in_what(page: Page, site: Site) -> None:
+    body = {"content": {"application/json": {"schema": {"required": ["amount", "order"]}}}}
+    operation = {"requestBody": body, "responses": {"200": {"description": "ok"}}}
+    document = {"openapi": "3.1.0", "info": {}, "paths": {"/payments": {"post": operation}}}
+    mocks = "{openapi: api.json, mocks: [{match: POST api.slow.example/payments, validate: warn}]}"
+    site.http.post(
+        "mocks",
+        content=json.dumps({"mocks": mocks, "files": {"api.json": b64encode(json.dumps(document).encode()).decode()}}),
+        headers={"content-type": "application/vnd.latehook.mocks+json"},
+    ).raise_for_status()
+    site.order("a-1", "payments")
+    page.keyboard.press("2")
+
+    misfits = page.locator("#list > li").locator(".why li")
+    expect(misfits).to_have_count(2)
+    expect(misfits.first).to_contain_text("amount")
+    expect(misfits.last).to_contain_text("does not fit the OpenAPI document (validate)")
 
 
 def test_the_filter_selects_what_is_listed(page: Page, site: Site) -> None:

@@ -90,10 +90,11 @@ function renderRequestRow(node, request) {
   setAttribute(mock, "title", request.mock);
   setText(status, String(request.status ?? "passed"));
   setAttribute(status, "class", `tone ${request.matched ? "" : "failed"}`);
-  const misfits = request.problems.map(problem => ({differs: problem, mock: "validate", place: "does not fit the document"}));
-  updateChildren(why, [...(request.why ?? []), ...misfits], near => `${near.mock} ${near.place} ${near.differs}`, () => cloneTemplate("near"), (each, near) => {
-    setText(each.parts.differs, near.differs);
-    setText(each.parts.mock, `${near.mock} · ${near.place}`);
+  const misses = (request.why ?? []).map(miss => ({text: miss.differs, of: `${miss.mock} · ${miss.place}`}));
+  const misfits = request.problems.map(problem => ({text: problem, of: "does not fit the OpenAPI document (validate)"}));
+  updateChildren(why, [...misses, ...misfits], each => `${each.of} ${each.text}`, () => cloneTemplate("near"), (each, {text, of}) => {
+    setText(each.parts.differs, text);
+    setText(each.parts.mock, of);
   });
   suggestion.hidden = request.suggestion === null;
   setText(mocks, request.suggestion ?? "");
