@@ -24,6 +24,9 @@ Commands = Generator[Any, Any, Any]
 STREAMS_PER_TURN = 8
 """Requests that are begun in one turn of the event loop. Each takes one or two milliseconds, in which others wait."""
 
+FRAMES_PER_TURN = 200
+"""Frames of all kinds that are read in one turn: also one that asks for nothing takes some tens of microseconds."""
+
 MOST_RESETS = 1000
 """Streams that a client may reset at once, and RESETS_PER_SECOND more each second: the defaults of nghttp2
 (nghttp2_option_set_stream_reset_rate_limit). A client that resets more is disconnected: CVE-2023-44487, "rapid reset".
@@ -72,7 +75,7 @@ class Http2(Http2Server):
 
     def _read(self) -> Commands:
         """Read the frames of some requests, and leave those behind them for a later turn."""
-        size, resets, has_more = _frames(self._unread, STREAMS_PER_TURN)
+        size, resets, has_more = _frames(self._unread)
         frames = bytes(self._unread[:size])
         del self._unread[:size]
         started = self.clock()
@@ -111,22 +114,23 @@ class Http2(Http2Server):
         return sum(len(piece.data) for pieces in buffers for piece in pieces)
 
 
-def _frames(data: bytes | bytearray, most: int) -> tuple[int, int, bool]:
-    """Find the frames at the beginning, with at most so many HEADERS frames, and without one that is cut off.
+def _frames(data: bytes | bytearray) -> tuple[int, int, bool]:
+    """Find the frames at the beginning that are read in one turn, without one that is cut off.
 
-    Return their size in bytes, how many of them reset a stream, and whether another HEADERS frame follows.
+    Return their size in bytes, how many of them reset a stream, and whether others follow that must wait.
     """
     at = len(HTTP2_PREFACE) if data.startswith(HTTP2_PREFACE) else 0
-    requests = resets = 0
+    requests = resets = frames = 0
     while at + _FRAME_HEADER <= len(data):
         size, kind = int.from_bytes(data[at : at + 3]), data[at + 3]
         end = at + _FRAME_HEADER + size
         if size > LARGEST_FRAME:
             return len(data), resets, False  # mitmproxy refuses it
-        if kind == _HEADERS and requests == most:
+        if frames == FRAMES_PER_TURN or (kind == _HEADERS and requests == STREAMS_PER_TURN):
             return at, resets, True
         if end > len(data):
             break
+        frames += 1
         requests += kind == _HEADERS
         resets += kind == _RST_STREAM
         at = end

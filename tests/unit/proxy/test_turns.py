@@ -21,7 +21,7 @@ from mitmproxy.proxy.layers.http import (
 from mitmproxy.test import taddons
 
 from latehook.proxy.http1 import REQUESTS_PER_TURN, Http1
-from latehook.proxy.http2 import MOST_RESETS, STREAMS_PER_TURN, Http2
+from latehook.proxy.http2 import FRAMES_PER_TURN, MOST_RESETS, STREAMS_PER_TURN, Http2
 
 
 @pytest.fixture
@@ -58,6 +58,17 @@ def test_http2(context: Context) -> None:
     turns = commands_by_turn(Http2(context), http2_heads(50))
 
     assert [begun(commands) for commands in turns] == [STREAMS_PER_TURN] * (50 // STREAMS_PER_TURN) + [2]
+
+
+PING = b"\0\0\x08\6\0\0\0\0\0" + bytes(8)
+
+
+def test_frames_of_http2_that_ask_for_nothing(context: Context) -> None:
+    turns = commands_by_turn(Http2(context), http2_heads(1) + PING * 1000)
+
+    answers = [sum(isinstance(command, SendData) for command in commands) for commands in turns]
+    assert len(turns) == 1 + 1000 // FRAMES_PER_TURN
+    assert max(answers) <= FRAMES_PER_TURN
 
 
 class At(Http2):
