@@ -5,10 +5,10 @@ import os
 import sys
 from pathlib import Path
 
+from latehook.base.counting import number_of
 from latehook.base.errors import MocksError
 from latehook.base.redaction import Redaction
 from latehook.base.terminal import show_while_waiting
-from latehook.importing.counting import number_of
 from latehook.mocks.definitions import Mock
 from latehook.mocksfile import loading
 from latehook.mocksfile.describing import describe

@@ -147,7 +147,7 @@ PROBLEMS = {
         "192.0.2.7 is not this machine: start with --set mock_token=TOKEN to permit others",
     ),
     404: ("Nothing has this id.", "there is no job '4a3a6ff5'"),
-    408: ("The time is over. The answer has what did happen.", "within 10s 0 of 1 webhooks delivered; …"),
+    408: ("The time is over. The answer has what did happen.", "within 10s 0 of 1 webhook delivered; …"),
     409: (
         "The webhook is in a state in which this cannot be done.",
         "webhook 90c1a3de is canceled: this needs one that is pending or held or delivering",
@@ -165,7 +165,7 @@ PROBLEMS = {
 WAIT_PROBLEM = payloads.WaitProblem(
     title="Request Timeout",
     status=408,
-    detail="within 10s 0 of 1 webhooks delivered; webhook 90c1a3de of job 4a3a6ff6 is pending, due in 60.0 s; "
+    detail="within 10s 0 of 1 webhook delivered; webhook 90c1a3de of job 4a3a6ff6 is pending, due in 60.0 s; "
     "2 requests came, 1 of them matched no mock",
     found=(),
     webhooks=(PENDING,),

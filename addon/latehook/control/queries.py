@@ -10,6 +10,7 @@ from starlette.responses import Response
 from latehook.api import models, payloads
 from latehook.api.defaults import WAIT_STATE
 from latehook.api.payloads import Problem
+from latehook.base.counting import number_of
 from latehook.base.model import UNFINISHED, State
 from latehook.base.version import version
 from latehook.control import responses, serializers
@@ -173,7 +174,7 @@ def _detail(
     """
     filters = " ".join(f"{name}={value}" for name, value in filters_of(params).items() if value is not None)
     states = " or ".join(filter.criteria.states or ())
-    parts = [f"within {params.timeout} {found} of {params.count} webhooks {states}"]
+    parts = [f"within {params.timeout} {found} of {number_of(params.count, 'webhook')} {states}"]
     if filters:
         parts[0] += f" ({filters})"
     parts += [_describe(webhook) for webhook in others[:IN_WORDS]]
@@ -183,7 +184,7 @@ def _detail(
         parts.append("no other webhook matches the filters")
     if filter.where is not None and filter.where.failed:
         parts.append(f"`where` failed for some: {filter.where.failed}")
-    parts.append(f"{counts[0]} requests came, {counts[1]} of them matched no mock")
+    parts.append(f"{number_of(counts[0], 'request')} came, {counts[1]} of them matched no mock")
     return "; ".join(parts)
 
 

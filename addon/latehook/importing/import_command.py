@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from latehook.base.counting import number_of
 from latehook.base.errors import LatehookError
 from latehook.importing import writing, yaml_text
-from latehook.importing.counting import number_of
 from latehook.importing.openapi_choice import choose, listing
 from latehook.importing.openapi_lives import Choice
 from latehook.importing.openapi_mocks import Imported, import_

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from latehook.base.counting import number_of
 from latehook.base.errors import LatehookError
 from latehook.base.terminal import show_while_waiting
 from latehook.importing import writing, yaml_text
-from latehook.importing.counting import number_of
 from latehook.importing.infer import Inferred, infer
 
 HELP = "make a mocks file from recordings: flow files of mitmproxy, or HAR"

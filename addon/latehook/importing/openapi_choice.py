@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
+from latehook.base.counting import number_of
 from latehook.base.errors import LatehookError
 from latehook.base.text import did_you_mean
-from latehook.importing.counting import number_of
 from latehook.importing.openapi_lives import Choice
 from latehook.importing.openapi_matches import is_below, segments
 from latehook.openapi.document import Document

@@ -15,9 +15,9 @@ from mitmproxy.io import FlowWriter
 from mitmproxy.options import Options
 from mitmproxy.tools.dump import DumpMaster
 
+from latehook.base.counting import number_of
 from latehook.base.errors import LatehookError
 from latehook.base.hostnames import canonical_host, host_matches
-from latehook.importing.counting import number_of
 
 _TO = re.compile(r"(?P<url>https?://[^\s/@]+)@(?P<port>\d+)")
 

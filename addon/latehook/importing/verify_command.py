@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from latehook.base.counting import number_of
 from latehook.base.errors import LatehookError
 from latehook.base.redaction import Redaction
 from latehook.base.terminal import show_while_waiting
 from latehook.importing import replay, writing
-from latehook.importing.counting import number_of
 from latehook.importing.exchanges import Recording
 from latehook.importing.scrubbing import Scrubber
 from latehook.mocksfile import loading

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from latehook.base.counting import number_of
 from latehook.base.model import ResponseFault, WebhookFault
 from latehook.expressions.expression import as_written
 from latehook.mocks.bodies import BodySpec
@@ -37,7 +38,7 @@ def _conditions(mock: Mock) -> Iterator[str]:
     if mock.when is not None:
         yield f"if {mock.when_text}"
     if mock.times is not None:
-        yield f"for {mock.times} requests"
+        yield f"for {number_of(mock.times, 'request')}"
 
 
 def _response(spec: ResponseSpec, mock: Mock) -> Iterator[str]:

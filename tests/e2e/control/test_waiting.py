@@ -50,7 +50,7 @@ def test_a_wait_that_times_out_reports_what_happened(control: ControlApi) -> Non
     assert problem["found"] == []
     assert [request["number"] for request in problem["requests"]] == [3, 2, 1]
     assert [request["number"] for request in problem["unmatched"]] == [3]
-    assert problem["detail"].startswith("within 50ms 0 of 1 webhooks delivered (where=request.json.size == 1); ")
+    assert problem["detail"].startswith("within 50ms 0 of 1 webhook delivered (where=request.json.size == 1); ")
     assert "of job b is pending, due in 3" in problem["detail"]
     assert "of job a is failed, attempt 1: status 503" in problem["detail"]
     assert problem["detail"].endswith("3 requests came, 1 of them matched no mock")
