@@ -163,8 +163,10 @@ async def _with_open_store(store: Store, scenario: Coroutine[Any, Any, None]) ->
         await store.open()
         store.clear()
         await store.commit()
-        await scenario
-        await store.close()
+        try:
+            await scenario
+        finally:
+            await store.close()
 
 
 def load(mocks: str, folder: Path) -> Mocks:

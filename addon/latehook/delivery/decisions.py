@@ -186,14 +186,24 @@ class Decisions:
                 job = await self._store.job(key)
                 webhooks = [] if job is None else await self._store.webhooks_of_jobs([job])
                 decided = None if job is None else await self._decided(job, webhooks, now, decide_to)
+                self._undecided.pop(key, None)
+                if decided is not None:
+                    self._wait(decided, webhooks)
+                    if await self._has_moved_on(decided, webhooks):
+                        self._run(self.continue_job(key))
             except StoreError as error:
                 self._continue_later(key, error)
                 return
-            self._undecided.pop(key, None)
-            if decided is not None:
-                self._wait(decided, webhooks)
-        if key not in self._undecided and (blocked := self._blocked.pop(key, None)):
+        if blocked := self._blocked.pop(key, None):  # those whose turn has not come are blocked again
             self._enqueue(blocked)
+
+    async def _has_moved_on(self, job: Job, webhooks: Sequence[StoredWebhook]) -> bool:
+        """Return whether webhooks have changed since they were read: then nothing tells what is waited for now."""
+        if self._store.at_once is not None or not job.is_open:
+            return False
+        before = [(stored.key, stored.webhook.state, stored.attempts) for stored in webhooks]
+        now = await self._store.webhooks_of_jobs([job])
+        return before != [(stored.key, stored.webhook.state, stored.attempts) for stored in now]
 
     async def _decided(self, job: Job, webhooks: Sequence[StoredWebhook], now: float, decide_to: int) -> Job:
         """Return a job with what can be decided of its stages, as it is then in the store."""

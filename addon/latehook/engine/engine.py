@@ -269,7 +269,7 @@ class Engine:
             render = partial(responding.render_delayed, mock, delayed, stored or delayed.job)
             response = await context.decide(render)
             if stored is not None and is_jobs_own:
-                await self._write_response(stored.key, response)
+                response = await self._write_response(stored.key, response)
             if self.commits.is_scheduled:  # it may also show what other requests of this turn have written
                 await self.commits.committed()
         except StoreError as error:
@@ -277,12 +277,16 @@ class Engine:
             return error_responses.failure(503, str(error), delayed.request, context.redaction)
         return response
 
-    async def _write_response(self, key: int, response: Response) -> None:
-        """Write the response of a job, if the store still has it. Raises StoreError."""
+    async def _write_response(self, key: int, response: Response) -> Response:
+        """Write the response of a job, if the store still has it. Return the one that counts. Raises StoreError."""
         async with self.commits.change():
-            if (stored := await self.store.job(key)) is not None:
+            stored = await self.store.job(key)
+            if stored is not None and stored.response is not None:  # a repeated request was faster
+                return stored.response
+            if stored is not None:
                 self.commits.schedule()
                 self.store.update_job(replace(stored, response=response))
+        return response
 
     def forwards_at_once(self, requests: Sequence[Request]) -> bool:
         """Return whether a request is forwarded by its headers alone, before its body has come. Record it if so.

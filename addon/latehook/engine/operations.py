@@ -165,7 +165,7 @@ class Operations:
         def make_pending(stored: StoredWebhook) -> bool:
             if not _can_be_sent(stored.webhook):
                 return False
-            self._store.set_pending(stored.key, self.clock.now(), ordered=False)
+            self._store.set_pending(stored.key, self.clock.now(), ordered=False, again=True)
             keys.append(stored.key)
             return True
 

@@ -120,10 +120,13 @@ class Writes(Protocol):
         """
 
     def set_state(self, key: int, state: State, reason: str | None = None) -> None:
-        """Write a webhook's state and the reason for it."""
+        """Write a webhook's state and the reason for it. One that has finished meanwhile stays as it is."""
 
-    def set_pending(self, key: int, due: float, ordered: bool = True) -> None:
-        """Make a webhook pending and due at `due`. Unless `ordered`, it waits for no earlier webhook of its job."""
+    def set_pending(self, key: int, due: float, ordered: bool = True, again: bool = False) -> None:
+        """Make a webhook pending and due at `due`. Unless `ordered`, it waits for no earlier webhook of its job.
+
+        Unless it is to be sent `again`, one that has finished meanwhile stays as it is.
+        """
 
     def bring_forward(self, job: int, seconds: float) -> None:
         """Write that all webhooks of a job (by its key) are, or were, due earlier by so many seconds."""

@@ -91,6 +91,7 @@ def cut(relay: Relay) -> Iterator[None]:
         relay.mend()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_for_a_while_loses_and_doubles_nothing(
     start_with: Callable[..., Proxy], sut: Receiver
 ) -> None:

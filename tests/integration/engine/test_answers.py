@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from latehook.base.model import FINISHED, UNKNOWN, Answer, Outcome, State
@@ -512,11 +512,18 @@ STATUS = st.sampled_from(["fixed", "{{ job.webhooks.e0.status }}", "{{ job.webho
 STAGES = st.lists(st.tuples(AFTER, TO, WHEN, STATUS), min_size=1, max_size=4)
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.parametrize("store", ["memory", pytest.param("postgresql", marks=pytest.mark.slow)])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STAGES, st.lists(OUTCOMES, min_size=1, max_size=4), st.booleans())
 def test_a_job_owes_finitely_many_webhooks_and_each_is_decided_once(
-    tmp_path_factory: pytest.TempPathFactory, stages: Any, outcomes: Any, advances: bool
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    store: str,
+    stages: Any,
+    outcomes: Any,
+    advances: bool,
 ) -> None:
+    server = None if store == "memory" else request.getfixturevalue("postgres_server")
     written = []
     for number, (after, to, when, status) in enumerate(stages):
         if after == "before-response" and written and "before-response" not in written[-1]:
@@ -542,5 +549,5 @@ def test_a_job_owes_finitely_many_webhooks_and_each_is_decided_once(
             assert webhook.state in ("skipped", "failed", "delivered")
             assert webhook.due_at is not None and webhook.due_at != UNKNOWN
 
-    setup = run_scenario(scenario, mocks, tmp_path_factory.mktemp("law"), document={"id": "a"})
+    setup = run_scenario(scenario, mocks, tmp_path_factory.mktemp("law"), server=server, document={"id": "a"})
     assert len(setup.sender.sent) <= 2 * len(stages)

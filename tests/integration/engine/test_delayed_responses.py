@@ -35,9 +35,11 @@ mocks:
 """
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Callable[[Scenario], EngineSetup]:
-    return lambda scenario: run_scenario(scenario, MOCKS, tmp_path, document={"id": "j", "by": 2, "text": "x" * 9000})
+@pytest.fixture(params=["memory", "postgresql"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario], EngineSetup]:
+    server = None if request.param == "memory" else request.getfixturevalue("postgres_server")
+    document = {"id": "j", "by": 2, "text": "x" * 9000}
+    return lambda scenario: run_scenario(scenario, MOCKS, tmp_path, server=server, document=document)
 
 
 def body(decision: Decision) -> object:
@@ -153,6 +155,7 @@ def test_the_journal_has_the_status_as_soon_as_it_is_known(run: Callable[[Scenar
     run(scenario)
 
 
+@pytest.mark.parametrize("run", ["memory"], indirect=True)
 def test_a_store_that_cannot_write_the_response_gives_a_503(run: Callable[[Scenario], EngineSetup]) -> None:
     async def scenario(setup: EngineSetup) -> None:
         waiting = asyncio.create_task(setup.post())

@@ -230,7 +230,7 @@ async def test_the_webhooks_that_must_come_first_are_those_of_earlier_stages_wit
 async def test_a_webhook_that_is_made_pending_waits_for_no_other_if_it_is_not_ordered(store: Store) -> None:
     _, last = add(store, job("j", webhook("a"), replace(webhook("b"), stage=1)))
     store.set_state(last, State.FAILED, "it failed")
-    store.set_pending(last, 9.0, ordered=False)
+    store.set_pending(last, 9.0, ordered=False, again=True)
     await store.commit()
 
     stored = await store.webhook(last)
@@ -283,6 +283,18 @@ async def test_due_times(store: Store) -> None:
     assert [stored.webhook.due for stored in await store.webhooks(found.key)] == [1_800_000_000.0] * 2
     assert await store.count_states() == {State.PENDING: 2, State.HELD: 1}
     assert await store.count_states([held]) == {State.HELD: 1}
+
+
+async def test_what_has_finished_stays_so_unless_it_is_sent_again(store: Store) -> None:
+    key = add_ended(store, "j")
+    store.set_state(key, State.CANCELED, "too late")
+    store.set_pending(key, 9.0)
+    await store.commit()
+    assert await store.count_states() == {State.DELIVERED: 1}
+
+    store.set_pending(key, 9.0, again=True)
+    await store.commit()
+    assert await store.count_states() == {State.PENDING: 1}
 
 
 # Commits

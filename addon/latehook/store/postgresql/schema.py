@@ -80,11 +80,13 @@ BEGIN
             WHERE w.key = c.key;
             changed := changed || c.key;
         WHEN 'state' THEN
-            UPDATE webhook w SET state = c.state, reason = c.reason WHERE w.key = c.key;
+            UPDATE webhook w SET state = c.state, reason = c.reason
+            WHERE w.key = c.key AND w.state NOT IN ('delivered', 'failed', 'canceled', 'skipped');
             changed := changed || c.key;
         WHEN 'pending' THEN
             UPDATE webhook w SET state = 'pending', reason = NULL, due = c.moment, ordered = w.ordered AND c.ordered
-            WHERE w.key = c.key;
+            WHERE w.key = c.key
+                AND (c.number = 1 OR w.state NOT IN ('delivered', 'failed', 'canceled', 'skipped'));
             changed := changed || c.key;
         WHEN 'due' THEN
             UPDATE webhook w SET due = c.moment WHERE w.key = c.key;

@@ -122,8 +122,8 @@ class Writer:
         with suppress(StoreError):
             self.set_state(key, State.FAILED, reason)
 
-    def set_pending(self, key: int, due: float, ordered: bool = True) -> None:
-        self._changes.append(Change("pending", key, moment=due, ordered=ordered))
+    def set_pending(self, key: int, due: float, ordered: bool = True, again: bool = False) -> None:
+        self._changes.append(Change("pending", key, number=int(again), moment=due, ordered=ordered))
 
     def bring_forward(self, job: int, seconds: float) -> None:
         self._changes.append(Change("forward", job, moment=seconds))

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from latehook.base import logs
 from latehook.base.errors import StoreError
-from latehook.base.model import STORED_UNFINISHED, Content, Job, Outcome, State, StoredWebhook, Webhook
+from latehook.base.model import FINISHED, STORED_UNFINISHED, Content, Job, Outcome, State, StoredWebhook, Webhook
 from latehook.store.protocol import AddedKeys
 from latehook.store.sqlite.guarding import write_operation
 from latehook.store.sqlite.lists import as_list
@@ -18,6 +18,9 @@ from latehook.store.sqlite.searching import Searches
 from latehook.store.values import digest, encode, end_of, write_redirects
 
 log = logging.getLogger(logs.LOGGER)
+
+_FINISHED = f"({', '.join(repr(str(state)) for state in FINISHED)})"
+"""The states of a webhook of which nothing more is sent, in SQL."""
 
 
 class Writer(Reader, Searches):
@@ -127,7 +130,8 @@ class Writer(Reader, Searches):
     @write_operation
     def set_state(self, key: int, state: State, reason: str | None = None) -> None:
         row = (state, self.redaction.redact(reason))
-        self._update_webhook("UPDATE webhook SET state = ?, reason = ? WHERE key = ?", row, key)
+        sql = f"UPDATE webhook SET state = ?, reason = ? WHERE state NOT IN {_FINISHED} AND key = ?"
+        self._update_webhook(sql, row, key)
 
     def give_up(self, key: int, reason: str) -> None:
         """Write that the webhook with this key has failed, because its row is damaged. Another read does it otherwise.
@@ -139,9 +143,12 @@ class Writer(Reader, Searches):
             self.set_state(key, State.FAILED, reason)
 
     @write_operation
-    def set_pending(self, key: int, due: float, ordered: bool = True) -> None:
-        sql = "UPDATE webhook SET state = ?, reason = NULL, due = ?, ordered = ordered AND ? WHERE key = ?"
-        self._update_webhook(sql, (State.PENDING, due, ordered), key)
+    def set_pending(self, key: int, due: float, ordered: bool = True, again: bool = False) -> None:
+        sql = f"""
+            UPDATE webhook SET state = ?, reason = NULL, due = ?, ordered = ordered AND ?
+            WHERE (? OR state NOT IN {_FINISHED}) AND key = ?
+        """
+        self._update_webhook(sql, (State.PENDING, due, ordered, again), key)
 
     @write_operation
     def bring_forward(self, job: int, seconds: float) -> None:
