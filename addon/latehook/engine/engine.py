@@ -167,6 +167,8 @@ class Engine:
         await self.state.reload()
         self.context.update_vars()
         await self.outbox.reload()
+        for key in await self.store.open_jobs():
+            await self.outbox.decisions.continue_job(key)
 
     async def close(self, seconds: float = 1.5) -> int:
         """Wait up to `seconds` for running attempts, and close the store. Return how many webhooks are unfinished."""

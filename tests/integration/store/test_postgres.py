@@ -102,14 +102,18 @@ async def test_requests_with_one_idempotency_key_at_the_same_time_start_one_job(
         assert len(setup.sender.sent) == 5
 
 
-async def test_while_the_network_is_cut_requests_get_503_and_nothing_is_lost_or_doubled(
-    postgres_server: PostgresServer, tmp_path: Path
+@pytest.mark.parametrize("breaks", ["cut", "freeze"])
+async def test_while_the_network_is_broken_requests_get_503_and_nothing_is_lost_or_doubled(
+    postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str
 ) -> None:
+    """It resets connections, or it drops all packets."""
+    monkeypatch.setattr(link, "COMMAND_TIMEOUT", 0.5)
+    monkeypatch.setattr(link, "CONNECT_TIMEOUT", 0.5)
     with Relay(postgres_server.port) as relay:
         async with running(store_at(postgres_server, "engine", relay.port), tmp_path) as setup:
             before = answer(await setup.post())[1]["id"]
             await setup.operations.hold()
-            relay.cut()
+            getattr(relay, breaks)()
             cut = [answer(await setup.post()) for _ in range(3)]
             assert {status for status, _ in cut} == {503}
             assert all("the store cannot " in str(body["error"]) for _, body in cut)
