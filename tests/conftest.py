@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support import postgres
 from support.limits import TEST_LIMIT
@@ -13,6 +14,10 @@ from support.paths import ROOT
 from support.postgres import PostgresServer
 from support.process import Proxy, mitmdump
 from support.receivers import Receiver, receiver
+
+# A busy machine stops a test for a second: how long an example takes says nothing.
+settings.register_profile("latehook", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("latehook")
 
 E2E = ROOT / "tests" / "e2e"
 """The folder of the tests that start processes."""
