@@ -25,6 +25,8 @@ from support.waiting import wait_until
 
 DELAY = "4s"
 """When recorded jobs are done: so late that the stages before can be told apart."""
+SLOTS = 16
+"""Processes that record at the same time, at most: two recordings, with eight workers of pytest-xdist each."""
 RECEIVERS = 24
 """Receivers that one process of tests has at most, one after the other."""
 
@@ -45,14 +47,20 @@ def secrets() -> dict[str, str]:
 # Record
 
 
+def _own_port() -> int:
+    """Return a free port. Processes that look for ports at the same time find others."""
+    slot = int(os.environ.get("GALLERY_SLOT", "0")) * 8 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+    return next(port for port in iter(free_port, None) if port % SLOTS == slot)
+
+
 class _Recorder:
     """A recorder in front of two third parties, and of all receivers that the tests will start."""
 
     def __init__(self, confdir: Path, file: Path) -> None:
         self.confdir = confdir
         self._held: dict[int, socket.socket] = {}
-        self.hooks = {self._hold(): free_port() for _ in range(RECEIVERS)}
-        self.third_parties = {delay: (self._hold(), free_port()) for delay in (DELAY, LONG_DELAY)}
+        self.hooks = {self._hold(): _own_port() for _ in range(RECEIVERS)}
+        self.third_parties = {delay: (self._hold(), _own_port()) for delay in (DELAY, LONG_DELAY)}
         self._free = iter(self.hooks)
         modes = [f"upstream:http://127.0.0.1:{port}@{own}" for port, own in self.third_parties.values()]
         modes += [f"reverse:http://127.0.0.1:{port}@{hook}" for port, hook in self.hooks.items()]
@@ -70,7 +78,7 @@ class _Recorder:
     def _hold(self) -> int:
         """Return a port that nobody else gets before `release`: other processes look for ports at the same time."""
         held = socket.socket()
-        held.bind(("127.0.0.1", free_port()))
+        held.bind(("127.0.0.1", _own_port()))
         port: int = held.getsockname()[1]
         self._held[port] = held
         return port

@@ -12,6 +12,10 @@ MAX_ALTERNATIVES = 3
 """Expressions that one condition may combine with `or`."""
 
 
+_ACTION = re.compile(r"(^|_)(action|method|operation|command|op|verb|type)$")
+"""Names of fields that say what is asked for, where one path serves everything."""
+
+
 def condition(chosen: Sequence[Exchange], others: Sequence[Exchange], reader: Reader, scrubber: Scrubber) -> str | None:
     """Return an expression that holds for the chosen requests and for none of the others; None if there is none.
 
@@ -61,7 +65,12 @@ def _is_url(value: Any) -> bool:
 
 def _equality(mine: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]], scrubber: Scrubber) -> str | None:
     """Return `EXPRESSION == VALUE`, where the chosen have this value and the others do not, and it is not personal."""
-    for expression in sorted(set.intersection(*(set(one) for one in mine)), key=lambda text: (len(text), text)):
+
+    def rank(expression: str) -> tuple[Any, ...]:
+        is_action = _ACTION.search(snake(expression.rpartition(".")[2])) is not None
+        return not is_action, expression == "request.size", len(expression), expression
+
+    for expression in sorted(set.intersection(*(set(one) for one in mine)), key=rank):
         values = [one[expression] for one in mine]
         if not isinstance(values[0], (str, int, bool)) or any(value != values[0] for value in values):
             continue

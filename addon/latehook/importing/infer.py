@@ -25,6 +25,10 @@ IDEMPOTENCY_FIELD = re.compile(
 """Names of fields by which services recognise a request that is repeated, in snake case."""
 
 
+_ROOT = re.compile(r"\s*(?:<\?xml[^>]*\?>\s*)?<([A-Za-z_][\w:.-]*)")
+"""The root element of XML or HTML."""
+
+
 @dataclass
 class Inferred:
     """The mocks, and what was left out: a method and path (or a webhook) with its reason."""
@@ -213,10 +217,10 @@ def _alike(first: Exchange, second: Exchange) -> bool:
 
 
 def _behaviour(exchange: Exchange) -> str:
-    """Return what tells answers of different kinds apart: the status, and which fields the body has."""
-    return json.dumps(
-        [exchange.status, exchange.response.body.kind, _fields(exchange.response.body.value, 2)], sort_keys=True
-    )
+    """Return what tells answers of different kinds apart: the status, and which fields or root element the body has."""
+    body = exchange.response.body
+    root = _ROOT.match(body.value) if isinstance(body.value, str) else None
+    return json.dumps([exchange.status, body.kind, _fields(body.value, 2), root and root[1]], sort_keys=True)
 
 
 def _fields(value: Any, depth: int) -> Any:

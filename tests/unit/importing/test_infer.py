@@ -428,3 +428,21 @@ def test_a_token_that_the_request_gave_comes_back_in_a_header(made: Callable[...
         "x-key": "{{ env.PROVIDER_KEY | default('test-secret') }}",
     }
     assert "t0ken" not in text and "k3y" not in text
+
+
+def test_requests_to_one_path_are_told_apart_by_the_action_that_they_name(made: Callable[..., str]) -> None:
+    """As APIs of the kind of AWS's have it: POST / with a form, and XML as the answer."""
+    tape = Tape()
+    for action in ("CreateTopic", "Subscribe", "Publish"):
+        answer = f"<{action}Response><Id>7f3c</Id></{action}Response>"
+        tape.request("POST", "http://api.slow.example/", Form(Action=action, Version="1"), answer=answer)
+
+    mocks = mocks_of(made(tape))
+
+    assert {mock.get("when"): mock["response"]["text"].partition("Response")[0] for mock in mocks} in (
+        {
+            "request.form.Action == 'CreateTopic'": "<CreateTopic",
+            "request.form.Action == 'Subscribe'": "<Subscribe",
+            None: "<Publish",
+        },
+    )
