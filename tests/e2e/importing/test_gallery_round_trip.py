@@ -1,7 +1,8 @@
 """The round trip of the gallery: its tests are recorded, mocks are inferred, and the same tests pass on them.
 
 Latehook plays all providers, a second mitmdump records them, twice. Then the gallery's own tests run on the mocks that
-are inferred from one recording, and from two. What fails is named here, with the reason.
+are inferred from one recording, and from two. What fails is named here, with the reason. Left out are the tests about
+registrations (test_registrations.py): there each answer depends on what other requests have registered.
 """
 
 import os
@@ -23,10 +24,11 @@ from support.process import clean_environment
 
 pytestmark = pytest.mark.slow
 
-GALLERY = ROOT / "tests" / "e2e" / "gallery"
+FOLDER = ROOT / "tests" / "e2e" / "gallery"
+GALLERY = [FOLDER / f"test_{name}.py" for name in ("providers", "messages", "payments")]
 NAMES = sorted(
     name
-    for file in GALLERY.glob("test_*.py")
+    for file in GALLERY
     for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
     if not name.startswith("test_each_file")
 )
@@ -45,7 +47,9 @@ NOT_LEARNABLE = {
     "test_wise_transfers_tell_each_state_with_a_signature": "a field of the body is the idempotency key",
 }
 """Tests that fail on inferred mocks, and why."""
-ONLY_WITH_TWO: dict[str, str] = {}
+ONLY_WITH_TWO = {
+    "test_docusign_sends_an_event_for_each_state": "the name of a field of the recorded run stays: only a second one tells",
+}
 """Tests that pass on the mocks of two recordings only, and why."""
 
 
@@ -57,7 +61,7 @@ def run_gallery(folder: Path, **env: str) -> "subprocess.Popen[str]":
         "LATEHOOK_TEST_TIME_SCALE": str(2 * TIME_SCALE),
         **env,
     }
-    command = [sys.executable, "-m", "pytest", *arguments, str(GALLERY)]
+    command = [sys.executable, "-m", "pytest", *arguments, *map(str, GALLERY)]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, text=True, stdout=(folder / "printed").open("w"), stderr=subprocess.STDOUT
     )
