@@ -25,8 +25,8 @@ from support.waiting import wait_until
 
 DELAY = "4s"
 """When recorded jobs are done: so late that the stages before can be told apart."""
-SLOTS = 16
-"""Processes that record at the same time, at most: two recordings, with eight workers of pytest-xdist each."""
+SLOTS = 8
+"""Workers of pytest-xdist that record at the same time, at most."""
 RECEIVERS = 24
 """Receivers that one process of tests has at most, one after the other."""
 
@@ -49,7 +49,7 @@ def secrets() -> dict[str, str]:
 
 def _own_port() -> int:
     """Return a free port. Processes that look for ports at the same time find others."""
-    slot = int(os.environ.get("GALLERY_SLOT", "0")) * 8 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+    slot = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % SLOTS
     return next(port for port in iter(free_port, None) if port % SLOTS == slot)
 
 

@@ -14,6 +14,7 @@ from latehook.importing.scrubbing import Scrubber
 from latehook.importing.shapes import generator, is_id_key, is_opaque
 from latehook.importing.situations import Situation, explain, explain_container
 from latehook.importing.sources import quote
+from latehook.importing.times import read_time
 
 MAX_CHOICES = 4
 """Values of one message that an expression chooses by the status. With more, each status has a message of its own."""
@@ -154,7 +155,7 @@ class Unifier:
             return None
         by_status: dict[str, str] = {}
         for value, situation in samples:
-            literal = self._plain(path, value)
+            literal = self._moment(path, value, situation) or self._plain(path, value)
             if (
                 situation.status is None
                 or literal is None
@@ -170,6 +171,14 @@ class Unifier:
             return f"{{{{ {by_status[status]} if job.status == {quote(status)} else {other} }}}}"
         pairs = ", ".join(f"{quote(status)}: {literal}" for status, literal in by_status.items())
         return f"{{{{ {{{pairs}}}[job.status] }}}}"
+
+    def _moment(self, path: KeyPath, value: Any, situation: Situation) -> str | None:
+        """Return what explains a time, as it is written inside an expression; None for other values."""
+        if value is None or read_time(value, situation.at) is None:
+            return None
+        best = explain((*self._place, *path), value, situation, self._scrubber)[0]
+        found = re.fullmatch(r"\{\{ ([^{}]+) \}\}", best)
+        return found and f"({found[1]})"
 
     def _plain(self, path: KeyPath, value: Any) -> str | None:
         """Return a value as it is written inside an expression; None if it is long, or may not be written."""

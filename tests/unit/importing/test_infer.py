@@ -446,3 +446,14 @@ def test_requests_to_one_path_are_told_apart_by_the_action_that_they_name(made: 
             None: "<Publish",
         },
     )
+
+
+def test_a_time_that_only_the_last_status_has_is_that_of_the_status(made: Callable[..., str], tmp_path: Path) -> None:
+    tape = Tape().request("POST", API, {"callback": HOOK}, 201, {"id": ID, "status": "sent"})
+    for status, wait in (("sent", 0.0), ("delivered", 20.0), ("completed", 0.0)):
+        tape.wait(wait)
+        tape.webhook({"id": ID, "status": status, "done_at": iso(tape.now) if status == "completed" else None})
+
+    text = made(tape)
+
+    assert "done_at: \"{{ (job.at.completed | iso8601) if job.status == 'completed' else none }}\"" in text
