@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from latehook.base.counting import number_of
+from latehook.base.durations import Delay
 from latehook.base.model import ResponseFault, WebhookFault
 from latehook.expressions.expression import as_written
 from latehook.mocks.bodies import BodySpec
@@ -81,7 +82,8 @@ def _time(after: Time | EndOf | None) -> str:
     if after is None:
         return "before the response"
     if isinstance(after, EndOf):
-        return f"{as_written(after.plus)} after the end of the webhook {after.event!r}"
+        wait = "" if after.plus == Delay("fixed", 0.0) else f"{as_written(after.plus)} "
+        return f"{wait}after the end of the webhook {after.event!r}"
     return f"after {as_written(after)}"
 
 

@@ -255,6 +255,18 @@ def test_one_that_is_held_gets_its_time_and_waits_for_its_release(run: Run) -> N
     assert sent(run(scenario)) == [(5, "primary"), (60, "last")]
 
 
+def test_one_that_was_never_to_be_sent_has_ended_at_the_request(run: Run) -> None:
+    mocks = FALLBACK.replace('to: "http://app.test/primary"', "to: null")
+
+    async def scenario(setup: EngineSetup) -> None:
+        await setup.post()
+        assert [stage.due_at - NOON for stage in (await shown(setup)).stages] == [5, 5, 8]
+        await setup.operations.advance("1m", job="a")
+        assert await is_decided(setup)
+
+    assert [name for _, name in sent(run(scenario, mocks))] == ["last"]
+
+
 @IN_BOTH
 def test_one_that_waits_can_be_fired(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:

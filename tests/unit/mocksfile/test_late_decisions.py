@@ -85,4 +85,7 @@ def test_check_says_what_is_decided_when() -> None:
     assert "decided when the webhooks before the response have been answered" in text
     assert "2 s after the end of the webhook 'first': the status is {{ job.webhooks.first.state }}" in text
     assert "    decided when the stage is due: the status, `when`" in lines
+    assert "  after the end of the webhook 'first': the status is done" in describe(
+        mock_of("{after: {ended: first}, status: done}")
+    )
     assert not any("decided" in line for line in describe(mock_of("{status: done}")))
