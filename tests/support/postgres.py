@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,12 @@ def counted() -> Iterator[None]:
 @contextmanager
 def server() -> Iterator[PostgresServer]:
     """Run a server. Skip the test where there are no programs, unless `CI` is set."""
+    reason = None
     if programs() is None:
         reason = "needs PostgreSQL's server programs (Debian: postgresql), or LATEHOOK_TEST_PG with their folder"
+    elif find_spec("asyncpg") is None:
+        reason = "needs the package asyncpg: scripts/install"
+    if reason is not None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     folder = Path(tempfile.mkdtemp(prefix="latehook-postgres-"))
     try:

@@ -18,12 +18,14 @@ from latehook.engine.operations import Operations
 from latehook.mocks.decide import Decision
 from latehook.mocksfile import loading
 from latehook.store.address import PostgresAddress, parse_address
-from latehook.store.postgresql import PostgresStore, link
 from support.engine_setup import RecordingSender, load
 from support.limits import LIMIT
 from support.postgres import PostgresServer
 from support.relay import Relay
 from support.stored import add, job, webhook
+
+pytest.importorskip("asyncpg")
+from latehook.store.postgresql import PostgresStore, link
 
 MOCKS = """
 mocks:

@@ -9,7 +9,6 @@ from latehook.base.errors import OptionError
 from latehook.options import parse
 from latehook.store import MEMORY
 from latehook.store.address import PostgresAddress, parse_address
-from latehook.store.postgresql.keys import EPOCH, KEYS_A_MILLISECOND, Keys
 from support.paths import ADDON
 
 SECRET = "s3cret/pass?word"
@@ -126,6 +125,9 @@ def test_without_asyncpg_the_error_names_the_remedy() -> None:
 
 
 def test_keys_grow_whatever_the_clock_does_and_fit_in_json_numbers() -> None:
+    pytest.importorskip("asyncpg")
+    from latehook.store.postgresql.keys import EPOCH, KEYS_A_MILLISECOND, Keys
+
     times = iter([EPOCH + 1, EPOCH + 1, EPOCH + 2, EPOCH, EPOCH + 100 * 365 * 86400])
     keys = Keys(lambda: next(times))
 
