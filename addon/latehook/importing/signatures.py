@@ -154,7 +154,7 @@ def _is_signed(scheme: Scheme, secret: str, webhook: Exchange) -> bool:
     headers = [(name, value) for name, value in webhook.request.headers if name.lower() not in made_by_scheme]
     for moment in _moments(webhook):
         url = f"{webhook.origin}{webhook.target}"
-        id = sent.get("webhook-id") or sent.get("svix-id") or ""
+        id = next((sent.get(name.lower(), "") for name, value in scheme.headers.items() if value == "{id}"), "")
         message = Message(
             id,
             moment,

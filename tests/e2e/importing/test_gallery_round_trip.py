@@ -47,9 +47,8 @@ NOT_LEARNABLE = {
     "test_adyen_by_its_sdk": "the signature is a field of the body",
     "test_mailgun_signs_in_the_body": "the signature is a field of the body",
     "test_soap_bank_replies_to_the_address_of_the_order": "XML is text for the inference",
-    "test_wise_transfers_tell_each_state_with_a_signature": "two webhooks of one transfer have the same form, and say what its state is next",
 }
-"""Tests that fail on inferred mocks, and why: 12 of 34, of which 4 of the 23 in test_providers.py."""
+"""Tests that fail on inferred mocks, and why: 11 of 34, of which 4 of the 23 in test_providers.py."""
 ONLY_WITH_TWO: dict[str, str] = {}
 """Tests that pass on the mocks of two recordings only, and why."""
 
