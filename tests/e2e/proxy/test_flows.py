@@ -290,7 +290,7 @@ def test_the_comment_of_a_request_names_its_job(recorded: Recorded) -> None:
 def test_an_attempt_does_not_count_as_a_request(recorded: Recorded) -> None:
     assert ("POST", "/jobs/loop") not in {(flow.request.method, flow.request.path) for flow in recorded.requests}
     assert recorded.of("loop") == []
-    assert len(recorded.attempts) == 16  # of 15 jobs
+    assert len(recorded.attempts) == 17  # of 16 jobs
     assert len(recorded.requests) == 15 + 2
 
 
