@@ -291,7 +291,7 @@ def test_an_attempt_does_not_count_as_a_request(recorded: Recorded) -> None:
     assert ("POST", "/jobs/loop") not in {(flow.request.method, flow.request.path) for flow in recorded.requests}
     assert recorded.of("loop") == []
     assert len(recorded.attempts) == 17  # of 16 jobs
-    assert len(recorded.requests) == 15 + 2
+    assert len(recorded.requests) == 16 + 2
 
 
 def test_a_har_file_has_requests_and_attempts(recorded: Recorded) -> None:
