@@ -98,7 +98,7 @@ def run(commands: str, folder: Path, proxy: Proxy) -> str:
 
 
 def test_each_file_of_the_documents_is_run_here() -> None:
-    others = {"conftest.py", "mocks.yaml", "compose.yaml", "Latehook.cs"}
+    others = {"conftest.py", "mocks.yaml", "first.sh", "Latehook.cs"}
 
     assert set(FILES) - others == {
         *("proxy.mjs", "latehook.mjs", "order.test.mjs", "app.test.mjs"),
