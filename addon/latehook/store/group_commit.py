@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 
+from latehook.base.coroutines import result_at_once
 from latehook.base.notifier import Notifier
 from latehook.store.protocol import Committed, Store
 
@@ -51,6 +52,8 @@ class GroupCommit:
         if not self._store.is_durable:  # in memory a commit costs next to nothing: do not wait
             self._turn_end.cancel()
             self._commit()
+            if scheduled.done():
+                return scheduled.result()
         return await asyncio.shield(scheduled)  # many tasks wait for it: one that is canceled must not cancel it
 
     @asynccontextmanager
@@ -79,6 +82,12 @@ class GroupCommit:
         scheduled, self._scheduled = self._scheduled, None
         if scheduled is None:  # a transaction of this turn has committed already
             return
+        if self._store.at_once is not None:  # a task would cost more than this commit
+            try:
+                self._end(scheduled, result_at_once(self._store.commit()))
+            except Exception as error:
+                self._fail(scheduled, error)
+            return
         task = asyncio.Task(self._commit_store(), loop=asyncio.get_running_loop(), eager_start=True)
         if task.done():
             self._on_end(scheduled, task)
@@ -91,12 +100,19 @@ class GroupCommit:
 
     def _on_end(self, scheduled: asyncio.Future[Committed], task: asyncio.Task[Committed]) -> None:
         self._running.discard(task)
-        error = task.exception()  # of any kind: else the tasks that wait for this commit would wait for ever
+        error = task.exception()
         if error is not None:
-            scheduled.set_exception(error)
-            scheduled.exception()  # mark it as retrieved: perhaps no task waits
+            self._fail(scheduled, error)
         else:
-            scheduled.set_result(task.result())
-            self._notifier.notify(task.result().changed)
-            for observer in self._observers:
-                observer(task.result().changed)
+            self._end(scheduled, task.result())
+
+    def _fail(self, scheduled: asyncio.Future[Committed], error: BaseException) -> None:
+        """End a commit with an error of any kind: else the tasks that wait for this commit would wait for ever."""
+        scheduled.set_exception(error)
+        scheduled.exception()  # mark it as retrieved: perhaps no task waits
+
+    def _end(self, scheduled: asyncio.Future[Committed], committed: Committed) -> None:
+        scheduled.set_result(committed)
+        self._notifier.notify(committed.changed)
+        for observer in self._observers:
+            observer(committed.changed)

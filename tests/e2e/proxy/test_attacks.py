@@ -166,7 +166,7 @@ def send_broken(open_connection: Callable[[], socket.socket], requests: list[byt
 
 
 @pytest.mark.slow
-def test_the_proxy_survives_ten_thousand_hostile_requests(setup: Setup) -> None:
+def test_the_proxy_survives_thousands_of_hostile_requests(setup: Setup) -> None:
     def requests(seed: int, count: int) -> list[AttackRequest]:
         return list(attacks.requests(seed, count))
 
@@ -175,16 +175,16 @@ def test_the_proxy_survives_ten_thousand_hostile_requests(setup: Setup) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         floods = [
-            pool.submit(flood_http1, setup, setup.direct, requests(1, 2600), True),
-            pool.submit(flood_http1, setup, setup.direct, requests(2, 2600), True),
-            pool.submit(flood_http1, setup, setup.tls, requests(3, 1800), False),
-            pool.submit(flood_http1, setup, setup.to_reverse, requests(4, 1600), False),
-            pool.submit(flood_http2, setup, requests(5, 1400)),
+            pool.submit(flood_http1, setup, setup.direct, requests(1, 650), True),
+            pool.submit(flood_http1, setup, setup.direct, requests(2, 650), True),
+            pool.submit(flood_http1, setup, setup.tls, requests(3, 450), False),
+            pool.submit(flood_http1, setup, setup.to_reverse, requests(4, 400), False),
+            pool.submit(flood_http2, setup, requests(5, 350)),
         ]
         others = [
-            pool.submit(send_broken, setup.direct, broken(6, 500, True)),
-            pool.submit(send_broken, setup.to_reverse, broken(7, 300, False)),
-            pool.submit(send_broken, setup.tls, broken(8, 100, False)),
+            pool.submit(send_broken, setup.direct, broken(6, 125, True)),
+            pool.submit(send_broken, setup.to_reverse, broken(7, 75, False)),
+            pool.submit(send_broken, setup.tls, broken(8, 25, False)),
         ]
         answered = [flood.result() for flood in floods]
         for other in others:

@@ -14,7 +14,7 @@ from mitmproxy.io import FlowWriter
 from mitmproxy.test import tflow, tutils
 
 from support.held_flows import HeldFlows
-from support.limits import LIMIT
+from support.limits import LIMIT, PROMPT
 from support.ports import free_port
 from support.process import MOCK_SCRIPT, Proxy, mitmweb
 from support.programs import curl
@@ -169,12 +169,15 @@ def test_no_script_hears_of_requests_to_the_control_api(start: Start, tmp_path: 
 
 
 @contextmanager
-def asking(proxy: str, scheme: str = "http") -> Iterator[list[httpx.Response | httpx.HTTPError]]:
-    """Send POST /asked from a thread during the block, and wait for its end then. Give a list with what came of it."""
+def asking(proxy: str, scheme: str = "http", limit: float = LIMIT) -> Iterator[list[httpx.Response | httpx.HTTPError]]:
+    """Send POST /asked from a thread during the block, and wait for its end then. Give a list with what came of it.
+
+    The client leaves if it gets no answer within `limit` seconds.
+    """
     came: list[httpx.Response | httpx.HTTPError] = []
 
     def ask() -> None:
-        with httpx.Client(proxy=proxy, trust_env=False, timeout=LIMIT, verify=False) as client:
+        with httpx.Client(proxy=proxy, trust_env=False, timeout=limit, verify=False) as client:
             try:
                 came.append(client.post(f"{scheme}://{HOST}/asked", content=b"asked"))
             except httpx.HTTPError as error:
@@ -217,8 +220,8 @@ def test_a_held_request_that_is_killed_starts_nothing(web: tuple[str, HeldFlows]
     proxy, flows = web
     before = jobs(proxy)
 
-    with asking(proxy) as came:
-        flows.kill(flows.wait()["id"])
+    with asking(proxy, limit=PROMPT) as came:
+        flows.kill(flows.wait()["id"])  # mitmproxy leaves the client of a held request that is killed without an answer
 
     assert isinstance(came[0], httpx.HTTPError)
     assert jobs(proxy) == before
