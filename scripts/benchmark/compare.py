@@ -22,11 +22,12 @@ from request_cost import COMPLEX, PREDICT, SLOW_CLOCK
 from table import machine, print_columns
 
 ROOT = LATEHOOK.parents[1]
-ROUNDS, REQUESTS = 30, 500
-"""Many short loads: two that follow each other within half a second meet the same machine."""
-ROUNDS_OF_JOBS = 6
+STARTS = 6
+"""Starts of both versions: the layout of a process's memory changes its costs by some hundredths."""
+ROUNDS, REQUESTS = 5, 500
+"""Short loads: two that follow each other within half a second meet the same machine."""
+ROUNDS_OF_JOBS = 1
 """Jobs take seconds, so they get fewer and longer loads."""
-STARTS = 10
 
 
 @dataclass(frozen=True)
@@ -58,17 +59,16 @@ class Version:
 
 async def main(words: list[str]) -> int:
     given = _arguments(words)
-    rounds, requests, starts = (6, REQUESTS, 3) if given.quick else (given.rounds, REQUESTS, STARTS)
     with tempfile.TemporaryDirectory(prefix="latehook-compare-") as name:
         folder = Path(name)
         old, new = Version(given.revision, folder / "old"), Version("this tree", ROOT)
         _check_out(given.revision, old.tree)
-        lines: list[tuple[str, ...]] = [("", old.name, new.name, "ratio", "middle half of the ratios")]
+        lines: list[tuple[str, ...]] = [("", old.name, new.name, "ratio", "middle half", "ratio of the smallest")]
         for case in _cases(folder):
-            pairs = await _measure(folder, case, (old, new), rounds, requests)
+            pairs = [pair for _ in range(given.starts) for pair in await _measure(folder, case, (old, new))]
             lines.append(_line(f"CPU ms: {case.name}", pairs))
             print(*lines[-1], sep="  ", file=sys.stderr)
-        lines.append(_line("seconds until ready", await _starts(folder, (old, new), starts)))
+        lines.append(_line("seconds until ready", await _starts(folder, (old, new), given.starts)))
     print(machine())
     print_columns(lines)
     return 0
@@ -82,8 +82,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
         "to the older version's.",
     )
     parser.add_argument("revision", help="the older version: a commit, a tag or a branch")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"times that each gets a load (default {ROUNDS})")
-    parser.add_argument("--quick", action="store_true", help="few rounds, with rougher results")
+    parser.add_argument("--starts", type=int, default=STARTS, help=f"how often both are started (default {STARTS})")
     return parser.parse_args(words)
 
 
@@ -114,21 +113,19 @@ def _check_out(revision: str, folder: Path) -> None:
     subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
 
 
-async def _measure(
-    folder: Path, case: Case, versions: Sequence[Version], rounds: int, requests: int
-) -> list[tuple[float, float]]:
-    """Return for each round the milliseconds of processor time of a request (or job) with both versions."""
+async def _measure(folder: Path, case: Case, versions: Sequence[Version]) -> list[tuple[float, float]]:
+    """Start both versions. Return for each round the milliseconds of processor time of a request (or job) with both."""
     pairs = []
     async with AsyncExitStack() as stack:
         received = await stack.enter_async_context(receiver())
         proxies = [await stack.enter_async_context(_start(folder, case, version, received)) for version in versions]
         for proxy in proxies:
-            await _cost(proxy, case, received, 300)  # to warm up
-        for number in range(min(rounds, ROUNDS_OF_JOBS) if case.jobs else rounds):
+            await _cost(proxy, case, received)  # to warm up
+        for number in range(ROUNDS_OF_JOBS if case.jobs else ROUNDS):
             turns = list(enumerate(proxies))
             if number % 2:
                 turns.reverse()  # a load of the machine that grows or falls steadily harms both equally
-            costs = {turn: await _cost(proxy, case, received, requests) for turn, proxy in turns}
+            costs = {turn: await _cost(proxy, case, received) for turn, proxy in turns}
             pairs.append((costs[0], costs[1]))
     return pairs
 
@@ -146,9 +143,9 @@ def _path(version: Version) -> dict[str, str]:
     return {"PYTHONPATH": str(version.tree / "addon")}
 
 
-async def _cost(proxy: Proxy, case: Case, received: Receiver, requests: int) -> float:
+async def _cost(proxy: Proxy, case: Case, received: Receiver) -> float:
     if not case.jobs:
-        amount = requests / REQUESTS if case.kind == "fresh" else requests  # "fresh" takes seconds
+        amount = 1 if case.kind == "fresh" else REQUESTS  # "fresh" takes seconds
         return (await load(proxy, case.connections, case.kind, amount, post=case.post)).cost
     received.clear()
     _, cost = await run_jobs(proxy, received, load(proxy, case.connections, "paced", 2, 300))
@@ -168,9 +165,13 @@ async def _starts(folder: Path, versions: Sequence[Version], count: int) -> list
 
 
 def _line(name: str, pairs: Sequence[tuple[float, float]]) -> tuple[str, ...]:
-    """Return a row of the table: the medians of both versions, and the median and the quartiles of the ratios."""
+    """Return a row of the table: medians of both versions, median and quartiles of the ratios, ratio of the smallest.
+
+    What else runs on the machine only adds to a value: the smallest ones have the least of it.
+    """
     ratios = sorted(new / old for old, new in pairs)
     quarter = len(ratios) // 4
     spread = f"{ratios[quarter]:.3f} to {ratios[-1 - quarter]:.3f}"
-    old, new = (median(values) for values in zip(*pairs, strict=True))
-    return name, f"{old:.4g}", f"{new:.4g}", f"{median(ratios):.3f}", spread
+    old, new = zip(*pairs, strict=True)
+    smallest = f"{min(new) / min(old):.3f}"
+    return name, f"{median(old):.4g}", f"{median(new):.4g}", f"{median(ratios):.3f}", spread, smallest

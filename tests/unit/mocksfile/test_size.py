@@ -95,8 +95,9 @@ def merge_bomb(levels: int) -> str:
     ids=["aliases", "many aliases", "merges", "flow", "block", "length"],
 )  # fmt: skip
 def test_what_multiplies_is_an_error_with_its_place(text: str, words: str) -> None:
+    own_limit = r"|^a\.yaml:1: the file is nested too deeply here"  # that of Python 3.12 is reached before ours
     started = time.process_time()
-    with pytest.raises(MocksError, match=words):
+    with pytest.raises(MocksError, match=words + own_limit * (sys.version_info < (3, 13))):
         load_text(text, "a.yaml", {}, {})
 
     assert time.process_time() - started < 10
