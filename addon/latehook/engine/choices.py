@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from latehook.base import logs
 from latehook.base.errors import StoreError
-from latehook.base.model import Job, State
+from latehook.base.model import Job, State, StoredWebhook
 from latehook.delivery.outbox import Outbox
 from latehook.engine.context import LiveContext
 from latehook.mocks import responding
@@ -84,8 +84,7 @@ class Choices:
             await asyncio.wait([first])
             if not first.cancelled():
                 chosen = first.result()
-                same = None if chosen.delayed is None else replace(delayed, number=chosen.chosen)
-                return replace(chosen, fault=None, delayed=same)
+                return replace(chosen, fault=None, delayed=_same_response(delayed, chosen))
         try:
             chosen = await self._choose(mock, delayed, key)
         except BaseException:
@@ -102,7 +101,9 @@ class Choices:
         if stored is None or not (delayed.starts or delayed.repeats):
             return chosen
         if chosen.rejects:
-            await self._take_back(stored)
+            taken_back = await self._take_back(stored)
+            if chosen.delayed is not None:  # else the choice has failed
+                chosen = replace(chosen, delayed=replace(chosen.delayed, job=stored, taken_back=taken_back))
             return chosen
         self._undecided.discard(key)
         try:
@@ -119,15 +120,20 @@ class Choices:
         self._outbox.unblock(self._waiting.pop(key, ()))
         return chosen
 
-    async def _take_back(self, job: Job) -> None:
-        """Delete a job as if it had never started. If the store cannot do that, its webhooks wait for ever."""
-        keys = [stored.key for stored in await self._store.webhooks(job.key)]
+    async def _take_back(self, job: Job) -> Sequence[StoredWebhook]:
+        """Delete a job as if it had never started. Return its webhooks, which the response may read.
+
+        If the store cannot delete the job, its webhooks wait for ever.
+        """
+        webhooks = await self._store.webhooks(job.key)
+        keys = [stored.key for stored in webhooks]
         self._outbox.block(keys)
         await forget_jobs(self._store, self._commits, self._outbox, [job.key], keys, "its request was rejected")
         self._undecided.discard(job.key)
         async with self._commits.transaction():
             self._write_undecided()
         log.info("latehook: job %s: its request was rejected: the job is taken back", job.id)
+        return webhooks
 
     def _end(self, key: int, decision: Decision | None) -> None:
         """Tell repeated requests what was chosen; None: each of them chooses."""
@@ -137,6 +143,15 @@ class Choices:
 
     def _write_undecided(self) -> None:
         self._store.set_value(UNDECIDED, sorted(self._undecided))
+
+
+def _same_response(delayed: DelayedResponse, chosen: Decision) -> DelayedResponse | None:
+    """Return what a repeated request's response is rendered from: the first request has got the one that was chosen."""
+    first = chosen.delayed
+    if first is None:
+        return None
+    job = first.job if chosen.rejects else delayed.job
+    return replace(delayed, number=chosen.chosen, job=job, taken_back=first.taken_back)
 
 
 async def forget_jobs(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from latehook.base.model import Job, Request, Response, ResponseFault
+from latehook.base.model import Job, Request, Response, ResponseFault, StoredWebhook
 from latehook.mocks.definitions import Mock
 from latehook.mocks.near_misses import NearMiss
 
@@ -15,7 +15,8 @@ class DelayedResponse(Struct, frozen=True):
     `seed` is that of its random values: they are the same, whatever happens during the delay. `job` is the job
     that its expressions see. With `starts`, the request has started this job; with `repeats`, an earlier request has,
     and its response was not there yet. `number` is that of the response among those of the mock; None: it is chosen
-    when the webhooks before it have had their first attempts.
+    when the webhooks before it have had their first attempts. `taken_back` are the webhooks of a job that this response
+    has taken back: the store has them no more.
     """
 
     request: Request
@@ -24,6 +25,7 @@ class DelayedResponse(Struct, frozen=True):
     starts: bool = False
     repeats: bool = False
     number: int | None = 0
+    taken_back: Sequence[StoredWebhook] = ()
 
 
 class Decision(Struct, frozen=True):

@@ -61,7 +61,8 @@ def _scope_of_delayed(
         moment = moment.of(job)
         scope["now"] = moment.now
         request = scope["request"] if delayed.starts else None
-        scope["job"] = JobView(job, moment.now, request=request, webhooks=context.webhooks)
+        webhooks = (lambda _: delayed.taken_back) if delayed.taken_back else context.webhooks
+        scope["job"] = JobView(job, moment.now, request=request, webhooks=webhooks)
     return moment, scope
 
 

@@ -21,7 +21,7 @@ mocks:
     response:
       - {when: vars.accepts, status: 201, delay: "{{ request.json.delay }}", json: {status: "{{ job.status }}"}}
       - {when: request.json.fails, json: "{{ 1 / (request.json.fails - 1) }}"}
-      - {status: 400, rejects: true, json: {error: "{{ job.id }}"}}
+      - {status: 400, rejects: true, json: {error: "{{ job.id }}", hook: "{{ job.webhooks.checking.status }}"}}
     stages:
       - {after: before-response, status: checking, webhook: true}
       - {after: 0s, status: active, webhook: true}
@@ -89,7 +89,7 @@ def test_a_rejected_job_is_gone_and_nothing_more_is_sent(run: Run) -> None:
         waiting = await start(setup, accepts=False)
         assert await setup.store.count_unfinished() == 3
         decision = await waiting
-        assert (answered(decision), decision.job_id) == ((400, {"error": "a"}), None)
+        assert (answered(decision), decision.job_id) == ((400, {"error": "a", "hook": 200}), None)
         await asyncio.sleep(60)
         assert sent(setup) == [(0, "checking")]
         assert (await setup.store.count_jobs(), await setup.store.count_unfinished()) == (0, 0)
@@ -223,10 +223,10 @@ def test_without_rejects_the_next_process_keeps_the_job_and_a_repeated_request_g
         setup.machine_clock.offset += 3
         await setup.engine.resume(1.0)
         await asyncio.sleep(1)
-        assert answered(await setup.request("POST", "/jobs", DOCUMENT, KEY)) == (400, {"error": "a"})
+        assert answered(await setup.request("POST", "/jobs", DOCUMENT, KEY)) == (400, {"error": "a", "hook": 200})
         await asyncio.sleep(60)
         assert [name for _, name in sent(setup)] == ["checking", "active", "late"]
-        assert answered(await setup.request("POST", "/jobs", DOCUMENT, KEY)) == (400, {"error": "a"})
+        assert answered(await setup.request("POST", "/jobs", DOCUMENT, KEY)) == (400, {"error": "a", "hook": 200})
         await setup.engine.close()
 
     for scenario in (first, second):
