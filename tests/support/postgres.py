@@ -156,3 +156,17 @@ def server() -> Iterator[PostgresServer]:
                 started.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def server_of(request: pytest.FixtureRequest) -> PostgresServer | None:
+    """Return the server, for a fixture whose parameter is "postgresql"; None for another parameter, or without one."""
+    found: PostgresServer | None = None
+    if getattr(request, "param", None) == "postgresql":
+        found = request.getfixturevalue("postgres_server")
+    return found
+
+
+SLOW_IN_POSTGRESQL = pytest.mark.parametrize(
+    "run", ["memory", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
+"""For the fixture `run` of tests of the engine: the store is in memory, and in PostgreSQL, where the test takes seconds."""

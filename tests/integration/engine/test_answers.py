@@ -15,6 +15,7 @@ from latehook.control import serializers
 from latehook.engine.filters import ALL
 from latehook.store import MEMORY
 from support.engine_setup import EngineSetup, Scenario, run_scenario
+from support.postgres import server_of
 from support.virtual_time import NOON
 
 FALLBACK = """
@@ -66,11 +67,8 @@ IN_BOTH = pytest.mark.parametrize("run", ["sqlite", "postgresql"], indirect=True
 
 @pytest.fixture
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
-    is_in_postgres = getattr(request, "param", "sqlite") == "postgresql"
-    server = request.getfixturevalue("postgres_server") if is_in_postgres else None
-
     def run(scenario: Scenario, mocks: str = FALLBACK, path: str = MEMORY) -> EngineSetup:
-        return run_scenario(scenario, mocks, tmp_path, path=path, document={"id": "a"}, server=server)
+        return run_scenario(scenario, mocks, tmp_path, path=path, document={"id": "a"}, server=server_of(request))
 
     return run
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from latehook.base.model import State
 from latehook.mocks.decisions import Decision
 from support.engine_setup import EngineSetup, Scenario, run_scenario
+from support.postgres import server_of
 
 MOCKS = """
 vars: {verdict: good}
@@ -37,9 +38,8 @@ mocks:
 
 @pytest.fixture(params=["memory", "postgresql"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario], EngineSetup]:
-    server = None if request.param == "memory" else request.getfixturevalue("postgres_server")
     document = {"id": "j", "by": 2, "text": "x" * 9000}
-    return lambda scenario: run_scenario(scenario, MOCKS, tmp_path, server=server, document=document)
+    return lambda scenario: run_scenario(scenario, MOCKS, tmp_path, server=server_of(request), document=document)
 
 
 def body(decision: Decision) -> object:

@@ -8,6 +8,7 @@ import pytest
 
 from latehook.base.model import State
 from support.engine_setup import MEMORY, EngineSetup, Scenario, run_scenario
+from support.postgres import SLOW_IN_POSTGRESQL, server_of
 
 MOCKS = """
 mocks:
@@ -25,17 +26,11 @@ mocks:
 Run = Callable[..., EngineSetup]
 
 
-IN_BOTH = pytest.mark.parametrize("run", ["memory", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
-
-
 @pytest.fixture
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
-    in_postgresql = getattr(request, "param", "") == "postgresql"
-    server = request.getfixturevalue("postgres_server") if in_postgresql else None
-
     def run(scenario: Scenario, path: str = MEMORY) -> EngineSetup:
         document = {"parts": 3, "all": [10**30, {"x": 1}]}
-        return run_scenario(scenario, MOCKS, tmp_path, path=path, server=server, document=document)
+        return run_scenario(scenario, MOCKS, tmp_path, path=path, server=server_of(request), document=document)
 
     return run
 
@@ -57,7 +52,7 @@ async def states(setup: EngineSetup) -> list[State]:
     return [stored.webhook.state for stored in await setup.store.webhooks()]
 
 
-@IN_BOTH
+@SLOW_IN_POSTGRESQL
 def test_every_webhook_is_sent_at_its_time_in_the_order_of_the_stages(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()
@@ -120,7 +115,7 @@ def test_a_change_of_the_job_cancels_the_repetitions_that_are_left(run: Run) -> 
     run(scenario)
 
 
-@IN_BOTH
+@SLOW_IN_POSTGRESQL
 def test_a_filter_selects_by_item_and_index(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.post()

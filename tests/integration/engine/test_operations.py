@@ -12,6 +12,7 @@ from latehook.base.errors import OperationError, StoreError
 from latehook.base.model import State, Webhook
 from latehook.delivery.advance import MAX_LEFT
 from support.engine_setup import EngineSetup, Scenario, run_scenario
+from support.postgres import SLOW_IN_POSTGRESQL, server_of
 from support.virtual_time import NOON
 
 MOCKS = """
@@ -38,18 +39,10 @@ mocks:
 Run = Callable[..., EngineSetup]
 
 
-ALSO_SLOW = pytest.mark.parametrize(
-    "run", ["memory", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
-)
-"""For many jobs: in PostgreSQL they take seconds."""
-
-
 @pytest.fixture(params=["memory", "postgresql"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
-    server = None if request.param == "memory" else request.getfixturevalue("postgres_server")
-
     def run(scenario: Scenario, mocks: str = MOCKS) -> EngineSetup:
-        return run_scenario(scenario, mocks, tmp_path, document={"id": "a"}, server=server)
+        return run_scenario(scenario, mocks, tmp_path, document={"id": "a"}, server=server_of(request))
 
     return run
 
@@ -169,7 +162,7 @@ def test_an_advance_returns_unfinished_webhooks_after_ten_seconds(run: Run) -> N
     run(scenario)
 
 
-@ALSO_SLOW
+@SLOW_IN_POSTGRESQL
 def test_an_advance_returns_a_limited_number_of_unfinished_webhooks(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 60
@@ -269,7 +262,7 @@ def test_an_advance_of_one_job_includes_its_retries(run: Run) -> None:
     assert [at for at, _, _ in sent(run(scenario))] == [0, 0, 15]
 
 
-@ALSO_SLOW
+@SLOW_IN_POSTGRESQL
 def test_an_advance_over_a_thousand_jobs(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         for number in range(1000):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from latehook.base.model import State
 from latehook.mocks.decisions import Decision
 from support.engine_setup import MEMORY, EngineSetup, Scenario, run_scenario
+from support.postgres import SLOW_IN_POSTGRESQL, server_of
 
 MOCKS = """
 vars: {accepts: true}
@@ -37,16 +38,12 @@ DOCUMENT = b'{"id": "a", "delay": 0}'
 Run = Callable[..., EngineSetup]
 
 
-IN_BOTH = pytest.mark.parametrize("run", ["memory", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
-
-
 @pytest.fixture
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
-    in_postgresql = getattr(request, "param", "") == "postgresql"
-    server = request.getfixturevalue("postgres_server") if in_postgresql else None
-
     def run(scenario: Scenario, path: str = MEMORY) -> EngineSetup:
-        return run_scenario(scenario, MOCKS, tmp_path, path=path, server=server, document={"id": "a", "delay": 0})
+        return run_scenario(
+            scenario, MOCKS, tmp_path, path=path, server=server_of(request), document={"id": "a", "delay": 0}
+        )
 
     return run
 
@@ -69,7 +66,7 @@ async def start(setup: EngineSetup, accepts: bool) -> asyncio.Task[Decision]:
     return waiting
 
 
-@IN_BOTH
+@SLOW_IN_POSTGRESQL
 def test_a_response_is_chosen_after_the_webhooks_before_it(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         await setup.operations.set_vars({"accepts": False})
@@ -83,7 +80,7 @@ def test_a_response_is_chosen_after_the_webhooks_before_it(run: Run) -> None:
     run(scenario)
 
 
-@IN_BOTH
+@SLOW_IN_POSTGRESQL
 def test_a_rejected_job_is_gone_and_nothing_more_is_sent(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         waiting = await start(setup, accepts=False)
