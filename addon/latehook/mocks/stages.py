@@ -67,7 +67,9 @@ def _plain_stages(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> Seque
     planned = []
     after = 0.0
     for at, spec in enumerate(mock.stages):
-        after = max(after, _begin(spec.after, scope, moment).earliest)
+        if spec.after is not None:
+            assert not isinstance(spec.after, EndOf), "this time is not known: see Mock.has_plain_stages"
+            after = max(after, seconds_of(spec.after, scope, moment.random))
         status = status_name(mock, at, render(spec.status, scope))
         planned.append(PlannedStage(Stage(moment.now + after, status), at))
     return planned

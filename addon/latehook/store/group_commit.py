@@ -88,15 +88,12 @@ class GroupCommit:
             except Exception as error:
                 self._fail(scheduled, error)
             return
-        task = asyncio.Task(self._commit_store(), loop=asyncio.get_running_loop(), eager_start=True)
+        task = asyncio.Task(self._store.commit(), loop=asyncio.get_running_loop(), eager_start=True)
         if task.done():
             self._on_end(scheduled, task)
         else:
             self._running.add(task)
             task.add_done_callback(partial(self._on_end, scheduled))
-
-    async def _commit_store(self) -> Committed:
-        return await self._store.commit()
 
     def _on_end(self, scheduled: asyncio.Future[Committed], task: asyncio.Task[Committed]) -> None:
         self._running.discard(task)
