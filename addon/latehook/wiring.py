@@ -19,7 +19,7 @@ from latehook import options
 from latehook.base import logs
 from latehook.base.clock import Clock
 from latehook.base.errors import LatehookError, OptionError
-from latehook.base.model import Outcome
+from latehook.base.messages import Outcome
 from latehook.base.redaction import Redaction
 from latehook.delivery.attempts import RunningAttempt
 from latehook.delivery.lazy_transport import LazyTransport

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from processes import DEFAULT
 
 from latehook.base.clock import Clock
-from latehook.base.model import Content, Job, Outcome, Request, State
+from latehook.base.messages import Outcome, Request
+from latehook.base.model import Content, Job, State
 from latehook.base.redaction import Redaction
 from latehook.engine.engine import Engine
 from latehook.mocksfile.loading import load, restore

@@ -10,7 +10,8 @@ from typing import Any
 
 from latehook.base.clock import Clock
 from latehook.base.errors import StoreError
-from latehook.base.model import Job, Outcome, Outgoing, Request
+from latehook.base.messages import Outcome, Outgoing, Request
+from latehook.base.model import Job
 from latehook.base.redaction import Redaction
 from latehook.engine.engine import Engine
 from latehook.engine.operations import Operations

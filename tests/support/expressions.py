@@ -4,7 +4,8 @@ import random
 from typing import Any, ClassVar
 
 from latehook.base.errors import Place
-from latehook.base.model import Job, Moment, Request, Stage, StoredWebhook
+from latehook.base.messages import Request
+from latehook.base.model import Job, Moment, Stage, StoredWebhook
 from latehook.expressions.compiler import Compiler
 from latehook.expressions.expression import render
 from latehook.expressions.names import AT_REQUEST, JOB

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from latehook.base.hostnames import DEFAULT_PORTS
-from latehook.base.model import Content, Job, Moment, Outgoing, Request, StoredWebhook, Webhook
+from latehook.base.messages import Outgoing, Request
+from latehook.base.model import Content, Job, Moment, StoredWebhook, Webhook
 from latehook.base.redaction import Redaction
 from latehook.mocks import decide, rendering, responding
 from latehook.mocks.decisions import Decision

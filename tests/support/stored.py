@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from latehook.base.model import Content, Job, Outcome, Request, State, Webhook
+from latehook.base.messages import Outcome, Request
+from latehook.base.model import Content, Job, State, Webhook
 from latehook.store import Store
 
 HEADERS = ((b"X-Bytes", b"\xff"), (b"a", b"1"), (b"a", b"2"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from latehook.base.model import ResponseFault, WebhookFault
+from latehook.base.messages import ResponseFault, WebhookFault
 from latehook.mocksfile.loading import load
 from latehook.mocksfile.words import RESPONSE_FAULTS, WEBHOOK_FAULTS
 from support.paths import ROOT

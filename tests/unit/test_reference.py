@@ -9,7 +9,8 @@ import pytest
 import latehook
 from latehook import options
 from latehook.base import timestamps
-from latehook.base.model import ResponseFault, State, WebhookFault
+from latehook.base.messages import ResponseFault, WebhookFault
+from latehook.base.model import State
 from latehook.control.routes import OPERATIONS
 from latehook.engine.filters import FILTERS
 from latehook.expressions import filters, operators

@@ -11,7 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from latehook.base.errors import BodyError
-from latehook.base.model import FilePart, FormParts
+from latehook.base.messages import FilePart, FormParts
 from latehook.bodies.charsets import UTF_8, checked, declared_charset, decode_charset
 
 MAX_URLENCODED_SIZE = 4 * 1024 * 1024

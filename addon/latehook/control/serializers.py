@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from latehook.api import models, payloads
-from latehook.base import model
+from latehook.base import messages, model
 from latehook.base.clock import Clock
 from latehook.base.errors import BodyError
 from latehook.base.model import UNFINISHED, State
@@ -142,7 +142,7 @@ def _attempt(attempt: model.Attempt, shown: Shown) -> models.Attempt:
     )
 
 
-def _job_request(request: model.Request, shown: Shown) -> models.JobRequest:
+def _job_request(request: messages.Request, shown: Shown) -> models.JobRequest:
     headers = tuple(
         (name.decode("latin-1"), value.decode("utf-8", "backslashreplace")) for name, value in request.headers
     )
@@ -158,7 +158,7 @@ def _job_request(request: model.Request, shown: Shown) -> models.JobRequest:
     )
 
 
-def _job_response(response: model.Response, shown: Shown) -> models.JobResponse:
+def _job_response(response: messages.Response, shown: Shown) -> models.JobResponse:
     body = _body(response.body, shown, _content_type(response.headers))
     return models.JobResponse(
         status=response.status,
@@ -170,7 +170,7 @@ def _job_response(response: model.Response, shown: Shown) -> models.JobResponse:
     )
 
 
-def _content_type(headers: model.Headers) -> str | None:
+def _content_type(headers: messages.Headers) -> str | None:
     return next((value for name, value in headers if name.lower() == "content-type"), None)
 
 

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from latehook.base.model import Content, Moment, Outcome, Outgoing, StoredWebhook
+from latehook.base.messages import Outcome, Outgoing
+from latehook.base.model import Content, Moment, StoredWebhook
 from latehook.mocks.context import Context
 from latehook.webhooks.retries import RetrySchedule
 

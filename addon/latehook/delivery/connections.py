@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import h11
 import httpx
 
-from latehook.base.model import ResponseHead, WireTrace
+from latehook.base.messages import ResponseHead, WireTrace
 from latehook.delivery.addresses import Addresses, Lookup, connect, system_lookup
 from latehook.webhooks.targets import Origin
 

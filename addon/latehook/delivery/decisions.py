@@ -10,15 +10,7 @@ from msgspec.structs import replace
 
 from latehook.base import logs
 from latehook.base.errors import StoreError, UnstorableError
-from latehook.base.model import (
-    FINISHED,
-    STORED_UNFINISHED,
-    UNKNOWN,
-    Job,
-    State,
-    StoredWebhook,
-    Webhook,
-)
+from latehook.base.model import FINISHED, STORED_UNFINISHED, UNKNOWN, Job, State, StoredWebhook, Webhook
 from latehook.delivery.attempts import DeliveryContext
 from latehook.delivery.compiled_mocks import CompiledMocks
 from latehook.delivery.late_values import LateValues, failed

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from latehook.base import logs
-from latehook.base.model import Outcome, Outgoing
+from latehook.base.messages import Outcome, Outgoing
 
 log = logging.getLogger(logs.LOGGER)
 

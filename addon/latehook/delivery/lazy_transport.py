@@ -4,7 +4,7 @@ import asyncio
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from latehook.base.model import Outcome, Outgoing
+from latehook.base.messages import Outcome, Outgoing
 
 if TYPE_CHECKING:
     from latehook.delivery.connections import Refusal

@@ -2,7 +2,8 @@
 
 from msgspec.structs import replace
 
-from latehook.base.model import Moment, StoredWebhook, WireTrace
+from latehook.base.messages import WireTrace
+from latehook.base.model import Moment, StoredWebhook
 from latehook.delivery.attempts import DeliveryContext, RunningAttempt
 from latehook.delivery.compiled_mocks import CompiledMocks
 from latehook.mocks import rendering

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from latehook.base import logs
 from latehook.base.errors import LatehookError, StoreError, StoreUnreachable
-from latehook.base.model import UNKNOWN, Answer, Job, Outcome, Outgoing, State
+from latehook.base.messages import Answer, Outcome, Outgoing
+from latehook.base.model import UNKNOWN, Job, State
 from latehook.base.notifier import Notifier
 from latehook.delivery.attempts import AttemptObserver, DeliveryContext, Sender
 from latehook.delivery.barrier import AdvanceBarrier

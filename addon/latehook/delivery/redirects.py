@@ -5,7 +5,7 @@ from urllib.parse import urljoin, urlsplit
 from msgspec.structs import replace
 
 from latehook.base.hostnames import DEFAULT_PORTS
-from latehook.base.model import Outgoing
+from latehook.base.messages import Outgoing
 
 SAME_REQUEST = (307, 308)
 """Statuses after which the same request is sent to the other URL."""

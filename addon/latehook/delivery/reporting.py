@@ -4,7 +4,8 @@ import logging
 from urllib.parse import urlsplit
 
 from latehook.base import logs
-from latehook.base.model import Job, Outcome, State, Webhook
+from latehook.base.messages import Outcome
+from latehook.base.model import Job, State, Webhook
 from latehook.delivery.attempts import RunningAttempt
 
 log = logging.getLogger(logs.LOGGER)

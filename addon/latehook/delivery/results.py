@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from latehook.base import logs
 from latehook.base.errors import StoreError, StoreUnreachable
-from latehook.base.model import Attempt, Content, Outcome, State
+from latehook.base.messages import Outcome
+from latehook.base.model import Attempt, Content, State
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
 

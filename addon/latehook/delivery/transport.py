@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from latehook.base.errors import BodyError
 from latehook.base.hostnames import DEFAULT_PORTS
-from latehook.base.model import Answer, Outcome, Outgoing, Redirect, WebhookFault, WireTrace
+from latehook.base.messages import Answer, Outcome, Outgoing, Redirect, WebhookFault, WireTrace
 from latehook.bodies.codings import codings_of, decompress
 from latehook.delivery.addresses import Lookup, system_lookup
 from latehook.delivery.connections import Connections, Refusal, Refused

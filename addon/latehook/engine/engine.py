@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from latehook.base import logs
 from latehook.base.clock import Clock
 from latehook.base.errors import StoreError, UnstorableError
-from latehook.base.model import Request, Response
+from latehook.base.messages import Request, Response
 from latehook.base.notifier import Notifier
 from latehook.base.terminal import show_while_waiting
 from latehook.delivery.attempts import AttemptObserver, Sender

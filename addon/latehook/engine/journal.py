@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from latehook.base.model import Request
+from latehook.base.messages import Request
 from latehook.mocks.near_misses import NearMiss
 
 MAX_ENTRIES = 1000

@@ -5,7 +5,8 @@ from functools import cached_property
 from typing import Any
 
 from latehook.base.errors import BodyError
-from latehook.base.model import FINISHED, Answer, Job, StoredWebhook
+from latehook.base.messages import Answer
+from latehook.base.model import FINISHED, Job, StoredWebhook
 from latehook.bodies import decoding
 from latehook.bodies.charsets import declared_charset, decode_charset
 from latehook.expressions.expression import reads_of

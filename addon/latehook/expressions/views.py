@@ -9,7 +9,8 @@ from typing import Any, overload
 from latehook.base.errors import BodyError
 from latehook.base.hostnames import canonical_host
 from latehook.base.json_text import LONE_SURROGATE
-from latehook.base.model import FormParts, Job, Request, Response, Stage, reached_stages, status_of
+from latehook.base.messages import FormParts, Request, Response
+from latehook.base.model import Job, Stage, reached_stages, status_of
 from latehook.bodies import decoding, forms
 from latehook.expressions.answers import AnsweredWebhookView, ReadWebhooks, by_event
 from latehook.expressions.body_members import BODY_MEMBERS

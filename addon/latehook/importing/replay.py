@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from latehook.base.clock import Clock
-from latehook.base.model import Outcome, Outgoing, Request, Response
+from latehook.base.messages import Outcome, Outgoing, Request, Response
 from latehook.base.redaction import Redaction
 from latehook.engine.engine import Engine
 from latehook.importing import virtual_time

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from latehook.base.model import Job, Moment, Request, StoredWebhook
+from latehook.base.messages import Request
+from latehook.base.model import Job, Moment, StoredWebhook
 from latehook.base.redaction import Redaction
 from latehook.expressions.views import JobsView, RandomView, RequestView, new_uuid
 

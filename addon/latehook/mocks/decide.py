@@ -10,7 +10,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from latehook.base.errors import ExpressionError
-from latehook.base.model import Job, Moment, Request, reached_stages
+from latehook.base.messages import Request
+from latehook.base.model import Job, Moment, reached_stages
 from latehook.expressions.expression import render
 from latehook.expressions.values import to_text
 from latehook.expressions.views import JobView, RequestView

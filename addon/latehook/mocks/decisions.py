@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from latehook.base.model import Job, Request, Response, ResponseFault, StoredWebhook
+from latehook.base.messages import Request, Response, ResponseFault
+from latehook.base.model import Job, StoredWebhook
 from latehook.mocks.definitions import Mock
 from latehook.mocks.near_misses import NearMiss
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from latehook.base.errors import Place
 from latehook.base.hostnames import canonical_host
-from latehook.base.model import Request, Response, ResponseFault, WebhookFault
+from latehook.base.messages import Request, Response, ResponseFault, WebhookFault
 from latehook.mocks.bodies import BodySpec
 from latehook.mocks.matching import Matcher
 from latehook.mocks.router import Router

@@ -5,7 +5,7 @@ from typing import Any
 
 from latehook.base.errors import shorten
 from latehook.base.json_text import encode_json
-from latehook.base.model import Request, Response
+from latehook.base.messages import Request, Response
 from latehook.base.redaction import Redaction
 from latehook.mocks.bodies import JSON_TYPE
 from latehook.mocks.near_misses import NearMiss

@@ -6,7 +6,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from latehook.base.errors import ExpressionError, shorten
-from latehook.base.model import Job, Moment, Request, State, StoredWebhook, Webhook
+from latehook.base.messages import Request
+from latehook.base.model import Job, Moment, State, StoredWebhook, Webhook
 from latehook.bodies.decoding import SMALL_BODY_SIZE
 from latehook.expressions.body_members import held_by
 from latehook.expressions.expression import render

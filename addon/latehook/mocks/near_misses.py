@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from latehook.base.errors import shorten
 from latehook.base.hostnames import canonical_host, host_matches
-from latehook.base.model import Request
+from latehook.base.messages import Request
 from latehook.mocks.matching import Matcher
 from latehook.mocks.router import PathTree
 

@@ -9,7 +9,8 @@ from urllib.parse import quote, urlencode
 
 from latehook.base.errors import BodyError, ExpressionError, Place
 from latehook.base.json_text import LONE_SURROGATE
-from latehook.base.model import Content, Headers, Moment, Outgoing, Response, StoredWebhook, WebhookFault
+from latehook.base.messages import Headers, Outgoing, Response, WebhookFault
+from latehook.base.model import Content, Moment, StoredWebhook
 from latehook.bodies.codings import codings_of, compress
 from latehook.expressions.expression import render
 from latehook.expressions.values import to_text

@@ -7,7 +7,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from latehook.base.errors import ExpressionError
-from latehook.base.model import Job, Moment, Response
+from latehook.base.messages import Response
+from latehook.base.model import Job, Moment
 from latehook.expressions.expression import Expression, render
 from latehook.expressions.views import JobView
 from latehook.mocks import error_responses

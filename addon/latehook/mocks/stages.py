@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from latehook.base.errors import ExpressionError
-from latehook.base.model import UNKNOWN, LateStatus, Moment, OpenStage, Request, Stage
+from latehook.base.messages import Request
+from latehook.base.model import UNKNOWN, LateStatus, Moment, OpenStage, Stage
 from latehook.expressions.expression import Expression, render
 from latehook.expressions.values import to_text
 from latehook.mocks.definitions import EndOf, Mock, RepeatSpec

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 
 from latehook.base.errors import BodyError
 from latehook.base.hostnames import DEFAULT_PORTS, canonical_host, host_in_url
-from latehook.base.model import Request
+from latehook.base.messages import Request
 from latehook.expressions.views import RequestView
 from latehook.mocks.matching import Matcher, parse
 from latehook.mocks.near_misses import difference

@@ -5,7 +5,7 @@ from typing import Any
 
 from latehook.base.counting import number_of
 from latehook.base.durations import Delay
-from latehook.base.model import ResponseFault, WebhookFault
+from latehook.base.messages import ResponseFault, WebhookFault
 from latehook.expressions.expression import as_written
 from latehook.mocks.bodies import BodySpec
 from latehook.mocks.definitions import EndOf, FaultSpec, Mock, ResponseSpec, StageSpec, WebhookSpec

@@ -8,7 +8,8 @@ from typing import Any
 
 from msgspec import UNSET
 
-from latehook.base.model import COMPLETED, ResponseFault
+from latehook.base.messages import ResponseFault
+from latehook.base.model import COMPLETED
 from latehook.expressions.answers import reads_answers
 from latehook.expressions.body_members import members_read
 from latehook.expressions.compiler import Compiler

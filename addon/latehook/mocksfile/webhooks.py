@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from latehook.base.model import WebhookFault
+from latehook.base.messages import WebhookFault
 from latehook.expressions.answers import reads_answers
 from latehook.expressions.body_members import members_read
 from latehook.expressions.expression import Names, reads_of

@@ -1,6 +1,6 @@
 """Plain words for faults, retry schedules and signature schemes, for `latehook check` and the JSON Schema."""
 
-from latehook.base.model import ResponseFault, WebhookFault
+from latehook.base.messages import ResponseFault, WebhookFault
 from latehook.webhooks.retries import RetrySchedule
 from latehook.webhooks.schemes import Scheme
 

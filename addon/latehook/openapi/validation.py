@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from latehook.base.errors import BodyError, ExpressionError
 from latehook.base.json_text import encode_json
-from latehook.base.model import Request, Response
+from latehook.base.messages import Request, Response
 from latehook.expressions.views import RequestView
 from latehook.openapi.document import as_map
 from latehook.openapi.operations import Operation

@@ -6,7 +6,7 @@ from urllib.parse import quote_from_bytes
 
 from mitmproxy import http
 
-from latehook.base.model import Request, Response
+from latehook.base.messages import Request, Response
 from latehook.bodies.forms import MultipartReader
 from latehook.expressions.body_members import held_by
 from latehook.proxy import fast

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from mitmproxy import http
 from mitmproxy.connection import Client
 
-from latehook.base.model import ResponseFault
+from latehook.base.messages import ResponseFault
 from latehook.proxy import compat
 from latehook.proxy.compat import (
     CloseConnection,

@@ -10,7 +10,7 @@ from mitmproxy.hooks import Hook
 from mitmproxy.master import Master
 
 from latehook.base.hostnames import DEFAULT_PORTS
-from latehook.base.model import Outcome, Outgoing, WireTrace
+from latehook.base.messages import Outcome, Outgoing, WireTrace
 from latehook.delivery.attempts import RunningAttempt
 from latehook.proxy.compat import (
     HttpErrorHook,

@@ -10,7 +10,7 @@ from mitmproxy import ctx, exceptions, http
 
 from latehook.base import logs
 from latehook.base.control_path import CONTROL_PATH
-from latehook.base.model import Request, Response
+from latehook.base.messages import Request, Response
 from latehook.base.redaction import Redaction
 from latehook.base.turns import Turns
 from latehook.engine.engine import Engine

@@ -15,7 +15,7 @@ from mitmproxy.flow import Error
 from mitmproxy.proxy.context import Context
 
 from latehook.base.control_path import CONTROL_PATH
-from latehook.base.model import ResponseFault
+from latehook.base.messages import ResponseFault
 from latehook.proxy import faults, modes
 from latehook.proxy.compat import (
     DNSLayer,

@@ -13,7 +13,7 @@ from mitmproxy.proxy import mode_specs
 from latehook.base import logs
 from latehook.base.control_path import CONTROL_PATH
 from latehook.base.hostnames import canonical_host
-from latehook.base.model import ResponseFault
+from latehook.base.messages import ResponseFault
 from latehook.bodies.codings import MAX_BODY_SIZE
 from latehook.bodies.forms import MultipartReader
 from latehook.proxy import listeners, origins, sniffing

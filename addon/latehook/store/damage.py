@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from latehook.base.errors import shorten
-from latehook.base.model import Job, Request, Response, Stage, State, Webhook
+from latehook.base.messages import Request, Response
+from latehook.base.model import Job, Stage, State, Webhook
 
 DAMAGED = (msgspec.MsgspecError, ValueError, TypeError, OverflowError)
 """Errors with which a row cannot be read."""

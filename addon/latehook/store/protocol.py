@@ -5,7 +5,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from latehook.base.model import Attempt, Content, Criteria, Job, Outcome, State, StoredWebhook, Webhook
+from latehook.base.messages import Outcome
+from latehook.base.model import Attempt, Content, Criteria, Job, State, StoredWebhook, Webhook
 from latehook.base.redaction import Redaction
 
 MEMORY = ":memory:"

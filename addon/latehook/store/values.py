@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from latehook.base.errors import UnstorableError
 from latehook.base.json_numbers import NumberAsWritten
-from latehook.base.model import Content, Job, Redirect, Webhook
+from latehook.base.messages import Redirect
+from latehook.base.model import Content, Job, Webhook
 from latehook.store.damage import DAMAGED
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from latehook.base.model import Outcome, State
+from latehook.base.messages import Outcome
+from latehook.base.model import State
 
 NEVER = float("inf")
 """Seconds until an attempt that is not made."""

@@ -12,7 +12,7 @@ from mitmproxy import http
 from mitmproxy.connection import Client, Server
 from mitmproxy.io import FlowReader, FlowWriter
 
-from latehook.base.model import WebhookFault
+from latehook.base.messages import WebhookFault
 from latehook.delivery.transport import MAX_ANSWER
 from support.certificates import certificate
 from support.mitmproxy_commands import Commands

@@ -16,7 +16,7 @@ import requests
 from mitmproxy import http
 from mitmproxy.io import FlowReader
 
-from latehook.base.model import ResponseFault
+from latehook.base.messages import ResponseFault
 from latehook.proxy.faults import GARBAGE
 from support.limits import LIMIT, PROMPT, SILENCE
 from support.process import Proxy, mitmdump

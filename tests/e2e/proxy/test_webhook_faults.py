@@ -11,7 +11,7 @@ import pytest
 import requests
 
 import latehook
-from latehook.base.model import WebhookFault
+from latehook.base.messages import WebhookFault
 from support.limits import LIMIT
 from support.process import Proxy, mitmdump
 from support.receivers import Handler, Received, Receiver, answer

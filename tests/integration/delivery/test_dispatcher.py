@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from latehook.base.model import Outcome, Outgoing
+from latehook.base.messages import Outcome, Outgoing
 from latehook.delivery.dispatcher import STARTS_PER_TURN, Dispatcher
 
 DONE = Outcome(0.0, 0.0, 200)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from msgspec.structs import replace
 
-from latehook.base.model import Outcome, Outgoing, Redirect, WireTrace
+from latehook.base.messages import Outcome, Outgoing, Redirect, WireTrace
 from latehook.delivery.addresses import Address
 from latehook.delivery.connections import Refusal
 from latehook.delivery.redirects import following

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from latehook.base.errors import OptionError
-from latehook.base.model import Outcome, Outgoing
+from latehook.base.messages import Outcome, Outgoing
 from latehook.delivery.addresses import Address, Lookup
 from latehook.delivery.transport import Transport
 from latehook.options import parse as parse_options

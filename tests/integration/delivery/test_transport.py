@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from latehook.base.model import Answer, Outcome, Outgoing, WireTrace
+from latehook.base.messages import Answer, Outcome, Outgoing, WireTrace
 from latehook.bodies.codings import codings_of, compress
 from latehook.delivery.transport import MAX_ANSWER, MAX_REASON, Transport
 from support.ports import free_port

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from latehook.base.model import FINISHED, UNKNOWN, Answer, Outcome, State
+from latehook.base.messages import Answer, Outcome
+from latehook.base.model import FINISHED, UNKNOWN, State
 from latehook.control import serializers
 from latehook.engine.filters import ALL
 from latehook.store import MEMORY

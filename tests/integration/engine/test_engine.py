@@ -11,7 +11,8 @@ import pytest
 
 from latehook.base.coroutines import result_at_once
 from latehook.base.errors import StoreError
-from latehook.base.model import Outcome, State
+from latehook.base.messages import Outcome
+from latehook.base.model import State
 from latehook.delivery.compiled_mocks import MAX_OLD
 from latehook.engine.engine import PRUNE_EVERY
 from latehook.mocks.decisions import Decision

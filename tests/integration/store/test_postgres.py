@@ -11,7 +11,7 @@ import pytest
 
 from latehook.base.clock import Clock
 from latehook.base.errors import StoreError
-from latehook.base.model import Request
+from latehook.base.messages import Request
 from latehook.base.redaction import Redaction
 from latehook.engine.engine import Engine
 from latehook.engine.operations import Operations

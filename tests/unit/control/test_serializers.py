@@ -3,7 +3,8 @@
 import pytest
 
 from latehook.base.clock import Clock
-from latehook.base.model import Attempt, Job, Request, State, StoredWebhook, Webhook
+from latehook.base.messages import Request
+from latehook.base.model import Attempt, Job, State, StoredWebhook, Webhook
 from latehook.control import serializers
 from latehook.engine.queries import WebhookDetails
 

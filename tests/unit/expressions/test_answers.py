@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from latehook.base.errors import ExpressionError
-from latehook.base.model import Answer, Content, Job, Request, State, StoredWebhook, Webhook
+from latehook.base.messages import Answer, Request
+from latehook.base.model import Content, Job, State, StoredWebhook, Webhook
 from latehook.expressions.compiler import Compiler
 from latehook.expressions.expression import render
 from latehook.expressions.names import ANSWERS, AT_REQUEST, JOB

@@ -2,7 +2,7 @@
 
 import pytest
 
-from latehook.base.model import Request
+from latehook.base.messages import Request
 from latehook.expressions.body_members import BODY_MEMBERS, held_by, members_read
 from latehook.expressions.views import RequestView
 

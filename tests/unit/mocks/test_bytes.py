@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from latehook.base.model import Request, Response
+from latehook.base.messages import Request, Response
 from latehook.mocks.decide import decide
 from support.scenario import Scenario, json_body, request
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from latehook.base.model import ResponseFault
+from latehook.base.messages import ResponseFault
 from support.scenario import Scenario, json_body
 
 JOBS = "https://api.slow.example/jobs"

@@ -3,7 +3,7 @@
 import pytest
 
 from latehook.base.hostnames import DEFAULT_PORTS, canonical_host
-from latehook.base.model import Request
+from latehook.base.messages import Request
 from latehook.mocks import near_misses
 from latehook.mocks.matching import parse
 from latehook.mocks.router import PathTree

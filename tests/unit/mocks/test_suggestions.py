@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from latehook.base.model import Request
+from latehook.base.messages import Request
 from latehook.base.redaction import Redaction
 from latehook.mocks.suggestions import LONGEST_PATH, suggest
 from latehook.mocksfile.loading import load

@@ -6,7 +6,7 @@ import pytest
 
 from latehook.base.durations import Delay, parse_duration
 from latehook.base.errors import MocksError
-from latehook.base.model import ResponseFault
+from latehook.base.messages import ResponseFault
 from latehook.mocks.definitions import FaultSpec, Mock, Mocks, WebhookSpec
 from latehook.mocksfile.loading import load
 from support.paths import ROOT

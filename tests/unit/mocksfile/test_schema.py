@@ -11,7 +11,7 @@ from jsonschema_rs import Draft202012Validator
 
 from latehook.base import timestamps
 from latehook.base.errors import MocksError
-from latehook.base.model import ResponseFault, WebhookFault
+from latehook.base.messages import ResponseFault, WebhookFault
 from latehook.mocks.definitions import Mock
 from latehook.mocksfile.loading import load_text
 from latehook.mocksfile.schema import json_schema

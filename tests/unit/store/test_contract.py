@@ -7,21 +7,8 @@ from msgspec.structs import replace
 
 from latehook.base.errors import UnstorableError
 from latehook.base.json_text import decode_json, encode_json
-from latehook.base.model import (
-    UNKNOWN,
-    Answer,
-    Attempt,
-    Content,
-    Criteria,
-    Job,
-    OpenStage,
-    Outcome,
-    Redirect,
-    Response,
-    Stage,
-    State,
-    Webhook,
-)
+from latehook.base.messages import Answer, Outcome, Redirect, Response
+from latehook.base.model import UNKNOWN, Attempt, Content, Criteria, Job, OpenStage, Stage, State, Webhook
 from latehook.base.redaction import Redaction
 from latehook.store import Due, Store
 from support.stored import CONTENT, OK, REFUSED, add, add_ended, job, webhook

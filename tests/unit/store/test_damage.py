@@ -11,18 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latehook.base.errors import StoreError
-from latehook.base.model import (
-    Content,
-    Criteria,
-    Job,
-    Outcome,
-    Request,
-    Response,
-    Stage,
-    State,
-    StoredWebhook,
-    Webhook,
-)
+from latehook.base.messages import Outcome, Request, Response
+from latehook.base.model import Content, Criteria, Job, Stage, State, StoredWebhook, Webhook
 from latehook.store import MEMORY
 from latehook.store.sqlite import SqliteStore, opening
 from support.stored import add

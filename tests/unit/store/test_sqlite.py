@@ -11,7 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from latehook.base.errors import StoreError
-from latehook.base.model import Redirect, State
+from latehook.base.messages import Redirect
+from latehook.base.model import State
 from latehook.store.sqlite import SqliteStore
 from latehook.store.sqlite.checkpoints import checkpoint, log_size
 from latehook.store.sqlite.store import PRUNE_BATCH

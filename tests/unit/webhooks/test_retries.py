@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from latehook.base.model import Outcome, State
+from latehook.base.messages import Outcome
+from latehook.base.model import State
 from latehook.webhooks.retries import MAX_RETRY_AFTER, RetrySchedule, after_attempt
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC).timestamp()

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from latehook.base import logs
 from latehook.base.errors import StoreError, UnstorableError
-from latehook.base.model import Content, Job, Outcome, State, StoredWebhook, Webhook
+from latehook.base.messages import Outcome
+from latehook.base.model import Content, Job, State, StoredWebhook, Webhook
 from latehook.base.redaction import Redaction
 from latehook.store.postgresql.batches import Change
 from latehook.store.postgresql.keys import Keys

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from latehook.base import logs
 from latehook.base.errors import StoreError
-from latehook.base.model import FINISHED, STORED_UNFINISHED, Content, Job, Outcome, State, StoredWebhook, Webhook
+from latehook.base.messages import Outcome
+from latehook.base.model import FINISHED, STORED_UNFINISHED, Content, Job, State, StoredWebhook, Webhook
 from latehook.store.protocol import AddedKeys
 from latehook.store.sqlite.guarding import write_operation
 from latehook.store.sqlite.lists import as_list
