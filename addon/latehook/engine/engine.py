@@ -4,16 +4,14 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
-from itertools import count
 
 from msgspec.structs import replace
 
 from latehook.base import logs
 from latehook.base.clock import Clock
 from latehook.base.errors import StoreError, UnstorableError
-from latehook.base.messages import Request, Response
+from latehook.base.messages import Request
 from latehook.base.notifier import Notifier
 from latehook.base.terminal import show_while_waiting
 from latehook.delivery.attempts import AttemptObserver, Sender
@@ -24,30 +22,19 @@ from latehook.delivery.progress import Progress
 from latehook.delivery.results import PendingResults
 from latehook.engine.choices import Choices
 from latehook.engine.context import LiveContext
+from latehook.engine.delayed_responses import DelayedResponses
 from latehook.engine.journal import Journal, JournalEntry, OtherRequests
 from latehook.engine.long_polls import LongPolls, TooManyLongPolls
-from latehook.mocks import decide, error_responses, responding
-from latehook.mocks.decisions import Decision, DelayedResponse
+from latehook.engine.starting import DEFAULT_KEEP, JobStarter
+from latehook.engine.store_watch import StoreWatch
+from latehook.mocks import decide, error_responses
+from latehook.mocks.decisions import Decision
 from latehook.mocks.definitions import Mock, Mocks
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
 from latehook.store.shared_state import SharedState
-from latehook.webhooks.retries import NEVER
 
 log = logging.getLogger(logs.LOGGER)
-
-PRUNE_EVERY = 1000
-"""Jobs after which old ones are deleted from the store."""
-
-CHECK_STORE_EVERY = 1.0
-"""Seconds between two looks at the store."""
-
-KEEP_CLOCK_EVERY = 5
-"""Looks at the store between two writes of the clock, while webhooks are pending: so a crash loses few seconds of it.
-"""
-
-DEFAULT_KEEP = 86400.0
-"""Seconds for which ended jobs are kept."""
 
 
 class Engine:
@@ -92,12 +79,11 @@ class Engine:
         self.choices = Choices(store, self.commits, self.outbox, self.context)
         self.journal = Journal()
         self.others = OtherRequests()
-        self._keep = DEFAULT_KEEP
-        self._accepted = 0
+        self._starter = JobStarter(store, self.commits, clock, self.compiled_mocks, self.outbox, self.choices)
+        self._delayed = DelayedResponses(store, self.commits, self.context)
         self._is_opening = False
         self._closing = False
-        self._keeping_store: asyncio.Task[None] | None = None
-        self._store_problems: list[str] = []
+        self._store_watch = StoreWatch(store, self.state, self.outbox, self.notifier)
 
     # Life
 
@@ -119,9 +105,7 @@ class Engine:
     @property
     def problems(self) -> list[str]:
         """What is wrong with the store, each in one line."""
-        problems = [*self._store_problems]
-        if self.store.problem is not None:
-            problems.append(f"the store cannot be reached: {self.store.problem}")
+        problems = self._store_watch.problems
         if self.outbox.results.problem is not None:
             problems.append(f"results of attempts wait: {self.outbox.results.problem}")
         return problems
@@ -129,7 +113,7 @@ class Engine:
     def configure(self, workers: int = DEFAULT_WORKERS, keep: float = DEFAULT_KEEP) -> None:
         """Set how many attempts to one destination run at once, and for how many seconds ended jobs are kept."""
         self.outbox.set_workers(workers)
-        self._keep = keep
+        self._starter.keep = keep
 
     def observe_attempts(self, observer: AttemptObserver | None) -> None:
         """Call `observer` with every attempt that has ended; None: call none."""
@@ -158,8 +142,7 @@ class Engine:
         for key in await self.store.open_jobs():
             await self.outbox.decisions.continue_job(key)
         if self.store.is_durable:
-            task = self._keep_store()
-            self._keeping_store = asyncio.get_running_loop().create_task(task, name="latehook: keep the store")
+            self._store_watch.start()
         return await self.store.count_unfinished()
 
     async def _reload(self) -> None:
@@ -175,10 +158,7 @@ class Engine:
         self._closing = True
         self.long_polls.close()
         await self.outbox.close(seconds)
-        if self._keeping_store is not None:
-            self._keeping_store.cancel()
-            with suppress(StoreError):
-                await self.state.keep_clock()
+        await self._store_watch.stop()
         try:
             return 0 if self._is_opening else await self.store.count_unfinished()
         except StoreError as error:
@@ -206,40 +186,51 @@ class Engine:
         the client has disconnected. A request that cannot be answered, or a store that cannot write, gives a decision
         with an error response.
         """
-        context = self.context
         if self._closing:
-            return Decision(error_responses.failure(503, "shutting down", request, context.redaction))
+            return self._failure(503, "shutting down", request)
         try:
             decision = await self._decide(request)
         except StoreError as error:
             log.error("latehook: %s", error)
-            decision = Decision(error_responses.failure(503, str(error), request, context.redaction))
+            decision = self._failure(503, str(error), request)
         entry = self._record(request, decision)
         self._count(decision)
         mock = decision.mock
         try:
-            started = await self._start(decision)
-            if started is None:  # another request with the same idempotency key was faster
-                started, decision = 0, await self._decide(request)
-                entry.job = decision.job_id
-            decision = await self._choose(decision, started, entry)
+            return await self._carry_out(request, decision, entry, left)
         except UnstorableError as error:
             place = mock.place if mock is not None else "a mock"
-            entry.set_failed(500)
-            return Decision(error_responses.failure(500, f"{place}: {error}", request, context.redaction), mock)
+            status, reason = 500, f"{place}: {error}"
         except StoreError as error:
             log.error("latehook: %s", error)
-            entry.set_failed(503)
-            return Decision(error_responses.failure(503, str(error), request, context.redaction), mock)
-        try:
-            if decision.delay:
-                await self.long_polls.delay(decision, started, left)
+            status, reason = 503, str(error)
         except TooManyLongPolls as error:
-            entry.set_failed(503)
-            return Decision(error_responses.failure(503, str(error), request, context.redaction), mock)
+            status, reason = 503, str(error)
+        entry.set_failed(status)
+        return self._failure(status, reason, request, mock)
+
+    def _failure(self, status: int, reason: str, request: Request, mock: Mock | None = None) -> Decision:
+        """Return the decision for a request that cannot be answered as its mock says."""
+        return Decision(error_responses.failure(status, reason, request, self.context.redaction), mock)
+
+    async def _carry_out(
+        self, request: Request, decision: Decision, entry: JournalEntry, left: asyncio.Event | None
+    ) -> Decision:
+        """Start the decision's job, and return the decision with the response that the request gets in the end.
+
+        Raises StoreError, UnstorableError, TooManyLongPolls.
+        """
+        mock = decision.mock
+        started = await self._starter.start(decision)
+        if started is None:  # another request with the same idempotency key was faster
+            started, decision = 0, await self._decide(request)
+            entry.job = decision.job_id
+        decision = await self._choose(decision, started, entry)
+        if decision.delay:
+            await self.long_polls.delay(decision, started, left)
         if mock is None or decision.delayed is None:
             return decision
-        response = await self._render_delayed(mock, decision.delayed, started)
+        response = await self._delayed.render(mock, decision.delayed, started)
         entry.status = response.status
         self.notifier.notify()
         return replace(decision, response=response, delayed=None)
@@ -259,36 +250,6 @@ class Engine:
             entry.status = decision.response.status
         self.notifier.notify()
         return decision
-
-    async def _render_delayed(self, mock: Mock, delayed: DelayedResponse, started: int) -> Response:
-        """Return a response whose delay is over, and write it if it is its job's. `started` is the key of a new job."""
-        context = self.context
-        try:
-            stored = await self.store.job(started or (delayed.job.key if delayed.job is not None else 0))
-            is_jobs_own = stored is not None and (delayed.starts or delayed.repeats)
-            if stored is not None and stored.response is not None and is_jobs_own:  # a repeated request was faster
-                return stored.response
-            render = partial(responding.render_delayed, mock, delayed, stored or delayed.job)
-            response = await context.decide(render)
-            if stored is not None and is_jobs_own:
-                response = await self._write_response(stored.key, response)
-            if self.commits.is_scheduled:  # it may also show what other requests of this turn have written
-                await self.commits.committed()
-        except StoreError as error:
-            log.error("latehook: %s", error)
-            return error_responses.failure(503, str(error), delayed.request, context.redaction)
-        return response
-
-    async def _write_response(self, key: int, response: Response) -> Response:
-        """Write the response of a job, if the store still has it. Return the one that counts. Raises StoreError."""
-        async with self.commits.change():
-            stored = await self.store.job(key)
-            if stored is not None and stored.response is not None:  # a repeated request was faster
-                return stored.response
-            if stored is not None:
-                self.commits.schedule()
-                self.store.update_job(replace(stored, response=response))
-        return response
 
     def forwards_at_once(self, requests: Sequence[Request]) -> bool:
         """Return whether a request is forwarded by its headers alone, before its body has come. Record it if so.
@@ -336,60 +297,3 @@ class Engine:
         if decision.fault is not None:
             self.context.count_fault(mock.definition, response=decision.chosen)
             log.info("latehook: %s: the response's fault: %s", mock.name, decision.fault)
-
-    async def _start(self, decision: Decision) -> int | None:
-        """Write and schedule the job that a decision starts or changes, and wait for attempts before the response.
-
-        Return the key of a new job, else 0; None if it was not started because another job has its idempotency key.
-        Raises StoreError, UnstorableError: the job is not written, and nothing is scheduled.
-        """
-        job = decision.started or decision.changed
-        if job is None or decision.mock is None:
-            if self.commits.is_scheduled:  # the response may show what other requests of this turn have written
-                await self.commits.committed()
-            return 0
-        self.commits.schedule()
-        self.compiled_mocks.add(decision.mock)
-        if decision.started:
-            key, keys = self.store.add_job(job)
-        else:
-            key, keys = 0, self.store.replace_stages(job, decision.kept_stages)
-        if decision.started and decision.delayed is not None and decision.delayed.number is None:
-            self.choices.begin(decision.mock, job, key, keys)
-        try:
-            committed = await self.commits.committed()
-        except StoreError:
-            self.choices.drop(key)
-            raise
-        if key in committed.repeated:
-            self.choices.drop(key)
-            return None
-        first_attempts = self.outbox.schedule_job(job, keys)
-        decisions = self.outbox.decisions
-        if job.is_open or decisions.follows(job.key):
-            await decisions.continue_job(key or job.key)
-        if first_attempts is not None:
-            await first_attempts.ended()
-            await decisions.settled()
-        self._accepted += 1
-        if self._accepted % PRUNE_EVERY == 0:
-            self._prune()
-        return key
-
-    async def _keep_store(self) -> None:
-        """Look whether the store is as it was, and write the clock again and again, for a process that crashes."""
-        for turn in count():
-            for problem in self.store.new_problems():
-                log.error("latehook: %s", problem)
-                self._store_problems.append(problem)
-                self.notifier.notify()
-            if turn % KEEP_CLOCK_EVERY == 0 and self.outbox.next_due() != NEVER:
-                with suppress(StoreError):  # if the store cannot write, a later turn does
-                    await self.state.keep_clock()
-            await asyncio.sleep(CHECK_STORE_EVERY)
-
-    def _prune(self) -> None:
-        """Delete old jobs from the store. If the store cannot write, a later call deletes them."""
-        self.commits.schedule()
-        with suppress(StoreError):
-            self.store.prune(self.clock.real() - self._keep, self.clock.now())

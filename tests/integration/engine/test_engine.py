@@ -14,7 +14,7 @@ from latehook.base.errors import StoreError
 from latehook.base.messages import Outcome
 from latehook.base.model import State
 from latehook.delivery.compiled_mocks import MAX_OLD
-from latehook.engine.engine import PRUNE_EVERY
+from latehook.engine.starting import PRUNE_EVERY
 from latehook.mocks.decisions import Decision
 from latehook.mocks.definitions import Mocks
 from latehook.store import MEMORY
