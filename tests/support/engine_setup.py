@@ -81,14 +81,14 @@ class ObservedStore(SqliteStore):
         self.prunes += 1
         super().prune(*keep)
 
-    async def commit(self) -> Committed:
+    def commit_now(self) -> Committed:
         self.commits += 1
         if self.full:
             self.fail_transaction()
             with suppress(StoreError):
-                await super().commit()  # it rolls back
+                super().commit_now()  # it rolls back
             raise StoreError("the store cannot write: disk full")
-        return await super().commit()
+        return super().commit_now()
 
 
 class EngineSetup:

@@ -12,7 +12,7 @@ from latehook.delivery.progress import Progress
 from latehook.engine.answers import Answers, Lacking
 from latehook.mocks.context import Context
 from latehook.mocks.definitions import Mocks
-from latehook.store.protocol import JobsAtOnce, Store
+from latehook.store.protocol import AtOnce, Store
 from latehook.store.shared_state import SharedState
 
 
@@ -88,7 +88,7 @@ class LiveContext:
         return [self._progress.current(stored) for stored in found]
 
     @property
-    def _jobs_at_once(self) -> JobsAtOnce:
+    def _jobs_at_once(self) -> AtOnce:
         assert self._store.at_once is not None, "this store has to be waited for: see `decide`"
         return self._store.at_once
 

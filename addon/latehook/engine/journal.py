@@ -113,7 +113,9 @@ class Journal:
 
 def _without_large_parts(request: Request) -> Request:
     """Return a request as the journal keeps it: a large one without headers, body and form."""
-    size = request.size + sum(len(name) + len(value) for name, value in request.headers)
+    size = request.size
+    for name, value in request.headers:
+        size += len(name) + len(value)
     if size <= MAX_SIZE:
         return request if request.parts is None else replace(request, parts=None)
     return replace(request, target=request.target[:MAX_SIZE], headers=(), body=None, parts=None)

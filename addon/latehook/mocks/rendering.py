@@ -34,8 +34,9 @@ def render_response(spec: ResponseSpec, scope: Mapping[str, Any], moment: Moment
         return Response(status, headers)
     body = b""
     if spec.body is not None:
-        body, content_type = spec.body.render(scope, moment, _content_type(headers))
-        headers = _with_content_type(headers, content_type)
+        own_type = _content_type(headers)
+        body, content_type = spec.body.render(scope, moment, own_type)
+        headers = _with_content_type(headers, own_type, content_type)
         body = _compressed(body, spec.body, headers)
     return Response(status, (*headers, ("content-length", str(len(body)))), body)
 
@@ -64,8 +65,9 @@ def prepare_attempt(
     """
     scope = webhook_scope(constants, stored, moment, context)
     headers = _headers(spec.headers, spec.place, scope)
-    content = stored.content or _content(spec, stored, scope, moment, _content_type(headers))
-    headers = _with_content_type(headers, content.content_type)
+    own_type = _content_type(headers)
+    content = stored.content or _content(spec, stored, scope, moment, own_type)
+    headers = _with_content_type(headers, own_type, content.content_type)
     method = content.method or _method(spec, scope)
     fault = _fault(spec, stored, context)
     url, body = content.url, content.body
@@ -158,7 +160,7 @@ def _headers(headers: Any, place: Place, scope: Mapping[str, Any]) -> Headers:
             raise ExpressionError(place, f"headers: {problem}")
         for item in [] if value is None else items_of(value):
             text = to_text(item)
-            if any(mark in text for mark in "\r\n\0"):
+            if _FORBIDDEN_IN_HEADER.search(text):
                 raise ExpressionError(place, f"headers.{name}: {text!r} has a line break, which no header may have")
             if not text.isascii() and LONE_SURROGATE.search(text):
                 raise ExpressionError(place, f"headers.{name}: {text!r} has half of a surrogate pair: no header can")
@@ -176,15 +178,18 @@ def header_name_problem(name: str) -> str | None:
 
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FORBIDDEN_IN_HEADER = re.compile(r"[\r\n\0]")
 
 
 def _content_type(headers: Headers) -> str | None:
-    return next((value for name, value in headers if name.lower() == "content-type"), None)
+    for name, value in headers:
+        if name.lower() == "content-type":
+            return value
+    return None
 
 
-def _with_content_type(headers: Headers, content_type: str | None) -> Headers:
+def _with_content_type(headers: Headers, own: str | None, content_type: str | None) -> Headers:
     """Return the headers with the body's content type: in the place of their own, or else first."""
-    own = _content_type(headers)
     if content_type is None or content_type == own:
         return headers
     if own is None:

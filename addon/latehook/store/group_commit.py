@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 
-from latehook.base.coroutines import result_at_once
 from latehook.base.notifier import Notifier
 from latehook.store.protocol import Committed, Store
 
@@ -15,6 +14,7 @@ class GroupCommit:
 
     def __init__(self, store: Store, notifier: Notifier) -> None:
         self._store = store
+        self._at_once = store.at_once
         self._notifier = notifier
         self._scheduled: asyncio.Future[Committed] | None = None
         self._turn_end: asyncio.Handle
@@ -64,7 +64,7 @@ class GroupCommit:
         """
         async with self.changes:
             yield
-            if self._store.at_once is None and self.is_scheduled:
+            if self._at_once is None and self.is_scheduled:
                 await self.committed()
 
     @asynccontextmanager
@@ -82,9 +82,9 @@ class GroupCommit:
         scheduled, self._scheduled = self._scheduled, None
         if scheduled is None:  # a transaction of this turn has committed already
             return
-        if self._store.at_once is not None:  # a task would cost more than this commit
+        if self._at_once is not None:  # a task would cost more than this commit
             try:
-                self._end(scheduled, result_at_once(self._store.commit()))
+                self._end(scheduled, self._at_once.commit_now())
             except Exception as error:
                 self._fail(scheduled, error)
             return

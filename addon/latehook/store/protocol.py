@@ -59,8 +59,8 @@ class Committed(NamedTuple):
     repeated: AbstractSet[int] = frozenset()
 
 
-class JobsAtOnce(Protocol):
-    """The jobs that decisions ask for, read without waiting."""
+class AtOnce(Protocol):
+    """What a store does without waiting: the reads that decisions ask for, and the commit."""
 
     def all(self) -> Sequence[Job]:
         """Return all jobs, the newest first."""
@@ -73,6 +73,9 @@ class JobsAtOnce(Protocol):
 
     def repeated(self, mock: str, idempotency_key: str) -> Job | None:
         """Return the newest job that the mock with this name has started for an idempotency key."""
+
+    def commit_now(self) -> Committed:
+        """Commit as `Store.commit` does. Raises StoreError."""
 
 
 class Writes(Protocol):
@@ -255,8 +258,8 @@ class Store(Writes, Reads, Protocol):
     """Hides secrets in what people read."""
 
     @property
-    def at_once(self) -> JobsAtOnce | None:
-        """Reads for decisions; None where the store has to be waited for."""
+    def at_once(self) -> AtOnce | None:
+        """What this store does without waiting; None where it has to be waited for."""
 
     @property
     def is_durable(self) -> bool:

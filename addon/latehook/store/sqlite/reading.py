@@ -38,23 +38,19 @@ class JobsInSqlite(Rows):
 class Reader(JobsInSqlite):
     """Reads by key. Nothing is waited for: each read has its result when it is awaited."""
 
-    @property
-    def at_once(self) -> JobsInSqlite:
-        return self
-
     # Jobs
 
     async def job(self, key: int) -> Job | None:
         return self._job("SELECT key, value FROM job WHERE key = ?", (key,))
 
     async def find_job(self, id: str) -> Job | None:
-        return self.at_once.find(id)
+        return self.find(id)
 
     async def job_for_idempotency_key(self, mock: str, idempotency_key: str) -> Job | None:
-        return self.at_once.repeated(mock, idempotency_key)
+        return self.repeated(mock, idempotency_key)
 
     async def jobs(self) -> Sequence[Job]:
-        return self.at_once.all()
+        return self.all()
 
     async def job_ids(self) -> list[str]:
         return [id for (id,) in self._rows("SELECT id FROM job ORDER BY key DESC")]

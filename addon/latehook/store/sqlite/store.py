@@ -84,7 +84,14 @@ class SqliteStore(Writer):
 
     # Transactions and the file
 
+    @property
+    def at_once(self) -> "SqliteStore":
+        return self
+
     async def commit(self) -> Committed:
+        return self.commit_now()
+
+    def commit_now(self) -> Committed:
         committed = self._commit()
         self._checkpoints.start_if_due()
         return committed
