@@ -113,13 +113,13 @@ class Latehook:
         self._observers = Observers()
         fast.skip_add_log(master, self._observers)
         self._engine = self._make_engine()
-        self._operations = Operations(self._engine, self._load_mocks, self._options.speed, self._options.seed)
+        self._operations = Operations(self._engine, self._options.speed, self._options.seed)
         others = OtherHosts(lambda: self._options.others, self._engine.note_other)
         closed = ClosedHosts(self._hosts, lambda: others.refused)
         states = RequestStates(closed)
         hooks = Hooks(self._engine, states, self._observers, others, self._control, redaction, self._started)
         shortcuts = fast.Shortcuts(hooks, self._observers)
-        guard = Guard(closed, others, states, hooks, shortcuts, self._connections)
+        guard = Guard(closed, others, states, hooks, shortcuts, self._connections, self._started)
         self.addons = [guard, hooks, Commands(self._operations)]
         self._apply(self._options)
 
@@ -127,7 +127,8 @@ class Latehook:
         store = make_store(self._options.store, self._redaction)
         transport = LazyTransport(self._refusal, self._route)
         restore = functools.partial(loading.restore, env=self._env, redaction=self._redaction)
-        return Engine(Mocks(), store, transport, Clock(), random.Random(), restore, self._add_hosts)
+        source = random.Random()
+        return Engine(Mocks(), store, transport, Clock(), source, restore, self._load_mocks, self._add_hosts)
 
     # mitmproxy's hooks
 

@@ -3,6 +3,7 @@
 import random
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from latehook.base.messages import Outcome, Request
 from latehook.base.model import Content, Job, State
 from latehook.base.redaction import Redaction
 from latehook.engine.engine import Engine
+from latehook.mocks.definitions import Mocks
 from latehook.mocksfile.loading import load, restore
 from latehook.store.sqlite import SqliteStore
 from latehook.store.sqlite.checkpoints import checkpoint
@@ -46,9 +48,8 @@ async def fill(path: Path, mocks: Path, env: Mapping[str, str], dues: Sequence[f
 async def _accepted_job(mocks: Path, env: Mapping[str, str]) -> tuple[Job, tuple[str, bytes]]:
     """Return the job that the engine starts for the load generator's request, and its mock as the store keeps it."""
     store = SqliteStore()
-    engine = Engine(
-        load([mocks], env), store, _NoSender(), Clock(), random.Random(), lambda mock: restore(mock, env, Redaction())
-    )
+    again = partial(restore, env=env, redaction=Redaction())
+    engine = Engine(load([mocks], env), store, _NoSender(), Clock(), random.Random(), again, lambda *_: Mocks())
     url = urlsplit(DEFAULT.url)
     body = DEFAULT.body.encode()
     head = {"Host": url.netloc, "User-Agent": "bench", "Content-Type": "application/json", "Content-Length": len(body)}

@@ -106,8 +106,8 @@ class EngineSetup:
         self.store: Any = ObservedStore(path) if server is None else _in_postgres(server)
         self.machine_clock = SettableClock()
         self.clock = Clock(self.machine_clock, loop_time)
-        self.engine = Engine(mocks, self.store, self.sender, self.clock, random.Random(1), _restore)
-        self.operations = Operations(self.engine, _load_mocks)
+        self.engine = Engine(mocks, self.store, self.sender, self.clock, random.Random(1), _restore, load_mocks)
+        self.operations = Operations(self.engine)
         self._document = document
 
     async def post(self, **document: Any) -> Decision:
@@ -181,5 +181,6 @@ def _restore(excerpt: bytes) -> Mock:
     return loading.restore(excerpt, {}, Redaction())
 
 
-def _load_mocks(text: str, file: str | None, variables: Mapping[str, Any], files: Mapping[str, bytes]) -> Mocks:
+def load_mocks(text: str, file: str | None, variables: Mapping[str, Any], files: Mapping[str, bytes]) -> Mocks:
+    """Compile mocks that are added, without environment variables."""
     return loading.load_text(text, file, {}, variables, files)

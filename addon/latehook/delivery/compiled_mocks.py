@@ -20,6 +20,7 @@ class CompiledMocks:
         self._store = store
         self._restore = restore
         self._compiled: dict[str, Mock] = {}
+        self._current: dict[str, Mock] = {}  # those of the mocks files, and added ones
 
     def add(self, mock: Mock) -> None:
         """Keep a mock for the job that it starts, and write it to the store."""
@@ -40,7 +41,8 @@ class CompiledMocks:
         """Return the mock with this hash. Raises as `webhook_spec` does."""
         mock = self._compiled.get(definition)
         if mock is None:
-            mock = self._compiled[definition] = await self._restored(definition)
+            mock = self._current.get(definition) or await self._restored(definition)
+            self._compiled[definition] = mock
         return mock
 
     async def _restored(self, definition: str) -> Mock:
@@ -55,8 +57,8 @@ class CompiledMocks:
 
     def drop_old(self, current: Iterable[Mock]) -> None:
         """Drop the compiled mocks that are not in `current`, except the newest MAX_OLD."""
-        hashes = {mock.definition for mock in current}
-        old = [hash for hash in self._compiled if hash not in hashes]
+        self._current = {mock.definition: mock for mock in current}
+        old = [hash for hash in self._compiled if hash not in self._current]
         for hash in old[:-MAX_OLD]:
             del self._compiled[hash]
 

@@ -114,32 +114,26 @@ class LiveContext:
         """Put these mocks in the place of the mocks files' last ones. Added mocks stay in front of them."""
         self._apply(mocks, self._added)
 
-    def add(self, mocks: Mocks) -> None:
-        """Put mocks in front of all others, until `reset`."""
-        self._apply(self._from_files, (mocks, *self._added))
-
-    async def set_vars(self, values: Mapping[str, Any]) -> None:
-        """Set variables and write that to the store. The others stay as they are. Raises StoreError."""
-        await self._state.set_vars({**self.vars, **values})
-        self.update_vars()
+    def set_added(self, added: Sequence[Mocks]) -> None:
+        """Put these mocks in front of those of mocks files, in the place of those that were added before."""
+        self._apply(self._from_files, added)
 
     def update_vars(self) -> None:
-        """Take over the variables that were set from the shared state."""
-        self._state.drop_vars(self.mocks.vars)
-        self.vars = {**self.mocks.vars, **self._state.vars}
+        """Take over the variables that were set from the shared state, as far as a mocks file has them."""
+        known = self.mocks.vars
+        self.vars = {**known, **{name: value for name, value in self._state.world.vars.items() if name in known}}
         secrets = [self.vars[name] for name in self.mocks.secret_vars & self.vars.keys()]
         self.redaction.add(texts_in(secrets))
         hiding = {name for name, value in self.vars.items() if self.redaction.redact(value) != value}
         self.secret_vars = self.mocks.secret_vars | hiding
         self._notifier.notify(None)
 
-    def reset(self) -> None:
-        """Forget counts and added mocks. The shared state has been reset before."""
+    def forget_counts(self) -> None:
+        """Forget how often mocks have answered, and faults have happened."""
         self._answered.clear()
         self._faults.clear()
-        self._apply(self._from_files, ())
 
-    def _apply(self, from_files: Mocks, added: tuple[Mocks, ...]) -> None:
+    def _apply(self, from_files: Mocks, added: Sequence[Mocks]) -> None:
         mocks = Mocks.combine(*added, from_files)
         self._before_use(mocks)
         self._from_files, self._added, self.mocks = from_files, added, mocks

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from latehook.base import logs
 from latehook.base.clock import Clock
-from latehook.base.errors import StoreError, UnstorableError
+from latehook.base.errors import MocksError, StoreError, UnstorableError
 from latehook.base.messages import Request
 from latehook.base.notifier import Notifier
 from latehook.base.terminal import show_while_waiting
@@ -20,6 +20,7 @@ from latehook.delivery.dispatcher import DEFAULT_WORKERS
 from latehook.delivery.outbox import Outbox
 from latehook.delivery.progress import Progress
 from latehook.delivery.results import PendingResults
+from latehook.engine.added_mocks import AddedMocksCompiler, LoadMocks
 from latehook.engine.choices import Choices
 from latehook.engine.context import LiveContext
 from latehook.engine.delayed_responses import DelayedResponses
@@ -33,6 +34,7 @@ from latehook.mocks.definitions import Mock, Mocks
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
 from latehook.store.shared_state import SharedState
+from latehook.store.world import AddedMocks, World
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -53,6 +55,7 @@ class Engine:
         clock: Clock,
         source: random.Random,
         restore: Restore,
+        load_mocks: LoadMocks,
         before_use: Callable[[Mocks], None] = lambda _: None,
     ) -> None:
         """`source` gives all random values. `before_use` is called with mocks before they answer a request."""
@@ -62,9 +65,11 @@ class Engine:
         self.notifier = Notifier()
         self.commits = GroupCommit(store, self.notifier)
         self.state = SharedState(store, self.commits, clock)
+        self.state.apply = self._apply
         self.progress = Progress(self.state, PendingResults(store, self.commits))
         self.context = LiveContext(store, self.state, self.progress, self.notifier, source, mocks, before_use)
         self.compiled_mocks = CompiledMocks(store, restore)
+        self._added_mocks = AddedMocksCompiler(load_mocks)
         self.outbox = Outbox(
             store,
             self.commits,
@@ -97,10 +102,11 @@ class Engine:
         self.context.use(mocks)
         self.compiled_mocks.drop_old(self.context.mocks.all)
 
-    def add(self, mocks: Mocks) -> None:
-        """Put mocks in front of all others, until `reset`."""
-        self.context.add(mocks)
-        self.compiled_mocks.drop_old(self.context.mocks.all)
+    async def add(self, added: AddedMocks) -> Mocks:
+        """Put mocks in front of all others, until `reset`. Return them, compiled. Raises MocksError, StoreError."""
+        mocks = await self._added_mocks.compile(added)
+        await self.state.change(lambda world: replace(world, added=(added, *world.added)))
+        return mocks
 
     @property
     def problems(self) -> list[str]:
@@ -133,10 +139,12 @@ class Engine:
                 return await self._resume(speed)
         except StoreError as error:
             raise StoreError(f"mock_store={self.store.name}: {error}: {self.store.remedy}") from error
+        except MocksError as error:
+            problem = f"mock_store={self.store.name}: mocks that were added before cannot be used any more"
+            raise StoreError(f"{problem}: {error}; start as before, or name another store") from error
 
     async def _resume(self, speed: float) -> int:
         await self.state.load(speed)
-        self.context.update_vars()
         await self.choices.resume()
         self.outbox.load(await self.store.pending_dues())
         for key in await self.store.open_jobs():
@@ -148,7 +156,6 @@ class Engine:
     async def _reload(self) -> None:
         """Go on with what is in the store, after its connection was broken. Raises StoreError."""
         await self.state.reload()
-        self.context.update_vars()
         await self.outbox.reload()
         for key in await self.store.open_jobs():
             await self.outbox.decisions.continue_job(key)
@@ -167,15 +174,25 @@ class Engine:
         finally:
             await self.store.close()
 
-    async def reset(self, speed: float) -> None:
-        """Go back to the state of a new process, with the clock at `speed`. Clear the store before."""
-        self.state.reset(speed)
-        self.journal.clear()
-        self.others.clear()
-        self.context.reset()
-        self.compiled_mocks.clear()
-        self.choices.clear()
-        await self.outbox.forget_all()
+    async def _apply(self, before: World, world: World) -> None:
+        """Act on a change of the world. Hosts that added mocks name are closed before anything else happens."""
+        is_reset = world.resets != before.resets
+        if is_reset or world.added is not before.added:
+            self.context.set_added(await self._added_mocks.compile_all(world.added))
+            self._added_mocks.drop_others(world.added)
+            self.compiled_mocks.drop_old(self.context.mocks.all)
+        elif world.vars is not before.vars:
+            self.context.update_vars()
+        if is_reset:
+            self.journal.clear()
+            self.others.clear()
+            self.context.forget_counts()
+            self.compiled_mocks.clear()
+            self.choices.clear()
+            await self.outbox.forget_all()
+        elif world.clock is not before.clock or world.holding is not before.holding:
+            self.outbox.recheck()
+        self.notifier.notify(None)
 
     # Requests
 

@@ -1,6 +1,5 @@
 """The operations: what a tester may do while jobs are pending. Each is committed to the store before it returns."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from latehook.engine.queries import Queries
 from latehook.engine.waits import Waits
 from latehook.mocks.definitions import Mocks
 from latehook.mocks.open_stages import fired
+from latehook.store.world import AddedMocks
 
 LONGEST_ADVANCE = 36500 * 86400.0
 """Seconds by which one advance may move the clock."""
@@ -32,29 +32,17 @@ MAX_SPEED = 1_000_000
 IdOrFilter = str | Filter
 """A webhook by its id, or the webhooks that match a filter."""
 
-LoadMocks = Callable[[str, str | None, Mapping[str, Any], Mapping[str, bytes]], Mocks]
-"""Compiles mocks of a text, for a file name (None: unnamed), the variables that exist, and the contents of the files
-that the text names. Raises MocksError.
-"""
-
 
 class Operations:
     """The operations on an engine, and `queries` to read from it. A reset sets the clock to `speed` and uses `seed`."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        load_mocks: LoadMocks,
-        speed: float = 1.0,
-        seed: str | None = None,
-    ) -> None:
+    def __init__(self, engine: Engine, speed: float = 1.0, seed: str | None = None) -> None:
         self.queries = Queries(engine)
         self.notifier = engine.notifier
         self.waits = Waits(self.queries, engine.notifier)
         self.clock = engine.clock
         self.speed = speed
         self._engine = engine
-        self._load_mocks = load_mocks
         self._seed = seed
         self._store = engine.store
         self._commits = engine.commits
@@ -103,8 +91,7 @@ class Operations:
         Return the ids of the webhooks that are held.
         """
         if which == ALL:
-            await self._state.set_holding(True)
-            self.notifier.notify(None)
+            await self._state.change(lambda world: replace(world, holding=True))
             return await self._each(which, UNFINISHED, lambda _: None)
         return await self._each(which, UNFINISHED, lambda stored: self._store.set_state(stored.key, State.HELD))
 
@@ -118,12 +105,9 @@ class Operations:
 
         ids = await self._each(which, UNFINISHED if isinstance(which, str) else (State.HELD,), release)
         if which == ALL:
-            await self._state.set_holding(False)
-            self.notifier.notify(None)
+            await self._state.change(lambda world: replace(world, holding=False))
         for stored in released:
             self._outbox.schedule(stored.webhook.due, stored.key)
-        if which == ALL:
-            self._outbox.recheck()
         return ids
 
     async def fire(self, id: str) -> None:
@@ -202,8 +186,7 @@ class Operations:
         if not 0 < speed <= MAX_SPEED:
             remedy = f"write a number more than 0, and at most {MAX_SPEED:,}, such as 60 for an hour a minute"
             raise OperationError(f"speed {speed:g}: {remedy}")
-        await self._state.set_speed(speed)
-        self._outbox.recheck()
+        await self._state.change(lambda world: replace(world, clock=self._state.clock_setting(speed)))
 
     async def set_vars(self, values: Mapping[str, Any]) -> None:
         """Set variables. Raises OperationError for a name that no mocks file has."""
@@ -213,17 +196,16 @@ class Operations:
                 raise OperationError(
                     f"there is no variable {name!r}{did_you_mean(name, known)}: `vars` of a mocks file names them"
                 )
-        await self._engine.context.set_vars(values)
+        await self._state.change(lambda world: replace(world, vars={**world.vars, **values}))
 
     async def add_mocks(self, text: str, file: str | None = None, files: Mapping[str, bytes] | None = None) -> Mocks:
-        """Put the mocks of a mocks file's text in front of all others, until the next reset. Raises MocksError.
+        """Put the mocks of a mocks file's text in front of all others, until the next reset.
 
-        `file` is the name of the file in errors and in the mocks' places. `files` are the contents of the files that
-        the text names.
+        They are in the store: a later process has them too. `file` is the name of the file in errors and in the mocks'
+        places. `files` are the contents of the files that the text names. Raises MocksError, StoreError.
         """
-        mocks = await asyncio.to_thread(self._load_mocks, text, file, self._engine.mocks.vars, files or {})
-        self._engine.add(mocks)
-        return mocks
+        contents = tuple(sorted((files or {}).items()))
+        return await self._engine.add(AddedMocks(text, file, tuple(self._engine.mocks.vars), contents))
 
     # Reset
 
@@ -236,11 +218,8 @@ class Operations:
         if which != ALL:
             return await self._forget_jobs(which)
         ids = list(await self._store.job_ids())
-        async with self._commits.transaction():
-            self._store.clear()
+        await self._state.reset(self.speed)
         await self.seed_random()
-        await self._engine.reset(self.speed)
-        self.notifier.notify(None)
         return ids
 
     async def seed_random(self) -> None:

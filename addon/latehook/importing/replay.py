@@ -78,7 +78,8 @@ class _Replay:
     async def play(self) -> Replayed:
         loop = asyncio.get_running_loop()
         clock = Clock(lambda: self._start + loop.time(), loop.time)
-        engine = Engine(self._mocks, SqliteStore(), self._sender, clock, random.Random(1), self._restore)
+        source = random.Random(1)
+        engine = Engine(self._mocks, SqliteStore(), self._sender, clock, source, self._restore, self._load_mocks)
         result = Replayed()
         webhooks = [exchange for exchange in self._exchanges if exchange.inbound]
         for exchange in self._exchanges:
@@ -95,6 +96,11 @@ class _Replay:
 
     def _restore(self, excerpt: bytes) -> Mock:
         return loading.restore(excerpt, self._env, Redaction())
+
+    def _load_mocks(
+        self, text: str, file: str | None, variables: Mapping[str, Any], files: Mapping[str, bytes]
+    ) -> Mocks:
+        return loading.load_text(text, file, self._env, variables, files)
 
     # Requests
 

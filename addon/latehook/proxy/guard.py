@@ -1,5 +1,6 @@
 """Decide which connections are intercepted and which pass untouched. Nothing leaves for a mocked host."""
 
+import asyncio
 import logging
 import time
 from typing import Protocol
@@ -55,7 +56,10 @@ class Guard:
         answers: Answers,
         shortcuts: Shortcuts,
         connections: OpenConnections,
+        started: asyncio.Event,
     ) -> None:
+        """Clients wait until `started` is set: until then, the store's added mocks are not known, nor their hosts."""
+        self._started = started
         self._hosts = hosts
         self._others = others
         self._connections = connections
@@ -189,6 +193,7 @@ class Guard:
     async def client_connected(self, client: Client) -> None:
         """Make modes that connect at once wait, if the destination may be mocked. Begin few clients a turn."""
         modes.adopt(compat.outermost_layer(client), self)
+        await self._started.wait()
         await self._arrivals.next()
 
     def client_disconnected(self, client: Client) -> None:

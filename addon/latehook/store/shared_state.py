@@ -1,83 +1,103 @@
-"""The values that all jobs share and that operations change. The store keeps them for the next process."""
+"""The world of this process: the values that all jobs share. The store keeps them for the next process."""
 
-from collections.abc import Collection, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from latehook.base.clock import Clock
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
+from latehook.store.world import ADDED, CLOCK, HOLDING, VARS, AddedMocks, ClockSetting, World
 
-CLOCK, HOLDING, VARS = "clock", "holding", "vars"
-"""The names under which the store has the values."""
+Apply = Callable[[World, World], Awaitable[None]]
+"""Acts on a change from one world to the next. The clock and the hold are as in the next one already."""
+
+
+async def _apply_nothing(before: World, world: World) -> None:
+    pass
 
 
 class SharedState:
-    """Latehook's clock, the hold, and the variables that operations have set.
+    """The world, and Latehook's clock. `holding` is that of the world.
 
-    `holding` is whether no webhook starts, unless an operation sends it. `vars` has only the variables that were set.
-    They change by the methods below, each of which writes the new value, commits it, and applies it then. Raises
-    StoreError: the old value stays.
+    The world changes by `change` and `reset` alone. Each writes the new one, commits it, and applies it then: `apply`
+    is awaited. Raises StoreError: the old world stays.
     """
 
     def __init__(self, store: Store, commits: GroupCommit, clock: Clock) -> None:
         self.clock = clock
-        self.holding = False
-        self.vars: Mapping[str, Any] = {}
+        self.world = World(ClockSetting(clock.now(), clock.real(), clock.speed))
+        self.holding = False  # an attribute, as every webhook reads it
+        self.apply: Apply = _apply_nothing
         self._written = 0.0  # the time of the clock that the store has
         self._store = store
         self._commits = commits
+        self._changing = asyncio.Lock()
 
     async def load(self, speed: float) -> None:
         """Apply what the store's last process has written, and run the clock at `speed`.
 
         The clock has gone on meanwhile, by real time. If the machine's clock was set back, no time has passed.
         """
-        moment = self.clock.real()
-        if marks := await self._store.get_value(CLOCK, list[tuple[float, float, float]]):
-            last_moment, last_real, last_speed = marks[-1]
-            moment = last_moment + max(moment - last_real, 0.0) * last_speed
-        self.clock.set(moment, speed)
+        real = self.clock.real()
+        settings = await self._store.get_value(CLOCK, list[tuple[float, float, float]])
+        moment = ClockSetting(*settings[-1]).at(real) if settings else real
         await self.write_clock(moment, speed)
-        await self.reload()
+        await self._apply(await self._read(ClockSetting(moment, real, speed)))
 
     async def reload(self) -> None:
-        """Apply the hold and the variables that the store has."""
-        self.holding = bool(await self._store.get_value(HOLDING, bool))
-        self.vars = await self._store.get_value(VARS, dict[str, Any]) or {}
+        """Apply what the store has, except the clock."""
+        await self._apply(await self._read(self.world.clock))
 
-    async def set_holding(self, holding: bool) -> None:
-        await self._write(HOLDING, holding)
-        self.holding = holding
+    async def change(self, change: Callable[[World], World]) -> None:
+        """Change the world to what `change` returns for it."""
+        async with self._changing:
+            world = change(self.world)
+            async with self._commits.transaction():
+                for name, value in world.changes(self.world).items():
+                    self._store.set_value(name, value)
+            if world.clock is not self.world.clock:
+                self._written = world.clock.moment
+            await self._apply(world)
 
-    async def set_vars(self, values: Mapping[str, Any]) -> None:
-        """Set these variables, and no others."""
-        await self._write(VARS, values)
-        self.vars = values
+    async def reset(self, speed: float) -> None:
+        """Clear the store, and go back to the world of a new process, with the clock at `speed`."""
+        async with self._changing:
+            async with self._commits.transaction():
+                self._store.clear()
+            self._written = 0.0
+            real = self.clock.real()
+            await self._apply(World(ClockSetting(real, real, speed), resets=self.world.resets + 1))
 
-    async def set_speed(self, speed: float) -> None:
-        await self.write_clock(self.clock.now(), speed)
-        self.clock.set(self.clock.now(), speed)
+    def clock_setting(self, speed: float) -> ClockSetting:
+        """Return the clock as it is now, to go on at `speed`."""
+        return ClockSetting(self.clock.now(), self.clock.real(), speed)
+
+    # The clock, for the next process
 
     async def write_clock(self, moment: float, speed: float) -> None:
         """Write the clock as it will be, without changing it: an advance moves it step by step."""
-        await self._write(CLOCK, [(moment, self.clock.real(), speed)])
+        async with self._commits.transaction():
+            self._store.set_value(CLOCK, [(moment, self.clock.real(), speed)])
         self._written = moment
 
     async def keep_clock(self) -> None:
         """Write the clock as it is now, or as a running advance will leave it: the next process goes on from there."""
         await self.write_clock(max(self.clock.now(), self._written), self.clock.speed)
 
-    def drop_vars(self, known: Collection[str]) -> None:
-        """Forget the values of variables that are not `known`: no mocks file has them any more."""
-        self.vars = {name: value for name, value in self.vars.items() if name in known}
+    async def _read(self, clock: ClockSetting) -> World:
+        """Return the world that the store has, with this clock."""
+        return World(
+            clock,
+            bool(await self._store.get_value(HOLDING, bool)),
+            await self._store.get_value(VARS, dict[str, Any]) or {},
+            await self._store.get_value(ADDED, tuple[AddedMocks, ...]) or (),
+            self.world.resets,
+        )
 
-    def reset(self, speed: float) -> None:
-        """Go back to the values of a new process, with the clock at `speed`. The store has been cleared before."""
-        self.clock.set(self.clock.real(), speed)
-        self._written = 0.0
-        self.holding = False
-        self.vars = {}
-
-    async def _write(self, name: str, value: Any) -> None:
-        async with self._commits.transaction():
-            self._store.set_value(name, value)
+    async def _apply(self, world: World) -> None:
+        before, self.world = self.world, world
+        self.holding = world.holding
+        if world.clock is not before.clock:
+            self.clock.set(world.clock.at(self.clock.real()), world.clock.speed)
+        await self.apply(before, world)

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -141,19 +142,32 @@ def test_the_clock_of_a_job_survives_a_restart(start_with_store: Start) -> None:
         assert webhook.due_at == pytest.approx(stage.due_at, abs=1e-5)
 
 
-def test_holds_and_the_clock_survive_a_restart(start_with_store: Start, sut: Receiver, commands: Commands) -> None:
+def test_holds_the_clock_and_added_mocks_survive_a_restart(
+    start_with_store: Start, sut: Receiver, commands: Commands, tmp_path: Path
+) -> None:
+    """Until a reset. The file that the added mocks name is gone then."""
+    (tmp_path / "greeting.txt").write_text("hello")
+    added = tmp_path / "added.yaml"
+    added.write_text("mocks: [{match: GET other.slow.example/, response: {file: greeting.txt}}]")
     proxy = start_with_store("1h", *commands.arguments)
     post(proxy, id="a")
     commands.send("mock.hold")
     proxy.wait_for("latehook: hold: done")
     commands.send("mock.advance 2h")
     proxy.wait_for("latehook: advance 2h: done")
+    with latehook.connect(proxy.port) as client:
+        client.load(added)
     proxy.kill()
+    (tmp_path / "greeting.txt").unlink()
 
     again = start_with_store("1h", *commands.arguments)
+    assert curl("-x", again.url, "http://other.slow.example/").stdout == "hello"
     seen = curl("-x", again.url, "http://api.slow.example/jobs/a").stdout
     assert (json.loads(seen), list(sut.requests)) == ({"status": "second"}, [])
     commands.send("mock.release")
     [webhook] = sut.wait(1)
-
     assert json.loads(webhook.body)["status"] == "first"
+
+    with latehook.connect(again.port) as client:
+        client.reset()
+    assert "no mock matches" in curl("-x", again.url, "http://other.slow.example/").stdout

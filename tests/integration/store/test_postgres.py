@@ -18,7 +18,7 @@ from latehook.engine.operations import Operations
 from latehook.mocks.decide import Decision
 from latehook.mocksfile import loading
 from latehook.store.address import PostgresAddress, parse_address
-from support.engine_setup import RecordingSender, load
+from support.engine_setup import RecordingSender, load, load_mocks
 from support.limits import LIMIT
 from support.postgres import PostgresServer
 from support.relay import Relay
@@ -50,8 +50,8 @@ class Setup:
         self.store = store
         self.sender = RecordingSender(200)
         restore = lambda excerpt: loading.restore(excerpt, {}, Redaction())  # noqa: E731
-        self.engine = Engine(load(MOCKS, folder), store, self.sender, Clock(), random.Random(1), restore)
-        self.operations = Operations(self.engine, loading.load_text)  # type: ignore[arg-type]
+        self.engine = Engine(load(MOCKS, folder), store, self.sender, Clock(), random.Random(1), restore, load_mocks)
+        self.operations = Operations(self.engine)
 
     async def post(self, **document: object) -> Decision:
         return await self.request("POST", "/jobs", json.dumps({"key": None, **document}).encode())

@@ -1,5 +1,6 @@
 """UDP in transparent modes (WireGuard, local): a mocked host's name is answered or refused, all else passes unchanged."""
 
+import asyncio
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -43,7 +44,7 @@ def guard() -> Iterator[Guard]:
     others = OtherHosts(lambda: Others.PASS, lambda method, url: None)
     unused: Any = None  # needed for HTTP only
     with taddons.context(Proxyserver(), NextLayerAddon()):
-        yield Guard(closed, others, RequestStates(closed), unused, unused, OpenConnections())
+        yield Guard(closed, others, RequestStates(closed), unused, unused, OpenConnections(), asyncio.Event())
 
 
 def send(guard: Guard, server: tuple[str, int], *datagrams: bytes) -> tuple[Context, list[Any]]:
