@@ -149,7 +149,7 @@ class Guard:
         return self._others.intercepted or _is_dns(context)
 
     def passes(self, opening: Opening, context: Context) -> None:
-        if not self._others.intercepted:
+        if opening.front or not self._others.intercepted:
             is_one_of_many = opening.kind is Kind.HTTP2
             self._connections.passes(context.client, tunnels.names(opening, context), is_one_of_many)
 
@@ -170,7 +170,7 @@ class Guard:
         third party is likely, and passes at all others.
         """
         address = context.server.address
-        if opening != Opening(Kind.TLS) or address is None:
+        if opening.kind is not Kind.TLS or opening.hosts or address is None:
             return False
         hides = address_of(address[0]) is not None and address[1] in self._hosts.ports()
         if hides:

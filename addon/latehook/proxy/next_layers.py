@@ -1,14 +1,20 @@
 """Choose the next layer of a connection, by what the client has sent."""
 
+from collections.abc import Generator
+from typing import Any
+
 from mitmproxy import exceptions
 from mitmproxy.proxy.context import Context
 
 from latehook.proxy import compat, layers, sniffing, tunnels
 from latehook.proxy.compat import (
+    DataReceived,
+    Event,
     HttpLayer,
     HTTPMode,
     HttpProxy,
     HttpUpstreamProxy,
+    Layer,
     NextLayer,
     ReverseProxy,
     TransparentProxy,
@@ -44,11 +50,14 @@ def _choose_for_mocked_host(next_layer: NextLayer, policy: RequestPolicy) -> Non
     What comes in pieces is waited for. What is neither is refused.
     """
     context = next_layer.context
-    kind = sniffing.read_opening(next_layer.data_client()).kind
+    opening = sniffing.read_opening(next_layer.data_client())
+    kind = opening.kind
     if kind is Kind.HTTP2:
         context.client.alpn = b"h2"
     is_tcp = context.client.transport_protocol == "tcp"
-    if not is_tcp or _is_reverse(context) or kind is Kind.TLS:
+    if is_tcp and opening.front and not _is_reverse(context):
+        next_layer.layer = _BehindFront(context, opening.front)
+    elif not is_tcp or _is_reverse(context) or kind is Kind.TLS:
         compat.choose_layer_for_mocked_host(next_layer)
     elif kind in (Kind.HTTP1, Kind.HTTP2) or context.client.alpn:
         next_layer.layer = HttpLayer(context, HTTPMode.transparent)
@@ -56,6 +65,24 @@ def _choose_for_mocked_host(next_layer: NextLayer, policy: RequestPolicy) -> Non
         next_layer.layer = Refused(context, policy)
     if next_layer.layer is None:
         raise exceptions.AddonHalt
+
+
+class _BehindFront(Layer):
+    """A connection without the first bytes of its client: headers of the PROXY protocol, which are for a balancer."""
+
+    def __init__(self, context: Context, size: int) -> None:
+        super().__init__(context)
+        self._left = size
+        self._next = NextLayer(context)
+
+    def _handle_event(self, event: Event) -> Generator[Any, Any, Any]:
+        if isinstance(event, DataReceived) and event.connection == self.context.client:
+            behind = event.data[self._left :]
+            self._left = max(0, self._left - len(event.data))
+            event = DataReceived(event.connection, behind)
+            if not behind:
+                return
+        yield from self._next.handle_event(event)
 
 
 def _choose_for_datagrams(next_layer: NextLayer, policy: RequestPolicy) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from latehook.proxy.compat import ClientHello, parse_authority
+from latehook.proxy.proxy_protocol import read_front
 
 LONGEST_CACHED_AUTHORITY = 300
 """Characters of the longest host and port that are cached. A host name has at most 253 (RFC 1035 2.3.4)."""
@@ -44,10 +45,14 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The first bytes that a client sends: what they are, and the hosts they name, as they are written."""
+    """The first bytes that a client sends: what they are, and the hosts they name, as they are written.
+
+    In front of them are `front` bytes of the PROXY protocol, which are for the server's balancer.
+    """
 
     kind: Kind
     hosts: tuple[str, ...] = ()
+    front: int = 0
 
 
 _OTHER, _PARTIAL, _UNCLEAR = Opening(Kind.OTHER), Opening(Kind.PARTIAL), Opening(Kind.UNCLEAR)
@@ -55,8 +60,18 @@ _OTHER, _PARTIAL, _UNCLEAR = Opening(Kind.OTHER), Opening(Kind.PARTIAL), Opening
 
 def read_opening(data: bytes) -> Opening:
     """Return what the first bytes of a connection are. All of them are given, at each call."""
+    front = read_front(data)
+    if front.is_cut_off:
+        return Opening(Kind.PARTIAL, front.hosts, front.size)
+    if not front.size:
+        return _read_opening(data)
+    opening = _read_opening(data[front.size :])
+    return Opening(opening.kind, (*front.hosts, *opening.hosts), front.size)
+
+
+def _read_opening(data: bytes) -> Opening:
     data = data.lstrip(b"\r\n")  # servers ignore empty lines in front of a request (RFC 9112 section 2.2)
-    if not data:
+    if data in (b"", b"\0"):  # the PROXY protocol has empty lines and a zero in front
         return _UNCLEAR
     if is_cut_off(data):
         return _PARTIAL

@@ -32,10 +32,10 @@ class Requests:
             return _BODY
         opening = read_opening(held) if self._frames is None else _BODY
         if opening.kind is Kind.HTTP2:
-            self._frames = Frames(held.index(HTTP2_PREFACE) + len(HTTP2_PREFACE))
+            self._frames = Frames(held.index(HTTP2_PREFACE, opening.front) + len(HTTP2_PREFACE))
         if self._frames is not None:
             return self._frames.read(held)
-        self._size = _end_of_head(held) if opening.kind is Kind.HTTP1 else len(held)
+        self._size = _end_of_head(held, opening.front) if opening.kind is Kind.HTTP1 else len(held)
         return opening
 
     def take(self, opening: Opening) -> bytes:
@@ -45,14 +45,15 @@ class Requests:
         del self.held[:size]
         self.have_passed = True
         if self._frames is None and opening.kind is not Kind.BODY:
-            self._body = Body(data) if opening.kind is Kind.HTTP1 else None
-            self.are_over = self._body is None and bool(data.strip(b"\r\n"))
+            behind = data[opening.front :]
+            self._body = Body(behind) if opening.kind is Kind.HTTP1 else None
+            self.are_over = self._body is None and bool(behind.strip(b"\r\n"))
         return data
 
 
-def _end_of_head(data: bytes) -> int:
-    """Return the size of the first head, with the empty lines in front of it."""
-    start = len(data) - len(data.lstrip(b"\r\n"))
+def _end_of_head(data: bytes, front: int) -> int:
+    """Return the size of the first head, with the `front` bytes and the empty lines before it."""
+    start = len(data) - len(data[front:].lstrip(b"\r\n"))
     end = END_OF_HEAD.search(data, start)
     return len(data) if end is None else end.end()
 

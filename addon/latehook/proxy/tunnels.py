@@ -58,9 +58,6 @@ LARGEST_WAITING = 1024 * 1024
 """Bytes of a request for a mocked host that are held until the server has answered the requests before it."""
 
 
-_UNCLEAR = Opening(Kind.UNCLEAR)
-
-
 class TunnelPolicy(Protocol):
     """Decides about connections. Its methods raise nothing: an exception in a layer leaves the client unanswered."""
 
@@ -162,8 +159,8 @@ class Tunnel(Layer):
         if self._answers_next:
             self._client_end = event
             return
-        if self._requests.held and self._requests.read().kind is Kind.UNCLEAR:  # nothing more comes: it is no HTTP
-            yield from self._pass(_UNCLEAR)
+        if self._requests.held and (opening := self._requests.read()).kind is Kind.UNCLEAR:
+            yield from self._pass(opening)  # nothing more comes: it is no HTTP
         if self._next is None and self._relay is not None and (self._requests.have_passed or not self._requests.held):
             self._next = self._relay
         if self._next is None:
@@ -182,15 +179,19 @@ class Tunnel(Layer):
             return
         if not self._requests.held:
             yield from self._connect()
-        elif self._requests.read().kind is Kind.UNCLEAR:
-            yield from self._pass(_UNCLEAR)
+        elif (opening := self._requests.read()).kind is Kind.UNCLEAR:
+            yield from self._pass(opening)
 
     def _connect(self) -> Commands:
         """Connect to the server unless mitmproxy has done it, and let pass what the server says."""
         if self._policy.intercepts(self.context):
             if not self.context.server.connected and (yield OpenConnection(self.context.server)):
                 yield from self._close()
-        elif self._relay is None:
+        else:
+            yield from self._begin_relay()
+
+    def _begin_relay(self) -> Commands:
+        if self._relay is None:
             self._relay = TCPLayer(self.context, ignore=True)
             yield from self._relay.handle_event(Start())
 
@@ -198,25 +199,25 @@ class Tunnel(Layer):
         """Pass what is not for a mocked host: the next piece of what is held, or all that the client sends."""
         if opening.kind is not Kind.BODY:
             self._policy.passes(opening, self.context)
-        if not self._requests.have_passed and self._policy.intercepts(self.context):
+        # Behind the PROXY protocol, mitmproxy would not read HTTP.
+        if not (self._requests.have_passed or opening.front) and self._policy.intercepts(self.context):
             yield from self._give_to(NextLayer(self.context))
             return
-        yield from self._connect()
+        yield from self._begin_relay()
         assert self._relay is not None
         data = self._requests.take(opening)
         if opening.kind is Kind.HTTP1:
-            self._responses.expect(method_of(data))
+            self._responses.expect(method_of(data[opening.front :]))
         if self._requests.are_over:
             self._next = self._relay
         yield from self._relay.handle_event(DataReceived(self.context.client, data))
 
     def _answer(self) -> Commands:
         """Have a mock answer the next request, when the server has answered those before it."""
-        if not self._requests.have_passed:
-            yield from self._hand_over()
-        elif self._is_upgraded or self._requests.are_http2 or self._responses.are_unreadable:
+        others_passed = self._requests.have_passed
+        if others_passed and (self._is_upgraded or self._requests.are_http2 or self._responses.are_unreadable):
             yield from self._end("a request on it is for a mocked host, and others have passed before it")
-        elif self._responses.are_due:
+        elif others_passed and self._responses.are_due:
             self._answers_next = True
         else:
             yield from self._hand_over()

@@ -11,11 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
+from support.attack_clients import read_response
 from support.certificates import Certificate, certificate
 from support.limits import LIMIT
 from support.ports import free_port
 from support.process import Proxy, mitmdump
 from support.programs import curl
+from support.raw_servers import raw_server
 from support.receivers import Receiver, answer, receiver
 from support.witness import Witness
 
@@ -266,6 +268,28 @@ def test_intercept_decrypts_other_hosts_and_options_act_on_them(
 
 def test_intercept_is_not_said_to_have_no_effect(intercepting: Proxy) -> None:
     assert "no effect" not in intercepting.output
+
+
+def test_intercept_does_not_let_a_later_request_for_a_mocked_host_out_behind_the_proxy_protocol(
+    intercepting: Proxy,
+) -> None:
+    heard: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        while data := connection.recv(65536):
+            heard.append(data)
+            connection.sendall(b"HTTP/1.1 204 \r\n\r\n")
+
+    asked = "GET / HTTP/1.1\r\nhost: {}\r\n\r\n"
+    with raw_server(serve) as port:
+        client, _ = tunnel(intercepting.port, "localhost", port)
+        with client:
+            client.sendall(b"PROXY UNKNOWN\r\n" + asked.format("other.example").encode())
+            assert client.recv(1000).startswith(b"HTTP/1.1 204 ")
+            client.sendall(asked.format("api.slow.example").encode())
+            assert read_response(client, b"")[1].endswith(b"mocked")
+
+    assert heard == [b"PROXY UNKNOWN\r\n" + asked.format("other.example").encode()]
 
 
 # pass

@@ -92,6 +92,7 @@ def setup(module: Setup) -> Iterator[Setup]:
 MODES = ["CONNECT", "SOCKS5"]
 ASKED = {"by address": "127.0.0.1", "by another name": "localhost"}
 HEAD = f"POST /jobs HTTP/1.1\r\nHost: {NAME}\r\ncontent-length: 0\r\n\r\n".encode()
+PROXY_2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes([192, 0, 2, 1, 203, 0, 113, 7, 0xDC, 4, 1, 0xBB])
 HTTP = {
     "HTTP": HEAD,
     "a method in lower case": HEAD.replace(b"POST", b"post"),
@@ -101,6 +102,8 @@ HTTP = {
     "the URL": f"POST http://{NAME}/jobs HTTP/1.1\r\nHost: other.example\r\ncontent-length: 0\r\n\r\n".encode(),
     "a second Host header": HEAD.replace(b"Host", b"Host: other.example\r\nHost"),
     "upper case and a dot": HEAD.replace(NAME.encode(), NAME.upper().encode() + b"."),
+    "the PROXY protocol in front": b"PROXY TCP4 192.0.2.1 203.0.113.7 56324 443\r\n" + HEAD,
+    "its version 2 in front": PROXY_2 + HEAD,
     "user and password": HEAD.replace(NAME.encode(), b"me:secret@" + NAME.encode()),
 }
 
@@ -378,7 +381,7 @@ def test_a_server_that_speaks_first_is_heard_in_a_tunnel(mode: str, asked: str, 
 
 
 @pytest.mark.parametrize(
-    "said", [b"\0\1\2\3", b"hello", b"hello\r\n", b"\r\n", b"GET\0", HEAD.replace(b"slow", b"fast")]
+    "said", [b"\0\1\2\3", b"hello", b"PROXY UNKNOWN\r\n", b"\r\n", b"GET\0", HEAD.replace(b"slow", b"fast")]
 )
 @pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("mode", MODES)

@@ -44,7 +44,36 @@ def with_extension(hello: bytes, kind: int, body: bytes) -> bytes:
 
 NAMED = client_hello("api.slow.example", ["h2", "http/1.1"])
 
+V1 = b"PROXY TCP4 192.0.2.1 203.0.113.7 56324 443\r\n"
+V2 = b"\r\n\r\n\0\r\nQUIT\n"
+V2_IPV4 = V2 + b"\x21\x11\0\x0c" + bytes([192, 0, 2, 1, 203, 0, 113, 7, 0xDC, 4, 1, 0xBB])
+
+
+def with_authority(name: bytes) -> bytes:
+    """Return a header of version 2 for IPv6 with a checksum, a host's name and no operation."""
+    fields = b"\3\0\4abcd" + b"\2" + struct.pack(">H", len(name)) + name + b"\4\0\1x"
+    return V2 + b"\x21\x21" + struct.pack(">H", 36 + len(fields)) + bytes(36) + fields
+
+
 WHOLE: dict[str, tuple[bytes, Opening]] = {
+    "HTTP behind PROXY 1": (V1 + HEAD, Opening(Kind.HTTP1, ("api.slow.example",), len(V1))),
+    "TLS behind PROXY 1": (V1 + NAMED, Opening(Kind.TLS, ("api.slow.example",), len(V1))),
+    "HTTP behind PROXY 1, unknown": (b"PROXY UNKNOWN\r\n" + HEAD, Opening(Kind.HTTP1, ("api.slow.example",), 15)),
+    "HTTP/2 behind PROXY 1, without CR": (
+        V1.replace(b"\r", b"") + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        Opening(Kind.HTTP2, (), len(V1) - 1),
+    ),
+    "HTTP behind PROXY 2": (V2_IPV4 + HEAD, Opening(Kind.HTTP1, ("api.slow.example",), len(V2_IPV4))),
+    "TLS behind PROXY 2, of the balancer itself": (
+        V2 + b"\x20\0\0\0" + NAMED,
+        Opening(Kind.TLS, ("api.slow.example",), 16),
+    ),
+    "HTTP behind PROXY 2 with a name": (
+        with_authority(b"b.example") + HEAD,
+        Opening(Kind.HTTP1, ("b.example", "api.slow.example"), len(with_authority(b"b.example"))),
+    ),
+    "HTTP behind PROXY 2 and 1": (V2_IPV4 + V1 + HEAD, Opening(Kind.HTTP1, ("api.slow.example",), len(V2_IPV4 + V1))),
+    "a method of this name": (HEAD.replace(b"POST", b"PROXY"), Opening(Kind.HTTP1, ("api.slow.example",))),
     "HTTP": (HEAD, Opening(Kind.HTTP1, ("api.slow.example",))),
     "a method in lower case": (HEAD.replace(b"POST", b"post"), Opening(Kind.HTTP1, ("api.slow.example",))),
     "a method of its own": (HEAD.replace(b"POST", b"X-Frob"), Opening(Kind.HTTP1, ("api.slow.example",))),
@@ -98,6 +127,15 @@ def test_the_beginning_of_an_opening_is_waited_for_wherever_it_is_cut(what: str)
     assert opening.kind not in kinds
 
 
+@pytest.mark.parametrize("front", [V1, V2_IPV4])
+def test_a_proxy_header_is_waited_for_without_a_limit_of_time_and_then_what_follows(front: bytes) -> None:
+    kinds = [read_opening(front[:at]).kind for at in range(1, len(front) + 1)]
+
+    assert kinds[-1] is Kind.UNCLEAR  # the server may speak first
+    assert set(kinds[4:-1]) == {Kind.PARTIAL}
+    assert read_opening(front + b"SSH-2.0-x\r\n") == Opening(Kind.OTHER, (), len(front))
+
+
 @pytest.mark.parametrize("at", range(1, len(HEAD)))
 def test_a_usual_method_is_waited_for_without_a_limit_of_time(at: int) -> None:
     assert read_opening(HEAD[:at]).kind is Kind.PARTIAL
@@ -123,6 +161,8 @@ OTHER = {
     "Kafka": b"\0\0\0\x23\0\x12\0\3",
     "DNS": b"\0\x1c\xbe\xef\1\0\0\1",
     "a long word": b"x" * 41,
+    "PROXY of another version": V2 + b"\x31\x11\0\x0c",
+    "PROXY of another family": b"PROXY UDP4 1 2 3 4\r\n",
     "TLS that is broken": b"\x16\x03\x01\0\x04\x02\0\0\0",
     "TLS with something else inside": b"\x16\x03\x01\0\x06\x01\0\0\x02\3\3",
     "an alert after a piece of TLS": b"\x16\x03\x01\0\x02\x01\0\x15\x03\x01\0\x02\x02\x28",
@@ -134,7 +174,7 @@ def test_other_protocols_are_not_held(what: str) -> None:
     assert read_opening(OTHER[what]) == Opening(Kind.OTHER)
 
 
-@pytest.mark.parametrize("data", [b"hello", b"hello ", b"hello world", b"\r\n", b"EHLO clie"])
+@pytest.mark.parametrize("data", [b"hello", b"hello world", b"\r\n", b"EHLO clie", b"\0", b"PROXY TCP4 " + b"1" * 100])
 def test_what_may_be_whole_without_being_http_is_unclear(data: bytes) -> None:
     assert read_opening(data) == Opening(Kind.UNCLEAR)
 

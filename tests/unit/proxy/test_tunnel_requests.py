@@ -24,6 +24,7 @@ HTTP1: list[tuple[bytes, tuple[str, ...]]] = [
         ("a.example",),
     ),
     (b"CONNECT d.example:443 HTTP/1.1\r\n\r\n", ("d.example:443",)),
+    (b"PROXY UNKNOWN\r\nPUT / HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY, ("a.example",)),
 ]
 
 
