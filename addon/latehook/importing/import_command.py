@@ -10,10 +10,10 @@ from typing import Any
 from latehook.base.counting import number_of
 from latehook.base.errors import LatehookError
 from latehook.importing import writing, yaml_text
-from latehook.importing.openapi_choice import choose, listing
-from latehook.importing.openapi_lives import Choice
-from latehook.importing.openapi_mocks import Imported, import_
-from latehook.importing.openapi_validate import validated
+from latehook.importing.openapi.choice import choose, listing
+from latehook.importing.openapi.lives import Choice
+from latehook.importing.openapi.mocks import Imported, import_
+from latehook.importing.openapi.validate import validated
 from latehook.openapi.document import Document, NotReadable
 from latehook.openapi.reading import read_document
 

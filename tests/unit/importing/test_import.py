@@ -15,9 +15,9 @@ from ruamel.yaml import YAML
 from latehook.base.errors import LatehookError
 from latehook.cli import main
 from latehook.importing import import_command, writing
-from latehook.importing.openapi_choice import choose
-from latehook.importing.openapi_mocks import import_
-from latehook.importing.runtime_expressions import NotUnderstood, translate
+from latehook.importing.openapi.choice import choose
+from latehook.importing.openapi.mocks import import_
+from latehook.importing.openapi.runtime_expressions import NotUnderstood, translate
 from latehook.mocksfile.loading import load
 from latehook.openapi.document import Document, NotReadable
 from latehook.openapi.reading import read_document

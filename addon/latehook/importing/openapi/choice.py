@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from latehook.base.counting import number_of
 from latehook.base.errors import LatehookError
 from latehook.base.text import did_you_mean
-from latehook.importing.openapi_lives import Choice
-from latehook.importing.openapi_matches import is_below, segments
+from latehook.importing.openapi.lives import Choice
+from latehook.importing.openapi.matches import is_below, segments
 from latehook.openapi.document import Document
 from latehook.openapi.operations import Hook, Operation, operations, webhooks
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from latehook.importing.openapi_bodies import Body
-from latehook.importing.openapi_matches import is_below, segments
-from latehook.importing.openapi_statuses import Course, course
-from latehook.importing.openapi_values import Perspective, is_status_path, scalars, words
-from latehook.importing.runtime_expressions import capture, member
+from latehook.importing.openapi.bodies import Body
+from latehook.importing.openapi.matches import is_below, segments
+from latehook.importing.openapi.runtime_expressions import capture, member
+from latehook.importing.openapi.statuses import Course, course
+from latehook.importing.openapi.values import Perspective, is_status_path, scalars, words
 from latehook.openapi.document import as_list, as_map
 from latehook.openapi.operations import Hook, Operation
 from latehook.openapi.samples import KeyPath, flat_schema

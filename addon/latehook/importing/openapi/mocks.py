@@ -7,12 +7,12 @@ from typing import Any
 
 from latehook.importing import yaml_text
 from latehook.importing.exchanges import KeyPath
-from latehook.importing.openapi_bodies import Body, headers, parameters
-from latehook.importing.openapi_lives import Choice, Life
-from latehook.importing.openapi_matches import is_below, match_of, order, segments
-from latehook.importing.openapi_statuses import canceled
-from latehook.importing.openapi_values import Perspective, new_id
-from latehook.importing.runtime_expressions import NotUnderstood, capture, translate
+from latehook.importing.openapi.bodies import Body, headers, parameters
+from latehook.importing.openapi.lives import Choice, Life
+from latehook.importing.openapi.matches import is_below, match_of, order, segments
+from latehook.importing.openapi.runtime_expressions import NotUnderstood, capture, translate
+from latehook.importing.openapi.statuses import canceled
+from latehook.importing.openapi.values import Perspective, new_id
 from latehook.importing.shapes import literal
 from latehook.openapi.document import Document, as_list, as_map
 from latehook.openapi.operations import Hook

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from latehook.importing.exchanges import KeyPath
-from latehook.importing.openapi_values import Perspective, find_id, templates
+from latehook.importing.openapi.values import Perspective, find_id, templates
 from latehook.importing.shapes import literal
 from latehook.openapi.document import Document, as_map
 from latehook.openapi.samples import Sample, flat_schema, sample_of_media, sample_of_parameter

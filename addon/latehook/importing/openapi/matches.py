@@ -5,7 +5,7 @@ from functools import lru_cache
 from urllib.parse import parse_qsl, quote
 
 from latehook.base.errors import LatehookError
-from latehook.importing.runtime_expressions import capture, member
+from latehook.importing.openapi.runtime_expressions import capture, member
 from latehook.mocks import matching
 from latehook.openapi.operations import Operation, Server
 

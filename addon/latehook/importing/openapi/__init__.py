@@ -1,0 +1,1 @@
+"""Make a mocks file of an OpenAPI document."""
