@@ -16,7 +16,8 @@ from latehook.engine.filters import FILTERS
 from latehook.expressions import filters, operators
 from latehook.expressions.answers import AnsweredWebhookView
 from latehook.expressions.names import AT_REQUEST, INDEX, ITEM, JOB, WEBHOOK
-from latehook.expressions.views import JobView, RandomView, RequestView, ResponseView, WebhookView
+from latehook.expressions.random_values import RandomView
+from latehook.expressions.views import JobView, RequestView, ResponseView, WebhookView
 from latehook.mocks import bodies
 from latehook.mocksfile.entries import File, JobEntry, MockEntry, ResponseEntry, StageEntry
 from latehook.mocksfile.schema import json_schema

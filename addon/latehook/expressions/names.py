@@ -4,7 +4,8 @@ from typing import Any
 
 from latehook.expressions.answers import AnsweredWebhookView
 from latehook.expressions.expression import Names
-from latehook.expressions.views import JobView, RandomView, RequestView, ResponseView, WebhookView
+from latehook.expressions.random_values import RandomView
+from latehook.expressions.views import JobView, RequestView, ResponseView, WebhookView
 
 _REQUEST: Names = dict.fromkeys(RequestView.members)
 _RESPONSE: Names = dict.fromkeys(ResponseView.members)

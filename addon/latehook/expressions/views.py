@@ -1,7 +1,6 @@
-"""PURE: the views that expressions read: request, response, job, jobs, random and webhook."""
+"""PURE: the views that expressions read: request, response, job, jobs and webhook."""
 
 import hashlib
-import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, overload
@@ -18,11 +17,6 @@ from latehook.expressions.fields import first_values, nested
 from latehook.expressions.headers import HeadersView
 from latehook.expressions.octets import Octets
 from latehook.expressions.values import AnnotatedText, View
-
-_ALPHABETS = {
-    "hex": "0123456789abcdef",
-    "base62": "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
-}
 
 
 class RequestView(View):
@@ -256,36 +250,6 @@ class JobsView(Sequence[JobView]):
         return len(self._jobs)
 
 
-class RandomView(View):
-    """`random`: values drawn from a random source. The same seed gives the same values."""
-
-    members = frozenset({"int", "hex", "base62", "choice"})
-
-    def __init__(self, source: random.Random) -> None:
-        self._source = source
-
-    def int(self, least: Any, most: Any) -> Any:
-        return self._source.randint(least, most)
-
-    def choice(self, values: Sequence[Any]) -> Any:
-        return self._source.choice(values)
-
-    def hex(self, length: Any) -> str:
-        return _characters(self._source, "hex", length)
-
-    def base62(self, length: Any) -> str:
-        return _characters(self._source, "base62", length)
-
-    def data(self) -> Mapping[str, Any]:
-        raise ValueError("random is not data: write random.hex(8)")
-
-
-def _characters(source: random.Random, alphabet: str, length: int) -> str:
-    if not 0 <= length <= 1000:
-        raise ValueError(f"random.{alphabet}({length}): write a length from 0 to 1000")
-    return "".join(source.choices(_ALPHABETS[alphabet], k=length))
-
-
 class WebhookView(View):
     """`webhook`, in the messages of a webhook: its id, its event, its URL, and the number of the attempt, from 1.
 
@@ -299,13 +263,3 @@ class WebhookView(View):
         self.attempt = attempt
         self.event = event
         self.url = url
-
-
-def new_uuid(source: random.Random) -> str:
-    """Return a version 4 UUID drawn from a random source."""
-    digits = f"{source.getrandbits(128):032x}"
-    variant = _VARIANT[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
-
-
-_VARIANT = "89ab"  # RFC 9562 section 4.1: the two highest bits of the 17th digit are 1 0

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 from latehook.base.messages import Request
 from latehook.base.model import Job, Moment, StoredWebhook
 from latehook.base.redaction import Redaction
-from latehook.expressions.views import JobsView, RandomView, RequestView, new_uuid
+from latehook.expressions.random_values import RandomView, new_uuid
+from latehook.expressions.views import JobsView, RequestView
 
 
 class Context(Protocol):

@@ -11,8 +11,9 @@ from latehook.base.model import Job, Moment, State, StoredWebhook, Webhook
 from latehook.bodies.decoding import SMALL_BODY_SIZE
 from latehook.expressions.body_members import held_by
 from latehook.expressions.expression import render
+from latehook.expressions.random_values import new_uuid
 from latehook.expressions.values import to_text
-from latehook.expressions.views import JobView, new_uuid
+from latehook.expressions.views import JobView
 from latehook.mocks.definitions import EndOf, Mock, StageSpec, WebhookSpec
 from latehook.mocks.fields import quoted, require_name
 from latehook.mocks.stages import PlannedStage

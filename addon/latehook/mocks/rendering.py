@@ -13,8 +13,9 @@ from latehook.base.messages import Headers, Outgoing, Response, WebhookFault
 from latehook.base.model import Content, Moment, StoredWebhook
 from latehook.bodies.codings import codings_of, compress
 from latehook.expressions.expression import render
+from latehook.expressions.random_values import new_uuid
 from latehook.expressions.values import to_text
-from latehook.expressions.views import JobView, WebhookView, new_uuid
+from latehook.expressions.views import JobView, WebhookView
 from latehook.mocks.bodies import BodySpec
 from latehook.mocks.context import Context, scope_of
 from latehook.mocks.definitions import ResponseSpec, WebhookSpec

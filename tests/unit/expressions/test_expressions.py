@@ -13,9 +13,9 @@ from latehook.base.errors import ExpressionError, MocksError
 from latehook.expressions.compiler import Compiler
 from latehook.expressions.evaluation import Evaluation
 from latehook.expressions.expression import Expression
+from latehook.expressions.random_values import new_uuid
 from latehook.expressions.sandbox import Sandbox
 from latehook.expressions.values import to_text
-from latehook.expressions.views import new_uuid
 from support.expressions import BODY, NAMES, PLACE, evaluate
 
 VALUES = [
