@@ -25,6 +25,9 @@ from support import postgres, virtual_time
 from support.postgres import PostgresServer
 from support.virtual_time import SettableClock, loop_time
 
+LONG_LEASE = 1e6
+"""Seconds for which a store is sure that no other process uses it."""
+
 Result = int | str | Outcome
 """How an attempt ends: a status, an error, or the whole outcome."""
 
@@ -156,7 +159,7 @@ def _in_postgres(server: PostgresServer) -> Store:
 
     address = parse_address(server.url("scenario"))
     assert isinstance(address, PostgresAddress)
-    return PostgresStore(address)
+    return PostgresStore(address, lease=LONG_LEASE)  # virtual time needs no heartbeats
 
 
 async def _with_open_store(store: Store, scenario: Coroutine[Any, Any, None]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from latehook.base.messages import Outcome
 from latehook.base.model import Attempt, Content, Criteria, Job, State, StoredWebhook, Webhook
 from latehook.base.redaction import Redaction
+from latehook.store.cluster import Cluster
 
 MEMORY = ":memory:"
 """The path of a store in memory, which ends with the process."""
@@ -264,6 +265,10 @@ class Store(Writes, Reads, Protocol):
     @property
     def is_durable(self) -> bool:
         """Whether the store outlives the process."""
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """This process among those that share the store; None where no other process can use it."""
 
     on_connected: Callable[[], Awaitable[None]] | None
     """Called when a connection that was broken has been made again: what is in the store may be new to its user."""

@@ -126,14 +126,18 @@ def test_without_asyncpg_the_error_names_the_remedy() -> None:
 
 def test_keys_grow_whatever_the_clock_does_and_fit_in_json_numbers() -> None:
     pytest.importorskip("asyncpg")
-    from latehook.store.postgresql.keys import EPOCH, KEYS_A_MILLISECOND, Keys
+    from latehook.store.postgresql.keys import EPOCH, OF_A_PROCESS, PROCESSES, Keys
 
-    times = iter([EPOCH + 1, EPOCH + 1, EPOCH + 2, EPOCH, EPOCH + 100 * 365 * 86400])
-    keys = Keys(lambda: next(times))
-
-    made = [keys.next() for _ in range(5)]
-    assert made == sorted(set(made))
-    assert made[0] == 1000 * KEYS_A_MILLISECOND and made[-1] < 2**53
+    times = [EPOCH + 1] * 100 + [EPOCH + 2, EPOCH, EPOCH + 100 * 365 * 86400]
+    made: list[list[int]] = []
+    for number in (0, 1, PROCESSES - 1):
+        clock = iter(times)
+        keys = Keys(lambda clock=clock: next(clock))  # type: ignore[misc]
+        keys.number = number
+        made.append([keys.next() for _ in times])
+        assert made[-1] == sorted(set(made[-1]))
+        assert made[-1][0] // (PROCESSES * OF_A_PROCESS) == 1000 and made[-1][-1] < 2**53
+    assert len({key for keys_of_one in made for key in keys_of_one}) == 3 * len(times)
     keys = Keys(lambda: EPOCH)
-    keys.start_after(made[-1])
-    assert keys.next() == made[-1] + 1
+    keys.start_after(made[-1][-1])
+    assert made[-1][-1] < keys.next()

@@ -1,7 +1,7 @@
 """Batches of changes: what is written while one is on its way goes together in the next one."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from latehook.base.errors import StoreUnreachable
@@ -11,7 +11,7 @@ from latehook.store.protocol import Committed
 MAX_CHANGES = 2000
 """Changes that one batch has, unless one commit alone has more."""
 
-WRITE = "SELECT changed, refused, repeated, pruned_to FROM write($1::change[])"
+WRITE = "SELECT changed, refused, repeated, pruned_to FROM write($1::change[], $2)"
 
 
 class Change(NamedTuple):
@@ -42,10 +42,11 @@ class _Waiting(NamedTuple):
 class Batches:
     """Writes changes, one batch after the other, each in one transaction and one round trip."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, epoch: Callable[[], int]) -> None:
         self.pruned_to = 0
         """The key of the last job that a prune has examined."""
         self._link = link
+        self._epoch = epoch
         self._waiting: list[_Waiting] = []
         self._last: asyncio.Future[Committed] | None = None
         self._doubtful: set[int] = set()  # jobs of batches of which nobody knows whether they were written
@@ -73,7 +74,7 @@ class Batches:
         """Delete the jobs of which nobody knows whether they were written: their requests have got a 503."""
         if self._doubtful:
             doubtful = set(self._doubtful)
-            await self._link.write(WRITE, [Change("deleted job", key) for key in doubtful])
+            await self._link.write(WRITE, [Change("deleted job", key) for key in doubtful], self._epoch())
             self._doubtful -= doubtful
 
     async def end(self) -> None:
@@ -109,7 +110,7 @@ class Batches:
         return batch
 
     async def _send(self, changes: Sequence[Change]) -> Committed:
-        [(changed, refused, repeated, pruned_to)] = await self._link.write(WRITE, changes)
+        [(changed, refused, repeated, pruned_to)] = await self._link.write(WRITE, changes, self._epoch())
         if pruned_to is not None:
             self.pruned_to = pruned_to
         return Committed(frozenset(changed), frozenset(refused), frozenset(repeated))

@@ -1,10 +1,11 @@
-"""The connections to PostgreSQL: one that writes, one that reads. Broken ones are made again."""
+"""The connections to PostgreSQL: one that writes, one that reads, one that listens. Broken ones are made again."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+import secrets
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 
@@ -37,25 +38,37 @@ BROKEN = (
 )
 """Errors after which a connection is of no use. What was under way may or may not have happened."""
 
-IN_USE = "another process has this schema: end that one, or name another schema (?schema=NAME)"
+DEAD = "LH001"
+"""SQLSTATE of our functions: the other processes have declared this one dead, and nothing was written."""
+
+
+class LinkEvents(Protocol):
+    """What happens to a link."""
+
+    async def reconnected(self) -> None:
+        """The connections have been made again. An error closes them, and they are made again."""
+
+    def declared_dead(self) -> None:
+        """The database says that this process was declared dead."""
+
+    def heard(self, text: str) -> None:
+        """Another process, or this one, has sent a notice."""
 
 
 class Link:
-    """The connections to a schema that only this process uses.
+    """The connections to a schema. While they are broken, everything raises StoreUnreachable."""
 
-    While they are broken, everything raises StoreUnreachable. `on_connected` is called each time they have been made
-    again.
-    """
-
-    def __init__(self, address: PostgresAddress, on_connected: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, address: PostgresAddress, events: LinkEvents) -> None:
         self.problem: str | None = None
         """Why the database cannot be reached; None while it can."""
         self._address = address
-        self._on_connected = on_connected
+        self._events = events
+        self._name = f"latehook {secrets.token_hex(8)}"  # finds our own connections among those of the server
+        self._channel = schema.channel(address.schema)
         self._writer: asyncpg.Connection | None = None
         self._reader: asyncpg.Connection | None = None
-        self._writer_pid = 0
-        self._writing, self._reading = asyncio.Lock(), asyncio.Lock()
+        self._listener: asyncpg.Connection | None = None
+        self._writing, self._reading, self._beating = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
         self._reconnecting: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -72,7 +85,7 @@ class Link:
         self._closed = True
         if self._reconnecting is not None:
             self._reconnecting.cancel()
-        for connection in (self._writer, self._reader):
+        for connection in self._connections:
             if connection is not None:
                 with suppress(Exception):  # what was written is committed: nothing depends on a good end
                     await connection.close(timeout=1)
@@ -82,13 +95,22 @@ class Link:
         async with self._reading:
             return await self._run("read", self._reader, sql, values, timeout or COMMAND_TIMEOUT)
 
-    async def write(self, sql: str, *values: Any) -> list[Any]:
+    async def write(self, sql: str, *values: Any, timeout: float | None = None) -> list[Any]:
         """Execute a statement in a transaction of its own, and return its rows.
 
         Raises StoreUnreachable if it may or may not have happened, and StoreError if it has not.
         """
         async with self._writing:
-            return await self._run("write", self._writer, sql, values, COMMAND_TIMEOUT)
+            return await self._run("write", self._writer, sql, values, timeout or COMMAND_TIMEOUT)
+
+    async def beat(self, sql: str, *values: Any) -> list[Any]:
+        """Execute a short statement beside those that read and write. Return its rows. Raises StoreError."""
+        async with self._beating:
+            return await self._run("be reached", self._listener, sql, values, COMMAND_TIMEOUT)
+
+    async def notify(self, text: str) -> None:
+        """Send a notice to all processes on the schema. Raises StoreError."""
+        await self.beat("SELECT pg_notify($1, $2)", self._channel, text)
 
     async def _run(
         self, verb: str, connection: asyncpg.Connection | None, sql: str, values: Sequence[Any], timeout: float
@@ -103,49 +125,51 @@ class Link:
             self._lose(connection, error)
             raise StoreUnreachable(f"the store cannot {verb}: {reason_of(error)}") from None
         except asyncpg.PostgresError as error:
+            if error.sqlstate == DEAD:
+                self._events.declared_dead()
+                raise StoreUnreachable(f"the store cannot {verb}: {reason_of(error)}") from None
             raise StoreError(f"the store cannot {verb}: {reason_of(error)}") from None
         return rows
 
     # Connecting
 
+    @property
+    def _connections(self) -> Sequence[asyncpg.Connection | None]:
+        return self._writer, self._reader, self._listener
+
     async def _connect(self) -> None:
-        writer = await self._new_connection()
+        made: list[asyncpg.Connection] = []
         try:
-            await self._lock(writer)
-            await schema.prepare(writer, self._address.schema)
-            reader = await self._new_connection()
+            made.append(await self._new_connection())
+            await self._end_old_ones(made[0])
+            await schema.prepare(made[0], self._address.schema, CONNECT_TIMEOUT)
+            made += [await self._new_connection(), await self._new_connection()]
+            await made[2].add_listener(self._channel, lambda *notice: self._events.heard(notice[3]))
         except BaseException:
-            writer.terminate()
+            for connection in made:
+                connection.terminate()
             raise
-        self._writer, self._reader = writer, reader
-        self._writer_pid = writer.get_server_pid()
+        self._writer, self._reader, self._listener = made
 
     async def _new_connection(self) -> asyncpg.Connection:
         return await asyncpg.connect(
             self._address.url,
             timeout=CONNECT_TIMEOUT,
             command_timeout=COMMAND_TIMEOUT,
-            server_settings={"search_path": self._address.schema, "application_name": "latehook"},
+            server_settings={"search_path": self._address.schema, "application_name": self._name},
         )
 
-    async def _lock(self, connection: asyncpg.Connection) -> None:
-        """Lock the schema for this process, as long as the connection lives. Raises StoreError where another has it.
-
-        The server may still have our last connection, if only the network has broken it: that is ended.
-        """
-        keys = schema.lock_keys(self._address.schema)
+    async def _end_old_ones(self, connection: asyncpg.Connection) -> None:
+        """End our earlier connections. If only the network has broken them, the server may still execute for them."""
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            while not await connection.fetchval("SELECT pg_try_advisory_lock($1::integer, $2::integer)", *keys):
-                holders = [pid for (pid,) in await connection.fetch(HOLDERS, *keys)]
-                if any(pid != self._writer_pid for pid in holders):
-                    raise StoreError(IN_USE)
-                for pid in holders:
+            while old := await connection.fetch(OLD, self._name):
+                for (pid,) in old:
                     await connection.execute("SELECT pg_terminate_backend($1)", pid)
                 await asyncio.sleep(RECONNECT_AFTER[0])
 
     def _lose(self, connection: asyncpg.Connection, error: BaseException) -> None:
-        """Give up both connections after an error of one of them, and begin to connect again."""
-        if connection not in (self._writer, self._reader):
+        """Give up all connections after an error of one of them, and begin to connect again."""
+        if connection not in self._connections:
             return
         self.problem = reason_of(error)
         log.error("latehook: the store cannot be reached: %s: requests get a 503 until it can", self.problem)
@@ -154,10 +178,10 @@ class Link:
             self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect(), name="latehook: reconnect")
 
     def _drop(self) -> None:
-        for connection in (self._writer, self._reader):
+        for connection in self._connections:
             if connection is not None:
                 connection.terminate()
-        self._writer = self._reader = None
+        self._writer = self._reader = self._listener = None
 
     async def _reconnect(self) -> None:
         waits = iter(RECONNECT_AFTER)
@@ -167,7 +191,7 @@ class Link:
             await asyncio.sleep(wait)
             try:
                 await self._connect()
-                await self._on_connected()
+                await self._events.reconnected()
             except Exception as error:  # of any kind: to give up would leave the store unreachable for ever
                 self._drop()
                 self.problem = reason_of(error)
@@ -175,12 +199,8 @@ class Link:
         self.problem = self._reconnecting = None
 
 
-HOLDERS = """
-SELECT pid FROM pg_locks
-WHERE locktype = 'advisory' AND granted AND classid = $1 AND objid = $2
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-"""The server's processes that have the lock with these two keys."""
+OLD = "SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND pid <> pg_backend_pid()"
+"""The server's processes of the connections with a name, without the one that asks."""
 
 
 def reason_of(error: BaseException) -> str:

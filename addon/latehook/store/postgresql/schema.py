@@ -2,14 +2,15 @@
 
 import zlib
 
-from asyncpg import Connection
+from asyncpg import Connection, LockNotAvailableError
 
 from latehook.base.errors import StoreError
+from latehook.store.postgresql import nodes_sql
 
-VERSION = 1
+VERSION = 2
 """The version of the tables, in the table `version`."""
 
-TABLES = """
+VERSION_1 = """
 CREATE TABLE version (number integer NOT NULL);
 CREATE TABLE meta (name text PRIMARY KEY, value bytea NOT NULL);
 CREATE TABLE definition (hash text PRIMARY KEY, written bytea NOT NULL, last_job bigint);
@@ -38,16 +39,30 @@ CREATE TYPE change AS (
 INSERT INTO version VALUES (1);
 """
 
+# A process on the schema: `id` is its place in keys, `epoch` names it as long as it is alive.
+VERSION_2 = """
+CREATE SEQUENCE epoch;
+CREATE TABLE node (
+    id integer PRIMARY KEY, epoch bigint NOT NULL UNIQUE, until timestamptz NOT NULL, applied bigint NOT NULL,
+    about text NOT NULL
+) WITH (fillfactor = 50);
+"""
+
+MIGRATIONS = (VERSION_1, VERSION_2)
+"""Each makes the tables of the next version. An empty schema gets all of them."""
+
 # The function makes all changes of one batch, in their order. It returns the webhooks that it has changed, those whose
 # attempt must not begin, the jobs that it has not added, as another one has the same idempotency key, and the last job
 # that a prune has examined.
 WRITE = """
 CREATE OR REPLACE FUNCTION write(
-    changes change[], OUT changed bigint[], OUT refused bigint[], OUT repeated bigint[], OUT pruned_to bigint
+    changes change[], me bigint,
+    OUT changed bigint[], OUT refused bigint[], OUT repeated bigint[], OUT pruned_to bigint
 ) LANGUAGE plpgsql AS $$
 DECLARE
     c change;
 BEGIN
+    PERFORM be_alive(me);
     changed := '{}';
     refused := '{}';
     repeated := '{}';
@@ -156,23 +171,50 @@ END $$;
 """
 
 
-def lock_keys(schema: str) -> tuple[int, int]:
-    """Return the two keys of the advisory lock that the process has that uses a schema."""
-    return 0x1A7E_400C, zlib.crc32(schema.encode()) >> 1
+OLD_FUNCTIONS = "DROP FUNCTION IF EXISTS write(change[])"
+
+FUNCTIONS = (OLD_FUNCTIONS, nodes_sql.FUNCTIONS, PRUNE, WRITE)
 
 
-async def prepare(connection: Connection, schema: str) -> None:
-    """Make the schema, its tables and functions, or bring them up to date. Raises StoreError, and asyncpg's errors."""
+def channel(schema: str) -> str:
+    """Return the channel of NOTIFY for a schema."""
+    return f"latehook_{zlib.crc32(schema.encode()):x}"
+
+
+async def prepare(connection: Connection, schema: str, timeout: float) -> None:
+    """Make the schema, its tables and functions, or bring them up to date, within `timeout` seconds.
+
+    Raises StoreError, and asyncpg's errors.
+    """
+    if await _version(connection, schema) == VERSION:
+        return
     async with connection.transaction():
+        await _lock(connection, schema, timeout / 2)
         if await connection.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", schema) is None:
             await connection.execute(f"CREATE SCHEMA {schema}")
         version = await _version(connection, schema)
         if version > VERSION:
             raise StoreError("it is of a newer Latehook: use that one, or another schema (?schema=NAME)")
-        if version == 0:
-            await connection.execute(TABLES)
-            await connection.execute(PRUNE)
-            await connection.execute(WRITE)
+        if version == VERSION:
+            return
+        if version > 1 and await connection.fetchval("SELECT count(*) FROM node WHERE until > clock_timestamp()"):
+            raise StoreError(OLDER)
+        for statements in (*MIGRATIONS[version:], *FUNCTIONS):
+            await connection.execute(statements)
+        await connection.execute(f"UPDATE version SET number = {VERSION}")
+
+
+async def _lock(connection: Connection, schema: str, timeout: float) -> None:
+    """Let no other process prepare the schema before the transaction ends. One of version 1 always has it."""
+    await connection.execute(f"SET LOCAL lock_timeout = {1000 * timeout:.0f}")
+    keys = 0x1A7E_400C, zlib.crc32(schema.encode()) >> 1
+    try:
+        await connection.execute("SELECT pg_advisory_xact_lock($1::integer, $2::integer)", *keys)
+    except LockNotAvailableError:
+        raise StoreError(OLDER) from None
+
+
+OLDER = "an older Latehook uses this schema: end that one first, or name another schema (?schema=NAME)"
 
 
 async def _version(connection: Connection, schema: str) -> int:

@@ -5,6 +5,7 @@ The columns `value` and `content` hold what a later process continues with, secr
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,9 +13,11 @@ from typing import Any
 from latehook.base.errors import StoreError
 from latehook.base.redaction import Redaction
 from latehook.store.address import PostgresAddress
+from latehook.store.membership import LEASE
 from latehook.store.postgresql.batches import Batches, Change
 from latehook.store.postgresql.keys import Keys
 from latehook.store.postgresql.link import Link
+from latehook.store.postgresql.nodes import Nodes
 from latehook.store.postgresql.reading import Reader
 from latehook.store.postgresql.searching import Searches
 from latehook.store.postgresql.writing import Writer
@@ -22,15 +25,22 @@ from latehook.store.protocol import MAX_ENDED_JOBS, Committed
 
 NOTHING = Committed()
 
+STALE = "this process has lost its lease: it waits for an answer to its heartbeat"
+
 
 class PostgresStore(Writer, Reader, Searches):
-    """A store of one process, in the schema that `address` names."""
+    """A store in the schema that `address` names, which several processes may share.
+
+    `lease` is in seconds: after so long without a heartbeat, the other processes declare one dead.
+    """
 
     at_once = None
     is_durable = True
     remedy = "restore a dump, or name another schema (?schema=NAME)"
 
-    def __init__(self, address: PostgresAddress, redaction: Redaction | None = None) -> None:
+    def __init__(
+        self, address: PostgresAddress, redaction: Redaction | None = None, lease: float | None = None
+    ) -> None:
         super().__init__()
         self.name = address.name
         self.redaction = redaction or Redaction()
@@ -40,24 +50,27 @@ class PostgresStore(Writer, Reader, Searches):
         self._keys = Keys(time.time)
         self._definitions = set()  # those that are in the database
         self._last_jobs = {}  # the last job of each definition
-        self._link = Link(address, self._on_connected)
-        self._batches = Batches(self._link)
+        self._link = Link(address, self)
+        self.cluster = Nodes(self._link, lease or float(os.environ.get("LATEHOOK_LEASE", LEASE)), self._rejoined)
+        self._batches = Batches(self._link, lambda: self.cluster.epoch)
         self._sent: list[tuple[list[Change], asyncio.Future[Committed]]] = []  # since the last commit
 
     async def open(self) -> None:
         await self._link.open()
         try:
+            await self.cluster.join()
             await self._load()
         except StoreError as error:
             raise StoreError(f"mock_store={self.name}: {error}") from None
 
     async def close(self) -> None:
         await self._batches.end()
+        await self.cluster.leave()
         await self._link.close()
 
     @property
     def problem(self) -> str | None:
-        return self._link.problem
+        return self._link.problem or (None if self.cluster.is_fresh else STALE)
 
     def new_problems(self) -> list[str]:
         return []
@@ -89,15 +102,27 @@ class PostgresStore(Writer, Reader, Searches):
         pruned_to = self._batches.pruned_to
         self._changes.append(Change("prune", pruned_to, number=keep, moment=before, clock=clock))
 
-    async def _on_connected(self) -> None:
-        """Find out what is in the database after the connections were broken, and go on."""
+    async def reconnected(self) -> None:
+        """Go on after the connections were broken: find out what is in the database."""
+        await self.cluster.join()
+        await self._rejoined()
+
+    async def _rejoined(self) -> None:
         await self._batches.settle()
         await self._load()
         if self.on_connected is not None:
             await self.on_connected()
 
+    def declared_dead(self) -> None:
+        self.cluster.excluded()
+
+    def heard(self, text: str) -> None:
+        self.cluster.hear(text)
+
     async def _load(self) -> None:
-        """Read what the next writes depend on."""
+        """Own what nobody alive owns, and read what the next writes depend on."""
+        await self.cluster.take_over()
+        self._keys.number = self.cluster.number
         [(newest,)] = await self._link.fetch(
             "SELECT greatest((SELECT max(key) FROM job), (SELECT max(key) FROM webhook), 0)"
         )

@@ -1,0 +1,51 @@
+"""The interface between Latehook and a store that several processes share."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import NamedTuple, Protocol
+
+MANY = None
+"""In the place of keys: so many that a notice does not name them."""
+
+
+class Taken(NamedTuple):
+    """What a process owns from now on: (due, key) of pending webhooks, and the keys of jobs with open stages."""
+
+    dues: Sequence[tuple[float, int]]
+    open_jobs: Sequence[int]
+
+
+class Cluster(Protocol):
+    """This process among those that share its store. What it says of the others is at most some seconds old.
+
+    A notice is a hint that something has changed: it may be lost. Whoever waits for one looks again after a second.
+    """
+
+    applied: int
+    """The revision of the shared state that this process has applied: the others see it after `acknowledge`."""
+
+    on_taken: Callable[[Taken], Awaitable[None]] | None
+    """Called with what this process has taken over from one that has ended."""
+
+    @property
+    def epoch(self) -> int:
+        """The number of this process among all that ever were. It gets another one when it was declared dead."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether this process may accept requests: nobody can have declared it dead."""
+
+    @property
+    def live(self) -> int:
+        """How many processes are alive, with this one."""
+
+    def publish(self, kind: str, numbers: Collection[int] | None = MANY) -> None:
+        """Send a notice to the other processes. Several of one kind become one with all their numbers."""
+
+    def subscribe(self, kind: str, callback: Callable[[Collection[int] | None], None]) -> None:
+        """Call `callback` with the numbers of each notice of this kind that another process sends."""
+
+    async def acknowledge(self, revision: int) -> None:
+        """Write that this process has applied a revision of the shared state. Raises StoreError."""
+
+    async def applied_by_all(self, revision: int) -> None:
+        """Return when each process that is alive has applied a revision of the shared state. Raises StoreError."""

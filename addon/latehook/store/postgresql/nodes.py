@@ -1,0 +1,181 @@
+"""The processes on one schema: this one joins, renews its lease, and takes over from those whose lease has ended."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+
+from latehook.base import logs
+from latehook.base.clock import steady_time
+from latehook.base.errors import StoreError
+from latehook.store.cluster import MANY, Taken
+from latehook.store.membership import Membership, Node
+from latehook.store.postgresql.link import LONG_TIMEOUT, Link
+from latehook.store.postgresql.notices import Callback, Notices
+
+log = logging.getLogger(logs.LOGGER)
+
+JOIN = "SELECT id, epoch FROM join_nodes($1, $2, $3)"
+BEAT = "SELECT epoch, remaining, applied FROM beat($1, $2, $3)"
+TAKE_OVER = "SELECT job, webhook, due FROM take_over($1, $2::bigint[])"
+LEAVE = "DELETE FROM node WHERE epoch = $1"
+NOT_APPLIED = """
+SELECT epoch FROM node WHERE applied < $1 AND until > clock_timestamp() AND epoch <> $2 ORDER BY epoch
+"""
+
+JOINED, LEFT, APPLIED = "joined", "left", "applied"
+"""Kinds of notices."""
+
+LOOK_AGAIN = 0.2
+"""Seconds after which the other processes are looked at again that have to apply a revision."""
+
+
+class Nodes:
+    """This process among those on its schema. `on_rejoined` is called when it has joined again after it was dead."""
+
+    def __init__(self, link: Link, lease: float, on_rejoined: Callable[[], Awaitable[None]]) -> None:
+        self.applied = 0
+        self.number = 0
+        """The place of this process in keys. No two processes that are alive have the same."""
+        self.on_taken: Callable[[Taken], Awaitable[None]] | None = None
+        self._link = link
+        self._membership = Membership(lease)
+        self._notices = Notices(link.notify, lambda: self.epoch)
+        self._on_rejoined = on_rejoined
+        self._joining = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._has_news = False  # a process has left, or it was declared dead
+        self._is_new = False  # it has joined again, and `on_rejoined` has not succeeded since
+        self._applied_elsewhere = asyncio.Event()
+        self._beating: asyncio.Task[None] | None = None
+        self._has_joined_before = False
+        self.subscribe(JOINED, lambda _: self._wake.set())
+        self.subscribe(LEFT, self._on_left)
+        self.subscribe(APPLIED, lambda _: self._applied_elsewhere.set())
+
+    # What others ask
+
+    @property
+    def epoch(self) -> int:
+        return self._membership.epoch or 0
+
+    @property
+    def is_fresh(self) -> bool:
+        return self._membership.is_fresh(steady_time())
+
+    @property
+    def live(self) -> int:
+        return 1 + sum(node.left > 0 for node in self._membership.others)
+
+    def publish(self, kind: str, numbers: Collection[int] | None = MANY) -> None:
+        if self._membership.others:
+            self._notices.publish(kind, numbers)
+
+    def subscribe(self, kind: str, callback: Callback) -> None:
+        self._notices.subscribe(kind, callback)
+
+    def hear(self, text: str) -> None:
+        """Act on a notice that has come."""
+        self._notices.hear(text)
+
+    async def acknowledge(self, revision: int) -> None:
+        self.applied = max(self.applied, revision)
+        await self._beat()
+        self.publish(APPLIED, [revision])
+
+    async def applied_by_all(self, revision: int) -> None:
+        while await self._link.fetch(NOT_APPLIED, revision, self.epoch):
+            self._applied_elsewhere.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._applied_elsewhere.wait(), LOOK_AGAIN)
+
+    # Joining and leaving
+
+    async def join(self) -> bool:
+        """Join, unless this process is alive already. Return whether it is new here. Raises StoreError."""
+        async with self._joining:
+            if self._membership.epoch is not None and await self._beat():
+                return False
+            if self._has_joined_before:
+                log.warning("latehook: the other processes have declared this one dead: it joins again")
+            began = steady_time()
+            about = f"{socket.gethostname()} {os.getpid()}"
+            rows = await self._link.beat(JOIN, about, self._membership.lease, not self._has_joined_before)
+            [(self.number, epoch)] = rows
+            self._membership.joined(epoch, began)
+            self._has_joined_before = True
+        self._notices.publish(JOINED)
+        if self._beating is None:
+            self._beating = asyncio.get_running_loop().create_task(self._beat_on(), name="latehook: heartbeat")
+        return True
+
+    def excluded(self) -> None:
+        """Join again soon: the database says that this process was declared dead."""
+        self._membership.excluded()
+        self._wake.set()
+
+    async def leave(self) -> None:
+        """Give up the lease, and all that this process owns."""
+        if self._beating is not None:
+            self._beating.cancel()
+        if self._membership.epoch is not None:
+            with suppress(StoreError):  # the lease ends by itself
+                await self._link.beat(LEAVE, self.epoch)
+                await self._notices.send_now(LEFT)
+        self._notices.close()
+        self._membership.excluded()
+
+    async def take_over(self) -> Taken:
+        """Own what nobody alive owns, and return that. Raises StoreError."""
+        dead = self._membership.dead(steady_time())
+        rows = await self._link.write(TAKE_OVER, self.epoch, dead, timeout=LONG_TIMEOUT)
+        if dead:
+            log.warning("latehook: %d other process%s ended: no heartbeat", len(dead), "" if len(dead) == 1 else "es")
+        return Taken([(due, key) for _, key, due in rows if key], [job for job, key, _ in rows if not key])
+
+    # Heartbeats
+
+    async def _beat(self) -> bool:
+        """Renew the lease. Return False if this process was declared dead. Raises StoreError."""
+        began, epoch = steady_time(), self.epoch
+        others = {node.epoch for node in self._membership.others}
+        rows = await self._link.beat(BEAT, epoch, self.applied, self._membership.lease)
+        if epoch != self.epoch:
+            return True
+        is_alive = self._membership.beaten([Node(*row) for row in rows], began)
+        if others - {node.epoch for node in self._membership.others}:
+            self._has_news = True
+        return is_alive
+
+    async def _beat_on(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._membership.wait())
+            self._wake.clear()
+            try:
+                await self._look()
+            except StoreError:  # the link connects again, and then joins
+                continue
+            except Exception:  # without heartbeats, this process would answer nothing for ever
+                log.exception("latehook: a heartbeat failed")
+
+    async def _look(self) -> None:
+        """Renew the lease, join again if this process was declared dead, and take over from the dead."""
+        if self._membership.epoch is None or not await self._beat():
+            self._is_new = await self.join() or self._is_new
+        if self._is_new:
+            await self._on_rejoined()
+            self._is_new = False
+        if not self._has_news and not self._membership.dead(steady_time()):
+            return
+        self._has_news = False
+        taken = await self.take_over()
+        if self.on_taken is not None and (taken.dues or taken.open_jobs):
+            log.warning("latehook: %d webhooks of a process that has ended are sent by this one", len(taken.dues))
+            await self.on_taken(taken)
+
+    def _on_left(self, _: Collection[int] | None) -> None:
+        self._has_news = True
+        self._wake.set()

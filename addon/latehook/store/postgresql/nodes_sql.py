@@ -1,0 +1,69 @@
+"""The functions in the database for the processes on one schema.
+
+Whoever writes has the world lock shared until its commit. Whoever declares a process dead, or changes what all
+processes share, has it alone. So nothing of a dead process is written any more, and nothing is written by an old state.
+A function's next statement sees what was committed before it had the lock: each statement has a snapshot of its own.
+"""
+
+MAX_NODES = 64
+"""Processes that one schema can have at once: their numbers are part of keys."""
+
+FUNCTIONS = f"""
+CREATE OR REPLACE FUNCTION lock_world(alone boolean) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF alone THEN
+        PERFORM pg_advisory_xact_lock(444481550, hashtext(current_schema()));
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared(444481550, hashtext(current_schema()));
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION be_alive(me bigint, alone boolean DEFAULT false) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM lock_world(alone);
+    IF NOT EXISTS (SELECT FROM node n WHERE n.epoch = me) THEN
+        RAISE EXCEPTION 'the other processes have declared this one dead' USING ERRCODE = 'LH001';
+    END IF;
+END $$;
+
+-- Adds a process. The first time that it joins, it deletes those whose lease is over, unless the server was away.
+CREATE OR REPLACE FUNCTION join_nodes(
+    about text, lease double precision, starts boolean, OUT id integer, OUT epoch bigint
+) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM lock_world(true);
+    IF starts AND pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => lease) THEN
+        DELETE FROM node n WHERE n.until < clock_timestamp();
+    END IF;
+    SELECT min(free) INTO id FROM generate_series(0, {MAX_NODES - 1}) free
+    WHERE NOT EXISTS (SELECT FROM node n WHERE n.id = free);
+    IF id IS NULL THEN
+        RAISE EXCEPTION '{MAX_NODES} processes use this schema already: end one of them' USING ERRCODE = 'LH002';
+    END IF;
+    epoch := nextval('epoch');
+    INSERT INTO node VALUES (id, epoch, clock_timestamp() + make_interval(secs => lease), 0, about);
+END $$;
+
+-- Renews the lease. Returns all processes, and nothing if this one was declared dead.
+CREATE OR REPLACE FUNCTION beat(
+    me bigint, has_applied bigint, lease double precision,
+    OUT epoch bigint, OUT remaining double precision, OUT applied bigint
+) RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE node n SET until = clock_timestamp() + make_interval(secs => lease), applied = has_applied
+    WHERE n.epoch = me;
+    IF FOUND THEN
+        RETURN QUERY SELECT n.epoch, extract(epoch FROM n.until - clock_timestamp())::double precision, n.applied
+            FROM node n;
+    END IF;
+END $$;
+
+-- Deletes the processes that are dead, if that is so, and takes what nobody alive owns.
+CREATE OR REPLACE FUNCTION take_over(
+    me bigint, dead bigint[], OUT job bigint, OUT webhook bigint, OUT due double precision
+) RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM be_alive(me, true);
+    DELETE FROM node n WHERE n.epoch = ANY (dead) AND n.until < clock_timestamp();
+END $$;
+"""

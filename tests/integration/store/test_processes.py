@@ -1,0 +1,129 @@
+"""Several processes on one PostgreSQL schema: joining, heartbeats, notices, versions."""
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import pytest
+
+from latehook.base.errors import StoreError
+from latehook.store.address import PostgresAddress, parse_address
+from support.limits import LIMIT
+from support.postgres import PostgresServer
+from support.relay import Relay
+from support.stored import add, job, webhook
+
+pytest.importorskip("asyncpg")
+from latehook.store.postgresql import PostgresStore, link, schema
+
+LEASE = 0.5
+
+
+def store_at(server: PostgresServer, schema: str, port: int | None = None) -> PostgresStore:
+    address = parse_address(server.url(schema, port))
+    assert isinstance(address, PostgresAddress)
+    return PostgresStore(address, lease=LEASE)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(LIMIT):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_processes_see_each_other_and_what_each_has_applied(postgres_server: PostgresServer) -> None:
+    first, second, third = (store_at(postgres_server, "together") for _ in range(3))
+    heard: list[Collection[int] | None] = []
+    first.cluster.subscribe("rows", heard.append)
+    await first.open()
+    await second.open()
+    await third.open()
+    await until(lambda: [store.cluster.live for store in (first, second, third)] == [3, 3, 3])
+    assert len({store.cluster.epoch for store in (first, second, third)}) == 3
+    assert all(store.cluster.is_fresh and store.problem is None for store in (first, second, third))
+
+    keys = [store.add_job(job("j", webhook())).job for store in (first, second, third) for _ in range(50)]
+    assert len(set(keys)) == 150
+    await asyncio.gather(*(store.commit() for store in (first, second, third)))
+    assert await second.count_jobs() >= 150
+
+    second.cluster.publish("rows", [1, 2])
+    second.cluster.publish("rows", [2, 3])
+    first.cluster.publish("rows", [9])
+    await until(lambda: heard)
+    second.cluster.publish("rows", range(1000))
+    await until(lambda: len(heard) == 2)
+    assert heard == [[1, 2, 3], None]
+
+    waiting = asyncio.create_task(second.cluster.applied_by_all(5))
+    await first.cluster.acknowledge(5)
+    assert not waiting.done()
+    await third.cluster.acknowledge(6)
+    await asyncio.wait_for(waiting, LIMIT)
+
+    await third.close()
+    await until(lambda: (first.cluster.live, second.cluster.live) == (2, 2))
+    await first.close()
+    await second.close()
+
+
+async def test_a_process_that_is_cut_off_is_declared_dead_and_joins_again(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "COMMAND_TIMEOUT", 0.3)
+    monkeypatch.setattr(link, "CONNECT_TIMEOUT", 0.3)
+    with Relay(postgres_server.port) as relay:
+        healthy, cut = store_at(postgres_server, "cut"), store_at(postgres_server, "cut", relay.port)
+        await healthy.open()
+        await cut.open()
+        await until(lambda: healthy.cluster.live == 2)
+        epoch = cut.cluster.epoch
+        reloaded = asyncio.Event()
+
+        async def reload() -> None:
+            reloaded.set()
+
+        cut.on_connected = reload
+        relay.freeze()
+        await until(lambda: not cut.cluster.is_fresh)
+        assert cut.problem is not None
+        await until(lambda: healthy.cluster.live == 1)
+        sql = "SELECT count(*) FROM cut.node"
+        await until(lambda: postgres_server.execute(sql) == "1")
+        relay.mend()
+        await asyncio.wait_for(reloaded.wait(), LIMIT)
+        await until(lambda: cut.problem is None and healthy.cluster.live == 2)
+        assert cut.cluster.epoch > epoch and cut.cluster.is_fresh
+        await healthy.close()
+        await cut.close()
+
+
+async def test_nothing_of_a_dead_process_is_written(postgres_server: PostgresServer) -> None:
+    store = store_at(postgres_server, "dead")
+    await store.open()
+    postgres_server.execute("DELETE FROM dead.node")
+    add(store, job("late", webhook()))
+    with pytest.raises(StoreError, match="the other processes have declared this one dead"):
+        await store.commit()
+    await until(lambda: store.cluster.is_fresh)
+    assert await store.find_job("late") is None
+    add(store, job("early", webhook()))
+    await store.commit()
+    await store.close()
+
+
+async def test_tables_of_an_older_version_are_changed_once_nobody_uses_them(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres_server.execute(
+        f"DROP SCHEMA IF EXISTS old CASCADE; CREATE SCHEMA old; SET search_path = old; {schema.VERSION_1}"
+    )
+    postgres_server.execute("INSERT INTO old.job VALUES (1, 'j', 'm', NULL, 0, 0, 'x')")
+    stores = [store_at(postgres_server, "old") for _ in range(3)]
+    await asyncio.gather(*(store.open() for store in stores))
+    assert await stores[2].job_ids() == ["j"]
+
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+    with pytest.raises(StoreError, match=r"an older Latehook uses this schema: end that one first, or name another "):
+        await store_at(postgres_server, "old").open()
+    for store in stores:
+        await store.close()
