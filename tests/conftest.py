@@ -16,7 +16,7 @@ from support.process import Proxy, mitmdump
 from support.receivers import Receiver, receiver
 
 # A busy machine stops a test for a second: how long an example takes says nothing.
-settings.register_profile("latehook", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("latehook", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("latehook")
 
 E2E = ROOT / "tests" / "e2e"

@@ -1,12 +1,13 @@
 """Command-line programs that tests run: curl, `latehook`, pytest with the plugin."""
 
+import io
+import os
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
+from latehook import cli
 from support.limits import LIMIT
-from support.paths import ADDON
 
 WITH_PLUGIN = ("-p", "no:latehook", "-p", "latehook.pytest_plugin", "--strict-markers")
 """Arguments that make a pytest process load the plugin of this source tree, even if another Latehook is installed."""
@@ -33,6 +34,15 @@ def start_curl(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def latehook(*arguments: object, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the command `latehook` with only `env` as its environment."""
-    command = [sys.executable, "-m", "latehook.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ADDON), **env})
+    """Run the command `latehook` with only `env` as its environment, in this process: a new one takes half a second."""
+    output, errors = io.StringIO(), io.StringIO()
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(env)
+    try:
+        with redirect_stdout(output), redirect_stderr(errors):
+            status = cli.main(list(map(str, arguments)))
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return subprocess.CompletedProcess(["latehook", *map(str, arguments)], status, output.getvalue(), errors.getvalue())

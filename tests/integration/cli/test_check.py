@@ -1,4 +1,4 @@
-"""`latehook check` and `latehook schema`, as a process."""
+"""`latehook check` and `latehook schema`."""
 
 import json
 import subprocess

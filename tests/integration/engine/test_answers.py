@@ -524,7 +524,7 @@ STAGES = st.lists(st.tuples(AFTER, TO, WHEN, STATUS), min_size=1, max_size=4)
 
 
 @pytest.mark.parametrize("store", ["memory", pytest.param("postgresql", marks=pytest.mark.slow)])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STAGES, st.lists(OUTCOMES, min_size=1, max_size=4), st.booleans())
 def test_a_job_owes_finitely_many_webhooks_and_each_is_decided_once(
     request: pytest.FixtureRequest,

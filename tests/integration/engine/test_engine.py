@@ -13,7 +13,7 @@ from latehook.base.coroutines import result_at_once
 from latehook.base.errors import StoreError
 from latehook.base.messages import Outcome
 from latehook.base.model import State
-from latehook.delivery.compiled_mocks import MAX_OLD
+from latehook.delivery import compiled_mocks
 from latehook.engine.starting import PRUNE_EVERY
 from latehook.mocks.decisions import Decision
 from latehook.mocks.definitions import Mocks
@@ -617,17 +617,19 @@ def test_a_failed_transaction_fails_the_earlier_writes_of_its_turn(run: Run) -> 
 
 
 def test_mocks_that_are_in_no_file_any_more_stay_compiled_up_to_a_number(
-    run: Run, read: Callable[[str], Mocks]
+    run: Run, read: Callable[[str], Mocks], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(compiled_mocks, "MAX_OLD", 8)
+
     async def scenario(setup: EngineSetup) -> None:
-        for number in range(MAX_OLD + 20):
+        for number in range(12):
             setup.engine.use(read(MOCKS.replace("by }}", f"by }}}} {number}")))
             await setup.post()
         setup.engine.use(read("mocks: [{match: GET other.example/x}]"))
 
-        assert len(setup.engine.compiled_mocks) == MAX_OLD
+        assert len(setup.engine.compiled_mocks) == 8
         await asyncio.sleep(3600)
         shares = sorted(json.loads(outgoing.body)["share"] for _, outgoing in setup.sender.sent)
-        assert shares == sorted(f"3.0 {number}" for number in range(MAX_OLD + 20))
+        assert shares == sorted(f"3.0 {number}" for number in range(12))
 
     run(scenario)

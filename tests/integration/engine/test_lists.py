@@ -139,10 +139,10 @@ def test_only_one_of_many_lists_reads_in_a_turn(run: Run) -> None:
 
 def test_a_change_is_evaluated_only_for_the_waits_that_it_concerns(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
-        for number in range(100):
+        for number in range(40):
             await setup.post(id=f"job {number}")
         where = "request.json.event == 'e'"
-        filters = [filter_of(setup, job=f"job {number}", state="delivered", where=where) for number in range(100)]
+        filters = [filter_of(setup, job=f"job {number}", state="delivered", where=where) for number in range(40)]
         waits = [asyncio.create_task(wait(setup, filter)) for filter in filters]
         await settle()
         assert evaluated(*filters) == 0  # the state does not match

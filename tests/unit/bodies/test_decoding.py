@@ -3,6 +3,8 @@
 import gzip
 import json
 import zlib
+from collections.abc import Callable
+from functools import partial
 
 import brotli
 import pytest
@@ -44,15 +46,17 @@ def test_a_body_with_content_codings_is_decoded(coding: str, coded: bytes) -> No
 
 
 @pytest.mark.parametrize(
-    ("coding", "bomb"),
+    ("coding", "compress"),
     [
-        pytest.param("gzip", gzip.compress(bytes(MAX_BODY_SIZE + 1)), id="gzip"),
-        pytest.param("deflate", zlib.compress(bytes(MAX_BODY_SIZE + 1)), id="deflate"),
-        pytest.param("br", brotli.compress(bytes(MAX_BODY_SIZE + 1)), id="br"),
-        pytest.param("zstd", zstandard.compress(bytes(MAX_BODY_SIZE + 1)), id="zstd"),
+        pytest.param("gzip", partial(gzip.compress, compresslevel=1), id="gzip"),
+        pytest.param("deflate", partial(zlib.compress, level=1), id="deflate"),
+        pytest.param("br", partial(brotli.compress, quality=1), id="br"),
+        pytest.param("zstd", zstandard.compress, id="zstd"),
     ],
 )
-def test_a_decompression_bomb_is_an_error(coding: str, bomb: bytes) -> None:
+def test_a_decompression_bomb_is_an_error(coding: str, compress: Callable[[bytes], bytes]) -> None:
+    bomb = compress(bytes(MAX_BODY_SIZE + 1))
+
     assert len(bomb) < MAX_BODY_SIZE / 100
     with pytest.raises(BodyError, match="has more than 16,777,216 bytes when it is unpacked"):
         decode(bomb, len(bomb), [coding])

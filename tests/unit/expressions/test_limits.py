@@ -157,7 +157,7 @@ def test_a_limited_feature_gives_the_value_of_jinjas_own(text: str, value: objec
     assert evaluate(text) == value
 
 
-@pytest.mark.parametrize("depth", range(40, 140, 12))
+@pytest.mark.parametrize("depth", [40, 64, 88, 136])
 def test_a_deeply_nested_text_is_an_error_at_load_or_has_a_value(depth: int) -> None:
     compiler = Compiler({})
     texts = {"{{ data" + ".x" * depth + " }}": None, "{{ " + "[" * depth + "data" + "]" * depth + " | length }}": 1}

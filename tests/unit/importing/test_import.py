@@ -342,7 +342,7 @@ VALID = read_document(TRANSCRIBE, "api.yaml")
 PLACES = [path for path in places(VALID) if len(path) > 1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), ANYTHING), min_size=1, max_size=4))
 def test_a_document_that_is_not_valid_gives_mocks_or_one_line(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     document = json.loads(json.dumps(VALID))

@@ -59,7 +59,7 @@ def test_each_request_names_its_hosts_and_all_bytes_pass(
 
 
 @given(st.lists(st.sampled_from(["a.example", "b.example", "x" * 60 + ".example"]), min_size=1, max_size=5), positions)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_each_head_of_http2_names_its_host_and_all_bytes_pass(hosts: list[str], at: list[int]) -> None:
     client = h2.connection.H2Connection()
     client.initiate_connection()
