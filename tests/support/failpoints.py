@@ -79,7 +79,7 @@ IN_HOOKS = (
     *sorted((points_of(Guard) | points_of(Hooks) | points_of(Shortcuts)) - _POLICY),
     *(point(MockedHosts, "contains"), point(RequestStates, "_decide")),
     *(point(Engine, "accept"), point(decide, "decide"), point(error_responses, "failure")),
-    *(point(SqliteStore, "add_job"), point(SqliteStore, "commit")),
+    *(point(SqliteStore, "add_job"), point(SqliteStore, "commit_now")),
 )
 """Functions that run for a connection or a request."""
 
@@ -98,7 +98,7 @@ _OF_CHAIN = {REQUEST, point(Hooks, "requestheaders"), point(Hooks, "responsehead
 UNUSED = {
     *(point(Guard, "server_connect"), point(Guard, "_names_mocked"), point(error_responses, "failure")),
     point(Guard, "_hides_its_host"),
-    *(point(Hooks, "_by_each_name"), point(Hooks, "_forward")),
+    *(point(Hooks, "_by_each_name"), point(Hooks, "_forward"), point(Hooks, "_serve_control")),
     *(point(Hooks, "_streams"), point(Hooks, "_stream_request"), point(Hooks, "refuse_connect")),
     *(point(Guard, "request"), point(Guard, "_may_leave"), point(Guard, "_is_way_of_allowed")),
     *(point(Hooks, "not_contacted"), point(Hooks, "_not_replayed"), point(Hooks, "_failure")),

@@ -194,6 +194,11 @@ class Engine:
             self.outbox.recheck()
         self.notifier.notify(None)
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether the process ends."""
+        return self._closing
+
     # Requests
 
     async def accept(self, request: Request, left: asyncio.Event | None = None) -> Decision:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import MutableMapping
+from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -10,6 +11,7 @@ from mitmproxy import http
 from mitmproxy.connection import Client, Server
 
 from latehook.base.control_path import OWN_ORIGIN
+from latehook.base.json_text import encode_json
 from latehook.proxy import compat
 from latehook.proxy.request_state import RequestState
 
@@ -100,6 +102,13 @@ def _first_client(client: Client) -> Client:
     for _ in clients:
         client = clients.get(client.peername, client)
     return client
+
+
+def problem(status: int, detail: str) -> http.Response:
+    """Return a problem in the format of RFC 9457, as the application does it."""
+    body = encode_json({"title": HTTPStatus(status).phrase, "status": status, "detail": detail})
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
+    return _response(status, headers, body)
 
 
 def _response(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> http.Response:

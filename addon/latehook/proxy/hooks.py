@@ -75,7 +75,7 @@ class Hooks:
         if state.control is not None:
             await self._started.wait()
             await self._turns.next()  # many at once do not make mocked requests wait
-            flow.response = await asgi.serve(await self._control(), flow, state)
+            flow.response = await self._serve_control(flow, state)
             raise exceptions.AddonHalt
         if state.to_page:
             headers = ("location", f"{CONTROL_PATH}/"), ("content-length", "0")
@@ -86,6 +86,16 @@ class Hooks:
         flow.response = await (state.answer or self.answer(flow, state))
         state.forward = flow.response is None
         raise exceptions.AddonHalt  # it is the only addon with this hook
+
+    async def _serve_control(self, flow: http.HTTPFlow, state: RequestState) -> http.Response:
+        """Return the control API's response. While the process ends, threads that the API needs have ended before."""
+        if self._engine.is_closing:
+            return asgi.problem(503, "the proxy is shutting down")
+        try:
+            return await asgi.serve(await self._control(), flow, state)
+        except Exception as error:
+            log.exception("latehook: an internal error")
+            return asgi.problem(500, f"an internal error: {type(error).__name__}; the log has the traceback")
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.live and flow.response is not None and not self._states.of(flow).answered_here:
