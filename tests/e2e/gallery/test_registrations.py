@@ -1,5 +1,6 @@
 """Registrations of the gallery: a webhook's URL is checked before it is accepted, as each provider documents it."""
 
+import base64
 import hmac
 import json
 import ssl
@@ -162,3 +163,66 @@ def test_zoom_sends_events_to_a_url_that_knows_the_secret(gallery: Gallery, sut:
     assert gallery.api.get(f"{ZOOM}/meetings/{meeting['id']}").json()["status"] == "recorded"
     id = subscribed.json()["event_subscription_id"]
     assert gallery.api.delete(f"{subscriptions}/{id}").status_code == 204
+
+
+X = "https://api.x.com/2"
+X_SECRET = "latehook-x-consumer-secret"
+X_USER = {"authorization": 'OAuth oauth_consumer_key="key", oauth_token="370773112-GmHxMAgYyLbN", oauth_version="1.0"'}
+
+
+def x_signature(message: bytes, secret: str = X_SECRET) -> str:
+    """Return what docs.x.com (x-api/webhooks/quickstart) computes for a CRC and for the body of an event."""
+    return "sha256=" + base64.b64encode(hmac_of(message, secret)).decode()
+
+
+def x_consumer(secret: str) -> Callable[[Received], str]:
+    """Return what a webhook answers: the response token to a CRC, nothing to an event."""
+
+    def reply(received: Received) -> str:
+        token = received.query.get("crc_token", "").encode()
+        return json.dumps({"response_token": x_signature(token, secret)}) if token else ""
+
+    return reply
+
+
+def test_x_account_activity_reaches_a_webhook_that_answers_the_crc(gallery: Gallery, sut: Receiver) -> None:
+    api, hook = gallery.api, {"url": f"{sut.url}/webhooks/twitter"}
+    sut.behave = answering(x_consumer("another secret"), "application/json")
+    refused = api.post(f"{X}/webhooks", json=hook)
+    assert (refused.status_code, refused.json()["title"]) == (400, "Invalid Request")
+    assert refused.json()["errors"][0]["message"].startswith("CrcValidationFailed")
+    sut.behave = answering(x_consumer(X_SECRET), "application/json")
+
+    webhook = api.post(f"{X}/webhooks", json=hook).json()["data"]
+    events = f"{X}/account_activity/webhooks/{webhook['id']}/subscriptions"
+    subscribed = api.post(f"{events}/all", headers=X_USER).json()
+    post = api.post(f"{X}/tweets", headers=X_USER, json={"text": "Hello ü"}).json()["data"]
+    api.post(f"{X}/dm_conversations/with/370773112/messages", json={"text": "Hi"})  # from a user without a subscription
+
+    assert (webhook["url"], webhook["valid"], subscribed) == (hook["url"], True, {"data": {"subscribed": True}})
+    crcs, told = sut.wait(4)[:2], sut.wait(4)[2:]
+    assert {(crc.method, *crc.query) for crc in crcs} == {("GET", "crc_token")}
+    assert [event.headers["x-twitter-webhooks-signature"] for event in told] == [x_signature(e.body) for e in told]
+    bodies = {kind: body for event in told for kind, body in json.loads(event.body).items()}
+    assert bodies.keys() == {"for_user_id", "tweet_create_events", "direct_message_events"}
+    assert bodies["for_user_id"] == "370773112"
+    assert (bodies["tweet_create_events"][0]["id_str"], bodies["tweet_create_events"][0]["text"]) == (
+        post["id"],
+        "Hello ü",
+    )
+    assert bodies["direct_message_events"][0]["message_create"]["target"] == {"recipient_id": "370773112"}
+    assert api.post(f"{X}/webhooks", json=hook).json()["errors"][0]["message"].startswith("DuplicateUrlFailed")
+    assert api.post(f"{events}/all", headers=X_USER).status_code == 400
+
+    sut.behave = answer(500)
+    assert api.put(f"{X}/webhooks/{webhook['id']}").status_code == 400
+    assert webhook in api.get(f"{X}/webhooks").json()["data"]  # an error of the receiver leaves it valid
+    sut.behave = answer(200, b"{}")
+    api.put(f"{X}/webhooks/{webhook['id']}")
+    assert {**webhook, "valid": False} in api.get(f"{X}/webhooks").json()["data"]
+    sut.behave = answering(x_consumer(X_SECRET), "application/json")
+    assert api.put(f"{X}/webhooks/{webhook['id']}").json() == {"data": {"valid": True}}
+    assert api.delete(f"{events}/370773112/all").json() == {"data": {"subscribed": False}}
+    assert api.get(f"{events}/all", headers=X_USER).json() == {"data": {"subscribed": False}}
+    assert api.delete(f"{X}/webhooks/{webhook['id']}").json() == {"data": {"deleted": True}}
+    assert api.post(f"{events}/all", headers=X_USER).json()["errors"][0]["message"].startswith("WebhookIdInvalid")
