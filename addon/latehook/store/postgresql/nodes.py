@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
 from latehook.base import logs
-from latehook.base.clock import steady_time
 from latehook.base.errors import StoreError
 from latehook.store.cluster import MANY, Taken
 from latehook.store.membership import Membership, Node
@@ -33,9 +32,14 @@ LOOK_AGAIN = 0.2
 
 
 class Nodes:
-    """This process among those on its schema. `on_rejoined` is called when it has joined again after it was dead."""
+    """This process among those on its schema. `on_rejoined` is called when it has joined again after it was dead.
 
-    def __init__(self, link: Link, lease: float, on_rejoined: Callable[[], Awaitable[None]]) -> None:
+    `lease` is in seconds. `steady` returns seconds that pass evenly.
+    """
+
+    def __init__(
+        self, link: Link, lease: float, on_rejoined: Callable[[], Awaitable[None]], steady: Callable[[], float]
+    ) -> None:
         self.applied = 0
         self.number = 0
         """The place of this process in keys. No two processes that are alive have the same."""
@@ -44,6 +48,7 @@ class Nodes:
         self._membership = Membership(lease)
         self._notices = Notices(link.notify, lambda: self.epoch)
         self._on_rejoined = on_rejoined
+        self._steady = steady
         self._joining = asyncio.Lock()
         self._wake = asyncio.Event()
         self._has_news = False  # a process has left, or it was declared dead
@@ -63,7 +68,7 @@ class Nodes:
 
     @property
     def is_fresh(self) -> bool:
-        return self._membership.is_fresh(steady_time())
+        return self._membership.is_fresh(self._steady())
 
     @property
     def live(self) -> int:
@@ -100,7 +105,7 @@ class Nodes:
                 return False
             if self._has_joined_before:
                 log.warning("latehook: the other processes have declared this one dead: it joins again")
-            began = steady_time()
+            began = self._steady()
             about = f"{socket.gethostname()} {os.getpid()}"
             rows = await self._link.beat(JOIN, about, self._membership.lease, not self._has_joined_before)
             [(self.number, epoch)] = rows
@@ -129,7 +134,7 @@ class Nodes:
 
     async def take_over(self) -> Taken:
         """Own what nobody alive owns, and return that. Raises StoreError."""
-        dead = self._membership.dead(steady_time())
+        dead = self._membership.dead(self._steady())
         rows = await self._link.write(TAKE_OVER, self.epoch, dead, timeout=LONG_TIMEOUT)
         if dead:
             log.warning("latehook: %d other process%s ended: no heartbeat", len(dead), "" if len(dead) == 1 else "es")
@@ -139,7 +144,7 @@ class Nodes:
 
     async def _beat(self) -> bool:
         """Renew the lease. Return False if this process was declared dead. Raises StoreError."""
-        began, epoch = steady_time(), self.epoch
+        began, epoch = self._steady(), self.epoch
         others = {node.epoch for node in self._membership.others}
         rows = await self._link.beat(BEAT, epoch, self.applied, self._membership.lease)
         if epoch != self.epoch:
@@ -168,7 +173,7 @@ class Nodes:
         if self._is_new:
             await self._on_rejoined()
             self._is_new = False
-        if not self._has_news and not self._membership.dead(steady_time()):
+        if not self._has_news and not self._membership.dead(self._steady()):
             return
         self._has_news = False
         taken = await self.take_over()

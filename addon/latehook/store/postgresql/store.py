@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from latehook.base.clock import steady_time
 from latehook.base.errors import StoreError
 from latehook.base.redaction import Redaction
 from latehook.store.address import PostgresAddress
@@ -31,7 +32,8 @@ STALE = "this process has lost its lease: it waits for an answer to its heartbea
 class PostgresStore(Writer, Reader, Searches):
     """A store in the schema that `address` names, which several processes may share.
 
-    `lease` is in seconds: after so long without a heartbeat, the other processes declare one dead.
+    `lease` is in seconds: after so long without a heartbeat, the other processes declare one dead. `real` returns real
+    time in Unix seconds, `steady` seconds that pass evenly.
     """
 
     at_once = None
@@ -39,7 +41,12 @@ class PostgresStore(Writer, Reader, Searches):
     remedy = "restore a dump, or name another schema (?schema=NAME)"
 
     def __init__(
-        self, address: PostgresAddress, redaction: Redaction | None = None, lease: float | None = None
+        self,
+        address: PostgresAddress,
+        redaction: Redaction | None = None,
+        lease: float | None = None,
+        real: Callable[[], float] = time.time,
+        steady: Callable[[], float] = steady_time,
     ) -> None:
         super().__init__()
         self.name = address.name
@@ -47,11 +54,12 @@ class PostgresStore(Writer, Reader, Searches):
         self.redaction.add(address.secrets)
         self.on_connected: Callable[[], Awaitable[None]] | None = None
         self._changes = []
-        self._keys = Keys(time.time)
+        self._keys = Keys(real)
         self._definitions = set()  # those that are in the database
         self._last_jobs = {}  # the last job of each definition
         self._link = Link(address, self)
-        self.cluster = Nodes(self._link, lease or float(os.environ.get("LATEHOOK_LEASE", LEASE)), self._rejoined)
+        lease = lease or float(os.environ.get("LATEHOOK_LEASE", LEASE))
+        self.cluster = Nodes(self._link, lease, self._rejoined, steady)
         self._batches = Batches(self._link, lambda: self.cluster.epoch)
         self._sent: list[tuple[list[Change], asyncio.Future[Committed]]] = []  # since the last commit
 
