@@ -124,15 +124,18 @@ def mitmdump(
     cwd: Path = ROOT,
     wait: bool = True,
     by: Sequence[str] = (),
+    fork: bool = False,
 ) -> Iterator[Proxy]:
     """Run `mitmdump -s addon/mock.py` on a free port until the end of the block.
 
-    `by` is the command that runs it, if it is not run directly. `env` is added to the environment. With `wait=False` the block starts before the proxy is ready: for a process that is to end by itself.
+    `by` is the command that runs it, if it is not run directly. `env` is added to the environment. With `wait=False` the
+    block starts before the proxy is ready: for a process that is to end by itself. `fork` says that another script than
+    mock.py works the same when Latehook is imported already.
     """
     listen = ["--listen-host", "127.0.0.1", "-p", "0"]
     command = [*by, MITMDUMP, "--set", f"confdir={confdir}", *listen, "-s", script, *arguments]
     environment = clean_environment() | {"PYTHONUNBUFFERED": "1", **(env or {})}
-    changes_imports = by or script != MOCK_SCRIPT or any(name.startswith(AT_IMPORT) for name in env or ())
+    changes_imports = by or (script != MOCK_SCRIPT and not fork) or any(name.startswith(AT_IMPORT) for name in env or ())
     run = _run if changes_imports else ForkedProcess
     proxy = Proxy(run(list(map(str, command)), cwd, environment), confdir)
     try:

@@ -87,7 +87,7 @@ def setup(
         ports = {mode: free_port() for mode in modes}
         arguments = [argument for mode, spec in modes.items() for argument in ("--mode", f"{spec}@{ports[mode]}")]
         arguments += ["--set", f"mock_file={mocked}", "--set", f"ssl_verify_upstream_trusted_ca={third_party.ca}"]
-        with mitmdump(confdir, *arguments, script=failpoints.script) as proxy:
+        with mitmdump(confdir, *arguments, script=failpoints.script, fork=True) as proxy:
             yield Setup(proxy, ports, failpoints, third_party, upstream)
 
 

@@ -82,7 +82,7 @@ def test_an_exception_in_our_code_ends_the_start(
     arguments = "--set", f"mock_file={mocked}"
 
     with failpoints.failing(point), repeated_requests(third_party) as port:
-        with mitmdump(confdir, *arguments, "-p", str(port), script=failpoints.script, wait=False) as proxy:
+        with mitmdump(confdir, *arguments, "-p", str(port), script=failpoints.script, fork=True, wait=False) as proxy:
             status = proxy.wait()
 
     assert status == 1
