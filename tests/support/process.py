@@ -135,7 +135,9 @@ def mitmdump(
     listen = ["--listen-host", "127.0.0.1", "-p", "0"]
     command = [*by, MITMDUMP, "--set", f"confdir={confdir}", *listen, "-s", script, *arguments]
     environment = clean_environment() | {"PYTHONUNBUFFERED": "1", **(env or {})}
-    changes_imports = by or (script != MOCK_SCRIPT and not fork) or any(name.startswith(AT_IMPORT) for name in env or ())
+    changes_imports = (
+        by or (script != MOCK_SCRIPT and not fork) or any(name.startswith(AT_IMPORT) for name in env or ())
+    )
     run = _run if changes_imports else ForkedProcess
     proxy = Proxy(run(list(map(str, command)), cwd, environment), confdir)
     try:

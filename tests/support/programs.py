@@ -3,8 +3,10 @@
 import io
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from latehook import cli
 from support.limits import LIMIT
@@ -21,6 +23,30 @@ def curl(*arguments: str, limit: float = LIMIT) -> subprocess.CompletedProcess[s
     """Run curl for at most `limit` seconds."""
     command = [*_CURL, "--max-time", str(limit), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=limit + LIMIT)
+
+
+def curl_each(*requests: Sequence[str], limit: float = LIMIT) -> list[subprocess.CompletedProcess[str]]:
+    """Send several requests, one after the other, each for at most `limit` seconds. Return the end of each.
+
+    One process of curl sends them all, which takes a third of the time. They share no connection if no two of them have
+    the same proxy, scheme and host.
+    """
+    said = "%{exitcode} %{http_code} %{errormsg}\\n"
+    with TemporaryDirectory() as folder:
+        command = ["curl"]
+        for number, arguments in enumerate(requests):
+            options = [*_CURL[1:], "--max-time", str(limit), "--output", f"{folder}/{number}", "--write-out", said]
+            command += [*(["--next"] if number else []), *options, *arguments]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=limit * len(requests) + LIMIT)
+        ends = [line.split(" ", 2) for line in run.stdout.splitlines()]
+        assert len(ends) == len(requests), run.stderr
+        bodies = [Path(folder, str(number)) for number in range(len(requests))]
+        return [
+            subprocess.CompletedProcess(
+                list(arguments), int(code), f"{body.read_text() if body.exists() else ''}\n{status}", message
+            )
+            for arguments, (code, status, message), body in zip(requests, ends, bodies, strict=True)
+        ]
 
 
 @contextmanager

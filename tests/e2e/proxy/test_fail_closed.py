@@ -5,6 +5,7 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import httpx
@@ -25,7 +26,7 @@ from support.forward_proxy import ForwardProxy, forward_proxy
 from support.limits import PROMPT
 from support.ports import free_port
 from support.process import Proxy, mitmdump
-from support.programs import curl
+from support.programs import curl_each
 from support.third_party import ThirdParty
 
 
@@ -49,6 +50,16 @@ class Setup:
         trust = ssl.create_default_context(cafile=self.proxy.ca)
         proxy = f"http://127.0.0.1:{self.ports[mode]}"
         return httpx.Client(proxy=proxy, verify=trust, http2=http2, trust_env=False, timeout=PROMPT)
+
+    def send_all(self) -> Iterator[tuple[str, subprocess.CompletedProcess[str]]]:
+        """Send a mocked request in every way; yield a description of each, and its end.
+
+        One process of curl sends those of a kind: no two of them could share a connection.
+        """
+        for _, same in groupby(self.requests(), lambda request: request[0].split()[:2]):
+            ways = list(same)
+            sent = [[*arguments, "--cacert", self.proxy.ca, "-d", "x", url] for _, arguments, url in ways]
+            yield from zip((description for description, _, _ in ways), curl_each(*sent, limit=PROMPT), strict=True)
 
     def requests(self) -> Iterator[tuple[str, list[str], str]]:
         """Yield every way to send a mocked request: a description, curl's arguments, and the URL."""
@@ -96,8 +107,7 @@ def test_an_exception_in_our_code_never_forwards_a_mocked_request(setup: Setup, 
     wrong, before = [], setup.contacts
 
     with setup.failpoints.failing(points):
-        for description, arguments, url in setup.requests():
-            done = curl(*arguments, "--cacert", setup.proxy.ca, "-w", "\n%{http_code}", "-d", "x", url, limit=PROMPT)
+        for description, done in setup.send_all():
             body, _, status = done.stdout.rpartition("\n")
             if not is_ours(body, int(status)) and not may_be_closed(points, description, done):
                 wrong.append(f"{description}: {status} {body} {done.stderr}")
