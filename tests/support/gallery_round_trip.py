@@ -32,12 +32,16 @@ RECEIVERS = 24
 
 
 def secrets() -> dict[str, str]:
-    """Return what signs the providers' webhooks, and a token that one sends, by the names of environment variables."""
+    """Return what a user of the providers knows besides the recording, by the names of environment variables.
+
+    That is what signs the webhooks, the ids of an account and of a webhook's registration, and a token.
+    """
     found = {"DEEPGRAM_TOKEN": "a0b1c2d3-key-id"}
     for file in FILES:
         name = re.sub(r"[^A-Z]", "_", file.stem.upper())
         for secret in re.findall(r"env\.WEBHOOK_SECRET \| default\('([^']+)'\)", file.read_text()):
             found[f"{name}_SECRET"] = secret
+        found |= dict(re.findall(r"env\.(VONAGE_KEY|PAYPAL_WEBHOOK_ID) \| default\('([^']+)'\)", file.read_text()))
         for value in load([file], {"CALLBACK_URL": "http://app.test/"}).vars.values():
             if isinstance(value, str) and "PRIVATE KEY" in value:
                 found[f"{name}_KEY"] = value

@@ -9,6 +9,7 @@ from mitmproxy import http
 from mitmproxy.io import FlowWriter
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import tflow
+from ruamel.yaml import YAML
 
 START = 1_800_000_000.0
 """Unix seconds at which a recording starts."""
@@ -62,6 +63,12 @@ class Tape:
             for flow in self.flows:
                 writer.add(flow)
         return file
+
+
+def mocks_of(text: str) -> list[dict[str, Any]]:
+    """Return the mocks of a mocks file's text."""
+    mocks: list[dict[str, Any]] = YAML(typ="safe").load(text)["mocks"]
+    return mocks
 
 
 class Form(dict[str, str]):

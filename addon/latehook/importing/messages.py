@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from latehook.importing.exchanges import LOCATIONS, Exchange, Message, leaves
+from latehook.importing.exchanges import LOCATIONS, Exchange, KeyPath, Message, leaves
 from latehook.importing.links import same_url
 from latehook.importing.retrying import retry_of
 from latehook.importing.scrubbing import Scrubber, snake
-from latehook.importing.signatures import Signature, recognise
+from latehook.importing.signing_keys import Sign, sign_of
 from latehook.importing.situations import Situation, braces, from_environment
 from latehook.importing.unify import Differs, Notes, Unifier
 
@@ -91,8 +91,16 @@ class Templates:
             found[name] = value
         return found
 
-    def _body(self, messages: Sequence[tuple[Message, Situation]], headers: dict[str, Any]) -> dict[str, Any]:
-        """Return the body, and add its content type to `headers` where the kind of body would have another one."""
+    def _body(
+        self,
+        messages: Sequence[tuple[Message, Situation]],
+        headers: dict[str, Any],
+        signed: frozenset[KeyPath] = frozenset(),
+    ) -> dict[str, Any]:
+        """Return the body, and add its content type to `headers` where the kind of body would have another one.
+
+        At the places `signed`, `sign` writes the values: they are empty here.
+        """
         kinds = {message.body.kind for message, _ in messages}
         kind = messages[0][0].body.kind
         if len(kinds) > 1 and self.strict:
@@ -106,7 +114,7 @@ class Templates:
         content_type = messages[0][0].header("content-type")
         if content_type and content_type.partition(";")[0].strip().lower() != _TYPES[kind]:
             headers["Content-Type"] = self.scrubber.clean_text(content_type)
-        return {kind: self.unify([(message.body.value, situation) for message, situation in messages])}
+        return {kind: self.unify([(emptied(message.body.value, signed), situation) for message, situation in messages])}
 
     # Webhooks
 
@@ -120,29 +128,19 @@ class Templates:
             found["method"] = samples[0][0].method
         if query := self._query(samples):
             found["query"] = query
-        signature = recognise([exchange for exchange, _ in samples], secrets)
-        headers = self._webhook_headers(samples, signature)
+        sign = sign_of(samples, secrets, self.unify, self.notes) or Sign({})
+        headers = self._webhook_headers(samples, sign.headers)
         messages = [(exchange.request, situation) for exchange, situation in samples]
-        body = self._body(messages, headers) if isinstance(headers, dict) else self._body(messages, {})
+        body = self._body(messages, headers if isinstance(headers, dict) else {}, sign.places)
         if headers:
             found["headers"] = headers
         found |= body
-        if signature is not None:
-            found["sign"] = self._sign(signature)
+        if sign.entry:
+            found["sign"] = sign.entry
         if (retry := retry_of([exchange for exchange, _ in samples])) is not None:
             self.notes.add("these waits were seen; without a failure there may be more", ("retry",))
             found["retry"] = retry
         return found
-
-    def _sign(self, signature: Signature) -> dict[str, Any]:
-        if not signature.is_verified:
-            self.notes.add("signature not verified (give its secret with --secret-env)", ("sign",))
-        variable = signature.variable or "WEBHOOK_SECRET"
-        secret = from_environment(variable, "whsec_" if signature.is_base64 else "")
-        if signature.is_asymmetric:
-            secret = f"{{{{ env.{variable} }}}}"  # no private key can stand for another one
-        keys = dict(signature.keys)
-        return {"scheme": keys.pop("scheme"), "secret": secret} if "scheme" in keys else {"secret": secret, **keys}
 
     def _target(self, samples: Sequence[tuple[Exchange, Situation]]) -> str:
         """Return the URL: the value of the request that names it, or CALLBACK_URL."""
@@ -163,8 +161,7 @@ class Templates:
             rest.append(({name: value for name, value in exchange.query if name not in own}, situation))
         return self.unify(rest, "query") if any(query for query, _ in rest) else {}
 
-    def _webhook_headers(self, samples: Sequence[tuple[Exchange, Situation]], signature: Signature | None) -> Any:
-        signed = signature.headers if signature is not None else frozenset()
+    def _webhook_headers(self, samples: Sequence[tuple[Exchange, Situation]], signed: frozenset[str]) -> Any:
         messages = [(exchange.request, situation) for exchange, situation in samples]
         names = [name for message, _ in messages for name, _ in message.headers if not _LEFT_OUT.fullmatch(name)]
         wanted = {
@@ -204,6 +201,15 @@ class Templates:
                 del wanted[lower]
                 return names[0].expression, values[0].expression
         return None
+
+
+def emptied(value: Any, places: frozenset[KeyPath], path: KeyPath = ()) -> Any:
+    """Return a value with empty texts at these places."""
+    if not places or path in places:
+        return "" if places else value
+    if isinstance(value, dict):
+        return {key: emptied(item, places, (*path, key)) for key, item in value.items()}
+    return [emptied(item, places, (*path, at)) for at, item in enumerate(value)] if isinstance(value, list) else value
 
 
 def _inner(text: Any) -> str:

@@ -21,6 +21,7 @@ EVENT_KEY = re.compile(r"(^|_)(event|event_?type|type|action|topic|webhook_code|
 
 TEST_SECRET = "test-secret"
 TEST_SECRET_BASE64 = "whsec_dGVzdC1zZWNyZXQtZm9yLWxhdGVob29r"
+TEST_SECRET_HEX = "746573742d736563726574"
 """The secrets of inferred files, where no variable has another one."""
 
 _DELIVERY = re.compile(r"(delivery|request|event|message|webhook|trace|correlation|hook|notification)(_?id)?$")
@@ -109,7 +110,8 @@ def _credentials(value: str, situation: Situation) -> Iterator[str]:
 
 def from_environment(variable: str, value: str) -> str:
     """Return the expression of a secret that a variable holds. Its default is a secret of the same form, for tests."""
-    default = TEST_SECRET_BASE64 if value.startswith("whsec_") else TEST_SECRET
+    is_hex = re.fullmatch(r"(?:[0-9a-fA-F]{2}){16,}", value) is not None
+    default = TEST_SECRET_BASE64 if value.startswith("whsec_") else TEST_SECRET_HEX if is_hex else TEST_SECRET
     return braces(f"env.{variable} | default('{default}')")
 
 

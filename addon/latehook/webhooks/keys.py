@@ -8,10 +8,10 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from latehook.base.errors import SigningError
 
@@ -68,15 +68,33 @@ def signature(
     if kind == "hmac":
         return hmac.digest(_bytes_of(secret, secret_encoding), message, name)
     key = private_key(algorithm, secret, secret_encoding)
+    raw: bytes = key.sign(message, *_parameters(algorithm))
+    return _joined(raw, (key.key_size + 7) // 8) if kind == "ecdsa" and joined_integers else raw
+
+
+def verifies(
+    algorithm: str, secret: str, secret_encoding: str, message: bytes, signature: bytes, joined_integers: bool = False
+) -> bool:
+    """Return whether a signature of a message was made with this private key. Raises SigningError if it is none."""
+    public = private_key(algorithm, secret, secret_encoding).public_key()
+    if joined_integers and algorithm.startswith("ecdsa"):
+        half = len(signature) // 2
+        signature = encode_dss_signature(int.from_bytes(signature[:half]), int.from_bytes(signature[half:]))
+    try:
+        public.verify(signature, message, *_parameters(algorithm))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _parameters(algorithm: str) -> tuple[Any, ...]:
+    """Return what a private key needs besides the message to sign by an algorithm, and its public key to verify."""
+    kind, _, name = algorithm.rpartition("-")
     if kind == "rsa":
-        return key.sign(message, padding.PKCS1v15(), _HASHES[name])  # type: ignore[no-any-return]
+        return padding.PKCS1v15(), _HASHES[name]
     if kind == "rsa-pss":
-        salted = padding.PSS(padding.MGF1(_HASHES[name]), _HASHES[name].digest_size)
-        return key.sign(message, salted, _HASHES[name])  # type: ignore[no-any-return]
-    if kind == "ecdsa":
-        in_der = key.sign(message, ec.ECDSA(_HASHES[name]))
-        return _joined(in_der, (key.key_size + 7) // 8) if joined_integers else in_der
-    return key.sign(message)  # type: ignore[no-any-return]
+        return padding.PSS(padding.MGF1(_HASHES[name]), _HASHES[name].digest_size), _HASHES[name]
+    return (ec.ECDSA(_HASHES[name]),) if kind == "ecdsa" else ()
 
 
 def _joined(in_der: bytes, size: int) -> bytes:

@@ -25,20 +25,31 @@ def sign(scheme: Scheme, secrets: Sequence[str], message: Message, corrupt: bool
 
     With `corrupt` the signatures, and the secrets that are sent, are well-formed but wrong.
     """
+    sent_secrets = [_corrupted(secret) for secret in secrets] if corrupt else secrets
+    draft = _prepared(scheme, sent_secrets, message)
+    signatures = [_signature(draft, secret) for secret in secrets]
+    draft.signatures = [_corrupted(signature) for signature in signatures] if corrupt else signatures
+    _fill(draft, signed=True)
+    headers = ((name, draft.headers[name]) for name in scheme.headers if name in draft.headers)
+    return Signed(tuple(headers), draft.message.url, draft.body)
+
+
+def signed_content(scheme: Scheme, secret: str, message: Message) -> bytes:
+    """Return the bytes of a message that a secret signs."""
+    return _signed_bytes(_prepared(scheme, [secret], message), secret)
+
+
+def _prepared(scheme: Scheme, secrets: Sequence[str], message: Message) -> Draft:
+    """Return a message with everything that is there before it is signed."""
     message = replace(message, url=message.url.partition("#")[0])  # receivers cannot verify a fragment: it is not sent
     message = replace(message, url=_with_digest(scheme, message))
-    sent_secrets = [_corrupted(secret) for secret in secrets] if corrupt else secrets
-    draft = Draft(scheme, message, sent_secrets, message.body)
+    draft = Draft(scheme, message, secrets, message.body)
     if scheme.components:
         draft.signature_input = _signature_input(draft)
     _fill(draft, signed=False)
     if scheme.jwt is not None:
         draft.jws = _unsigned_jws(draft, scheme.jwt)
-    signatures = [_signature(draft, secret) for secret in secrets]
-    draft.signatures = [_corrupted(signature) for signature in signatures] if corrupt else signatures
-    _fill(draft, signed=True)
-    headers = ((name, draft.headers[name]) for name in scheme.headers if name in draft.headers)
-    return Signed(tuple(headers), message.url, draft.body)
+    return draft
 
 
 def check_secret(scheme: Scheme, secret: str) -> None:

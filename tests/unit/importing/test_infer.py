@@ -1,44 +1,20 @@
 """What is inferred from recordings: jobs, stages, echoes, times, conditions. Each file that is made is loaded and used."""
 
 import json
-from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from ruamel.yaml import YAML
 
 from latehook.cli import main
-from latehook.importing import infer_command, reading, writing
-from latehook.importing.infer import infer
+from latehook.importing import reading
 from latehook.mocksfile.loading import load
-from support.recordings import HOOK, START, Form, Tape
+from support.recordings import HOOK, START, Form, Tape, mocks_of
 from support.scenario import Scenario
 
 API = "https://api.slow.example/v1/jobs"
 ID, OTHER_ID = "job_8Kx2mQ7pL0vN4tRw", "job_3Zb9cD1eF5gH7jYk"
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Callable[..., str]:
-    """`made(tape, …)` returns the mocks file that is inferred from these recordings."""
-
-    def make(*tapes: Tape, host: str = "api.slow.example", secrets: dict[str, str] | None = None) -> str:
-        files = [tape.write(tmp_path / f"{number}.flow") for number, tape in enumerate(tapes)]
-        text = infer_command.mocks_file(infer(reading.read(files, [host]), secrets or {}), files)
-        writing.check_text(text, tmp_path / "mocks.yaml")
-        return text
-
-    return make
-
-
-def mocks_of(text: str) -> list[dict[str, Any]]:
-    mocks: list[dict[str, Any]] = YAML(typ="safe").load(text)["mocks"]
-    return mocks
 
 
 def scenario(text: str, tmp_path: Path) -> Scenario:
@@ -461,20 +437,3 @@ def test_a_time_that_only_the_last_status_has_is_that_of_the_status(made: Callab
     text = made(tape)
 
     assert "done_at: \"{{ (job.at.completed | iso8601) if job.status == 'completed' else none }}\"" in text
-
-
-def test_a_signature_by_a_private_key_is_recognised_where_the_key_is_given(made: Callable[..., str]) -> None:
-    key = rsa.generate_private_key(65537, 2048)
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    body = {"id": ID, "state": "sent"}
-    signature = key.sign(json.dumps(body).encode(), padding.PKCS1v15(), hashes.SHA256())
-    headers = {
-        "x_signature_sha256": b64encode(signature).decode(),
-        "x_delivery_id": "1f0c2d4e-7a53-4b8e-9d21-0c5e8b7a6f43",
-    }
-    tape = Tape().request("POST", API, {"callback": HOOK}, 201, {"id": ID}).wait(12).webhook(body, **headers)
-
-    [mock] = mocks_of(made(tape, secrets={pem: "WISE_KEY"}))
-
-    assert mock["webhook"]["sign"] == {"scheme": "wise", "secret": "{{ env.WISE_KEY }}"}
-    assert "sign" not in mocks_of(made(tape))[0]["webhook"]  # without the key, nothing can make such a signature
