@@ -1,8 +1,9 @@
 """PURE: the world: the values that all jobs share and that operations change."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
+import msgspec
 from msgspec import Struct
 
 CLOCK, HOLDING, VARS, ADDED = "clock", "holding", "vars", "added mocks"
@@ -63,3 +64,39 @@ class World(Struct, frozen=True):
             if now is not then:
                 replaced[name] = now
         return replaced
+
+
+class StoredWorld(NamedTuple):
+    """The world that several processes share: its `revision`, which grows by one with each change, and its parts."""
+
+    revision: int
+    resets: int
+    values: Mapping[str, Any]
+
+    def world(self, clock: ClockSetting) -> World:
+        """Return the world, with this clock where the store has none. Raises msgspec.ValidationError for a damaged one."""
+        settings = msgspec.convert(self.values.get(CLOCK) or [], list[tuple[float, float, float]])
+        return World(
+            ClockSetting(*settings[-1]) if settings else clock,
+            bool(self.values.get(HOLDING)),
+            msgspec.convert(self.values.get(VARS) or {}, dict[str, Any]),
+            msgspec.convert(self.values.get(ADDED) or (), tuple[AddedMocks, ...]),
+            self.resets,
+        )
+
+
+class SharedWorld(Protocol):
+    """The world in a store that several processes share."""
+
+    async def revision(self) -> int:
+        """Return the revision of the last change. Raises StoreError."""
+
+    async def read(self) -> StoredWorld:
+        """Return the world as it is. Raises StoreError."""
+
+    async def write(self, revision: int, values: Mapping[str, Any], clears: bool = False) -> int | None:
+        """Write parts of the world that was read at a revision; `clears`: delete everything else in the store.
+
+        Return the new revision. Return None if another process has changed the world meanwhile: nothing is written.
+        Raises StoreError, UnstorableError.
+        """
