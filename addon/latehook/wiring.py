@@ -114,7 +114,8 @@ class Latehook:
         fast.skip_add_log(master, self._observers)
         self._engine = self._make_engine()
         self._operations = Operations(self._engine, self._options.speed, self._options.seed)
-        others = OtherHosts(lambda: self._options.others, self._engine.note_other)
+        standing = self._engine.standing
+        others = OtherHosts(lambda: self._options.others, self._engine.note_other, lambda: standing.closes_all_hosts)
         closed = ClosedHosts(self._hosts, lambda: others.refused)
         states = RequestStates(closed)
         hooks = Hooks(self._engine, states, self._observers, others, self._control, redaction, self._started)

@@ -109,7 +109,7 @@ class EngineSetup:
         self.store: Any = ObservedStore(path) if server is None else _in_postgres(server)
         self.machine_clock = SettableClock()
         self.clock = Clock(self.machine_clock, loop_time)
-        self.engine = Engine(mocks, self.store, self.sender, self.clock, random.Random(1), _restore, load_mocks)
+        self.engine = Engine(mocks, self.store, self.sender, self.clock, random.Random(1), restore, load_mocks)
         self.operations = Operations(self.engine)
         self._document = document
 
@@ -180,7 +180,8 @@ def load(mocks: str, folder: Path) -> Mocks:
     return loading.load([file], {})
 
 
-def _restore(excerpt: bytes) -> Mock:
+def restore(excerpt: bytes) -> Mock:
+    """Compile the mock of an excerpt, without environment variables."""
     return loading.restore(excerpt, {}, Redaction())
 
 

@@ -26,14 +26,15 @@ from latehook.engine.context import LiveContext
 from latehook.engine.delayed_responses import DelayedResponses
 from latehook.engine.journal import Journal, JournalEntry, OtherRequests
 from latehook.engine.long_polls import LongPolls, TooManyLongPolls
+from latehook.engine.standing import Standing
 from latehook.engine.starting import DEFAULT_KEEP, JobStarter
 from latehook.engine.store_watch import StoreWatch
 from latehook.mocks import decide, error_responses
 from latehook.mocks.decisions import Decision
 from latehook.mocks.definitions import Mock, Mocks
+from latehook.store.choosing import make_state
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
-from latehook.store.shared_state import SharedState
 from latehook.store.world import AddedMocks, World
 
 log = logging.getLogger(logs.LOGGER)
@@ -64,8 +65,8 @@ class Engine:
         self.random = source
         self.notifier = Notifier()
         self.commits = GroupCommit(store, self.notifier)
-        self.state = SharedState(store, self.commits, clock)
-        self.state.apply = self._apply
+        self.state = make_state(store, self.commits, clock, self._apply)
+        self.standing = Standing(store, self.state)
         self.progress = Progress(self.state, PendingResults(store, self.commits))
         self.context = LiveContext(store, self.state, self.progress, self.notifier, source, mocks, before_use)
         self.compiled_mocks = CompiledMocks(store, restore)
@@ -112,6 +113,8 @@ class Engine:
     def problems(self) -> list[str]:
         """What is wrong with the store, each in one line."""
         problems = self._store_watch.problems
+        if self.state.problem is not None:
+            problems.append(self.state.problem)
         if self.outbox.results.problem is not None:
             problems.append(f"results of attempts wait: {self.outbox.results.problem}")
         return problems
@@ -156,6 +159,9 @@ class Engine:
     async def _reload(self) -> None:
         """Go on with what is in the store, after its connection was broken. Raises StoreError."""
         await self.state.reload()
+        await self._reload_webhooks()
+
+    async def _reload_webhooks(self) -> None:
         await self.outbox.reload()
         for key in await self.store.open_jobs():
             await self.outbox.decisions.continue_job(key)
@@ -166,6 +172,7 @@ class Engine:
         self.long_polls.close()
         await self.outbox.close(seconds)
         await self._store_watch.stop()
+        await self.state.close()
         try:
             return 0 if self._is_opening else await self.store.count_unfinished()
         except StoreError as error:
@@ -190,6 +197,9 @@ class Engine:
             self.compiled_mocks.clear()
             self.choices.clear()
             await self.outbox.forget_all()
+            if self.store.shared_world is not None:  # jobs of requests that came meanwhile may be in the store again
+                self.store.shared_world.forget()
+                await self._reload_webhooks()
         elif world.clock is not before.clock or world.holding is not before.holding:
             self.outbox.recheck()
         self.notifier.notify(None)
@@ -210,6 +220,8 @@ class Engine:
         """
         if self._closing:
             return self._failure(503, "shutting down", request)
+        if (problem := self.standing.problem) is not None:
+            return self._failure(503, problem, request)
         try:
             decision = await self._decide(request)
         except StoreError as error:

@@ -21,7 +21,7 @@ from latehook.proxy.fast import Shortcuts
 from latehook.proxy.layers import AnswerHook
 from latehook.proxy.mocked_hosts import ClosedHosts
 from latehook.proxy.open_connections import OpenConnections
-from latehook.proxy.other_hosts import OtherHosts, refusal
+from latehook.proxy.other_hosts import OtherHosts
 from latehook.proxy.request_state import RequestState, RequestStates, RequestTarget
 from latehook.proxy.sniffing import Kind, Opening
 
@@ -156,7 +156,7 @@ class Guard:
     def ends(self, context: Context, reason: str) -> None:
         address = context.server.address
         if address is not None and self._hosts.refuses(*address[:2]):
-            refusal(*address[:2])
+            self._others.refusal(*address[:2])
         else:
             log.warning("latehook: a connection to %s ends: %s", tunnels.authority(context), reason)
 
@@ -252,7 +252,7 @@ class Guard:
                 return
             host, port = address[:2]
             if self._hosts.refuses(host, port) and not self._is_way_of_allowed(data.client):
-                data.server.error = refusal(host, port)
+                data.server.error = self._others.refusal(host, port)
             elif (
                 self._hosts.mocked.contains(host, port)
                 or self._names_mocked(data.client, port)

@@ -19,7 +19,7 @@ from latehook.mocks.bodies import JSON_TYPE
 from latehook.proxy import asgi, fast, flows
 from latehook.proxy.convert import http_response, read_while_arriving, remove_upgrade, request_of
 from latehook.proxy.observers import Observers
-from latehook.proxy.other_hosts import OtherHosts, refusal
+from latehook.proxy.other_hosts import OtherHosts
 from latehook.proxy.request_state import RequestState, RequestStates
 
 log = logging.getLogger(logs.LOGGER)
@@ -188,7 +188,7 @@ class Hooks:
         if decision.response is None:
             return self.not_contacted(flow)
         response = http_response(decision.response, "CONNECT")
-        response.reason = refusal(host, port).encode("ascii", "backslashreplace").decode()
+        response.reason = self._others.refusal(host, port).encode("ascii", "backslashreplace").decode()
         return response
 
     # Error responses

@@ -21,12 +21,19 @@ Address = tuple[str, int]
 class OtherHosts:
     """The option `mock_others`, and the notes of what leaves: each request, and each connection of another kind.
 
-    `others` returns the option. `note` is called with the method and the URL of what leaves.
+    `others` returns the option. `note` is called with the method and the URL of what leaves. `closed` returns why
+    nothing may leave for any host, whatever the option says; None where that is not so.
     """
 
-    def __init__(self, others: Callable[[], Others], note: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        others: Callable[[], Others],
+        note: Callable[[str, str], None],
+        closed: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._others = others
         self._note = note
+        self._closed = closed
         self._noted: WeakSet[http.HTTPFlow] = WeakSet()
         self._connecting: set[tuple[str, Address]] = set()
         """The clients' ids, with the servers to which a noted request of theirs connects."""
@@ -39,7 +46,14 @@ class OtherHosts:
     @property
     def refused(self) -> bool:
         """Whether nothing may leave for these hosts."""
-        return self._others() is Others.REFUSE
+        return self._others() is Others.REFUSE or self._closed() is not None
+
+    def refusal(self, host: str, port: int) -> str:
+        """Return the line that is logged about a connection that is refused, and log it."""
+        reason = self._closed() or "no mock names it, and mock_others=refuse"
+        line = f"{host_in_url(host)}:{port} is refused: {reason}"
+        log.warning("latehook: %s", line)
+        return f"latehook: {line}"
 
     def request_leaves(self, flow: http.HTTPFlow) -> None:
         """Note a request once, however often this is called."""
@@ -64,10 +78,3 @@ class OtherHosts:
     def forget(self, client: Client) -> None:
         """Note that a client has disconnected."""
         self._connecting = {entry for entry in self._connecting if entry[0] != client.id}
-
-
-def refusal(host: str, port: int) -> str:
-    """Return the line that is logged about a connection that is refused, and log it."""
-    line = f"{host_in_url(host)}:{port} is refused: no mock names it, and mock_others=refuse"
-    log.warning("latehook: %s", line)
-    return f"latehook: {line}"

@@ -5,16 +5,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from latehook.base.clock import Clock
+from latehook.base.errors import StoreError
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
 from latehook.store.world import ADDED, CLOCK, HOLDING, VARS, AddedMocks, ClockSetting, World
 
 Apply = Callable[[World, World], Awaitable[None]]
 """Acts on a change from one world to the next. The clock and the hold are as in the next one already."""
-
-
-async def _apply_nothing(before: World, world: World) -> None:
-    pass
 
 
 class SharedState:
@@ -24,15 +21,20 @@ class SharedState:
     is awaited. Raises StoreError: the old world stays.
     """
 
-    def __init__(self, store: Store, commits: GroupCommit, clock: Clock) -> None:
+    def __init__(self, store: Store, commits: GroupCommit, clock: Clock, apply: Apply) -> None:
         self.clock = clock
         self.world = World(ClockSetting(clock.now(), clock.real(), clock.speed))
         self.holding = False  # an attribute, as every webhook reads it
-        self.apply: Apply = _apply_nothing
         self._written = 0.0  # the time of the clock that the store has
         self._store = store
         self._commits = commits
+        self._act = apply
         self._changing = asyncio.Lock()
+
+    @property
+    def problem(self) -> str | None:
+        """Why this process must not answer requests: it lacks what another one has changed. None: it may answer."""
+        return None
 
     async def load(self, speed: float) -> None:
         """Apply what the store's last process has written, and run the clock at `speed`.
@@ -66,8 +68,15 @@ class SharedState:
             async with self._commits.transaction():
                 self._store.clear()
             self._written = 0.0
-            real = self.clock.real()
-            await self._apply(World(ClockSetting(real, real, speed), resets=self.world.resets + 1))
+            await self._apply(self._new_world(self.world, speed))
+
+    async def close(self) -> None:
+        """Apply nothing any more."""
+
+    def _new_world(self, world: World, speed: float) -> World:
+        """Return the world of a new process, after another one."""
+        real = self.clock.real()
+        return World(ClockSetting(real, real, speed), resets=world.resets + 1)
 
     def clock_setting(self, speed: float) -> ClockSetting:
         """Return the clock as it is now, to go on at `speed`."""
@@ -100,4 +109,8 @@ class SharedState:
         self.holding = world.holding
         if world.clock is not before.clock:
             self.clock.set(world.clock.at(self.clock.real()), world.clock.speed)
-        await self.apply(before, world)
+        try:
+            await self._act(before, world)
+        except StoreError:
+            self.world = before  # the next attempt applies it again
+            raise

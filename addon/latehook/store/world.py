@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-import msgspec
 from msgspec import Struct
 
 CLOCK, HOLDING, VARS, ADDED = "clock", "holding", "vars", "added mocks"
+PARTS = (CLOCK, HOLDING, VARS, ADDED)
 """The names under which a store has the parts of a world."""
 
 
@@ -67,22 +67,14 @@ class World(Struct, frozen=True):
 
 
 class StoredWorld(NamedTuple):
-    """The world that several processes share: its `revision`, which grows by one with each change, and its parts."""
+    """The world that several processes share: its `revision`, which grows by one with each change, and its parts.
+
+    `parts` are encoded. A part that was never written is not there.
+    """
 
     revision: int
     resets: int
-    values: Mapping[str, Any]
-
-    def world(self, clock: ClockSetting) -> World:
-        """Return the world, with this clock where the store has none. Raises msgspec.ValidationError for a damaged one."""
-        settings = msgspec.convert(self.values.get(CLOCK) or [], list[tuple[float, float, float]])
-        return World(
-            ClockSetting(*settings[-1]) if settings else clock,
-            bool(self.values.get(HOLDING)),
-            msgspec.convert(self.values.get(VARS) or {}, dict[str, Any]),
-            msgspec.convert(self.values.get(ADDED) or (), tuple[AddedMocks, ...]),
-            self.resets,
-        )
+    parts: Mapping[str, bytes]
 
 
 class SharedWorld(Protocol):
@@ -94,9 +86,12 @@ class SharedWorld(Protocol):
     async def read(self) -> StoredWorld:
         """Return the world as it is. Raises StoreError."""
 
-    async def write(self, revision: int, values: Mapping[str, Any], clears: bool = False) -> int | None:
-        """Write parts of the world that was read at a revision; `clears`: delete everything else in the store.
+    async def write(self, revision: int, parts: Mapping[str, bytes], holding: bool, clears: bool) -> int | None:
+        """Write parts of a world that was read at this revision. `clears`: delete everything else in the store.
 
         Return the new revision. Return None if another process has changed the world meanwhile: nothing is written.
-        Raises StoreError, UnstorableError.
+        Raises StoreError.
         """
+
+    def forget(self) -> None:
+        """Note that another process has deleted everything: nothing that this one has written is there any more."""

@@ -20,9 +20,8 @@ JOIN = "SELECT id, epoch FROM join_nodes($1, $2, $3)"
 BEAT = "SELECT epoch, remaining, applied FROM beat($1, $2, $3)"
 TAKE_OVER = "SELECT job, webhook, due FROM take_over($1, $2::bigint[])"
 LEAVE = "DELETE FROM node WHERE epoch = $1"
-NOT_APPLIED = """
-SELECT epoch FROM node WHERE applied < $1 AND until > clock_timestamp() AND epoch <> $2 ORDER BY epoch
-"""
+NOT_APPLIED = "SELECT epoch FROM node WHERE applied < $1 AND epoch <> $2"
+"""Also processes whose lease is over, until they are declared dead: one may be alive again at its next heartbeat."""
 
 JOINED, LEFT, APPLIED = "joined", "left", "applied"
 """Kinds of notices."""

@@ -5,7 +5,7 @@ import zlib
 from asyncpg import Connection, LockNotAvailableError
 
 from latehook.base.errors import StoreError
-from latehook.store.postgresql import nodes_sql
+from latehook.store.postgresql import nodes_sql, world_sql
 
 VERSION = 2
 """The version of the tables, in the table `version`."""
@@ -48,7 +48,7 @@ CREATE TABLE node (
 ) WITH (fillfactor = 50);
 """
 
-MIGRATIONS = (VERSION_1, VERSION_2)
+MIGRATIONS = (VERSION_1, VERSION_2 + world_sql.TABLES)
 """Each makes the tables of the next version. An empty schema gets all of them."""
 
 # The function makes all changes of one batch, in their order. It returns the webhooks that it has changed, those whose
@@ -173,7 +173,7 @@ END $$;
 
 OLD_FUNCTIONS = "DROP FUNCTION IF EXISTS write(change[])"
 
-FUNCTIONS = (OLD_FUNCTIONS, nodes_sql.FUNCTIONS, PRUNE, WRITE)
+FUNCTIONS = (OLD_FUNCTIONS, nodes_sql.FUNCTIONS, PRUNE, WRITE, world_sql.FUNCTIONS)
 
 
 def channel(schema: str) -> str:

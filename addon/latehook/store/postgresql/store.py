@@ -21,6 +21,7 @@ from latehook.store.postgresql.link import Link
 from latehook.store.postgresql.nodes import Nodes
 from latehook.store.postgresql.reading import Reader
 from latehook.store.postgresql.searching import Searches
+from latehook.store.postgresql.world import WorldInPostgres
 from latehook.store.postgresql.writing import Writer
 from latehook.store.protocol import MAX_ENDED_JOBS, Committed
 
@@ -61,6 +62,7 @@ class PostgresStore(Writer, Reader, Searches):
         lease = lease or float(os.environ.get("LATEHOOK_LEASE", LEASE))
         self.cluster = Nodes(self._link, lease, self._rejoined, steady)
         self._batches = Batches(self._link, lambda: self.cluster.epoch)
+        self.shared_world = WorldInPostgres(self._link, lambda: self.cluster.epoch, self._forget)
         self._sent: list[tuple[list[Change], asyncio.Future[Committed]]] = []  # since the last commit
 
     async def open(self) -> None:
@@ -120,6 +122,10 @@ class PostgresStore(Writer, Reader, Searches):
         await self._load()
         if self.on_connected is not None:
             await self.on_connected()
+
+    def _forget(self) -> None:
+        """Note that another process has deleted everything."""
+        self._definitions.clear()
 
     def declared_dead(self) -> None:
         self.cluster.excluded()

@@ -1,0 +1,170 @@
+"""Two engines on one schema of PostgreSQL: what an operation of one changes, both have when it returns."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latehook.base.clock import Clock
+from latehook.base.messages import Request
+from latehook.engine.engine import Engine
+from latehook.engine.operations import Operations
+from latehook.mocks.decide import Decision
+from latehook.mocks.definitions import Mocks
+from latehook.store.address import PostgresAddress, parse_address
+from support.engine_setup import RecordingSender, load, load_mocks, restore
+from support.limits import LIMIT
+from support.postgres import PostgresServer
+from support.relay import Relay
+
+pytest.importorskip("asyncpg")
+from latehook.store.postgresql import PostgresStore, link
+
+LEASE = 1.0
+
+MOCKS = """
+vars: {verdict: good, other: 1}
+mocks:
+  - match: POST api.slow.example/jobs
+    job: {id: "{{ request.json.id }}"}
+    response: {json: {verdict: "{{ vars.verdict }}", other: "{{ vars.other }}"}}
+    webhook: {to: "http://app.test/", text: "{{ job.id }}", after: "{{ request.json.after }}"}
+"""
+
+ADDED = "mocks: [{match: GET NAME.slow.example/, response: {file: content}}]"
+
+
+class Instance:
+    """One of several processes. `closed` are the hosts that its mocks have closed."""
+
+    def __init__(self, server: PostgresServer, folder: Path, port: int | None = None) -> None:
+        address = parse_address(server.url("world", port))
+        assert isinstance(address, PostgresAddress)
+        self.sender = RecordingSender(200)
+        self.closed: set[str] = set()
+        self.broken = False
+        """Whether it cannot compile added mocks."""
+        store = PostgresStore(address, lease=LEASE)
+        self.engine = Engine(
+            load(MOCKS, folder), store, self.sender, Clock(), random.Random(), restore, self._load, self._close
+        )
+        self.operations = Operations(self.engine)
+
+    def _close(self, mocks: Mocks) -> None:
+        self.closed |= {mock.matcher.host for mock in mocks.all}
+
+    def _load(self, text: str, file: str | None, variables: Mapping[str, Any], files: Mapping[str, bytes]) -> Mocks:
+        return load_mocks("mocks: [{}]" if self.broken else text, file, variables, files)
+
+    async def post(self, **document: Any) -> tuple[int, Any]:
+        document = {"id": "a", "after": "1h", **document}
+        return await self.request("POST", "api.slow.example", "/jobs", json.dumps(document).encode())
+
+    async def get(self, host: str) -> tuple[int, Any]:
+        return await self.request("GET", host, "/")
+
+    async def request(self, method: str, host: str, path: str, body: bytes = b"") -> tuple[int, Any]:
+        request = Request(method, "https", host, 443, path, (), body, len(body))
+        decision: Decision = await self.engine.accept(request)
+        assert decision.response is not None
+        return decision.response.status, decision.response.body if method == "GET" else json.loads(
+            decision.response.body
+        )
+
+
+@asynccontextmanager
+async def instances(server: PostgresServer, folder: Path, port: int | None = None) -> AsyncIterator[list[Instance]]:
+    """Two processes. `port` is that by which the second one reaches the server."""
+    server.execute("DROP SCHEMA IF EXISTS world CASCADE")
+    made = [Instance(server, folder), Instance(server, folder, port)]
+    try:
+        for each in made:
+            await each.engine.resume(1.0)
+        yield made
+    finally:
+        for each in made:
+            await each.engine.close(0.0)
+
+
+async def test_a_change_at_one_process_is_applied_by_all_when_it_returns(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    async with instances(postgres_server, tmp_path) as (a, b):
+        await asyncio.gather(
+            a.operations.set_vars({"verdict": "bad"}),
+            b.operations.set_vars({"other": 2}),
+            a.operations.add_mocks(ADDED.replace("NAME", "one"), None, {"content": b"1"}),
+            b.operations.add_mocks(ADDED.replace("NAME", "two"), None, {"content": b"2"}),
+            b.operations.set_speed(60),
+        )
+        for each in (a, b):
+            assert each.closed == {"api.slow.example", "one.slow.example", "two.slow.example"}
+            assert [await each.get(f"{name}.slow.example") for name in ("one", "two")] == [(200, b"1"), (200, b"2")]
+            assert (await each.post(id=str(id(each))))[1] == {"verdict": "bad", "other": 2}
+            assert each.operations.clock.speed == 60
+        assert abs(a.operations.clock.now() - b.operations.clock.now()) < 1
+
+        await a.operations.hold()
+        assert b.operations.holding
+        await b.post(id="held", after="0s")
+        await b.operations.release()
+        assert not a.operations.holding
+
+        later = Instance(postgres_server, tmp_path)  # it joins the others, whose speed it takes
+        await later.engine.resume(1.0)
+        assert (await later.get("two.slow.example"), later.operations.clock.speed) == ((200, b"2"), 60)
+        await later.engine.close(0.0)
+
+        ids = await b.operations.reset()
+        assert set(ids) == {str(id(a)), str(id(b)), "held"}
+        for each in (a, b):
+            assert (await each.get("one.slow.example"))[0] == 501
+            assert (each.operations.clock.speed, each.operations.holding) == (1, False)
+            assert (await each.post())[1] == {"verdict": "good", "other": 1}
+        assert await a.engine.store.count_jobs() == 2
+
+
+async def test_a_process_that_cannot_apply_a_change_answers_nothing_and_lets_nothing_leave(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    """Its environment lacks what the mocks need that another process has added."""
+    async with instances(postgres_server, tmp_path) as (a, b):
+        b.broken = True
+        await a.operations.add_mocks(ADDED.replace("NAME", "one"), None, {"content": b"1"})
+        status, body = await b.get("one.slow.example")
+        assert (status, b"another process has added mocks that cannot be used here: " in body) == (503, True)
+        assert b.engine.standing.closes_all_hosts is not None
+        assert any("cannot be used here" in problem for problem in b.operations.problems)
+        assert (await a.get("one.slow.example"), a.engine.standing.closes_all_hosts) == ((200, b"1"), None)
+        await a.operations.reset()
+        assert ((await b.post())[0], b.engine.standing.closes_all_hosts) == (200, None)
+
+
+async def test_a_change_waits_for_a_process_that_is_cut_off_only_until_its_lease_is_over(
+    postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That process then answers nothing, and lets nothing leave, until it has applied the change."""
+    monkeypatch.setattr(link, "COMMAND_TIMEOUT", 0.3)
+    monkeypatch.setattr(link, "CONNECT_TIMEOUT", 0.3)
+    with Relay(postgres_server.port) as relay:
+        async with instances(postgres_server, tmp_path, relay.port) as (a, b):
+            assert (await b.post())[0] == 200
+            relay.freeze()
+            async with asyncio.timeout(LIMIT):
+                await a.operations.add_mocks(ADDED.replace("NAME", "one"), None, {"content": b"1"})
+            assert b.engine.standing.closes_all_hosts is not None
+            assert (await b.get("one.slow.example"))[0] == 503
+
+            relay.mend()
+            async with asyncio.timeout(LIMIT):
+                while b.engine.standing.problem is not None:
+                    assert (await b.get("one.slow.example"))[0] == 503
+                    await asyncio.sleep(0.01)
+            assert (await b.get("one.slow.example"), b.engine.standing.closes_all_hosts) == ((200, b"1"), None)
+            await a.operations.set_vars({"verdict": "bad"})
+            assert (await b.post(id="b"))[1]["verdict"] == "bad"
