@@ -46,7 +46,7 @@ class ClusterState(SharedState):
         self._cluster = cluster
         self._shared = shared
         self._revision = -1  # that was applied here
-        self._epoch = 0  # of this process when it has applied that
+        self._epoch: int | None = None  # of this process when it has applied that; None: it is still to load
         self._unusable: str | None = None
         self._parts: dict[str, bytes] = {}  # of that world, as the store has them
         self._wake = asyncio.Event()
@@ -57,7 +57,7 @@ class ClusterState(SharedState):
     def problem(self) -> str | None:
         if self._unusable is not None:
             return self._unusable
-        return None if self._epoch == self._cluster.epoch else BEHIND
+        return None if self._epoch in (None, self._cluster.epoch) else BEHIND
 
     async def load(self, speed: float) -> None:
         """Apply the world of the store. If no other process is alive, run the clock at `speed`."""
