@@ -3,7 +3,9 @@
 `missing` checks the attributes at the start; a name that cannot be imported fails the import of this module.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from h2 import errors as h2_errors
@@ -199,6 +201,24 @@ def transport_of(client: Client) -> Any:
     if handler is None or client not in handler.transports:
         return None
     return getattr(handler.transports[client].writer, "transport", None)
+
+
+@contextmanager
+def reading_paused(client: Client) -> Iterator[None]:
+    """Read nothing of a client in the block, in which its `client_connected` waits.
+
+    mitmproxy fails if a client's end is there already when it begins to handle the connection (its server.py, with the
+    eager tasks of its master.py): it cancels a task that it has not kept yet.
+    """
+    transport = transport_of(client)
+    if transport is None:
+        yield
+        return
+    transport.pause_reading()
+    try:
+        yield
+    finally:
+        asyncio.get_running_loop().call_soon(transport.resume_reading)
 
 
 def unsent(client: Client) -> int:

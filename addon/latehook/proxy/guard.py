@@ -193,8 +193,9 @@ class Guard:
     async def client_connected(self, client: Client) -> None:
         """Make modes that connect at once wait, if the destination may be mocked. Begin few clients a turn."""
         modes.adopt(compat.outermost_layer(client), self)
-        await self._started.wait()
-        await self._arrivals.next()
+        with compat.reading_paused(client):
+            await self._started.wait()
+            await self._arrivals.next()
 
     def client_disconnected(self, client: Client) -> None:
         self._others.forget(client)

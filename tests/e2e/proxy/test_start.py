@@ -1,8 +1,14 @@
-"""The start imports only what the first request needs, because every test run waits for it."""
+"""The start imports only what the first request needs, because every test run waits for it. Clients may come early."""
 
+import signal
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from support.attack_clients import read_response
+from support.limits import PROMPT
+from support.ports import free_port
 from support.process import HOST, Proxy
 from support.programs import curl
 from support.receivers import Receiver
@@ -53,3 +59,34 @@ def test_the_webhook_client_and_the_control_api_are_imported_at_their_first_use(
     curl(f"{proxy.url}/_latehook/status")
     proxy.stop()
     proxy.wait_for("imported at the end: httpx latehook.control latehook.delivery.transport starlette;")
+
+
+def connect(port: int, sends: bytes = b"") -> socket.socket:
+    """Connect, send these bytes, and send no more."""
+    client = socket.create_connection(("127.0.0.1", port), PROMPT)
+    client.sendall(sends)
+    client.shutdown(socket.SHUT_WR)
+    return client
+
+
+def test_clients_that_leave_at_once_while_it_starts_or_many_connect_do_no_harm(
+    start: Callable[..., Proxy], tmp_path: Path
+) -> None:
+    port = free_port()
+    proxy = start("-p", str(port), mocks=MOCKS, env={"CALLBACK_URL": "http://127.0.0.1:9/"}, wait=False)
+    while True:  # a script that waits until the port is open
+        with suppress(OSError), connect(port):
+            break
+    proxy.wait_for("latehook: ready for")
+
+    proxy.process.send_signal(signal.SIGSTOP)  # so all of these come in one turn of its event loop
+    for _ in range(30):
+        connect(port).close()
+    asking = [connect(port, f"GET http://{HOST}/health HTTP/1.1\r\nhost: {HOST}\r\n\r\n".encode()) for _ in range(20)]
+    proxy.process.send_signal(signal.SIGCONT)
+    for client in asking:
+        with client:
+            assert read_response(client, b"")[1].endswith(b"ok")
+
+    assert proxy.stop() == 0
+    assert "crashed" not in proxy.output and "Traceback" not in proxy.output
