@@ -194,13 +194,17 @@ class Criteria(Struct, frozen=True):
 
 
 class StoredWebhook(Struct, frozen=True):
-    """A webhook as the store has it: with its job, the number of its attempts, and its content after the first one."""
+    """A webhook as the store has it: with its job, the number of its attempts, and its content after the first one.
+
+    `begun`: the store knows that an attempt is under way. A store of one process never does.
+    """
 
     key: int
     webhook: Webhook
     job: Job
     attempts: int = 0
     content: Content | None = None
+    begun: bool = False
 
 
 PENDING = "pending"

@@ -70,10 +70,11 @@ class Decisions:
 
     # What it waits for
 
-    def _on_commit(self, webhooks: Collection[int]) -> None:
-        """Continue the jobs that wait for one of these webhooks, if it has ended."""
+    def _on_commit(self, webhooks: Collection[int] | None) -> None:
+        """Continue the jobs that wait for one of these webhooks, if it has ended. None: it may be any."""
         if self._ends or self._first_attempts:
-            keys = [key for key in webhooks if key in self._ends or key in self._first_attempts]
+            written = {*self._ends, *self._first_attempts} if webhooks is None else webhooks
+            keys = [key for key in written if key in self._ends or key in self._first_attempts]
             if keys:
                 self._run(self._continue_after(keys))
 

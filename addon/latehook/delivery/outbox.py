@@ -33,6 +33,9 @@ from latehook.webhooks import retries
 log = logging.getLogger(logs.LOGGER)
 
 
+LOOK_AGAIN = 0.1
+"""Real seconds until a webhook is looked at again of which another process makes an attempt, or has changed it."""
+
 UNREADABLE = "(a webhook that the store cannot read)"
 """In the place of a destination: making the attempt says why."""
 
@@ -95,6 +98,7 @@ class Outbox:
     async def reload(self) -> None:
         """Schedule all webhooks that are pending in the store, after it could not be reached. Raises StoreError."""
         self._schedule.clear()
+        self.decisions.clear()
         self.load(await self._store.pending_dues())
         self.recheck()
 
@@ -223,6 +227,9 @@ class Outbox:
         if due is None:
             self._on_first_attempt(key)
             return None
+        if due.elsewhere:
+            self._look_again(key)
+            return None
         if not self._may_start(key, due):
             self._leave_barrier(key)
             return None
@@ -276,9 +283,11 @@ class Outbox:
         if attempt.outgoing.fault is not None:
             self._context.count_fault(stored.webhook.definition, stored.webhook.mock_stage)
             log.info("latehook: job %s: the webhook's fault: %s", stored.job.id, attempt.outgoing.fault)
-        if self._store.is_durable and not await self.results.begin(key, attempt.number, attempt.content):
+        by_hand = self._waiting.is_exempt(key)
+        if self._store.is_durable and not await self.results.begin(key, attempt.number, attempt.content, by_hand):
             self._running.pop(key, None)
             self._on_first_attempt(key)
+            self._look_again(key)
             return None
         return attempt.outgoing
 
@@ -365,6 +374,12 @@ class Outbox:
             self._schedule.push(due, key)
             return False
         return True
+
+    def _look_again(self, key: int) -> None:
+        """Look again a little later at a webhook that another process has acted on, if one can."""
+        if self._store.cluster is not None:
+            self._schedule.push(self._clock.now() + LOOK_AGAIN * self._clock.speed, key)
+        self._leave_barrier(key)
 
     def _on_first_attempt(self, key: int) -> None:
         """Continue what waits for a webhook's first attempt: it has ended, or there will be none."""

@@ -22,7 +22,7 @@ class Progress:
         A result that the store cannot write yet counts, too.
         """
         state = stored.webhook.state
-        if stored.key in self.running and state in UNFINISHED:
+        if (stored.begun or stored.key in self.running) and state in UNFINISHED:
             state = State.DELIVERING
         elif (results := self.results.unwritten.get(stored.key)) and state in UNFINISHED:
             stored = _after(stored, results[-1], self.results.problem)

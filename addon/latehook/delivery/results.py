@@ -69,22 +69,22 @@ class PendingResults:
         results = self._pending.get(key)
         return results[-1] if results else None
 
-    async def begin(self, key: int, number: int, content: Content) -> bool:
+    async def begin(self, key: int, number: int, content: Content, by_hand: bool) -> bool:
         """Write that attempt `number` begins: after a crash it is made again, with the same content.
 
-        Return whether the attempt may be sent. If the store cannot write, that is logged, and it may: no other process
-        can send it. Raises StoreUnreachable.
+        Return whether the attempt may be sent. If the store cannot write, that is logged, and it may unless another
+        process can send it. `by_hand`: an operation sends it, held or not. Raises StoreUnreachable.
         """
         try:
             self._commits.schedule()
             self._write(key, self._pending.get(key, ()))  # else the store knows of fewer attempts, and refuses this one
-            self._store.begin(key, number, content)
+            self._store.begin(key, number, content, by_hand)
             return key not in (await self._commits.committed()).refused
         except StoreUnreachable:
             raise
         except StoreError as error:
             log.error("latehook: the content of a webhook cannot be written: %s", error)
-            return True
+            return self._store.cluster is None
 
     async def write(self, key: int, result: AttemptResult | NoAttempt) -> None:
         """Write a result. If the store cannot write, log that, keep the result, and try again later."""

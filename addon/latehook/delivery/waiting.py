@@ -44,6 +44,10 @@ class Waiting:
         """Let neither the hold nor a choice stop the next attempts at these webhooks."""
         self._exempt.update(keys)
 
+    def is_exempt(self, key: int) -> bool:
+        """Return whether neither the hold nor a choice stops the next attempt at this webhook."""
+        return key in self._exempt
+
     def end_exemption(self, key: int) -> None:
         self._exempt.discard(key)
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from latehook.base import logs
 from latehook.base.errors import StoreError
 from latehook.base.messages import Response
+from latehook.delivery.ownership import Ownership
 from latehook.engine.context import LiveContext
 from latehook.mocks import error_responses, responding
 from latehook.mocks.decisions import DelayedResponse
@@ -21,10 +22,11 @@ log = logging.getLogger(logs.LOGGER)
 class DelayedResponses:
     """Renders responses whose delay is over. A job gets one response: requests that repeat it get the same."""
 
-    def __init__(self, store: Store, commits: GroupCommit, context: LiveContext) -> None:
+    def __init__(self, store: Store, commits: GroupCommit, context: LiveContext, ownership: Ownership) -> None:
         self._store = store
         self._commits = commits
         self._context = context
+        self._ownership = ownership
 
     async def render(self, mock: Mock, delayed: DelayedResponse, started: int) -> Response:
         """Return a response, and write it if it is its job's. `started` is the key of a new job, or 0."""
@@ -37,6 +39,8 @@ class DelayedResponses:
             render = partial(responding.render_delayed, mock, delayed, stored or delayed.job)
             response = await context.decide(render)
             if stored is not None and is_jobs_own:
+                if delayed.repeats:  # another process may have started the job
+                    await self._ownership.take([stored.key])
                 response = await self._write(stored.key, response)
             if self._commits.is_scheduled:  # it may also show what other requests of this turn have written
                 await self._commits.committed()

@@ -18,6 +18,7 @@ from latehook.delivery.attempts import AttemptObserver, Sender
 from latehook.delivery.compiled_mocks import CompiledMocks, Restore
 from latehook.delivery.dispatcher import DEFAULT_WORKERS
 from latehook.delivery.outbox import Outbox
+from latehook.delivery.ownership import Ownership
 from latehook.delivery.progress import Progress
 from latehook.delivery.results import PendingResults
 from latehook.engine.added_mocks import AddedMocksCompiler, LoadMocks
@@ -85,8 +86,11 @@ class Engine:
         self.choices = Choices(store, self.commits, self.outbox, self.context)
         self.journal = Journal()
         self.others = OtherRequests()
-        self._starter = JobStarter(store, self.commits, clock, self.compiled_mocks, self.outbox, self.choices)
-        self._delayed = DelayedResponses(store, self.commits, self.context)
+        self.ownership = Ownership(store, self.commits, self.outbox)
+        self._starter = JobStarter(
+            store, self.commits, clock, self.compiled_mocks, self.outbox, self.choices, self.ownership
+        )
+        self._delayed = DelayedResponses(store, self.commits, self.context, self.ownership)
         self._is_opening = False
         self._closing = False
         self._store_watch = StoreWatch(store, self.state, self.outbox, self.notifier)

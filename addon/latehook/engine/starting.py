@@ -6,6 +6,7 @@ from latehook.base.clock import Clock
 from latehook.base.errors import StoreError
 from latehook.delivery.compiled_mocks import CompiledMocks
 from latehook.delivery.outbox import Outbox
+from latehook.delivery.ownership import Ownership
 from latehook.engine.choices import Choices
 from latehook.mocks.decisions import Decision
 from latehook.store.group_commit import GroupCommit
@@ -29,6 +30,7 @@ class JobStarter:
         compiled_mocks: CompiledMocks,
         outbox: Outbox,
         choices: Choices,
+        ownership: Ownership,
     ) -> None:
         self.keep = DEFAULT_KEEP
         """Seconds for which ended jobs are kept."""
@@ -38,6 +40,7 @@ class JobStarter:
         self._compiled_mocks = compiled_mocks
         self._outbox = outbox
         self._choices = choices
+        self._ownership = ownership
         self._started = 0
 
     async def start(self, decision: Decision) -> int | None:
@@ -51,6 +54,8 @@ class JobStarter:
             if self._commits.is_scheduled:  # the response may show what other requests of this turn have written
                 await self._commits.committed()
             return 0
+        if decision.changed:
+            await self._ownership.take([job.key])
         self._commits.schedule()
         self._compiled_mocks.add(decision.mock)
         if decision.started:

@@ -1,10 +1,13 @@
 """The interface between Latehook and a store that several processes share."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 MANY = None
 """In the place of keys: so many that a notice does not name them."""
+
+ROWS = "rows"
+"""The kind of notices with the keys of webhooks that have changed."""
 
 
 class Taken(NamedTuple):
@@ -43,6 +46,12 @@ class Cluster(Protocol):
 
     def subscribe(self, kind: str, callback: Callable[[Collection[int] | None], None]) -> None:
         """Call `callback` with the numbers of each notice of this kind that another process sends."""
+
+    async def take(self, jobs: Iterable[int]) -> Taken:
+        """Own these jobs from now on, whoever owned them. Return what this process did not own. Raises StoreError.
+
+        Attempts that another process has begun go on there, and end there.
+        """
 
     async def acknowledge(self, revision: int) -> None:
         """Write that this process has applied a revision of the shared state. Raises StoreError."""

@@ -24,11 +24,17 @@ class GroupCommit:
         Where reads have to be waited for, that is after the commit, and another change could come between.
         """
         self._running: set[asyncio.Task[Committed]] = set()
-        self._observers: list[Callable[[Collection[int]], None]] = []
+        self._observers: list[Callable[[Collection[int] | None], None]] = []
 
-    def observe(self, observer: Callable[[Collection[int]], None]) -> None:
-        """Call `observer` after each commit, with the keys of the webhooks that were written."""
+    def observe(self, observer: Callable[[Collection[int] | None], None]) -> None:
+        """Call `observer` after each commit, with the keys of the webhooks that were written; None: any may be."""
         self._observers.append(observer)
+
+    def on_change_elsewhere(self, webhooks: Collection[int] | None) -> None:
+        """Act on webhooks that another process has written; None: any may be."""
+        self._notifier.notify(webhooks)
+        for observer in self._observers:
+            observer(webhooks)
 
     @property
     def is_scheduled(self) -> bool:

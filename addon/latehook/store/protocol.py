@@ -23,7 +23,8 @@ class Due:
     """A pending webhook, as far as is needed to decide whether its attempt may start.
 
     `due` is in seconds of Latehook's clock. `after` has the keys of the job's earlier webhooks whose first attempt must
-    come first. `job` is its job's key. A `late` webhook is still to be decided: its `url` may be empty.
+    come first. `job` is its job's key. A `late` webhook is still to be decided: its `url` may be empty. `elsewhere`:
+    another process makes an attempt at it now.
     """
 
     due: float
@@ -32,6 +33,7 @@ class Due:
     job: int
     stage: int
     late: bool
+    elsewhere: bool = False
 
 
 class Match(NamedTuple):
@@ -110,10 +112,12 @@ class Writes(Protocol):
     def delete_jobs(self, jobs: Iterable[int]) -> None:
         """Delete the jobs with these keys, their webhooks and attempts."""
 
-    def begin(self, key: int, number: int, content: Content) -> None:
+    def begin(self, key: int, number: int, content: Content, by_hand: bool = False) -> None:
         """Write that attempt `number` at a webhook begins, and what it says: after a crash it is made again alike.
 
-        The condition: the webhook is pending, and `number - 1` attempts at it have ended. See `Committed.refused`.
+        The condition: the webhook is pending, and `number - 1` attempts at it have ended. In a store that processes
+        share, also: this process owns its job, no attempt at it is under way, and not all webhooks are held, unless
+        an operation sends it (`by_hand`). See `Committed.refused`.
         """
 
     def add_attempt(

@@ -33,7 +33,7 @@ async def until(condition: Callable[[], object]) -> None:
 async def test_processes_see_each_other_and_what_each_has_applied(postgres_server: PostgresServer) -> None:
     first, second, third = (store_at(postgres_server, "together") for _ in range(3))
     heard: list[Collection[int] | None] = []
-    first.cluster.subscribe("rows", heard.append)
+    first.cluster.subscribe("news", heard.append)
     await first.open()
     await second.open()
     await third.open()
@@ -46,11 +46,11 @@ async def test_processes_see_each_other_and_what_each_has_applied(postgres_serve
     await asyncio.gather(*(store.commit() for store in (first, second, third)))
     assert await second.count_jobs() >= 150
 
-    second.cluster.publish("rows", [1, 2])
-    second.cluster.publish("rows", [2, 3])
-    first.cluster.publish("rows", [9])
+    second.cluster.publish("news", [1, 2])
+    second.cluster.publish("news", [2, 3])
+    first.cluster.publish("news", [9])
     await until(lambda: heard)
-    second.cluster.publish("rows", range(1000))
+    second.cluster.publish("news", range(1000))
     await until(lambda: len(heard) == 2)
     assert heard == [[1, 2, 3], None]
 

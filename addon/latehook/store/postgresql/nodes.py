@@ -4,12 +4,13 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from latehook.base import logs
 from latehook.base.errors import StoreError
-from latehook.store.cluster import MANY, Taken
+from latehook.store.cluster import MANY, ROWS, Taken
 from latehook.store.membership import Membership, Node
 from latehook.store.postgresql.link import LONG_TIMEOUT, Link
 from latehook.store.postgresql.notices import Callback, Notices
@@ -18,7 +19,9 @@ log = logging.getLogger(logs.LOGGER)
 
 JOIN = "SELECT id, epoch FROM join_nodes($1, $2, $3)"
 BEAT = "SELECT epoch, remaining, applied FROM beat($1, $2, $3)"
-TAKE_OVER = "SELECT job, webhook, due FROM take_over($1, $2::bigint[])"
+DECLARE_DEAD = "SELECT declare_dead($1, $2::bigint[])"
+TAKE_OVER = "SELECT job, webhook, due FROM take_over($1)"
+TAKE = "SELECT job, webhook, due FROM take($1, $2::bigint[])"
 LEAVE = "DELETE FROM node WHERE epoch = $1"
 NOT_APPLIED = "SELECT epoch FROM node WHERE applied < $1 AND epoch <> $2"
 """Also processes whose lease is over, until they are declared dead: one may be alive again at its next heartbeat."""
@@ -111,6 +114,7 @@ class Nodes:
             self._membership.joined(epoch, began)
             self._has_joined_before = True
         self._notices.publish(JOINED)
+        self._wake.set()  # the first heartbeat sees the others
         if self._beating is None:
             self._beating = asyncio.get_running_loop().create_task(self._beat_on(), name="latehook: heartbeat")
         return True
@@ -132,12 +136,13 @@ class Nodes:
         self._membership.excluded()
 
     async def take_over(self) -> Taken:
-        """Own what nobody alive owns, and return that. Raises StoreError."""
-        dead = self._membership.dead(self._steady())
-        rows = await self._link.write(TAKE_OVER, self.epoch, dead, timeout=LONG_TIMEOUT)
-        if dead:
-            log.warning("latehook: %d other process%s ended: no heartbeat", len(dead), "" if len(dead) == 1 else "es")
-        return Taken([(due, key) for _, key, due in rows if key], [job for job, key, _ in rows if not key])
+        """Own what nobody alive owns and is not done yet, and return that. Raises StoreError."""
+        if dead := self._membership.dead(self._steady()):
+            await self._link.write(DECLARE_DEAD, self.epoch, dead)
+        return _taken(await self._link.write(TAKE_OVER, self.epoch, timeout=LONG_TIMEOUT))
+
+    async def take(self, jobs: Iterable[int]) -> Taken:
+        return _taken(await self._link.write(TAKE, self.epoch, list(jobs), timeout=LONG_TIMEOUT))
 
     # Heartbeats
 
@@ -176,6 +181,7 @@ class Nodes:
             return
         self._has_news = False
         taken = await self.take_over()
+        self._notices.act(ROWS, None)  # it may have ended before it could send its last notice
         if self.on_taken is not None and (taken.dues or taken.open_jobs):
             log.warning("latehook: %d webhooks of a process that has ended are sent by this one", len(taken.dues))
             await self.on_taken(taken)
@@ -183,3 +189,9 @@ class Nodes:
     def _on_left(self, _: Collection[int] | None) -> None:
         self._has_news = True
         self._wake.set()
+
+
+def _taken(rows: Sequence[Any]) -> Taken:
+    """Return what `take` in the database has returned."""
+    dues = [(due, key) for _, key, due in rows if key is not None]
+    return Taken(dues, [job for job, key, _ in rows if key is None])

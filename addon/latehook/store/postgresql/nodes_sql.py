@@ -58,12 +58,46 @@ BEGIN
     END IF;
 END $$;
 
--- Deletes the processes that are dead, if that is so, and takes what nobody alive owns.
-CREATE OR REPLACE FUNCTION take_over(
-    me bigint, dead bigint[], OUT job bigint, OUT webhook bigint, OUT due double precision
-) RETURNS SETOF record LANGUAGE plpgsql AS $$
+-- Deletes those of these processes whose lease is over.
+CREATE OR REPLACE FUNCTION declare_dead(me bigint, dead bigint[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM be_alive(me, true);
     DELETE FROM node n WHERE n.epoch = ANY (dead) AND n.until < clock_timestamp();
 END $$;
+
+CREATE OR REPLACE FUNCTION owns(me bigint, job_key bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM job j WHERE j.key = job_key AND j.owner = me)
+$$;
+
+-- Owns these jobs. Returns each with its pending webhooks; (job, null, null) for one with open stages.
+CREATE OR REPLACE FUNCTION take(me bigint, jobs bigint[], OUT job bigint, OUT webhook bigint, OUT due double precision)
+RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM be_alive(me);
+    RETURN QUERY WITH taken AS (
+        UPDATE job j SET owner = me WHERE j.key = ANY (jobs) AND j.owner <> me RETURNING j.key, j.ends
+    )
+    SELECT t.key, w.key, w.due FROM taken t JOIN webhook w ON w.job = t.key AND w.state = 'pending'
+    UNION ALL SELECT t.key, NULL, NULL FROM taken t WHERE t.ends = 'Infinity';
+END $$;
+
+-- Takes what is not done yet and what nobody alive owns, as `take` does.
+CREATE OR REPLACE FUNCTION take_over(me bigint, OUT job bigint, OUT webhook bigint, OUT due double precision)
+RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM be_alive(me);
+    PERFORM pg_advisory_xact_lock(444481551, hashtext(current_schema()));  -- else two take the same, one from the other
+    UPDATE webhook w SET begun = NULL WHERE w.begun NOT IN (SELECT n.epoch FROM node n);
+    RETURN QUERY SELECT * FROM take(me, ARRAY(
+        SELECT j.key FROM job j
+        WHERE j.owner NOT IN (SELECT n.epoch FROM node n) AND (j.ends = 'Infinity' OR EXISTS (
+            SELECT FROM webhook w WHERE w.job = j.key AND w.state IN ('pending', 'held')
+        ))
+    ));
+END $$;
+
+-- Whether all webhooks are held.
+CREATE OR REPLACE FUNCTION holding() RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT w.holding FROM world w
+$$;
 """

@@ -53,8 +53,12 @@ class Notices:
             notice = msgspec.json.decode(text, type=Notice)
             if notice.sender != self._epoch():
                 for kind, numbers in notice.changes.items():
-                    for callback in self._callbacks.get(kind, ()):
-                        callback(numbers)
+                    self.act(kind, numbers)
+
+    def act(self, kind: str, numbers: Collection[int] | None) -> None:
+        """Act as if another process had sent this."""
+        for callback in self._callbacks.get(kind, ()):
+            callback(numbers)
 
     async def _send_all(self) -> None:
         try:

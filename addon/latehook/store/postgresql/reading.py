@@ -17,13 +17,17 @@ from latehook.store.protocol import Due
 from latehook.store.values import digest, read_redirects, read_target, read_value
 
 DUES = """
-SELECT w.key, w.due, w.value, w.job, w.stage, CASE WHEN w.stage > 0 AND w.ordered AND w.attempts = 0 THEN ARRAY(
+SELECT w.key, w.due, w.value, w.job, w.stage, w.begun IS NOT NULL AND w.begun <> $2,
+CASE WHEN w.stage > 0 AND w.ordered AND w.attempts = 0 THEN ARRAY(
     SELECT e.key FROM webhook e
     WHERE e.job = w.job AND e.stage < w.stage AND e.attempts = 0 AND e.ordered AND e.state = 'pending'
     ORDER BY e.key DESC
 ) ELSE '{}' END
-FROM webhook w WHERE w.key = ANY($1::bigint[]) AND w.state = 'pending'
+FROM webhook w JOIN job j ON j.key = w.job AND j.owner = $2
+WHERE w.key = ANY($1::bigint[]) AND w.state = 'pending'
 """
+
+OPEN_JOBS = "SELECT key FROM job WHERE ends = 'Infinity' AND owner = $1"
 
 
 class Reader(Rows):
@@ -67,7 +71,7 @@ class Reader(Rows):
         return [id for (id,) in await self._fetch("SELECT id FROM job ORDER BY key DESC", timeout=LONG_TIMEOUT)]
 
     async def open_jobs(self) -> list[int]:
-        return [key for (key,) in await self._fetch("SELECT key FROM job WHERE ends = 'Infinity'")]
+        return [key for (key,) in await self._fetch(OPEN_JOBS, self._epoch)]
 
     async def count_jobs(self) -> int:
         return int((await self._fetch("SELECT count(*) FROM job"))[0][0])
@@ -78,15 +82,17 @@ class Reader(Rows):
     # Webhooks and attempts
 
     async def dues(self, keys: Sequence[int]) -> list[Due | None]:
-        rows = {key: self._due(key, *row) for key, *row in await self._fetch(DUES, keys)}
+        rows = {key: self._due(key, *row) for key, *row in await self._fetch(DUES, keys, self._epoch)}
         return [rows.get(key) for key in keys]
 
-    def _due(self, key: int, due: float, value: bytes, job: int, stage: int, after: list[int]) -> Due | None:
+    def _due(
+        self, key: int, due: float, value: bytes, job: int, stage: int, elsewhere: bool, after: list[int]
+    ) -> Due | None:
         try:
             target = read_target(value)
             if target.to is None and not target.late:
                 raise TypeError("it has no URL")
-            return Due(due, target.to or "", tuple(after), job, stage, target.late)
+            return Due(due, target.to or "", tuple(after), job, stage, target.late, elsewhere)
         except DAMAGED as error:
             self.give_up(key, damage(error))
             return None
@@ -121,8 +127,10 @@ class Reader(Rows):
         return await self._webhooks("WHERE w.key = ANY($1::bigint[]) ORDER BY w.key DESC", list(keys))
 
     async def pending_dues(self) -> list[tuple[float, int]]:
-        sql = "SELECT due, key FROM webhook WHERE state = 'pending'"
-        return [(due, key) for due, key in await self._fetch(sql, timeout=LONG_TIMEOUT)]
+        sql = """
+            SELECT w.due, w.key FROM webhook w JOIN job j ON j.key = w.job AND j.owner = $1 WHERE w.state = 'pending'
+        """
+        return [(due, key) for due, key in await self._fetch(sql, self._epoch, timeout=LONG_TIMEOUT)]
 
     async def overdue(self, moment: float, limit: int) -> list[int]:
         sql = "SELECT key FROM webhook WHERE state = 'pending' AND due <= $1 LIMIT $2"
@@ -146,7 +154,9 @@ class Reader(Rows):
 
     async def count_states(self, keys: Iterable[int] | None = None) -> dict[State, int]:
         sql = """
-            SELECT state, count(*) FROM webhook WHERE $1::bigint[] IS NULL OR key = ANY($1::bigint[]) GROUP BY state
+            SELECT CASE WHEN begun IS NOT NULL AND state IN ('pending', 'held') THEN 'delivering' ELSE state END,
+                count(*)
+            FROM webhook WHERE $1::bigint[] IS NULL OR key = ANY($1::bigint[]) GROUP BY 1
         """
         counts = defaultdict[State, int](int)
         for state, count in await self._fetch(sql, None if keys is None else list(keys), timeout=LONG_TIMEOUT):

@@ -11,12 +11,19 @@ from latehook.store.values import read_content, read_job, read_webhook
 JOB = "j.key, j.value, j.id, j.mock, j.created_at"
 """The columns that `job_of` reads."""
 
-WEBHOOK = f"w.key, w.value, w.due, w.state, w.reason, w.attempts, w.content, w.id, w.stage, w.url, w.job, {JOB}"
+WEBHOOK = (
+    f"w.key, w.value, w.due, w.state, w.reason, w.attempts, w.content, w.id, w.stage, w.url, w.begun, w.job, {JOB}"
+)
 """The columns that `Rows.webhooks` reads."""
 
 
 class Rows:
     """Reads rows, also damaged ones. Raises StoreError where a read fails."""
+
+    @property
+    def _epoch(self) -> int:
+        """The number of this process among all that have used the schema."""
+        raise NotImplementedError
 
     async def _fetch(self, sql: str, *values: Any, timeout: float | None = None) -> list[Any]:
         """Return the rows of a query, within `timeout` seconds. It sees what was written before."""
@@ -49,6 +56,7 @@ class Rows:
         id: str,
         stage: int,
         url: str | None,
+        begun: int | None,
         job_key: int,
         *job_columns: Any,
     ) -> StoredWebhook:
@@ -64,7 +72,7 @@ class Rows:
             job = job or (damaged_job(job_key, "", "", 0.0) if job_columns[0] is None else job_of(*job_columns))
             return StoredWebhook(key, damaged_webhook((id, stage, url), due, State(state), reason), job)
         jobs[job_key] = job
-        return StoredWebhook(key, webhook, job, attempts, read)
+        return StoredWebhook(key, webhook, job, attempts, read, begun is not None)
 
 
 def job_of(key: int, value: bytes, id: str, mock: str, created_at: float) -> Job:

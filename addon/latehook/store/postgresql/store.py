@@ -14,6 +14,7 @@ from latehook.base.clock import steady_time
 from latehook.base.errors import StoreError
 from latehook.base.redaction import Redaction
 from latehook.store.address import PostgresAddress
+from latehook.store.cluster import ROWS
 from latehook.store.membership import LEASE
 from latehook.store.postgresql.batches import Batches, Change
 from latehook.store.postgresql.keys import Keys
@@ -94,13 +95,20 @@ class PostgresStore(Writer, Reader, Searches):
         results = [result.result() for _, result in sent]  # it raises the first error
         changes = (change for changes, _ in sent for change in changes)
         self._definitions.update(change.name for change in changes if change.what == "definition" and change.name)
-        return results[0] if len(results) == 1 else Committed(*map(frozenset[int]().union, *results))
+        committed = results[0] if len(results) == 1 else Committed(*map(frozenset[int]().union, *results))
+        if committed.changed:
+            self.cluster.publish(ROWS, committed.changed)
+        return committed
 
     def _send(self) -> None:
         """Send what was written and not sent yet."""
         if self._changes:
             changes, self._changes = self._changes, []
             self._sent.append((changes, self._batches.write(changes)))
+
+    @property
+    def _epoch(self) -> int:
+        return self.cluster.epoch
 
     async def _fetch(self, sql: str, *values: Any, timeout: float | None = None) -> list[Any]:
         self._send()

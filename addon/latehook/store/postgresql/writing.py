@@ -43,6 +43,7 @@ class Writer:
             job.received_at,
             end_of(job),
             encode(replace(job, webhooks=())),
+            0,  # the owner: the database writes it
         )
         self._changes += [Change("job", key, job=row), *webhooks]
         return AddedKeys(key, keys)
@@ -77,7 +78,7 @@ class Writer:
         for one, (url, reason) in zip(webhooks, redacted, strict=True):
             key = self._keys.next()
             texts = (_text_or_none(url), _text_or_none(one.event), one.definition, one.state, _text_or_none(reason))
-            row = (key, job, _text(one.id), one.stage, one.ordered, one.due, *texts, 0, encode(one), None)
+            row = (key, job, _text(one.id), one.stage, one.ordered, one.due, *texts, 0, encode(one), None, None)
             changes.append(Change("webhook", key, webhook=row))
             keys.append(key)
         for webhook in webhooks:
@@ -89,8 +90,8 @@ class Writer:
 
     # Webhooks and attempts
 
-    def begin(self, key: int, number: int, content: Content) -> None:
-        self._changes.append(Change("begin", key, number=number, value=encode(content)))
+    def begin(self, key: int, number: int, content: Content, by_hand: bool = False) -> None:
+        self._changes.append(Change("begin", key, number=number, ordered=by_hand, value=encode(content)))
 
     def add_attempt(
         self, key: int, number: int, outcome: Outcome, state: State, due: float, content: Content, clock_at: float

@@ -102,7 +102,7 @@ class Writer(Reader, Searches):
     # Webhooks and attempts
 
     @write_operation
-    def begin(self, key: int, number: int, content: Content) -> None:
+    def begin(self, key: int, number: int, content: Content, by_hand: bool = False) -> None:
         sql = "UPDATE webhook SET content = ? WHERE key = ? AND state = ? AND attempts = ?"
         self._begin()
         if self._db.execute(sql, (encode(content), key, State.PENDING, number - 1)).rowcount == 0:
