@@ -150,7 +150,7 @@ def run_scenario(
     if server is None:
         virtual_time.run(scenario(setup))
     else:
-        virtual_time.run(_with_open_store(setup.store, scenario(setup)), is_waiting=postgres.is_waiting)
+        virtual_time.run(_with_open_store(setup, scenario(setup)), is_waiting=postgres.is_waiting)
     return setup
 
 
@@ -162,14 +162,17 @@ def _in_postgres(server: PostgresServer) -> Store:
     return PostgresStore(address, lease=LONG_LEASE)  # virtual time needs no heartbeats
 
 
-async def _with_open_store(store: Store, scenario: Coroutine[Any, Any, None]) -> None:
+async def _with_open_store(setup: EngineSetup, scenario: Coroutine[Any, Any, None]) -> None:
+    store, state = setup.store, setup.engine.state
     with postgres.counted():
         await store.open()
         store.clear()
         await store.commit()
+        await state.load(1.0)
         try:
             await scenario
         finally:
+            await state.close()
             await store.close()
 
 

@@ -131,7 +131,7 @@ class Job(Struct, frozen=True, omit_defaults=True):
     Each job has a clock: Latehook's, plus `ahead` seconds by which this job alone was advanced. `created_at` and the
     stages are times of that clock, `received_at` is the real time of the request. All are Unix seconds. `key` is the
     job's key in the store, 0 until it is stored. `chosen` is the number of its response among those of the mock, None
-    until one is chosen.
+    until one is chosen. While it is `undecided`, this response may still take the job back.
     """
 
     id: str
@@ -147,6 +147,7 @@ class Job(Struct, frozen=True, omit_defaults=True):
     received_at: float = 0.0
     ahead: float = 0.0
     chosen: int | None = 0
+    undecided: bool = False
 
     @property
     def is_open(self) -> bool:

@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from msgspec.structs import replace
 
 from latehook.base import logs
-from latehook.base.errors import StoreError
 from latehook.base.model import Job, State, StoredWebhook
 from latehook.delivery.outbox import Outbox
 from latehook.engine.context import LiveContext
@@ -20,15 +19,12 @@ from latehook.store.protocol import Store
 
 log = logging.getLogger(logs.LOGGER)
 
-UNDECIDED = "undecided"
-"""The name under which the store has the keys of the jobs that may still be rejected."""
-
 
 class Choices:
     """The choices that wait for webhooks.
 
-    While the response may still reject a job, only the webhooks before the response are sent. If the response cannot
-    be chosen, or the process ends meanwhile, nobody has accepted the job, and the next process takes it back.
+    While the response may still reject a job (`Job.undecided`), only the webhooks before the response are sent. If the
+    response cannot be chosen, or the process ends meanwhile, nobody has accepted the job, and it is taken back.
     """
 
     def __init__(self, store: Store, commits: GroupCommit, outbox: Outbox, context: LiveContext) -> None:
@@ -38,7 +34,6 @@ class Choices:
         self._context = context
         self._open: dict[int, asyncio.Future[Decision]] = {}  # by the job's key: a repeated request waits for these
         self._waiting: dict[int, Sequence[int]] = {}  # the webhooks of a job that may be rejected
-        self._undecided: set[int] = set()  # the jobs that the next process would take back
 
     def begin(self, mock: Mock, job: Job, key: int, webhooks: Sequence[int]) -> None:
         """Note a new job without a chosen response, which the store has under these keys. Its commit follows."""
@@ -46,13 +41,10 @@ class Choices:
         if mock.rejects:
             waiting = [key for key, webhook in zip(webhooks, job.webhooks, strict=True) if not webhook.before_response]
             self._waiting[key] = waiting
-            self._undecided.add(key)
             self._outbox.block(waiting)
-            self._write_undecided()
 
     def drop(self, key: int) -> None:
         """Forget a job whose commit has failed."""
-        self._undecided.discard(key)
         self._outbox.unblock(self._waiting.pop(key, ()))
         self._end(key, None)
 
@@ -60,17 +52,23 @@ class Choices:
         """Forget all jobs."""
         for key in list(self._open):
             self.drop(key)
-        self._undecided.clear()
 
-    async def resume(self) -> None:
-        """Take back the jobs that the last process has not decided. Raises StoreError."""
-        keys = await self._store.get_value(UNDECIDED, list[int])
-        if not keys:
-            return
-        async with self._commits.transaction():
-            self._store.delete_jobs(keys)
-            self._write_undecided()
-        log.warning("latehook: jobs taken back, because the proxy ended before it chose their responses: %d", len(keys))
+    async def take_back_undecided(self, jobs: Iterable[int]) -> list[int]:
+        """Take back those of these jobs that a process has left undecided that has ended. Return the others.
+
+        Raises StoreError.
+        """
+        jobs = list(jobs)
+        found = await self._store.jobs_by_key(jobs)
+        undecided = {job.key for job in found if job.undecided and job.key not in self._open}
+        if undecided:
+            async with self._commits.transaction():
+                self._store.delete_jobs(undecided)
+            number = len(undecided)
+            log.warning(
+                "latehook: jobs taken back, because the proxy ended before it chose their responses: %d", number
+            )
+        return [job for job in jobs if job not in undecided]
 
     async def choose(self, mock: Mock, decision: Decision, started: int) -> Decision:
         """Return the decision for one of several responses. `started` is the key of the job if the request started it.
@@ -105,18 +103,11 @@ class Choices:
             if chosen.delayed is not None:  # else the choice has failed
                 chosen = replace(chosen, delayed=replace(chosen.delayed, job=stored, taken_back=taken_back))
             return chosen
-        self._undecided.discard(key)
-        try:
-            async with self._commits.change():
-                if (stored := await self._store.job(key)) is not None:
-                    self._commits.schedule()
-                    self._store.update_job(replace(stored, chosen=chosen.chosen))
-                    self._write_undecided()
-            await self._commits.committed()
-        except StoreError:
-            if mock.rejects:
-                self._undecided.add(key)
-            raise
+        async with self._commits.change():
+            if (stored := await self._store.job(key)) is not None:
+                self._commits.schedule()
+                self._store.update_job(replace(stored, chosen=chosen.chosen, undecided=False))
+        await self._commits.committed()
         self._outbox.unblock(self._waiting.pop(key, ()))
         return chosen
 
@@ -129,9 +120,6 @@ class Choices:
         keys = [stored.key for stored in webhooks]
         self._outbox.block(keys)
         await forget_jobs(self._store, self._commits, self._outbox, [job.key], keys, "its request was rejected")
-        self._undecided.discard(job.key)
-        async with self._commits.transaction():
-            self._write_undecided()
         log.info("latehook: job %s: its request was rejected: the job is taken back", job.id)
         return webhooks
 
@@ -140,9 +128,6 @@ class Choices:
         self._waiting.pop(key, None)
         if (first := self._open.pop(key, None)) is not None and not first.done():
             first.cancel() if decision is None else first.set_result(decision)
-
-    def _write_undecided(self) -> None:
-        self._store.set_value(UNDECIDED, sorted(self._undecided))
 
 
 def _same_response(delayed: DelayedResponse, chosen: Decision) -> DelayedResponse | None:

@@ -152,10 +152,7 @@ class Engine:
 
     async def _resume(self, speed: float) -> int:
         await self.state.load(speed)
-        await self.choices.resume()
-        self.outbox.load(await self.store.pending_dues())
-        for key in await self.store.open_jobs():
-            await self.outbox.decisions.continue_job(key)
+        await self._load_webhooks()
         if self.store.is_durable:
             self._store_watch.start()
         return await self.store.count_unfinished()
@@ -163,11 +160,13 @@ class Engine:
     async def _reload(self) -> None:
         """Go on with what is in the store, after its connection was broken. Raises StoreError."""
         await self.state.reload()
-        await self._reload_webhooks()
+        await self._load_webhooks()
 
-    async def _reload_webhooks(self) -> None:
+    async def _load_webhooks(self) -> None:
+        """Schedule what is pending in the store, and go on with its open jobs. Raises StoreError."""
+        jobs = await self.choices.take_back_undecided(await self.store.open_jobs())
         await self.outbox.reload()
-        for key in await self.store.open_jobs():
+        for key in jobs:
             await self.outbox.decisions.continue_job(key)
 
     async def close(self, seconds: float = 1.5) -> int:
@@ -203,7 +202,7 @@ class Engine:
             await self.outbox.forget_all()
             if self.store.shared_world is not None:  # jobs of requests that came meanwhile may be in the store again
                 self.store.shared_world.forget()
-                await self._reload_webhooks()
+                await self._load_webhooks()
         elif world.clock is not before.clock or world.holding is not before.holding:
             self.outbox.recheck()
         self.notifier.notify(None)

@@ -195,6 +195,8 @@ class _Candidate:
         kept_request = jobs.kept_request(self.request, mock.kept_members)  # expressions above may read the whole body
         chosen = decision.chosen if decision.delayed is None else decision.delayed.number
         job = replace(job, request=kept_request, webhooks=webhooks, response=decision.response, chosen=chosen)
+        if chosen is None and mock.rejects:
+            job = replace(job, undecided=True)
         return replace(decision, started=job, job_id=job.id)
 
     def _repeat(self, earlier: Job) -> Decision:

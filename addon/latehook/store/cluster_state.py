@@ -67,7 +67,8 @@ class ClusterState(SharedState):
             await self.change(lambda world: replace(world, clock=self.clock_setting(speed)))
         elif self.clock.speed != speed:
             log.warning("latehook: mock_speed=%g is not used: the other processes run at %g", speed, self.clock.speed)
-        self._following = asyncio.get_running_loop().create_task(self._follow(), name="latehook: follow the world")
+        if self._following is None:
+            self._following = asyncio.get_running_loop().create_task(self._follow(), name="latehook: follow the world")
 
     async def reload(self) -> None:
         async with self._changing:

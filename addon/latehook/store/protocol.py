@@ -191,7 +191,7 @@ class Reads(Protocol):
         """Return the key of the newest job; 0 where there is none."""
 
     async def open_jobs(self) -> Sequence[int]:
-        """Return the keys of the jobs with open stages."""
+        """Return the keys of the jobs with open stages, and of those that may still be taken back."""
 
     async def dues(self, keys: Sequence[int]) -> Sequence[Due | None]:
         """Return of each of these webhooks, in this order, what decides about its attempt; None if it is not pending.

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from latehook.base.errors import UnstorableError
 from latehook.base.json_numbers import NumberAsWritten
 from latehook.base.messages import Redirect
-from latehook.base.model import Content, Job, Webhook
+from latehook.base.model import UNKNOWN, Content, Job, Webhook
 from latehook.store.damage import DAMAGED
 
 
@@ -102,5 +102,8 @@ def digest(mock: str, idempotency_key: str) -> str:
 
 
 def end_of(job: Job) -> float:
-    """Return when a job's last stage is due, in seconds of Latehook's clock; UNKNOWN while one of them is open."""
-    return max((stage.due - job.ahead for stage in job.stages), default=0.0)
+    """Return when a job's last stage is due, in seconds of Latehook's clock.
+
+    Return UNKNOWN while one of them is open, or the job may still be taken back.
+    """
+    return UNKNOWN if job.undecided else max((stage.due - job.ahead for stage in job.stages), default=0.0)
