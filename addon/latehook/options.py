@@ -14,10 +14,16 @@ from latehook.base.durations import parse_duration
 from latehook.base.errors import OptionError
 from latehook.base.text import did_you_mean
 from latehook.delivery.dispatcher import DEFAULT_WORKERS
-from latehook.store.address import Address, parse_address
+from latehook.store.address import Address, PostgresAddress, parse_address
 from latehook.webhooks.targets import Targets, parse_targets
 
 PREFIX = "mock_"
+
+TOKEN_FOR_SEVERAL = (
+    "start each with the same --set mock_token=TOKEN: behind a balancer, every client seems to be on one machine"
+)
+"""What processes that share a store need, and why."""
+
 HELP = {
     "mock_file": "A mocks file; may be repeated. Default: ./mocks.yaml if it exists, else the one beside mock.py",
     "mock_keep": "How long ended jobs are kept. Default: 24h, at most 100,000",
@@ -35,7 +41,10 @@ HELP = {
         "each with :PORT if need be, or *; or https://public=http://other:8000, which connects to the other instead. "
         "May be repeated. Default: none"
     ),
-    "mock_token": "Lets other machines use the control API, with `Authorization: Bearer TOKEN`. Default: none",
+    "mock_token": (
+        "Lets other machines use the control API, with `Authorization: Bearer TOKEN`. Several processes with one "
+        "mock_store need it. Default: none"
+    ),
     "mock_workers": f"Webhook attempts at once to one destination. Default: {DEFAULT_WORKERS}",
 }
 
@@ -74,13 +83,17 @@ def parse(given: Mapping[str, Sequence[str]], beside: Path) -> Options:
     here = Path("mocks.yaml")
     default = here if here.exists() else beside / "mocks.yaml"
     files = tuple(Path(file).expanduser() for file in given.get("mock_file") or ()) or (default,)
+    store, seed = _store(_last(given, "mock_store", "")), _last(given, "mock_seed", "") or None
+    if seed is not None and isinstance(store, PostgresAddress):
+        problem = f"with mock_store={store}, several processes may draw, and which one gets a request is chance"
+        raise OptionError(f"mock_seed={seed}: {problem}: leave mock_seed out, or name a file as mock_store")
     return Options(
         files=files,
         keep=_keep(_last(given, "mock_keep", "24h")),
         others=_others(_last(given, "mock_others", Others.PASS)),
-        seed=_last(given, "mock_seed", "") or None,
+        seed=seed,
         speed=float(speed),
-        store=_store(_last(given, "mock_store", "")),
+        store=store,
         targets=_targets(given),
         workers=int(workers),
         token=_last(given, "mock_token", "") or None,

@@ -239,11 +239,16 @@ class Latehook:
     def _record(self, ended: RunningAttempt, outcome: Outcome) -> None:
         flows.record(self._master, flows.of_attempt(ended, outcome, self._redaction.redact))
 
+    def _may_be_shared(self) -> bool:
+        """Return whether other processes may use the store: some do, or there is the token that they would need."""
+        cluster = self._engine.store.cluster
+        return cluster is not None and (cluster.has_company or self._options.token is not None)
+
     async def _control(self) -> asgi.App:
         """Return the control API. It is imported at its first request, in a thread: other requests do not wait."""
         if self._app is None:
             module = await asyncio.to_thread(import_module, "latehook.control.app")
-            access = module.Access(lambda: self._options.token, self._hosts.contains)
+            access = module.Access(lambda: self._options.token, self._hosts.contains, self._may_be_shared)
             certificates = Certificates(Path(self._master.options.confdir))
             self._app = self._app or module.App(self._operations, certificates, access)
         return self._app

@@ -12,6 +12,7 @@ from latehook.base.control_path import CONTROL_PATH, OWN_ORIGIN
 from latehook.base.hostnames import DEFAULT_PORTS
 from latehook.control import origin
 from latehook.control.responses import Refusal
+from latehook.options import TOKEN_FOR_SEVERAL
 
 SAFE = ("GET", "HEAD")
 
@@ -19,12 +20,16 @@ SAFE = ("GET", "HEAD")
 class Access:
     """Decides whether a request may be carried out.
 
-    `token` returns the option `mock_token`; `mocked` says whether a host, at a port, is mocked.
+    `token` returns the option `mock_token`; `mocked` says whether a host, at a port, is mocked. `shared` says whether
+    other processes may share the store: a client that seems to be on this machine may be a balancer, for any client.
     """
 
-    def __init__(self, token: Callable[[], str | None], mocked: Callable[[str, int], bool]) -> None:
+    def __init__(
+        self, token: Callable[[], str | None], mocked: Callable[[str, int], bool], shared: Callable[[], bool]
+    ) -> None:
         self._token = token
         self._mocked = mocked
+        self._shared = shared
 
     def check(self, request: Request) -> None:
         """Raise Refusal unless the request may be carried out.
@@ -36,7 +41,7 @@ class Access:
         if is_page and self._token():
             return
         has_token = self._has_token(request)
-        if not has_token and not _is_loopback(request.client.host if request.client else ""):
+        if not has_token and (self._shared() or not _is_loopback(request.client.host if request.client else "")):
             self._demand_token(request)
         host = request.headers.get("host", "")
         if not has_token and not self._is_trusted(host, request.url.scheme):
@@ -51,6 +56,8 @@ class Access:
         return hmac.compare_digest(given.strip().encode(), token.encode())
 
     def _demand_token(self, request: Request) -> None:
+        if not self._token() and self._shared():
+            raise Refusal(403, f"several processes share the store: {TOKEN_FOR_SEVERAL}")
         if not self._token():
             peer = request.client.host if request.client else "unknown"
             raise Refusal(403, f"{peer} is not this machine: start with --set mock_token=TOKEN to permit others")

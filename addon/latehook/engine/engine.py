@@ -91,9 +91,10 @@ class Engine:
             store, self.commits, clock, self.compiled_mocks, self.outbox, self.choices, self.ownership
         )
         self._delayed = DelayedResponses(store, self.commits, self.context, self.ownership)
+        self._workers = DEFAULT_WORKERS
         self._is_opening = False
         self._closing = False
-        self._store_watch = StoreWatch(store, self.state, self.outbox, self.notifier)
+        self._store_watch = StoreWatch(store, self.state, self.outbox, self.notifier, self._share_workers)
 
     # Life
 
@@ -125,8 +126,14 @@ class Engine:
 
     def configure(self, workers: int = DEFAULT_WORKERS, keep: float = DEFAULT_KEEP) -> None:
         """Set how many attempts to one destination run at once, and for how many seconds ended jobs are kept."""
-        self.outbox.set_workers(workers)
+        self._workers = workers
+        self._share_workers()
         self._starter.keep = keep
+
+    def _share_workers(self) -> None:
+        """Use a part of the slots of each destination, if other processes send to it too."""
+        live = 1 if self.store.cluster is None else self.store.cluster.live
+        self.outbox.set_workers(max(self._workers // live, 1))
 
     def observe_attempts(self, observer: AttemptObserver | None) -> None:
         """Call `observer` with every attempt that has ended; None: call none."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 
@@ -24,13 +25,19 @@ KEEP_CLOCK_EVERY = 5
 
 
 class StoreWatch:
-    """Looks again and again whether the store is as it was, and writes the clock for a process that crashes."""
+    """Looks again and again whether the store is as it was, and writes the clock for a process that crashes.
 
-    def __init__(self, store: Store, state: SharedState, outbox: Outbox, notifier: Notifier) -> None:
+    `on_look` is called at each look.
+    """
+
+    def __init__(
+        self, store: Store, state: SharedState, outbox: Outbox, notifier: Notifier, on_look: Callable[[], None]
+    ) -> None:
         self._store = store
         self._state = state
         self._outbox = outbox
         self._notifier = notifier
+        self._on_look = on_look
         self._problems: list[str] = []
         self._watching: asyncio.Task[None] | None = None
 
@@ -54,6 +61,7 @@ class StoreWatch:
 
     async def _watch(self) -> None:
         for turn in count():
+            self._on_look()
             for problem in self._store.new_problems():
                 log.error("latehook: %s", problem)
                 self._problems.append(problem)

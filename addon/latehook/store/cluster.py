@@ -41,6 +41,10 @@ class Cluster(Protocol):
     def live(self) -> int:
         """How many processes are alive, with this one."""
 
+    @property
+    def has_company(self) -> bool:
+        """Whether another process has given a sign of life since this one joined."""
+
     def publish(self, kind: str, numbers: Collection[int] | None = MANY) -> None:
         """Send a notice to the other processes. Several of one kind become one with all their numbers."""
 

@@ -37,12 +37,16 @@ class Membership:
         """Names this process since it has joined; None before that, and after it was declared dead."""
         self.others: Sequence[Node] = ()
         """The other processes, as the last heartbeat has seen them."""
+        self.has_company = False
+        """Whether one of them has joined or renewed its lease since this one joined: others may have crashed before."""
         self._fresh_until = float("-inf")
         self._watches_since = float("-inf")
+        self._has_beaten = False
 
     def joined(self, epoch: int, began: float) -> None:
         """Note that the process has joined, by a statement that it sent at `began`."""
         self.epoch = epoch
+        self._has_beaten = False
         self._watches_since = began
         self._fresh_until = began + FRESH * self.lease
 
@@ -54,7 +58,13 @@ class Membership:
         if began > self._fresh_until:  # it was paused or cut off, and perhaps the others were, too
             self._watches_since = began
         self._fresh_until = began + FRESH * self.lease
-        self.others = [node for node in nodes if node.epoch != self.epoch]
+        before = {node.epoch: node.left for node in self.others}
+        others = [node for node in nodes if node.epoch != self.epoch]
+        if self._has_beaten:
+            renewed = any(node.left > before.get(node.epoch, float("-inf")) for node in others)
+            self.has_company = renewed or (self.has_company and any(node.left > 0 for node in others))
+        self._has_beaten = True
+        self.others = others
         return True
 
     def excluded(self) -> None:

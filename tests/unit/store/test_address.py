@@ -141,3 +141,13 @@ def test_keys_grow_whatever_the_clock_does_and_fit_in_json_numbers() -> None:
     keys = Keys(lambda: EPOCH)
     keys.start_after(made[-1][-1])
     assert made[-1][-1] < keys.next()
+
+
+def test_a_seed_is_refused_where_several_processes_may_draw() -> None:
+    given = {"mock_seed": ["7"], "mock_store": ["postgresql://u:pass@db/app"]}
+    with pytest.raises(OptionError) as raised:
+        parse(given, ADDON)
+    assert str(raised.value) == (
+        "mock_seed=7: with mock_store=postgresql://u@db/app, several processes may draw, and which one gets a request is "
+        "chance: leave mock_seed out, or name a file as mock_store"
+    )

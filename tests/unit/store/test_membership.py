@@ -53,3 +53,18 @@ def test_after_a_pause_of_all_none_is_declared_dead_before_it_could_renew_its_le
     assert membership.dead(1012.0) == []
     beat(membership, 1018.0, -1.0)
     assert membership.dead(1018.0) == [8]
+
+
+def test_others_are_company_once_they_have_renewed_a_lease_or_joined() -> None:
+    """The rows of processes that have crashed just before are there too, and their leases only run out."""
+    membership = joined()
+    for at in range(1, 6):
+        beat(membership, at, left=LEASE - at)
+        assert not membership.has_company
+    beat(membership, 6.0, left=LEASE)
+    beat(membership, 7.0, left=LEASE - 1)
+    assert membership.has_company
+    membership.beaten([Node(7, LEASE, 0)], 8.0)
+    assert not membership.has_company
+    membership.beaten([Node(7, LEASE, 0), Node(9, LEASE, 0)], 9.0)
+    assert membership.has_company

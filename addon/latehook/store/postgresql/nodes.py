@@ -76,6 +76,10 @@ class Nodes:
     def live(self) -> int:
         return 1 + sum(node.left > 0 for node in self._membership.others)
 
+    @property
+    def has_company(self) -> bool:
+        return self._membership.has_company
+
     def publish(self, kind: str, numbers: Collection[int] | None = MANY) -> None:
         if self._membership.others:
             self._notices.publish(kind, numbers)
