@@ -16,7 +16,7 @@ from mitmproxy.proxy.context import Context
 
 from latehook.base.control_path import CONTROL_PATH
 from latehook.base.messages import ResponseFault
-from latehook.proxy import faults, modes
+from latehook.proxy import fast, faults, modes
 from latehook.proxy.compat import (
     DNSLayer,
     DropStream,
@@ -244,7 +244,7 @@ class Http(HttpLayer):
         return connection
 
     def make_stream(self, stream_id: int) -> Commands:
-        stream = Stream(self.context.fork(), stream_id)
+        stream = Stream(fast.fork(self.context), stream_id)
         stream.policy = self.policy
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, Start())
