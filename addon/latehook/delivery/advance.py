@@ -10,6 +10,7 @@ from latehook.base.errors import StoreError
 from latehook.base.model import STORED_UNFINISHED, State, StoredWebhook
 from latehook.delivery.barrier import AdvanceBarrier
 from latehook.delivery.outbox import Outbox
+from latehook.delivery.ownership import Ownership
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
 from latehook.store.shared_state import SharedState
@@ -31,12 +32,15 @@ class Advance:
     see AdvanceBarrier. An advance that has taken its limit, in real seconds, moves the clock to its target at once.
     """
 
-    def __init__(self, store: Store, commits: GroupCommit, state: SharedState, outbox: Outbox) -> None:
+    def __init__(
+        self, store: Store, commits: GroupCommit, state: SharedState, outbox: Outbox, ownership: Ownership
+    ) -> None:
         self._store = store
         self._commits = commits
         self._state = state
         self._clock = state.clock
         self._outbox = outbox
+        self._ownership = ownership
         self._lock = asyncio.Lock()
 
     async def all_jobs(self, seconds: float, limit: float) -> Sequence[StoredWebhook]:
@@ -45,21 +49,33 @@ class Advance:
         Raises StoreError, before anything has happened. The store first gets the clock as it will be: if the process
         ends during the advance, its next one goes on from there.
         """
-        async with self._barrier() as barrier:
+        async with self._barrier() as barrier, self._ownership.turn():
             target = self._clock.now() + seconds
             await self._state.write_clock(target, self._clock.speed)
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
+                    await self._ownership.take_due(target)
                     await self._move_to(target, barrier)
-        self._clock.advance_to(target)
-        with suppress(StoreError):  # the store then has the clock a little ahead
-            await self._state.write_clock(self._clock.now(), self._clock.speed)
+                    if await self._ownership.take_due(target):  # another process has accepted more meanwhile
+                        await self._move_to(target, barrier)
+            self._clock.advance_to(target)
+            await self._end_at(self._clock.now())
         left = barrier.keys(MAX_LEFT)
-        if not self._state.holding and not self._outbox.is_done_until(target):
+        is_done = not self._ownership.is_shared and self._outbox.is_done_until(target)
+        if not self._state.holding and not is_done:
             left += await self._store.overdue(target, MAX_LEFT)
         self._outbox.recheck()
         keys = list(dict.fromkeys(left))[:MAX_LEFT]
         return [stored for key in keys if (stored := await self._store.pending_webhook(key)) is not None]
+
+    async def _end_at(self, moment: float) -> None:
+        """Write the clock, and have all processes that share the store go on from there."""
+        if self._ownership.is_shared:
+            clock = self._state.clock_setting(self._clock.speed)
+            await self._state.change(lambda world: replace(world, clock=clock))
+            return
+        with suppress(StoreError):  # the store then has the clock a little ahead
+            await self._state.write_clock(moment, self._clock.speed)
 
     async def one_job(self, job: int, seconds: float, limit: float) -> Sequence[StoredWebhook]:
         """Advance the clock of the job with this key. Return its webhooks that are due and not delivered.
@@ -67,6 +83,7 @@ class Advance:
         Raises StoreError, which says how much of the advance has happened.
         """
         left = seconds
+        await self._ownership.take([job])
         try:
             async with self._barrier() as barrier:
                 with suppress(TimeoutError):

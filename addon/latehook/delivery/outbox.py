@@ -1,5 +1,6 @@
 """The unfinished webhooks: when each is due, whose turn it is, its attempts, and what follows from them."""
 
+import asyncio
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ log = logging.getLogger(logs.LOGGER)
 
 
 LOOK_AGAIN = 0.1
-"""Real seconds until a webhook is looked at again of which another process makes an attempt, or has changed it."""
+"""Seconds until a webhook is looked at again of which another process makes an attempt, or has changed it."""
 
 UNREADABLE = "(a webhook that the store cannot read)"
 """In the place of a destination: making the attempt says why."""
@@ -378,8 +379,7 @@ class Outbox:
     def _look_again(self, key: int) -> None:
         """Look again a little later at a webhook that another process has acted on, if one can."""
         if self._store.cluster is not None:
-            self._schedule.push(self._clock.now() + LOOK_AGAIN * self._clock.speed, key)
-        self._leave_barrier(key)
+            asyncio.get_running_loop().call_later(LOOK_AGAIN, self._enqueue, (key,))
 
     def _on_first_attempt(self, key: int) -> None:
         """Continue what waits for a webhook's first attempt: it has ended, or there will be none."""

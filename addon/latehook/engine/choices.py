@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from latehook.base import logs
 from latehook.base.model import Job, State, StoredWebhook
 from latehook.delivery.outbox import Outbox
+from latehook.delivery.ownership import Ownership
 from latehook.engine.context import LiveContext
 from latehook.mocks import responding
 from latehook.mocks.decisions import Decision, DelayedResponse
@@ -27,10 +28,13 @@ class Choices:
     response cannot be chosen, or the process ends meanwhile, nobody has accepted the job, and it is taken back.
     """
 
-    def __init__(self, store: Store, commits: GroupCommit, outbox: Outbox, context: LiveContext) -> None:
+    def __init__(
+        self, store: Store, commits: GroupCommit, outbox: Outbox, ownership: Ownership, context: LiveContext
+    ) -> None:
         self._store = store
         self._commits = commits
         self._outbox = outbox
+        self._ownership = ownership
         self._context = context
         self._open: dict[int, asyncio.Future[Decision]] = {}  # by the job's key: a repeated request waits for these
         self._waiting: dict[int, Sequence[int]] = {}  # the webhooks of a job that may be rejected
@@ -119,7 +123,8 @@ class Choices:
         webhooks = await self._store.webhooks(job.key)
         keys = [stored.key for stored in webhooks]
         self._outbox.block(keys)
-        await forget_jobs(self._store, self._commits, self._outbox, [job.key], keys, "its request was rejected")
+        reason = "its request was rejected"
+        await forget_jobs(self._store, self._commits, self._outbox, self._ownership, [job.key], keys, reason)
         log.info("latehook: job %s: its request was rejected: the job is taken back", job.id)
         return webhooks
 
@@ -140,12 +145,19 @@ def _same_response(delayed: DelayedResponse, chosen: Decision) -> DelayedRespons
 
 
 async def forget_jobs(
-    store: Store, commits: GroupCommit, outbox: Outbox, jobs: Sequence[int], webhooks: Sequence[int], reason: str
+    store: Store,
+    commits: GroupCommit,
+    outbox: Outbox,
+    ownership: Ownership,
+    jobs: Sequence[int],
+    webhooks: Sequence[int],
+    reason: str,
 ) -> None:
     """Delete jobs with all their webhooks: first cancel the webhooks, then running attempts. Raises StoreError."""
     async with commits.transaction():
         for key in webhooks:
             store.set_state(key, State.CANCELED, reason)
     await outbox.forget(webhooks)
+    await ownership.break_off(webhooks)
     async with commits.transaction():
         store.delete_jobs(jobs)

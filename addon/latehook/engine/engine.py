@@ -83,10 +83,10 @@ class Engine:
             sender,
         )
         self.long_polls = LongPolls(store, self.context, clock, self.notifier)
-        self.choices = Choices(store, self.commits, self.outbox, self.context)
+        self.ownership = Ownership(store, self.commits, self.progress, self.outbox)
+        self.choices = Choices(store, self.commits, self.outbox, self.ownership, self.context)
         self.journal = Journal()
         self.others = OtherRequests()
-        self.ownership = Ownership(store, self.commits, self.outbox)
         self._starter = JobStarter(
             store, self.commits, clock, self.compiled_mocks, self.outbox, self.choices, self.ownership
         )

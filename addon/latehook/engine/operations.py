@@ -48,7 +48,8 @@ class Operations:
         self._commits = engine.commits
         self._state = engine.state
         self._outbox = engine.outbox
-        self._advance = Advance(engine.store, engine.commits, engine.state, engine.outbox)
+        self._ownership = engine.ownership
+        self._advance = Advance(engine.store, engine.commits, engine.state, engine.outbox, engine.ownership)
 
     # Current values
 
@@ -103,15 +104,18 @@ class Operations:
             self._store.set_pending(stored.key, stored.webhook.due)
             released.append(stored)
 
-        ids = await self._each(which, UNFINISHED if isinstance(which, str) else (State.HELD,), release)
+        ids = []
         if which == ALL:
+            ids = await self._each(which, (State.HELD,), lambda _: None)
             await self._state.change(lambda world: replace(world, holding=False))
+        ids += await self._each(which, UNFINISHED if isinstance(which, str) else (State.HELD,), release, takes=True)
         for stored in released:
             self._outbox.schedule(stored.webhook.due, stored.key)
-        return ids
+        return list(dict.fromkeys(ids))
 
     async def fire(self, id: str) -> None:
         """Send an unfinished webhook now, held or not, and move its job to its stage. Raises NotFound, WrongState."""
+        await self._ownership.take([(await self._in_state(id, *UNFINISHED)).job.key])
         async with self._commits.changes:
             stored = await self._in_state(id, *UNFINISHED)
             if stored.webhook.state is State.DELIVERING:
@@ -153,7 +157,7 @@ class Operations:
             keys.append(stored.key)
             return True
 
-        ids = await self._each(which, FINISHED, make_pending)
+        ids = await self._each(which, FINISHED, make_pending, takes=True)
         self._outbox.send_now(keys)
         return ids
 
@@ -232,25 +236,31 @@ class Operations:
         async for batch in self.queries.job_batches(which):
             keys = [details.stored.key for job in batch for details in job.webhooks]
             jobs = [job.job.key for job in batch]
-            await forget_jobs(self._store, self._commits, self._outbox, jobs, keys, "its job was forgotten")
+            reason = "its job was forgotten"
+            await forget_jobs(self._store, self._commits, self._outbox, self._ownership, jobs, keys, reason)
             ids += [job.job.id for job in batch]
         return ids
 
     async def _each(
-        self, which: IdOrFilter, states: tuple[State, ...], act: Callable[[StoredWebhook], Any]
+        self, which: IdOrFilter, states: tuple[State, ...], act: Callable[[StoredWebhook], Any], takes: bool = False
     ) -> list[str]:
         """Call `act` with the webhook of an id, or with each that matches and is in one of `states`; commit its writes.
 
+        If it `takes` the webhooks, this process sends them from now on, whichever process has accepted their jobs.
         Return the ids of the webhooks, except those for which `act` returns False. Raises NotFound, WrongState.
         """
         if isinstance(which, str):
             stored = await self._in_state(which, *states)
+            if takes:
+                await self._ownership.take([stored.job.key])
             async with self._commits.transaction():
                 act(stored)
             await self._outbox.decisions.settled()
             return [stored.webhook.id]
         ids: list[str] = []
         async for batch in self.queries.webhook_batches(which.with_states(*states)):
+            if takes:
+                await self._ownership.take({stored.job.key for stored in batch})
             async with self._commits.transaction():
                 ids += [stored.webhook.id for stored in batch if act(stored) is not False]
         await self._outbox.decisions.settled()

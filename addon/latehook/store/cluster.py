@@ -17,17 +17,49 @@ class Taken(NamedTuple):
     open_jobs: Sequence[int]
 
 
+class JobOwners(Protocol):
+    """Which process owns which job. Each may raise StoreError. Attempts go on, and end, where they have begun."""
+
+    async def take(self, jobs: Iterable[int]) -> Taken:
+        """Own these jobs from now on, whoever owned them. Return what this process did not own."""
+
+    async def take_due(self, moment: float) -> Taken:
+        """Take the jobs with open stages, or with pending webhooks that are due by `moment` of Latehook's clock."""
+
+    async def under_way(self, webhooks: Collection[int]) -> list[int]:
+        """Return those of these webhooks at which another process makes an attempt now."""
+
+    async def under_way_until(self, moment: float) -> list[int]:
+        """Return the webhooks that were due by `moment`, and at which another process makes an attempt now."""
+
+    async def abandon(self, webhooks: Collection[int]) -> None:
+        """Write that this process has broken off its attempts at these webhooks."""
+
+    async def take_turn(self) -> bool:
+        """Begin what only one process may do at a time. Return False where another one does it."""
+
+    async def end_turn(self) -> None:
+        """End what `take_turn` has begun."""
+
+
 class Cluster(Protocol):
     """This process among those that share its store. What it says of the others is at most some seconds old.
 
     A notice is a hint that something has changed: it may be lost. Whoever waits for one looks again after a second.
     """
 
+    lease: float
+    """Seconds after which a process without a heartbeat counts as dead."""
+
     applied: int
     """The revision of the shared state that this process has applied: the others see it after `acknowledge`."""
 
     on_taken: Callable[[Taken], Awaitable[None]] | None
     """Called with what this process has taken over from one that has ended."""
+
+    @property
+    def owners(self) -> JobOwners:
+        """Which process owns which job."""
 
     @property
     def epoch(self) -> int:
@@ -50,12 +82,6 @@ class Cluster(Protocol):
 
     def subscribe(self, kind: str, callback: Callable[[Collection[int] | None], None]) -> None:
         """Call `callback` with the numbers of each notice of this kind that another process sends."""
-
-    async def take(self, jobs: Iterable[int]) -> Taken:
-        """Own these jobs from now on, whoever owned them. Return what this process did not own. Raises StoreError.
-
-        Attempts that another process has begun go on there, and end there.
-        """
 
     async def acknowledge(self, revision: int) -> None:
         """Write that this process has applied a revision of the shared state. Raises StoreError."""

@@ -4,24 +4,22 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from typing import Any
 
 from latehook.base import logs
 from latehook.base.errors import StoreError
-from latehook.store.cluster import MANY, ROWS, Taken
+from latehook.store.cluster import MANY, ROWS, JobOwners, Taken
 from latehook.store.membership import Membership, Node
-from latehook.store.postgresql.link import LONG_TIMEOUT, Link
+from latehook.store.postgresql.link import Link
 from latehook.store.postgresql.notices import Callback, Notices
+from latehook.store.postgresql.owners import OwnersInPostgres
 
 log = logging.getLogger(logs.LOGGER)
 
 JOIN = "SELECT id, epoch FROM join_nodes($1, $2, $3)"
 BEAT = "SELECT epoch, remaining, applied FROM beat($1, $2, $3)"
 DECLARE_DEAD = "SELECT declare_dead($1, $2::bigint[])"
-TAKE_OVER = "SELECT job, webhook, due FROM take_over($1)"
-TAKE = "SELECT job, webhook, due FROM take($1, $2::bigint[])"
 LEAVE = "DELETE FROM node WHERE epoch = $1"
 NOT_APPLIED = "SELECT epoch FROM node WHERE applied < $1 AND epoch <> $2"
 """Also processes whose lease is over, until they are declared dead: one may be alive again at its next heartbeat."""
@@ -42,6 +40,8 @@ class Nodes:
     def __init__(
         self, link: Link, lease: float, on_rejoined: Callable[[], Awaitable[None]], steady: Callable[[], float]
     ) -> None:
+        self._owners = OwnersInPostgres(link, lambda: self.epoch)
+        self.lease = lease
         self.applied = 0
         self.number = 0
         """The place of this process in keys. No two processes that are alive have the same."""
@@ -63,6 +63,10 @@ class Nodes:
         self.subscribe(APPLIED, lambda _: self._applied_elsewhere.set())
 
     # What others ask
+
+    @property
+    def owners(self) -> JobOwners:
+        return self._owners
 
     @property
     def epoch(self) -> int:
@@ -143,10 +147,7 @@ class Nodes:
         """Own what nobody alive owns and is not done yet, and return that. Raises StoreError."""
         if dead := self._membership.dead(self._steady()):
             await self._link.write(DECLARE_DEAD, self.epoch, dead)
-        return _taken(await self._link.write(TAKE_OVER, self.epoch, timeout=LONG_TIMEOUT))
-
-    async def take(self, jobs: Iterable[int]) -> Taken:
-        return _taken(await self._link.write(TAKE, self.epoch, list(jobs), timeout=LONG_TIMEOUT))
+        return await self._owners.take_over()
 
     # Heartbeats
 
@@ -193,9 +194,3 @@ class Nodes:
     def _on_left(self, _: Collection[int] | None) -> None:
         self._has_news = True
         self._wake.set()
-
-
-def _taken(rows: Sequence[Any]) -> Taken:
-    """Return what `take` in the database has returned."""
-    dues = [(due, key) for _, key, due in rows if key is not None]
-    return Taken(dues, [job for job, key, _ in rows if key is None])

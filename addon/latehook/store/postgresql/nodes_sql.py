@@ -96,6 +96,18 @@ BEGIN
     ));
 END $$;
 
+-- Takes the jobs with open stages or with pending webhooks that are due by a moment, as `take` does.
+CREATE OR REPLACE FUNCTION take_due(
+    me bigint, moment double precision, OUT job bigint, OUT webhook bigint, OUT due double precision
+) RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM be_alive(me);
+    RETURN QUERY SELECT * FROM take(me, ARRAY(
+        SELECT w.job FROM webhook w WHERE w.state = 'pending' AND w.due <= moment
+        UNION SELECT j.key FROM job j WHERE j.ends = 'Infinity'
+    ));
+END $$;
+
 -- Whether all webhooks are held.
 CREATE OR REPLACE FUNCTION holding() RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT w.holding FROM world w

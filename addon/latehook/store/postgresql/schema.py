@@ -40,7 +40,8 @@ INSERT INTO version VALUES (1);
 """
 
 # A process on the schema: `id` is its place in keys, `epoch` names it as long as it is alive. The `owner` of a job is
-# the process that sends its webhooks. `begun` is the one that makes an attempt at a webhook now.
+# the process that sends its webhooks. `begun` is the one that makes an attempt at a webhook now. The owner of the
+# `turn` does what only one process may do at a time.
 VERSION_2 = """
 CREATE SEQUENCE epoch;
 CREATE TABLE node (
@@ -49,6 +50,8 @@ CREATE TABLE node (
 ) WITH (fillfactor = 50);
 ALTER TABLE job ADD owner bigint NOT NULL DEFAULT 0;
 ALTER TABLE webhook ADD begun bigint;
+CREATE TABLE turn (owner bigint NOT NULL);
+INSERT INTO turn VALUES (0);
 """
 
 MIGRATIONS = (VERSION_1, VERSION_2 + world_sql.TABLES)
