@@ -15,6 +15,7 @@ from mocks_files import loading
 from pending import memory, million
 from request_cost import connections, ended_jobs, gallery, hosts, matching
 from scale import FULL, QUICK
+from several import cluster
 from soak import soak
 from start import start
 from throughput import throughput
@@ -36,18 +37,20 @@ MEASURES = (
     million,
     start,
 )
+ON_REQUEST = (cluster,)
+"""Measures that are made only if they are named: they need other programs."""
 NOT_QUICK = (hanging, highest_rate, instant, hosts, connections, ended_jobs, loading, million)
 """Measures that --quick leaves out."""
 
 
 def arguments() -> argparse.Namespace:
-    names = [measure.__name__ for measure in MEASURES]
+    names = [measure.__name__ for measure in (*MEASURES, *ON_REQUEST)]
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument(
         "measures",
         nargs="*",
         metavar="MEASURE",
-        help=f"measure only this: soak, {', '.join(names)}; by default all but soak",
+        help=f"measure only this: soak, {', '.join(names)}; by default all but soak and cluster",
     )
     parser.add_argument("--quick", action="store_true", help="take a minute and a half, with rougher results")
     parser.add_argument("--minutes", type=float, default=10, help="how long to soak (default 10)")
@@ -67,8 +70,9 @@ async def main() -> int:
     with tempfile.TemporaryDirectory(prefix="latehook-bench-") as folder:
         if "soak" in given.measures:
             rows += await soak(Path(folder), given.minutes)
-        for measure in MEASURES:
-            if measure not in left_out and (not given.measures or measure.__name__ in given.measures):
+        for measure in (*MEASURES, *ON_REQUEST):
+            by_default = measure not in ON_REQUEST and not given.measures
+            if measure not in left_out and (by_default or measure.__name__ in given.measures):
                 began = time.monotonic()
                 rows += await measure(Path(folder), scale)
                 print(f"{measure.__name__}: done in {time.monotonic() - began:.0f} s", file=sys.stderr)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
-from processes import LATEHOOK, MOCKS, QUIET, Answered, Load, Post, Proxy, load, mitmdump
+from processes import LATEHOOK, MOCKS, QUIET, Answered, Load, Post, Proxy, Target, load, mitmdump
 from receivers import Receiver, hanging_receiver, receiver
 from scale import Scale
 from store_files import fill
@@ -179,7 +179,7 @@ async def instant(folder: Path, scale: Scale) -> list[Row]:
     ]
 
 
-async def run_jobs(proxy: Proxy, received: Receiver, generated: Awaitable[Load]) -> tuple[Load, float]:
+async def run_jobs(proxy: Target, received: Receiver, generated: Awaitable[Load]) -> tuple[Load, float]:
     """Wait for a load and its webhooks. Return the load, and the milliseconds of processor time of each job."""
     loaded = await generated
     before = proxy.cpu

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 FOLDER = Path(__file__).parent
 BARE_ADDON = FOLDER / "bare_addon.py"
@@ -24,6 +25,16 @@ NO_WEBHOOK = {"CALLBACK_URL": "http://127.0.0.1:9/webhook", "DELAY": "5h"}
 """Variables for measurements in which no webhook is to fall due."""
 START = 60.0
 """Seconds that mitmdump may take to start."""
+
+
+class Target(Protocol):
+    """What gets a load, at its port, and uses `cpu` seconds of processor time for it."""
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def cpu(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -146,7 +157,7 @@ class Load:
             sys.exit("scripts/bench: a request got a wrong response, or none")
 
 
-async def load(proxy: Proxy, connections: int, kind: str, *numbers: float, post: Post = DEFAULT) -> Load:
+async def load(proxy: Target, connections: int, kind: str, *numbers: float, post: Post = DEFAULT) -> Load:
     """Run the load generator, whose docstring explains `kind` and `numbers`. Connecting does not count as load."""
     arguments = (proxy.port, post.transport, post.url, post.body, post.id, connections, kind, *numbers)
     process = await asyncio.create_subprocess_exec(

@@ -1,30 +1,71 @@
 """Several mitmdump processes behind haproxy: with one CA, one receiver, and one store in PostgreSQL or a memory of each."""
 
+import http.client
+import json
+import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import latehook
 from support import balancer
+from support.balancer import Balancer
+from support.limits import LIMIT, TIME_SCALE
 from support.ports import free_port
-from support.process import Proxy, mitmdump
-from support.receivers import Receiver
+from support.process import LEASE, Proxy, mitmdump
+from support.receivers import Received, Receiver
 
 TOKEN = "t0ken"
+
+SHORT_LEASE = 2.0 * TIME_SCALE
+"""Seconds after which the others take over from an instance that is silent."""
+
+ROUNDS = int(os.environ.get("LATEHOOK_CLUSTER_ROUNDS", "0"))
+"""How often each proof is repeated, at full size; 0: once, in a small version that takes a second or some."""
+
+MOCKS = """
+vars: {verdict: good}
+defaults:
+  webhook:
+    to: "{{ env.CALLBACK_URL }}"
+    json: {id: "{{ job.id }}", status: "{{ job.status }}", begun: "{{ real_now }}", nonce: "{{ uuid() }}"}
+    headers: {x-webhook: "{{ webhook.id }}", x-attempt: "{{ webhook.attempt }}"}
+    retry: [1s, 1s, 1s]
+mocks:
+  - match: POST api.slow.example/jobs
+    job: {idempotency_key: "{{ request.headers.idempotency_key }}"}
+    response: {json: {id: "{{ job.id }}"}}
+    stages: [{after: 500ms, webhook: true}]
+  - match: GET api.slow.example/jobs/{id}
+    lookup: request.path.id
+    response: {json: {status: "{{ job.status }}", verdict: "{{ vars.verdict }}"}}
+  - match: POST api.slow.example/orders
+    response: {json: {id: "{{ job.id }}"}}
+    stages:
+      - {after: 1h, status: "1", webhook: true}
+      - {after: 1h, status: "2", webhook: true}
+      - {after: 2h, status: "3", webhook: true}
+  - {match: POST api.slow.example/rare, times: 5, response: {status: 201}}
+  - {match: POST api.slow.example/rare, response: {status: 429}}
+"""
+"""A job of `/jobs` has one webhook half a second later, one of `/orders` three an hour and more later."""
+
+JOBS, ORDERS = "http://api.slow.example/jobs", "http://api.slow.example/orders"
 
 
 class Cluster:
     """Instances, numbered from 0. Each has its own folder, with a copy of the CA and of the mocks file.
 
-    `port` is haproxy's. `cuts` has the times (Unix seconds) at which a test killed or paused an instance. `store` is the
+    `port` is that of haproxy. `cuts` has the times (Unix seconds) at which a test killed or paused an instance. `store` is the
     option `mock_store` of all of them; without it, each has a memory of its own.
     """
 
     def __init__(self, folder: Path, confdir: Path, mocks: str, sut: Receiver, count: int, store: str | None) -> None:
-        self.port = 0
+        self.balancer: Balancer | None = None
         self.cuts: list[float] = []
         self.sut = sut
         self._store = store
@@ -35,6 +76,11 @@ class Cluster:
         self.ports = [free_port() for _ in range(count)]
         self._stacks = [ExitStack() for _ in range(count)]
         self.instances: list[Proxy] = []
+
+    @property
+    def port(self) -> int:
+        assert self.balancer is not None
+        return self.balancer.port
 
     @property
     def url(self) -> str:
@@ -48,14 +94,20 @@ class Cluster:
         options += [f"mock_store={self._store}"] if self._store else []
         arguments += tuple(word for option in options for word in ("--set", option))
         started = mitmdump(
-            folder / "confdir", "-p", str(self.ports[number]), *arguments, env={"CALLBACK_URL": self.sut.url}
+            folder / "confdir",
+            "-p",
+            str(self.ports[number]),
+            *arguments,
+            env={"CALLBACK_URL": self.sut.url, LEASE: str(SHORT_LEASE)},
         )
         return self._stacks[number].enter_context(started)
 
     def restart(self, number: int) -> None:
-        """Start an instance again that has ended."""
+        """Start an instance again that has ended, and wait until haproxy knows that."""
+        assert self.balancer is not None
         self._stacks[number].close()
         self.instances[number] = self.start(number)
+        self.balancer.wait_until_up(self.ports[number])
 
     def kill(self, number: int) -> None:
         """End an instance as a crash does."""
@@ -97,7 +149,28 @@ def cluster(
     made = Cluster(folder, confdir, mocks, sut, count, store)
     try:
         made.instances = [made.start(number) for number in range(count)]
-        with balancer.balancer(folder, made.ports) as made.port:
+        with balancer.balancer(folder, made.ports) as made.balancer:
             yield made
     finally:
         made.close()
+
+
+def send(port: int, method: str, url: str, **headers: str) -> tuple[int, Any]:
+    """Send a request through the proxy at a port, on a connection of its own. Return the status, and the JSON if it is JSON."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT)
+    try:
+        connection.request(method, url, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        response = connection.getresponse()
+        body = response.read()
+    finally:
+        connection.close()
+    is_json = "json" in response.headers.get("content-type", "")
+    return response.status, json.loads(body) if is_json else body
+
+
+def jobs_of(webhooks: Iterable[Received]) -> dict[str, list[Received]]:
+    """Return the webhooks by the job's id, which is in their bodies."""
+    by_job: dict[str, list[Received]] = {}
+    for webhook in list(webhooks):
+        by_job.setdefault(webhook.json["id"], []).append(webhook)
+    return by_job

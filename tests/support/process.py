@@ -23,7 +23,10 @@ VARIABLES = {"http_proxy", "https_proxy", "no_proxy", "all_proxy", "callback_url
 
 
 AT_IMPORT = ("LATEHOOK_", "LD_", "PYTHON")
-"""Beginnings of the names of environment variables that act while a process starts or imports."""
+"""Beginnings of the names of environment variables that act while a process starts or imports; LEASE does not."""
+
+LEASE = "LATEHOOK_LEASE"
+"""The environment variable with the seconds after which a silent process that shares its store counts as ended."""
 
 
 def clean_environment() -> dict[str, str]:
@@ -136,7 +139,9 @@ def mitmdump(
     command = [*by, MITMDUMP, "--set", f"confdir={confdir}", *listen, "-s", script, *arguments]
     environment = clean_environment() | {"PYTHONUNBUFFERED": "1", **(env or {})}
     changes_imports = (
-        by or (script != MOCK_SCRIPT and not fork) or any(name.startswith(AT_IMPORT) for name in env or ())
+        by
+        or (script != MOCK_SCRIPT and not fork)
+        or any(name.startswith(AT_IMPORT) for name in (env or {}).keys() - {LEASE})
     )
     run = _run if changes_imports else ForkedProcess
     proxy = Proxy(run(list(map(str, command)), cwd, environment), confdir)

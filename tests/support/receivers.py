@@ -1,5 +1,6 @@
 """HTTP servers that record what they receive: webhook receivers and third parties."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,10 @@ class Received:
     @property
     def query(self) -> dict[str, str]:
         return dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
 
 
 Behave = Callable[["Handler", int], None]

@@ -193,6 +193,13 @@ async def test_a_schema_that_cannot_be_used_ends_the_start(
     assert str(raised.value) == f"mock_store={postgres_server.url('s')}: {says}"
 
 
+async def test_a_schema_may_be_called_by_a_keyword_of_sql(postgres_server: PostgresServer) -> None:
+    for name in ("both", "user"):
+        store = store_at(postgres_server, name)
+        await store.open()
+        await store.close()
+
+
 async def test_a_server_that_is_not_there_ends_the_start(postgres_server: PostgresServer) -> None:
     with pytest.raises(StoreError, match=r"Connect call failed .*: start PostgreSQL, or correct host and port$"):
         await store_at(postgres_server, "s", 1).open()

@@ -77,7 +77,7 @@ async def prepare(connection: Connection, schema: str, timeout: float) -> None:
     async with connection.transaction():
         await _lock(connection, schema, timeout / 2)
         if await connection.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", schema) is None:
-            await connection.execute(f"CREATE SCHEMA {schema}")
+            await connection.execute(f'CREATE SCHEMA "{schema}"')
         version = await _version(connection, schema)
         if version > VERSION:
             raise StoreError("it is of a newer Latehook: use that one, or another schema (?schema=NAME)")
