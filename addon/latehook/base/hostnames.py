@@ -68,6 +68,8 @@ def _canonical(host: str) -> str:
     if not host.isascii():
         host = _in_ascii(host)
     host = host.lower().rstrip(".").strip("[]")
+    if "xn--" in host:
+        host = ".".join(map(_without_deviations, host.split(".")))
     address = address_of(host)
     return host if address is None else str(_THIS_MACHINE.get(address, address))
 
@@ -81,6 +83,21 @@ def _in_ascii(host: str) -> str:
         return host.encode("idna").decode()
     except UnicodeError:
         return host
+
+
+def _without_deviations(label: str) -> str:
+    """Return a label as IDNA 2003 writes it. Newer clients write `straße` as `xn--strae-oqa`, older ones as `strasse`.
+
+    That is so for four characters (UTS 46 section 7); a host is the same one for us by whatever client.
+    """
+    try:
+        text = label.removeprefix("xn--").encode().decode("punycode") if label.startswith("xn--") else label
+    except UnicodeError:
+        return label
+    return _in_ascii(text) if _DEVIATIONS.search(text) else label
+
+
+_DEVIATIONS = re.compile("[\u00df\u03c2\u200c\u200d]")
 
 
 def host_matches(pattern: str, host: str) -> bool:

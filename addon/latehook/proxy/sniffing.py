@@ -166,7 +166,7 @@ def hosts_in_head(head: bytes) -> list[str]:
     return [b"".join(host.split()).decode("latin-1") for host in found if host.strip()]
 
 
-_ABSOLUTE = re.compile(rb"[^ \t]+[ \t]+(?:https?://)?([^/?# \t\r]+)", re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"[^ \t]+[ \t]+(?:[a-z][a-z0-9+.-]*://)?([^/?# \t\r]+)", re.IGNORECASE)
 
 
 def header_values(head: bytes, name: bytes) -> list[bytes]:
@@ -176,4 +176,5 @@ def header_values(head: bytes, name: bytes) -> list[bytes]:
 
 @functools.cache
 def _headers(name: bytes) -> re.Pattern[bytes]:
-    return re.compile(rb"\n%s[ \t]*:((?:[^\r\n]|\r?\n[ \t])*)" % re.escape(name), re.IGNORECASE)
+    # Some servers (Python's) take a carriage return alone for a line break.
+    return re.compile(rb"[\r\n]%s[ \t]*:((?:[^\r\n]|\r?\n[ \t])*)" % re.escape(name), re.IGNORECASE)

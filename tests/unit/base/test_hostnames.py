@@ -82,6 +82,10 @@ def test_an_ipv6_address_is_one_host_in_every_form(form: str) -> None:
         ("b\u00fccher.example", "xn--bcher-kva.example"),
         ("XN--bcher-KVA.example", "xn--bcher-kva.example"),
         ("\uff11\uff12\uff17.1", "127.0.0.1"),
+        ("stra\u00dfe.example", "strasse.example"),
+        ("xn--strae-oqa.example", "strasse.example"),
+        ("XN--NXASMM1C.example", "xn--nxasmq6b.example"),
+        ("xn--a-ecp.ru", "xn--a-ecp.ru"),
     ],
 )
 def test_a_name_is_one_host_whatever_its_case_script_and_full_stops(form: str, host: str, stop: str) -> None:

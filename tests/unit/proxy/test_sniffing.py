@@ -89,6 +89,14 @@ WHOLE: dict[str, tuple[bytes, Opening]] = {
         b"GET HTTP://b.example:81/x HTTP/1.1\r\nHost: a.example\r\n\r\n",
         Opening(Kind.HTTP1, ("a.example", "b.example:81")),
     ),
+    "a URL of another scheme": (
+        b"GET wss://b.example/x HTTP/1.1\r\nHost: a.example\r\n\r\n",
+        Opening(Kind.HTTP1, ("a.example", "b.example")),
+    ),
+    "a carriage return alone": (
+        b"GET / HTTP/1.1\r\nx: y\rHost: a.example\r\n\r\n",
+        Opening(Kind.HTTP1, ("a.example",)),
+    ),
     "no host": (b"GET /host:a.example HTTP/1.0\r\nx-host: a.example\r\n\r\n", Opening(Kind.HTTP1)),
     "a body with a Host line": (
         b"POST / HTTP/1.1\r\nHost: a.example\r\n\r\nHost: b.example\r\n",
