@@ -7,6 +7,7 @@ transport opens the connections itself, and h11 speaks HTTP on them.
 
 import asyncio
 import os
+import re
 import select
 import ssl
 import time
@@ -18,13 +19,11 @@ import httpx
 
 from latehook.base.messages import ResponseHead, WireTrace
 from latehook.delivery.addresses import Addresses, Lookup, connect, system_lookup
+from latehook.delivery.answer_heads import LONGEST_HEAD, HeadReader
 from latehook.webhooks.targets import Origin
 
 IDLE_KEPT = 1.0
 """Seconds for which an idle connection is kept. Common servers keep one for longer, so they do not close it first."""
-
-LONGEST_HEAD = 32 * 1024
-"""Bytes of the status line and the headers of an answer. More of them without an end are an error."""
 
 READ_SIZE = 64 * 1024
 """Bytes that are read from a socket at once."""
@@ -154,10 +153,12 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
+        self._head = HeadReader()
 
     async def exchange(self, request: httpx.Request, now: Callable[[], float]) -> h11.Response:
         """Send the request, and return the head of its answer."""
         self.requests += 1
+        self._head = HeadReader()
         wire: WireTrace | None = request.extensions["wire"]
         target, headers = request.extensions["target"], request.headers.raw
         sent = self._http.send(h11.Request(method=request.method, target=target, headers=headers)) or b""
@@ -184,9 +185,13 @@ class _Connection:
     async def _next_event(self) -> h11.Event | type[h11.PAUSED]:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             data = await self._reader.read(READ_SIZE)
-            if not data and self._http.their_state is h11.SEND_RESPONSE:
+            complete = self._head.read(data)
+            if not data and not complete and self._http.their_state is h11.SEND_RESPONSE:
                 raise ConnectionAbortedError("the receiver closed the connection without an answer")
-            self._http.receive_data(data)
+            if complete:
+                self._http.receive_data(complete)
+            if not data:
+                self._http.receive_data(b"")
         return event  # type: ignore[return-value]  # NEED_DATA is handled above
 
     def start_next(self) -> bool:
@@ -243,7 +248,7 @@ def _reason(error: Exception) -> str:
         case h11.RemoteProtocolError() if "closed connection" in str(error) or "incomplete" in str(error):
             return "the receiver closed the connection in the middle of its answer"
         case h11.RemoteProtocolError():
-            return f"the answer is not HTTP: {error}"
+            return f"the answer is not HTTP: {_in_plain_words(str(error))}"
         case ssl.SSLCertVerificationError():
             return f"TLS: {error.verify_message or error}"
         case ssl.SSLError():
@@ -251,3 +256,12 @@ def _reason(error: Exception) -> str:
         case OSError() if error.errno:
             return os.strerror(error.errno)
     return str(error) or type(error).__name__
+
+
+def _in_plain_words(text: str) -> str:
+    """Return h11's error without its Python values."""
+    if "_SWITCH_" in text:
+        return "it changes to another protocol (status 101)"
+    if "Receive buffer too long" in text:
+        return f"its head has more than {LONGEST_HEAD:,} bytes"
+    return re.sub(r"bytearray\(b(['\"])(.*)\1\)", r"\1\2\1", text)

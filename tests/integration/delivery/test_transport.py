@@ -256,6 +256,17 @@ async def test_a_connection_that_its_receiver_closed_meanwhile_is_not_used_again
         (OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
         (OK + b"Content-Length: 2\r\n\r\nok and more", 200, b"ok"),
         (OK + "X: ü\r\nContent-Length: 2\r\n\r\nok".encode("latin-1"), 200, b"ok"),
+        (b"http/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", 200, b"ok"),
+        (b"HTTP/1.1\t 200  Fine\0\r\ncontent-length : +2\r\n\r\nok", 200, b"ok"),
+        (
+            OK + b" folded: 1\r\n: x\r\nno header\r\na b: c\r\nx: a\rb\0c\r\n d\r\nContent-Length: 2\r\n\r\nok",
+            200,
+            b"ok",
+        ),
+        (OK + b"Content-Length: two\r\nTransfer-Encoding: identity\r\n\r\nok", 200, b"ok"),
+        (OK + b"Transfer-Encoding: gzip, Chunked, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 200, b"ok"),
+        (b"HTTP/1.1 102 P\r\nx y: z\r\n\r\nHTTP/1.1 200 OK\r\nx y: z\r\n\r\nok", 200, b"ok"),
+        (OK + b"X: " + b"x" * 40_000 + b"\r\n\r\nok", 200, b"ok"),
     ],
 )
 @pytest.mark.parametrize("pieces", [1, 2], ids=["at-once", "in-pieces"])
@@ -266,6 +277,14 @@ async def test_an_unusual_answer_is_an_answer(answered: bytes, status: int, body
         outcome = await send(f"http://127.0.0.1:{port}/")
 
     assert (outcome.status, outcome.error, outcome.body) == (status, None, body)
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\n", OK, OK + b"x: y\r\n", OK + b"\r\n"])
+async def test_a_head_may_end_with_the_connection_behind_any_line(head: bytes) -> None:
+    with raw_server(sends(head)) as port:
+        outcome = await send(f"http://127.0.0.1:{port}/")
+
+    assert (outcome.status, outcome.error, outcome.body) == (200, None, b"")
 
 
 async def test_the_names_of_headers_keep_their_case() -> None:
@@ -305,11 +324,28 @@ async def test_why_a_name_has_no_address_is_said(monkeypatch: pytest.MonkeyPatch
         (sends(b"SSH-2.0-OpenSSH_9\r\n\r\n"), "the answer is not HTTP: "),
         (sends(b"HTTP/1.1 abc OK\r\n\r\n"), "the answer is not HTTP: "),
         (sends(bytes(range(256)) * 16), "the answer is not HTTP: "),
-        (sends(OK + b"X: " + b"x" * 100_000 + b"\r\n\r\n"), "the answer is not HTTP: "),
+        (sends(OK + b"X: " + b"x" * 200_000 + b"\r\n\r\n"), "the answer is not HTTP: "),
         (sends(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"), "the answer is not HTTP: "),
+        (sends(OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc"), "the answer is not HTTP: conflicting "),
+        (sends(b"HTTP/1.1 101 S\r\nUpgrade: x\r\n\r\n"), "the answer is not HTTP: it changes to another protocol"),
+        (sends(b"ICY 200 OK\r\n\r\n"), "the answer is not HTTP: illegal status line: 'ICY 200 OK'"),
         (sends(OK + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc"), None),  # nobody unpacks it
     ],
-    ids=["reset", "closed", "half-a-head", "half-a-body", "ssh", "status", "binary", "long-header", "chunk", "gzip"],
+    ids=[
+        "reset",
+        "closed",
+        "half-a-head",
+        "half-a-body",
+        "ssh",
+        "status",
+        "binary",
+        "long-header",
+        "chunk",
+        "lengths",
+        "101",
+        "icy",
+        "gzip",
+    ],
 )
 async def test_a_broken_answer_is_named_in_one_short_line(serve: Serve, error: str | None) -> None:
     with raw_server(serve) as port:
