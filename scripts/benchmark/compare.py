@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import instructions
 from jobs import run_jobs
 from mocks_files import MANY, POST_TO_LAST_HOST, many_hosts, many_mocks, post_to_last_mock
 from processes import DEFAULT, DEFAULT_MOCKS, LATEHOOK, MOCKS, NO_WEBHOOK, OVER_TLS, QUIET, Post, Proxy, load, mitmdump
@@ -28,6 +29,8 @@ ROUNDS, REQUESTS = 5, 500
 """Short loads: two that follow each other within half a second meet the same machine."""
 ROUNDS_OF_JOBS = 1
 """Jobs take seconds, so they get fewer and longer loads."""
+COUNTED, COUNTED_RATE = 200, 20
+"""Requests whose instructions are counted, and how many come in a second: below valgrind, a request takes 20 ms."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,9 @@ async def main(words: list[str]) -> int:
         folder = Path(name)
         old, new = Version(given.revision, folder / "old"), Version("this tree", ROOT)
         _check_out(given.revision, old.tree)
+        if given.instructions:
+            print_columns(await _instructions(folder, (old, new)))
+            return 0
         lines: list[tuple[str, ...]] = [("", old.name, new.name, "ratio", "middle half", "ratio of the smallest")]
         for case in _cases(folder):
             pairs = [pair for _ in range(given.starts) for pair in await _measure(folder, case, (old, new))]
@@ -83,6 +89,11 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("revision", help="the older version: a commit, a tag or a branch")
     parser.add_argument("--starts", type=int, default=STARTS, help=f"how often both are started (default {STARTS})")
+    parser.add_argument(
+        "--instructions",
+        action="store_true",
+        help="count the machine instructions with valgrind instead of the time: exact, also on a busy machine",
+    )
     return parser.parse_args(words)
 
 
@@ -90,20 +101,53 @@ def _cases(folder: Path) -> list[Case]:
     provider = DEFAULT_MOCKS.parent / "providers" / f"{COMPLEX}.yaml"
     slow = (QUIET, SLOW_CLOCK)
     return [
+        *_main_cases(),
+        Case("TLS, a connection each", OVER_TLS, kind="fresh"),
+        Case(f"{COMPLEX}'s mock", PREDICT, mocks=provider, options=slow),
+        Case(f"the last of {MANY} mocks", post_to_last_mock(MANY), mocks=many_mocks(folder, MANY), options=slow),
+        Case(f"the last of {MANY} hosts", POST_TO_LAST_HOST, mocks=many_hosts(folder, MANY), options=slow),
+        Case("900 connections", connections=900),
+        *_job_cases(),
+    ]
+
+
+def _main_cases() -> list[Case]:
+    return [
         Case("HTTP, flows printed", options=()),
         Case("HTTP"),
         Case("HTTP, store file", store=True),
         Case("TLS, keep-alive, flows printed", OVER_TLS, options=()),
         Case("TLS, keep-alive", OVER_TLS),
         Case("TLS, keep-alive, store file", OVER_TLS, store=True),
-        Case("TLS, a connection each", OVER_TLS, kind="fresh"),
-        Case(f"{COMPLEX}'s mock", PREDICT, mocks=provider, options=slow),
-        Case(f"the last of {MANY} mocks", post_to_last_mock(MANY), mocks=many_mocks(folder, MANY), options=slow),
-        Case(f"the last of {MANY} hosts", POST_TO_LAST_HOST, mocks=many_hosts(folder, MANY), options=slow),
-        Case("900 connections", connections=900),
+    ]
+
+
+def _job_cases() -> list[Case]:
+    return [
         Case("whole jobs", mocks=MOCKS, jobs=True),
         Case("whole jobs, store file", mocks=MOCKS, store=True, jobs=True),
     ]
+
+
+async def _instructions(folder: Path, versions: Sequence[Version]) -> list[tuple[str, ...]]:
+    """Return the table of the millions of instructions of a request, or of a whole job."""
+    lines: list[tuple[str, ...]] = [("million instructions", *[version.name for version in versions], "ratio")]
+    below = instructions.command(folder)
+    async with receiver() as received:
+        for case in (*_main_cases(), *_job_cases()):
+
+            async def run(proxy: Proxy, case: Case = case) -> None:
+                received.clear()
+                loaded = load(proxy, 1, "paced", COUNTED / COUNTED_RATE, COUNTED_RATE, post=case.post)
+                await (run_jobs(proxy, received, loaded) if case.jobs else loaded)
+
+            old, new = [
+                await instructions.count(folder, _start(folder, case, version, received, below), run) / COUNTED
+                for version in versions
+            ]
+            lines.append((case.name, f"{old:.3f}", f"{new:.3f}", f"{new / old:.3f}"))
+            print(*lines[-1], sep="  ", file=sys.stderr)
+    return lines
 
 
 def _check_out(revision: str, folder: Path) -> None:
@@ -130,13 +174,15 @@ async def _measure(folder: Path, case: Case, versions: Sequence[Version]) -> lis
     return pairs
 
 
-def _start(folder: Path, case: Case, version: Version, received: Receiver) -> AbstractAsyncContextManager[Proxy]:
+def _start(
+    folder: Path, case: Case, version: Version, received: Receiver, below: Sequence[str] = ()
+) -> AbstractAsyncContextManager[Proxy]:
     mocks = case.mocks or version.script.with_name("mocks.yaml")
     options = [*case.options, f"mock_file={mocks}"]
     if case.store:
         options.append(f"mock_store={folder / f'{version.tree.name}-{case.jobs}-{case.post.transport}.sqlite'}")
     variables = {"CALLBACK_URL": received.url, "DELAY": "1s"} if case.jobs else NO_WEBHOOK
-    return mitmdump(folder, version.script, *options, variables={**variables, **_path(version)})
+    return mitmdump(folder, version.script, *options, variables={**variables, **_path(version)}, below=below)
 
 
 def _path(version: Version) -> dict[str, str]:

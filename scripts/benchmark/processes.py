@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from asyncio import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,12 +69,20 @@ class Proxy:
 
 @asynccontextmanager
 async def mitmdump(
-    folder: Path, script: Path, *options: str, variables: Mapping[str, str] = NO_WEBHOOK, one_core: bool = False
+    folder: Path,
+    script: Path,
+    *options: str,
+    variables: Mapping[str, str] = NO_WEBHOOK,
+    one_core: bool = False,
+    below: Sequence[str] = (),
 ) -> AsyncIterator[Proxy]:
-    """Run mitmdump with a script on a free port. Its output goes to a file in the folder."""
+    """Run mitmdump with a script on a free port. Its output goes to a file in the folder.
+
+    It runs `below` this command, if there is one.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     settings = [f"confdir={folder}", *options]
-    command = [str(MITMDUMP), "--listen-host", "127.0.0.1", "-p", "0", "-s", str(script)]
+    command = [*below, sys.executable, str(MITMDUMP), "--listen-host", "127.0.0.1", "-p", "0", "-s", str(script)]
     command += [word for setting in settings for word in ("--set", setting)]
     log = folder / f"mitmdump-{time.monotonic_ns()}.log"
     started = time.monotonic()
