@@ -50,7 +50,8 @@ class Exchange:
 
     Times are Unix seconds: when the request began, when it had arrived, and when the response had. `status` is 0 if
     there was no response. `recording` numbers the file that it comes from. `retried` are the times at which a webhook
-    was sent again, `is_delivered` whether one of these attempts was answered with 2xx.
+    was sent again, `is_delivered` whether one of these attempts was answered with 2xx. `redirects` counts those that its
+    sender followed.
     """
 
     inbound: bool
@@ -68,6 +69,7 @@ class Exchange:
     recording: int = 0
     retried: tuple[float, ...] = ()
     is_delivered: bool = False
+    redirects: int = 0
 
     @property
     def path(self) -> str:
@@ -147,8 +149,13 @@ def decode_body(content: bytes, content_type: str, coding: str) -> Body:
             return Body(name, value if name == "form" else {**value, **{file.field: None for file in parts.files}}, raw)
         if kind.startswith("text/") or kind.endswith(("xml", "javascript")):
             return Body("text", decoding.decode_text(raw, len(raw), (), content_type), raw)
+        text = raw.decode()
+        if kind.startswith("application/") and all(char.isprintable() or char in "\t\n\r" for char in text):
+            return Body("text", text, raw)
     except BodyError:
         return Body("binary", None, content)
+    except UnicodeDecodeError:
+        pass
     return Body("binary", None, raw)
 
 

@@ -39,7 +39,10 @@ def possible_ids(exchange: Exchange) -> Iterator[tuple[KeyPath, Any]]:
         if "://" in text or text.startswith("/"):
             continue
         if is_opaque(value) or is_id_key(path[-1] if path else ""):
-            yield path, value
+            yield path, text[1:-1] if text[:1] + text[-1:] == "<>" else value
+    for name, text in exchange.response.headers:
+        if is_opaque(text) and is_id_key(name) and "/" not in text:
+            yield (name.lower(),), text
     for name in LOCATIONS:
         if url := exchange.response.header(name):
             segments = [unquote(part) for part in urlsplit(url).path.split("/") if part]

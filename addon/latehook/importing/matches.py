@@ -10,6 +10,11 @@ from latehook.importing.scrubbing import Scrubber, snake
 from latehook.importing.shapes import is_opaque
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_VERB = re.compile(r"[a-z]+([_-][a-z]+)*")
+_CONTACT = re.compile(
+    r"mail|phone|mobile|tel|sms|fax|address|account|card|iban|key|token|secret|auth|session|otp|password"
+)
+"""Segments behind which a word says what is done, as in `/mail/send` and `/oauth2/token/revoke`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class Matches:
         return segment.replace("?", "%3F").replace("#", "%23").replace(" ", "%20")
 
     def _is_private(self, text: str, before: str) -> bool:
+        if _VERB.fullmatch(text) and _CONTACT.search(snake(before)):
+            return False
         cleaned, _ = self._scrubber.clean((before,) if before else (), text)
         return is_opaque(text) or cleaned != text
 

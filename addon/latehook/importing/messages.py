@@ -10,6 +10,7 @@ from latehook.importing.exchanges import LOCATIONS, Exchange, KeyPath, Message, 
 from latehook.importing.links import same_url
 from latehook.importing.retrying import retry_of
 from latehook.importing.scrubbing import Scrubber, snake
+from latehook.importing.shapes import is_opaque
 from latehook.importing.signing_keys import Sign, sign_of
 from latehook.importing.situations import Situation, braces, from_environment
 from latehook.importing.unify import Differs, Notes, Unifier
@@ -53,8 +54,8 @@ class Templates:
         wanted = {
             name.lower(): name
             for message, _ in messages
-            for name, _ in message.headers
-            if name.lower() in _RESPONSE_HEADERS
+            for name, value in message.headers
+            if name.lower() in _RESPONSE_HEADERS or (is_opaque(value) and value in samples[0][1].known)
         }
         headers = self._headers(messages, wanted)
         if status not in (204, 304):
@@ -137,6 +138,8 @@ class Templates:
         found |= body
         if sign.entry:
             found["sign"] = sign.entry
+        if redirects := max(exchange.redirects for exchange, _ in samples):
+            found["redirects"] = redirects
         if (retry := retry_of([exchange for exchange, _ in samples])) is not None:
             self.notes.add("these waits were seen; without a failure there may be more", ("retry",))
             found["retry"] = retry

@@ -6,6 +6,7 @@ from itertools import pairwise
 from statistics import median
 
 from latehook.importing.exchanges import Exchange
+from latehook.importing.redirecting import without_redirects
 from latehook.importing.times import duration
 from latehook.webhooks.retries import RETRY_SCHEDULES
 
@@ -19,10 +20,11 @@ NOISE_OF_WAIT = 1.0
 def without_retries(exchanges: Sequence[Exchange]) -> list[Exchange]:
     """Return the exchanges with one for all attempts at a webhook: the answer was no 2xx, and the same came again.
 
+    What followed a redirect belongs to its attempt.
     Its `retried` are the times of the later attempts.
     """
     kept: list[Exchange] = []
-    for exchange in exchanges:
+    for exchange in without_redirects(exchanges):
         same = [
             at
             for at, one in enumerate(kept)

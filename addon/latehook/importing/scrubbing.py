@@ -58,7 +58,12 @@ PERSONS = re.compile(
 """Names of maps that describe a person: their `name` is that of a person."""
 
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"-----BEGIN [A-Z ]+-----.*?(-----END [A-Z ]+-----|$)", re.DOTALL), "***"),
+    (
+        re.compile(
+            r"-----BEGIN (?!CERTIFICATE|PUBLIC KEY|RSA PUBLIC)[A-Z0-9 ]+-----.*?(-----END [A-Z0-9 ]+-----|$)", re.DOTALL
+        ),
+        "***",
+    ),
     (re.compile(r"eyJ[\w-]{5,}\.[\w-]{5,}(\.[\w-]*)?"), "***"),  # a JSON Web Token
     (
         re.compile(
@@ -93,6 +98,9 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|-|\.|\s")
 _NAME = re.compile(r"[^\W\d_][^\d_/\\@:{}<>]{0,99}")
 """What the name of a person looks like."""
 
+_SCHEME = re.compile(r"^(?i:bearer|basic|token|digest|negotiate|apikey|oauth) +")
+"""How a header begins that has credentials: these words are no secret."""
+
 MIN_TAINT = 5
 """Characters of the shortest value that is also replaced inside other texts."""
 
@@ -126,7 +134,7 @@ class Scrubber:
     def _collect(self, message: Message, query: Iterable[tuple[str, str]]) -> None:
         for name, value in message.headers:
             if SECRET_KEY.search(snake(name)) or snake(name) in ("x_amz_security_token", "set_cookie"):
-                for part in re.split(r"[;,\s]\s*", value):
+                for part in re.split(r"[;,\s]\s*", _SCHEME.sub("", value)):
                     self._taint(part.partition("=")[2] or part, "***")
         found: list[tuple[KeyPath, Any]] = [((name,), value) for name, value in query] + list(
             leaves(message.body.value)
@@ -173,7 +181,9 @@ class Scrubber:
 
     def clean_id(self, id: Any) -> Any:
         """Return an id without personal data in it. Another one is made like it, so it may be secret."""
-        return _without_shapes(id) if isinstance(id, str) else id
+        if not isinstance(id, str) or ("@" in id and is_opaque(id.partition("@")[0])):  # the id of a mail
+            return id
+        return _without_shapes(id)
 
     def clean_text(self, text: str) -> str:
         """Return a text with everything replaced that looks like a secret or personal data."""

@@ -4,8 +4,8 @@ import re
 from itertools import pairwise
 from typing import Any
 
-_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_PIECE = re.compile(rf"(?P<uuid>{_UUID})|(?P<run>[A-Za-z0-9]{{9,}})")
+_UUID = r"[{0}]{{8}}-[{0}]{{4}}-[{0}]{{4}}-[{0}]{{4}}-[{0}]{{12}}"
+_PIECE = re.compile(rf"(?P<uuid>{_UUID.format('0-9a-f')}|{_UUID.format('0-9A-F')})|(?P<run>[A-Za-z0-9]{{9,}})")
 MIN_HEX = 12
 MIN_MIXED = 10
 MIN_DIGITS = 9
@@ -13,7 +13,8 @@ MIN_NUMBER: int = 10**8
 MAX_LENGTH = 400
 
 _ID_KEY = re.compile(
-    r"(^|[a-z_-])(id|sid|uuid|guid|token|reference|name|nonce|challenge(_string)?|etag)$|(Id|ID|Sid|Uuid|Token)$"
+    r"(^|[a-z_-])(u?id|sid|uuid|guid|token|ref|reference|name|nonce|challenge(_string)?|etag)$"
+    r"|(Id|ID|Sid|Uuid|Guid|Token|Ref|Reference|Nonce)$"
 )
 """Names of fields that hold an id, in snake case and camel case."""
 
@@ -64,7 +65,7 @@ def literal(text: str) -> str:
 def _expression(kind: str, text: str) -> str:
     length = len(text)
     if kind == "uuid":
-        return "{{ uuid() }}"
+        return "{{ uuid() | upper }}" if text.isupper() else "{{ uuid() }}"
     if kind == "digits":
         return f"{{{{ random.int(10**{length - 1}, 10**{length} - 1) }}}}"
     if kind == "prefixed":
@@ -93,4 +94,28 @@ def _is_mixed(text: str) -> bool:
     """Return whether letters and digits, or upper and lower case, change as often as in random text."""
     kinds = ["0" if character.isdigit() else "A" if character.isupper() else "a" for character in text]
     changes = sum(first != second for first, second in pairwise(kinds))
-    return changes * 3 >= len(text) or (changes >= 4 and "0" in kinds and len(text) >= 16)
+    if changes * 3 >= len(text) or (changes >= 4 and "0" in kinds and len(text) >= 16):
+        return True
+    return changes <= 1 + kinds.count("0") * 2 and _is_no_word(text)
+
+
+_PAIRS = frozenset(
+    (
+        "th he in er an re nd at on nt ha es st en ed to it ou ea hi is or ti as te et ng of al de se le sa si ar "
+        "ve ra ld ur ro li ri io ic ne me co ma ce ch ll be us la ta el om ho ec fo di ac em pe tr ca so pr un ns "
+        "ai ge po ul wi no we ss ee ot rs il ut im ie na mo os sh pl su am id mi ow ct ay gh ry ke ly pa bu ev ir "
+        "ab op ad do ts if ni ig up ag lo ep ap ck ub ex ob va fi ue cr cl fe qu ty wo vi gr av tu ef nc iv sc by "
+        "ci bl ov da ft ff oo gi sp br lu ei rt ia um od pi ol rm rd pt ak ik ba fr ew ht mp go nk rk au ua ze iz "
+        "nn tt rr "
+    ).split()
+)
+"""Pairs of letters that words of English consist of: nine in ten pairs of a word, three in ten of random letters."""
+
+
+def _is_no_word(text: str) -> bool:
+    """Return whether the letters of a text are unlikely behind each other in a word, or in several."""
+    pairs = [first + second for first, second in pairwise(text.lower()) if (first + second).isalpha()]
+    has_digits = re.search(r"[A-Za-z]\d+[A-Za-z]", text) is not None
+    if len(pairs) < 6 or not (has_digits or len(text) >= 14):
+        return False
+    return sum(pair in _PAIRS for pair in pairs) < (0.55 if has_digits else 0.5) * len(pairs)

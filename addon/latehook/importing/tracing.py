@@ -24,6 +24,9 @@ from latehook.importing.times import read_time
 MIN_ECHO = 6
 """Characters of a text of the request that ties a webhook to it where no id does."""
 
+MAX_DEPTH_OF_OWN = 2
+"""Keys that lead to the id of what a request about another job started: a deeper one is of a part of that job."""
+
 
 @dataclass(eq=False)
 class Trace:
@@ -101,7 +104,7 @@ class _Tracer:
             (self._score(exchange, path, value), -order, path, value)
             for order, (path, value) in enumerate(possible_ids(exchange))
         ]
-        scored = [one for one in scored if one[0] >= (50 if about else 20)]
+        scored = [one for one in scored if one[0] >= (50 if about and len(one[2]) > MAX_DEPTH_OF_OWN else 20)]
         if not scored:
             return
         _, _, path, value = max(scored, key=lambda one: one[:2])
