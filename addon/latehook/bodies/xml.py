@@ -21,19 +21,20 @@ _UTF_16 = {b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
 _DECLARED = re.compile(rb"""<\?xml\s[^>]*?\sencoding\s*=\s*["']([A-Za-z][\w.-]*)["']""")
 
 
-def parse_xml(body: bytes, content_type: str) -> Any:
+def parse_xml(body: bytes, content_type: str, with_prefixes: bool = False) -> Any:
     """Return an XML body as a map with its root element; None where it is not well-formed XML.
 
-    Names lose their prefixes. An element is its text; or, where it has attributes or elements, a map: of its elements,
-    which are a list where they are repeated, of its attributes as `@name`, and of its own text as `#text`. Raises
-    BodyError for a document type (DTD), beyond the limits, and for a charset that does not fit.
+    Names lose their prefixes; `with_prefixes` they keep them, as the body kind `xml` is written, and namespaces are
+    attributes. An element is its text; or, where it has attributes or elements, a map: of its elements, which are a
+    list where they are repeated, of its attributes as `@name`, and of its own text as `#text`. Raises BodyError for a
+    document type (DTD), beyond the limits, and for a charset that does not fit.
     """
     text = _decoded(body, content_type)
     if text is None:
         return None
     if text.count("<") + text.count("=") > MAX_XML_MARKS:
         raise BodyError(f"the XML has more than {MAX_XML_MARKS:,} marks of elements and attributes")
-    document = _Document()
+    document = _Document(with_prefixes)
     parser = expat.ParserCreate(UTF_8)
     parser.buffer_text = True
     parser.ordered_attributes = True
@@ -69,8 +70,9 @@ def _refuse_doctype(*declaration: Any) -> None:
 class _Document:
     """Puts the document together from the parser's calls. `root` is the result."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_prefixes: bool) -> None:
         self.root: dict[str, Any] = {}
+        self._with_prefixes = with_prefixes
         self._members: list[dict[str, Any]] = [self.root]
         self._texts: list[list[str]] = [[]]
         self._names: list[str] = []
@@ -81,11 +83,14 @@ class _Document:
         members: dict[str, Any] = {}
         for at in range(0, len(attributes), 2):
             attribute = attributes[at]
-            if attribute != "xmlns" and not attribute.startswith("xmlns:"):
-                _add(members, f"@{_local(attribute)}", attributes[at + 1])
-        self._names.append(_local(name))
+            if self._with_prefixes or (attribute != "xmlns" and not attribute.startswith("xmlns:")):
+                _add(members, f"@{self._name(attribute)}", attributes[at + 1])
+        self._names.append(self._name(name))
         self._members.append(members)
         self._texts.append([])
+
+    def _name(self, name: str) -> str:
+        return name if self._with_prefixes else name.rpartition(":")[2]
 
     def text(self, text: str) -> None:
         self._texts[-1].append(text)
@@ -99,10 +104,6 @@ class _Document:
         elif text and not (has_elements and text.isspace()):  # blanks between elements only indent them
             members["#text"] = text
         _add(self._members[-1], self._names.pop(), value)
-
-
-def _local(name: str) -> str:
-    return name.rpartition(":")[2]
 
 
 def _add(members: dict[str, Any], name: str, value: Any) -> None:

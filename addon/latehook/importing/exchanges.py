@@ -9,8 +9,9 @@ from urllib.parse import parse_qsl, unquote
 
 from latehook.base.errors import BodyError
 from latehook.base.hostnames import DEFAULT_PORTS, host_in_url
-from latehook.bodies import decoding, forms
+from latehook.bodies import decoding, forms, xml
 from latehook.expressions.fields import nested
+from latehook.importing.times import NOISE
 
 KeyPath = tuple[str | int, ...]
 """The keys and indexes that lead to a value in a body."""
@@ -21,7 +22,10 @@ Leaf = tuple[KeyPath, Any]
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body, decoded. `kind` is none, json, form, multipart, text or binary; `value` is its data."""
+    """A body, decoded. `kind` is none, json, xml, form, multipart, text or binary; `value` is its data.
+
+    Names in XML have their prefixes, as the body kind `xml` is written.
+    """
 
     kind: str = "none"
     value: Any = None
@@ -50,8 +54,8 @@ class Exchange:
 
     Times are Unix seconds: when the request began, when it had arrived, and when the response had. `status` is 0 if
     there was no response. `recording` numbers the file that it comes from. `retried` are the times at which a webhook
-    was sent again, `is_delivered` whether one of these attempts was answered with 2xx. `redirects` counts those that its
-    sender followed.
+    was sent again, `is_delivered` whether one of these attempts was answered with 2xx. `redirects` counts those that
+    its sender followed.
     """
 
     inbound: bool
@@ -92,6 +96,11 @@ class Exchange:
     @property
     def is_success(self) -> bool:
         return 200 <= self.status < 400
+
+    @property
+    def said(self) -> float:
+        """When the provider decided what it says: at the end of a response that took long, as that of a long poll."""
+        return self.ended if not self.inbound and self.ended - self.sent > NOISE else self.started
 
     @cached_property
     def request_words(self) -> frozenset[str]:
@@ -147,6 +156,8 @@ def decode_body(content: bytes, content_type: str, coding: str) -> Body:
             name = "multipart" if kind.startswith("multipart") else "form"
             value = {key: plain(item) for key, item in nested(parts.fields).items()}
             return Body(name, value if name == "form" else {**value, **{file.field: None for file in parts.files}}, raw)
+        if kind.endswith("xml") and (document := xml.parse_xml(raw, content_type, with_prefixes=True)) is not None:
+            return Body("xml", document, raw)
         if kind.startswith("text/") or kind.endswith(("xml", "javascript")):
             return Body("text", decoding.decode_text(raw, len(raw), (), content_type), raw)
         text = raw.decode()

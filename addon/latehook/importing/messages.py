@@ -31,7 +31,12 @@ _CLIENTS = re.compile(
 """The names of HTTP libraries in `User-Agent`: they say nothing about the provider."""
 
 _EVENT = re.compile(r"^(event|event_?type|type|action|webhook_code|topic|event_?name)$")
-_TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded", "text": "text/plain"}
+_TYPES = {
+    "json": "application/json",
+    "xml": "application/xml",
+    "form": "application/x-www-form-urlencoded",
+    "text": "text/plain",
+}
 CALLBACK = "{{ env.CALLBACK_URL }}"
 
 

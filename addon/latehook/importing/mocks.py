@@ -17,6 +17,10 @@ from latehook.importing.stages import Timeline
 from latehook.importing.unify import Differs, Notes
 
 
+LONGEST_WAIT = "5m"
+"""How long a long poll waits at most: recordings do not tell."""
+
+
 @dataclass
 class Made:
     """A mock with its comment."""
@@ -94,7 +98,9 @@ class MockMaker:
         """Return the mocks for requests about jobs: one for all statuses, or one for each group of them."""
         made: list[Made] = []
         lookup = self._lookup(samples)
-        samples = [*samples, *self._first_response(samples)]
+        waited = {status for life, exchange in samples if (status := life.waited_for(exchange)) is not None}
+        if not waited:
+            samples = [*samples, *self._first_response(samples)]
         groups = self._by_status(family, samples)
         for at, group in enumerate(groups):
             notes = Notes()
@@ -105,6 +111,9 @@ class MockMaker:
             answers = self._answers(family, group)
             if response := Templates(self.scrubber, notes).response(answers):
                 mock["response"] = response
+            if waited & set(statuses):
+                mock["response"] = {**_until(sorted(waited)), **response}
+                notes.add(f"it waits for the status, and not longer than {LONGEST_WAIT}", ("response", "until"))
             segments = [
                 (life, segment) for life, exchange in group if (segment := life.segment_of(exchange)) is not None
             ]
@@ -203,6 +212,12 @@ class MockMaker:
     def when(self, chosen: Sequence[Exchange], others: Sequence[Exchange]) -> str | None:
         """Return the condition that only the chosen requests meet, None if there is none."""
         return condition(chosen, others, self.reader, self.scrubber)
+
+
+def _until(statuses: Sequence[str]) -> dict[str, str]:
+    """Return the keys of a response that waits until the job has one of these statuses."""
+    holds = f"job.status == {statuses[0]!r}" if len(statuses) == 1 else f"job.status in {list(statuses)!r}"
+    return {"until": holds, "delay": LONGEST_WAIT}
 
 
 def _status_before(life: Timeline, exchange: Exchange) -> str:

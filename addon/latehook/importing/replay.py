@@ -123,7 +123,7 @@ class _Replay:
     def _request(self, exchange: Exchange) -> Request:
         """Return a recorded request, with the ids that the mocks have made."""
         body = exchange.request.body.raw or exchange.request.content
-        if exchange.request.body.kind in ("json", "form", "text"):
+        if exchange.request.body.kind in ("json", "xml", "form", "text"):
             body = self._translation.apply(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         left_out = ("content-encoding", "content-length")
         headers = [pair for pair in exchange.request.headers if pair[0].lower() not in left_out]

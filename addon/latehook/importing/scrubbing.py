@@ -106,8 +106,8 @@ MIN_TAINT = 5
 
 
 def snake(key: Any) -> str:
-    """Return a field's name in snake case."""
-    return _CAMEL.sub("_", str(key)).lower()
+    """Return a field's name in snake case, without a prefix of XML."""
+    return _CAMEL.sub("_", str(key).rpartition(":")[2].lstrip("@")).lower()
 
 
 class Scrubber:

@@ -138,7 +138,7 @@ def _weak(path: KeyPath, value: Any, situation: Situation, scrubber: Scrubber) -
 
 
 def _key(path: KeyPath) -> str:
-    return next((snake(part) for part in reversed(path) if isinstance(part, str)), "")
+    return next((snake(part) for part in reversed(path) if isinstance(part, str) and part != "#text"), "")
 
 
 def _times(value: Any, situation: Situation) -> Iterator[str]:
@@ -171,7 +171,7 @@ def _echoes(key: str, value: Any, situation: Situation, same_name: bool) -> Iter
     for source in situation.sources:
         if (source.key == key) is not same_name:
             continue
-        if "['" in source.expression and "headers" not in source.expression:
+        if re.search(r"\['(?![#@])", source.expression) and "headers" not in source.expression:
             continue  # a key that is no name may be data itself: it is weak
         if same_name or (isinstance(value, str) and len(value) >= MIN_ECHO):
             if source.value == value and type(source.value) is type(value):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from latehook.bodies.xml import parse_xml
 from latehook.importing.exchanges import Exchange
 from latehook.importing.scrubbing import snake
 
@@ -64,6 +65,8 @@ class Reader:
         body = exchange.request.body
         if body.kind == "json":
             yield from _members("request.json", body.value, "json")
+        elif body.kind == "xml":
+            yield from _members("request.xml", parse_xml(body.raw, exchange.request.header("content-type")), "xml")
         elif body.kind in ("form", "multipart"):
             yield from _members(
                 "request.form", {key: value for key, value in body.value.items() if value is not None}, "form"
@@ -89,7 +92,9 @@ def _members(base: str, value: Any, key: str) -> Iterator[Source]:
         yield Source(base, snake(key), value)
     if isinstance(value, dict):
         for name, item in value.items():
-            yield from _members(member(base, name), item, name)
+            yield from _members(member(base, name), item, key if name == "#text" else name)
+        if value and base.startswith("request.json.") and all(isinstance(item, dict) for item in value.values()):
+            yield Source(f"({base} | list | last)", snake(key), list(value)[-1])  # its keys are data
     elif isinstance(value, list):
         for at, item in enumerate(value):
             yield from _members(f"{base}[{at}]", item, key)

@@ -119,6 +119,6 @@ class StageMaker:
 def _changes(shared: Mock, own: Mock) -> Mock:
     """Return what a stage has to say so that the shared webhook becomes its own."""
     changes = {key: value for key, value in own.items() if shared.get(key) != value}
-    kinds = ("json", "form", "text")
+    kinds = ("json", "xml", "form", "text")
     missing = {key: None for key in shared if key not in own and key not in kinds}
     return {**changes, **{key: value for key, value in missing.items() if key == "sign"}}

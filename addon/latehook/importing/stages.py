@@ -50,6 +50,12 @@ class Timeline:
     status_before: dict[Exchange, str]
     reached: list[tuple[str, float]]
 
+    def waited_for(self, exchange: Exchange) -> str | None:
+        """Return the status for which a request waited, None if it did not: the job had another one when it came."""
+        said = self.status_at.get(exchange)
+        is_new = any(status == said and exchange.started + NOISE / 2 < time for status, time in self.reached)
+        return said if exchange.method == "GET" and exchange.said > exchange.started and is_new else None
+
     def segment_of(self, exchange: Exchange) -> Segment | None:
         return next((segment for segment in self.segments if segment.request is exchange), None)
 
@@ -212,12 +218,12 @@ class _Life:
         said = self.explicit(message)
         if said is not None and said != self.current and said not in (status for status, _ in self.reached):
             segment = self.segments[-1]
-            after = max(message.started - segment.request.sent, 0.0)
+            after = max(message.said - segment.request.sent, 0.0)
             earliest = max(self.last_seen - segment.request.sent, 0.0)
             segment.stages.append(StageSeen(after, said, earliest=earliest))
-            self._reach(said, message.started)
+            self._reach(said, message.said)
         self.status_at[message] = said or self.current
-        self.last_seen = message.started
+        self.last_seen = message.said
 
     def _webhook(self, at: int, message: Exchange) -> None:
         said = self.explicit(message) or self._status_of_next_poll(at)

@@ -77,7 +77,7 @@ def trace(exchanges: Sequence[Exchange]) -> Traces:
         if exchange.inbound and not tracer.is_linked(exchange):
             tracer.link_without_id(exchange)
     for job in tracer.traces.jobs:
-        job.linked.sort(key=lambda linked: linked.started)
+        job.linked.sort(key=lambda linked: linked.said)
     return tracer.traces
 
 
