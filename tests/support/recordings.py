@@ -11,6 +11,9 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import tflow
 from ruamel.yaml import YAML
 
+from latehook.mocksfile.loading import load
+from support.scenario import Scenario
+
 START = 1_800_000_000.0
 """Unix seconds at which a recording starts."""
 
@@ -69,6 +72,13 @@ def mocks_of(text: str) -> list[dict[str, Any]]:
     """Return the mocks of a mocks file's text."""
     mocks: list[dict[str, Any]] = YAML(typ="safe").load(text)["mocks"]
     return mocks
+
+
+def scenario(text: str, folder: Path) -> Scenario:
+    """Return a scenario with a mocks file of this text, written to a folder."""
+    file = folder / "made.yaml"
+    file.write_text(text)
+    return Scenario(load([file], {"CALLBACK_URL": HOOK}))
 
 
 class Form(dict[str, str]):

@@ -129,7 +129,8 @@ class _Inference:
         if lives:
             self.result.mocks.append(self.maker.start(match, self.family_of[lives[0].job], lives, when))
         else:
-            self.result.mocks.append(self.maker.plain(match, group, when))
+            listing = self.maker.of_list(match, group, self.families) if when is None and _is_read(group) else None
+            self.result.mocks.append(listing or self.maker.plain(match, group, when))
 
     def _is_repeat(self, exchange: Exchange) -> bool:
         """Return whether a request repeats an idempotency key, so that it got the answer of the first one again."""
@@ -210,6 +211,10 @@ def _value_at(exchange: Exchange, path: Any) -> Any:
 
 def _is_error(group: Sequence[Exchange]) -> bool:
     return not group[0].is_success
+
+
+def _is_read(group: Sequence[Exchange]) -> bool:
+    return group[0].method == "GET" and group[0].is_success and group[0].response.body.kind == "json"
 
 
 def _alike(first: Exchange, second: Exchange) -> bool:

@@ -1,11 +1,12 @@
 """PURE: the mocks of one `match`: for requests about a job, for those that start one, and for all others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from latehook.importing.conditions import condition
 from latehook.importing.exchanges import Exchange
+from latehook.importing.lists import listed_jobs, text_of
 from latehook.importing.messages import Templates
 from latehook.importing.perspective import Perspective
 from latehook.importing.scrubbing import Scrubber, new_secret
@@ -15,7 +16,6 @@ from latehook.importing.sources import Reader
 from latehook.importing.stage_mocks import Family, Mock, StageMaker
 from latehook.importing.stages import Timeline
 from latehook.importing.unify import Differs, Notes
-
 
 LONGEST_WAIT = "5m"
 """How long a long poll waits at most: recordings do not tell."""
@@ -209,9 +209,42 @@ class MockMaker:
         response = Templates(self.scrubber, notes).response([(one, perspective.of_plain(one)) for one in exchanges])
         return Made({**mock, **({"response": response} if response else {})}, notes)
 
+    def of_list(self, match: str, exchanges: Sequence[Exchange], families: Mapping[str, Family]) -> Made | None:
+        """Return the mock for requests that list the jobs of one mock, None if they list none."""
+        for name, family in families.items():
+            found = [
+                (exchange, listed)
+                for exchange in exchanges
+                if (listed := listed_jobs(exchange, _lives_of(exchange, family))) is not None
+            ]
+            if not found or any(listed.path != found[0][1].path for _, listed in found):
+                continue
+            notes = Notes()
+            notes.add("it lists all jobs of another mock, whatever the request asks for", ("response",))
+            templates = Templates(self.scrubber, notes)
+            item = templates.unify(
+                [
+                    (item, family.perspective.of_listed(life, exchange))
+                    for exchange, listed in found
+                    for item, life in listed.items
+                ]
+            )
+            exchange, listed = max(found, key=lambda one: len(one[1].items))
+            situation = Perspective(self.reader).of_plain(exchange)
+            text = text_of(exchange, listed, name, item, templates.unify, situation)
+            response = {"headers": {"Content-Type": "application/json"}, "text": text}
+            status = {"status": exchange.status} if exchange.status != 200 else {}
+            return Made({"match": match, "response": {**status, **response}}, notes)
+        return None
+
     def when(self, chosen: Sequence[Exchange], others: Sequence[Exchange]) -> str | None:
         """Return the condition that only the chosen requests meet, None if there is none."""
         return condition(chosen, others, self.reader, self.scrubber)
+
+
+def _lives_of(exchange: Exchange, family: Family) -> list[Timeline]:
+    """Return the lives of jobs that are in the same recording as an exchange."""
+    return [life for life in family.lives if life.job.creator.recording == exchange.recording]
 
 
 def _until(statuses: Sequence[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
+from latehook.base.model import PENDING
 from latehook.importing.exchanges import Exchange
 from latehook.importing.situations import Situation
 from latehook.importing.sources import Reader, Source, member
@@ -39,6 +40,11 @@ class Perspective:
         """Return the situation of the first response of a job as if a later request had asked for it."""
         sources = self._reader.sources(life.job.creator, "job.request")
         return self._situation(life, exchange.ended, sources, life.status_at[life.job.creator], None)
+
+    def of_listed(self, life: Timeline, exchange: Exchange) -> Situation:
+        """Return the situation of an item about a job, in the response to a request that lists jobs."""
+        status = next((status for status, time in reversed(life.reached) if time <= exchange.ended), PENDING)
+        return self._situation(life, exchange.ended, self._sources_of(life, exchange), status, None)
 
     def of_plain(self, exchange: Exchange) -> Situation:
         """Return the situation of a response that has no job."""

@@ -99,16 +99,14 @@ def _is_mixed(text: str) -> bool:
     return changes <= 1 + kinds.count("0") * 2 and _is_no_word(text)
 
 
-_PAIRS = frozenset(
-    (
-        "th he in er an re nd at on nt ha es st en ed to it ou ea hi is or ti as te et ng of al de se le sa si ar "
-        "ve ra ld ur ro li ri io ic ne me co ma ce ch ll be us la ta el om ho ec fo di ac em pe tr ca so pr un ns "
-        "ai ge po ul wi no we ss ee ot rs il ut im ie na mo os sh pl su am id mi ow ct ay gh ry ke ly pa bu ev ir "
-        "ab op ad do ts if ni ig up ag lo ep ap ck ub ex ob va fi ue cr cl fe qu ty wo vi gr av tu ef nc iv sc by "
-        "ci bl ov da ft ff oo gi sp br lu ei rt ia um od pi ol rm rd pt ak ik ba fr ew ht mp go nk rk au ua ze iz "
-        "nn tt rr "
-    ).split()
+_COMMON = (
+    "th he in er an re nd at on nt ha es st en ed to it ou ea hi is or ti as te et ng of al de se le sa si ar ve "
+    "ra ld ur ro li ri io ic ne me co ma ce ch ll be us la ta el om ho ec fo di ac em pe tr ca so pr un ns ai ge "
+    "po ul wi no we ss ee ot rs il ut im ie na mo os sh pl su am id mi ow ct ay gh ry ke ly pa bu ev ir ab op ad "
+    "do ts if ni ig up ag lo ep ap ck ub ex ob va fi ue cr cl fe qu ty wo vi gr av tu ef nc iv sc by ci bl ov da "
+    "ft ff oo gi sp br lu ei rt ia um od pi ol rm rd pt ak ik ba fr ew ht mp go nk rk au ua ze iz nn tt rr"
 )
+_PAIRS = frozenset(_COMMON.split())
 """Pairs of letters that words of English consist of: nine in ten pairs of a word, three in ten of random letters."""
 
 

@@ -10,17 +10,10 @@ import pytest
 from latehook.cli import main
 from latehook.importing import reading
 from latehook.mocksfile.loading import load
-from support.recordings import HOOK, START, Form, Tape, mocks_of
-from support.scenario import Scenario
+from support.recordings import HOOK, START, Form, Tape, mocks_of, scenario
 
 API = "https://api.slow.example/v1/jobs"
 ID, OTHER_ID = "job_8Kx2mQ7pL0vN4tRw", "job_3Zb9cD1eF5gH7jYk"
-
-
-def scenario(text: str, tmp_path: Path) -> Scenario:
-    file = tmp_path / "made.yaml"
-    file.write_text(text)
-    return Scenario(load([file], {"CALLBACK_URL": HOOK}))
 
 
 def job(tape: Tape, id: str = ID, order: str = "order-17", after: float = 12.0, outcome: str = "done") -> Tape:

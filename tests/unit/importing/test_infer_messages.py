@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.recordings import HOOK, Form, Tape, mocks_of
+from support.recordings import HOOK, Form, Tape, mocks_of, scenario
 
 API = "https://api.slow.example/v1/jobs"
 ID, OTHER_ID = "job_8Kx2mQ7pL0vN4tRw", "job_3Zb9cD1eF5gH7jYk"
@@ -145,3 +146,40 @@ def test_certificates_and_the_word_bearer_are_no_secrets(made: Callable[..., str
     texts: list[Any] = [mock["response"].get("text") or mock["response"]["json"] for mock in mocks_of(made(tape))]
 
     assert sorted(map(json.dumps, texts)) == sorted(map(json.dumps, ({"token_type": "Bearer"}, certificate)))
+
+
+def test_two_fields_that_tell_the_state_are_one_status(made: Callable[..., str], tmp_path: Path) -> None:
+    tape = Tape()
+    for id, outcome in ((ID, "success"), (OTHER_ID, "failure")):
+        tape.request("POST", API, {"order": f"o-{id}"}, 201, {"id": id, "status": "queued", "conclusion": None})
+        done = {"id": id, "status": "completed", "conclusion": outcome}
+        tape.wait(12).webhook(done).request("GET", f"{API}/{id}", answer=done)
+
+    text = made(tape)
+
+    get = mocks_of(text)[-1]
+    assert get["response"]["json"]["conclusion"] == (
+        "{{ {'failure': 'failure', 'success': 'success', 'queued': none}[job.status] }}"
+    )
+    assert get["response"]["json"]["status"] == "{{ 'queued' if job.status == 'queued' else 'completed' }}"
+
+
+def test_a_list_has_the_jobs_that_there_are(made: Callable[..., str], tmp_path: Path) -> None:
+    tape = Tape()
+    for id, order in ((ID, "order-17"), (OTHER_ID, "order-18")):
+        tape.request("POST", API, {"order": order}, 201, {"id": id, "status": "queued"})
+        tape.request("GET", f"{API}/{id}", answer={"id": id, "status": "queued"})
+    items = [
+        {"id": OTHER_ID, "order": "order-18", "link": f"/jobs/{OTHER_ID}"},
+        {"id": ID, "order": "order-17", "link": f"/jobs/{ID}"},
+    ]
+    tape.request("GET", API, answer={"total": 2, "jobs": items, "next": None})
+
+    text = made(tape)
+
+    played = scenario(text, tmp_path)
+    ids = [json.loads(played.ask("POST", API, b'{"order": "another"}').response.body)["id"] for _ in range(3)]  # type: ignore[union-attr]
+    answer = json.loads(played.ask("GET", API).response.body)  # type: ignore[union-attr]
+    expected = [{"id": id, "order": "another", "link": f"/jobs/{id}"} for id in reversed(ids)]
+    assert answer == {"total": 3, "jobs": expected, "next": None}
+    assert "# guessed: it lists all jobs of another mock, whatever the request asks for: response" in text
