@@ -11,7 +11,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from latehook.base.errors import MocksError, Place
-from latehook.base.json_numbers import JSON_NUMBER, NumberAsWritten, fraction, whole_number
+from latehook.base.json_numbers import JSON_NUMBER, MAX_NUMBER_LENGTH, NumberAsWritten, fraction, whole_number
 from latehook.base.json_text import LONE_SURROGATE, encode_json, read_json
 from latehook.expressions.compiler import is_one_expression
 
@@ -143,6 +143,11 @@ class _Reader:
             raise MocksError(Place(self._file, line), f"this is not YAML: {_explanation(error)}") from None
         except YAMLError as error:
             raise MocksError(Place(self._file, 1), f"this is not YAML: {' '.join(str(error).split())}") from None
+        except MocksError:
+            raise
+        except Exception as error:  # the parser's own checks, such as of the version in a line `%YAML`
+            problem = f"this is not YAML: the YAML parser says, of some line: {error or type(error).__name__}"
+            raise MocksError(Place(self._file, 1), problem) from None
 
     def _construct(self, node: Node, path: KeyPath, parents: tuple[Node, ...]) -> Any:
         if any(node is parent for parent in parents):
@@ -216,6 +221,9 @@ class _Reader:
     def _number(self, node: Node, kind: str, path: KeyPath) -> int | float:
         """Return a number that is written as in JSON: others could not come back as they are written."""
         text = str(node.value)
+        if len(text) > MAX_NUMBER_LENGTH:
+            problem = f"the number has {len(text):,} characters, and may have {MAX_NUMBER_LENGTH:,}"
+            raise MocksError(self._place(node, path), f"{problem}: put quotes around it to send the text")
         if (found := JSON_NUMBER.fullmatch(text)) is not None:
             value = whole_number(text) if found[2] is found[3] is None else fraction(text)
             self.has_written_numbers |= isinstance(value, NumberAsWritten)
