@@ -18,6 +18,9 @@ class Notifier:
         self._changed = asyncio.Event()
         self._listeners: list[Listener] = []
 
+    def look(self) -> None:
+        """Do what has to be done every second: nothing, where only this process changes anything."""
+
     def add_listener(self, listener: Listener) -> None:
         """Call `listener` at each change from now on."""
         self._listeners.append(listener)
@@ -28,6 +31,10 @@ class Notifier:
         `webhooks` are the keys of those that are not as before; None: any may have changed.
         """
         self.revision += 1
+        self.wake(webhooks)
+
+    def wake(self, webhooks: Collection[int] | None) -> None:
+        """Wake those that wait for a change. `webhooks` are as in `notify`."""
         if self.waiting:
             self._changed.set()  # wakes all that wait now
             self._changed.clear()

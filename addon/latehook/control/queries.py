@@ -51,7 +51,7 @@ async def status(context: HandlerContext, params: StatusQuery, id: str) -> paylo
     if params.after is not None:
         await operations.notifier.wait_for_change(params.after, wait_seconds(params.timeout))
     await queries.turns.next()  # all that wait for a change wake at once
-    requests, unmatched = queries.count_requests()
+    requests, unmatched = await queries.count_requests()
     return payloads.Status(
         version=version(),
         ready=True,
@@ -104,7 +104,7 @@ async def requests(context: HandlerContext, params: RequestsQuery, id: str) -> R
 
 
 async def others(context: HandlerContext, params: PageQuery, id: str) -> Response:
-    found = context.queries.others(params.limit, cursor(params.after))
+    found = await context.queries.others(params.limit, cursor(params.after))
     items = [context.responder.encode(serializers.other(other)) for other in found.items]
     return context.responder.page(items, found.next)
 
@@ -150,7 +150,7 @@ async def _wait_problem(
     problem = Problem(
         title=responses.title(408),
         status=408,
-        detail=_detail(params, filter, len(found), others, queries.count_requests()),
+        detail=_detail(params, filter, len(found), others, await queries.count_requests()),
     )
     return context.responder.problem(
         problem,

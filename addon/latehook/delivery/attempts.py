@@ -58,5 +58,5 @@ class DeliveryContext(Context, Protocol):
     async def decide[Result](self, decide: Callable[[Moment, Context], Result]) -> Result:
         """Return what `decide` returns for this moment. It is called again if the store has to be waited for."""
 
-    def count_fault(self, definition: str, stage: int) -> None:
-        """Count a fault of the webhook of this stage of a mock."""
+    async def claim_fault(self, definition: str, limit: int | None, stage: int | None = None) -> bool:
+        """Count a fault of the webhook of this stage of a mock. Return False if it has happened `limit` times."""

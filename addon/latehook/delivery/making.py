@@ -31,4 +31,10 @@ class AttemptMaker:
             keeps_answer = mock.reads_answers or self._context.keeps_answers
             return RunningAttempt(stored, content, spec.retry, started_at, clock_at, outgoing, keeps_answer)
 
-        return await self._context.decide(make)
+        attempt = await self._context.decide(make)
+        limit = None if spec.fault is None else spec.fault.count
+        if attempt.outgoing.fault is None or await self._context.claim_fault(
+            webhook.definition, limit, webhook.mock_stage
+        ):
+            return attempt
+        return await self.make(stored)  # another process was faster: now the fault has happened often enough

@@ -282,7 +282,6 @@ class Outbox:
             least_wait = retries.least_wait(attempt.retry, attempt.number)
             self._barrier.set_least_wait(key, min(least_wait, self.decisions.least_wait(key)))
         if attempt.outgoing.fault is not None:
-            self._context.count_fault(stored.webhook.definition, stored.webhook.mock_stage)
             log.info("latehook: job %s: the webhook's fault: %s", stored.job.id, attempt.outgoing.fault)
         by_hand = self._waiting.is_exempt(key)
         if self._store.is_durable and not await self.results.begin(key, attempt.number, attempt.content, by_hand):
@@ -380,7 +379,6 @@ class Outbox:
         """Look again a little later at a webhook that another process has acted on, if one can."""
         if self._store.cluster is not None:
             asyncio.get_running_loop().call_later(LOOK_AGAIN, self._enqueue, (key,))
-        self._leave_barrier(key)
 
     def _on_first_attempt(self, key: int) -> None:
         """Continue what waits for a webhook's first attempt: it has ended, or there will be none."""

@@ -1,7 +1,6 @@
 """The context of decisions and attempts: the mocks in use, the variables, the jobs so far, and counts."""
 
 import random
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,9 +8,11 @@ from latehook.base.model import Job, Moment, StoredWebhook
 from latehook.base.notifier import Notifier
 from latehook.base.redaction import texts_in
 from latehook.delivery.progress import Progress
+from latehook.engine import counts
 from latehook.engine.answers import Answers, Lacking
+from latehook.engine.counts import Counts
 from latehook.mocks.context import Context
-from latehook.mocks.definitions import Mocks
+from latehook.mocks.definitions import Mock, Mocks
 from latehook.store.protocol import AtOnce, Store
 from latehook.store.shared_state import SharedState
 
@@ -46,8 +47,7 @@ class LiveContext:
         self._notifier = notifier
         self._random = source
         self._before_use = before_use
-        self._answered: defaultdict[str, int] = defaultdict(int)
-        self._faults: defaultdict[tuple[str, int | None, int], int] = defaultdict(int)
+        self._counts = Counts(None if store.shared is None else store.shared.counters)
         self._apply(mocks, ())
 
     @property
@@ -95,18 +95,27 @@ class LiveContext:
     # Counts
 
     def answer_count(self, definition: str) -> int:
-        return self._answered[definition]
+        return self._counts[counts.of_answers(definition)]
 
     def fault_count(self, definition: str, stage: int | None = None, response: int = 0) -> int:
-        return self._faults[definition, stage, response]
+        return self._counts[counts.of_faults(definition, stage, response)]
 
-    def count_answer(self, definition: str) -> None:
-        """Count a request that this mock has answered."""
-        self._answered[definition] += 1
+    async def claim_answer(self, mock: Mock) -> bool:
+        """Count an answer of a mock with `times`. Return False if it has answered so often. Raises StoreError."""
+        return mock.times is None or await self._counts.claim(counts.of_answers(mock.definition), mock.times)
 
-    def count_fault(self, definition: str, stage: int | None = None, response: int = 0) -> None:
-        """Count a fault of this mock: of the webhook of a stage, or of a response."""
-        self._faults[definition, stage, response] += 1
+    async def claim_fault(
+        self, definition: str, limit: int | None, stage: int | None = None, response: int = 0
+    ) -> bool:
+        """Count a fault of this mock: of the webhook of a stage, or of a response. None: there is no `limit`.
+
+        Return False if it has happened so often. Raises StoreError.
+        """
+        return limit is None or await self._counts.claim(counts.of_faults(definition, stage, response), limit)
+
+    def forget_counts(self) -> None:
+        """Forget how often mocks have answered, and faults have happened."""
+        self._counts.clear()
 
     # Mocks and variables
 
@@ -127,11 +136,6 @@ class LiveContext:
         hiding = {name for name, value in self.vars.items() if self.redaction.redact(value) != value}
         self.secret_vars = self.mocks.secret_vars | hiding
         self._notifier.notify(None)
-
-    def forget_counts(self) -> None:
-        """Forget how often mocks have answered, and faults have happened."""
-        self._answered.clear()
-        self._faults.clear()
 
     def _apply(self, from_files: Mocks, added: Sequence[Mocks]) -> None:
         mocks = Mocks.combine(*added, from_files)

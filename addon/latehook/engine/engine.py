@@ -23,10 +23,12 @@ from latehook.delivery.progress import Progress
 from latehook.delivery.results import PendingResults
 from latehook.engine.added_mocks import AddedMocksCompiler, LoadMocks
 from latehook.engine.choices import Choices
+from latehook.engine.cluster_notifier import ClusterNotifier
 from latehook.engine.context import LiveContext
 from latehook.engine.delayed_responses import DelayedResponses
-from latehook.engine.journal import Journal, JournalEntry, OtherRequests
+from latehook.engine.journal import Journal, JournalEntry
 from latehook.engine.long_polls import LongPolls, TooManyLongPolls
+from latehook.engine.shared_journal import SharedJournal
 from latehook.engine.standing import Standing
 from latehook.engine.starting import DEFAULT_KEEP, JobStarter
 from latehook.engine.store_watch import StoreWatch
@@ -34,7 +36,6 @@ from latehook.mocks import decide, error_responses
 from latehook.mocks.decisions import Decision
 from latehook.mocks.definitions import Mock, Mocks
 from latehook.store.choosing import make_state
-from latehook.store.cluster import Taken
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
 from latehook.store.world import AddedMocks, World
@@ -65,7 +66,7 @@ class Engine:
         self.store = store
         self.clock = clock
         self.random = source
-        self.notifier = Notifier()
+        self.notifier = Notifier() if store.cluster is None else ClusterNotifier(store.cluster, clock.real)
         self.commits = GroupCommit(store, self.notifier)
         self.state = make_state(store, self.commits, clock, self._apply)
         self.standing = Standing(store, self.state)
@@ -86,8 +87,7 @@ class Engine:
         self.long_polls = LongPolls(store, self.context, clock, self.notifier)
         self.ownership = Ownership(store, self.commits, self.progress, self.outbox)
         self.choices = Choices(store, self.commits, self.outbox, self.ownership, self.context)
-        self.journal = Journal()
-        self.others = OtherRequests()
+        self.journal = self._make_journal()
         self._starter = JobStarter(
             store, self.commits, clock, self.compiled_mocks, self.outbox, self.choices, self.ownership
         )
@@ -95,7 +95,13 @@ class Engine:
         self._workers = DEFAULT_WORKERS
         self._is_opening = False
         self._closing = False
-        self._store_watch = StoreWatch(store, self.state, self.outbox, self.notifier, self._share_workers)
+        self._store_watch = StoreWatch(store, self.state, self.outbox, self.notifier, self._look)
+
+    def _make_journal(self) -> Journal:
+        shared, cluster = self.store.shared, self.store.cluster
+        if shared is None or cluster is None:
+            return Journal()
+        return SharedJournal(shared.journal, cluster, self.notifier.notify)
 
     # Life
 
@@ -131,6 +137,11 @@ class Engine:
         self._share_workers()
         self._starter.keep = keep
 
+    def _look(self) -> None:
+        """Do what has to be done every second, while the store is durable."""
+        self.notifier.look()
+        self._share_workers()
+
     def _share_workers(self) -> None:
         """Use a part of the slots of each destination, if other processes send to it too."""
         live = 1 if self.store.cluster is None else self.store.cluster.live
@@ -149,8 +160,6 @@ class Engine:
         await self.store.open()
         self._is_opening = False
         self.store.on_connected = self._reload
-        if self.store.cluster is not None:
-            self.store.cluster.on_taken = self._take_over
         try:
             with show_while_waiting(f"reading {self.store.name}" if self.store.is_durable else ""):
                 return await self._resume(speed)
@@ -179,16 +188,12 @@ class Engine:
         for key in jobs:
             await self.outbox.decisions.continue_job(key)
 
-    async def _take_over(self, taken: Taken) -> None:
-        """Go on with the jobs of a process that has ended. Raises StoreError."""
-        open_jobs = await self.choices.take_back_undecided(taken.open_jobs)
-        await self.ownership.go_on(taken._replace(open_jobs=open_jobs))
-
     async def close(self, seconds: float = 1.5) -> int:
         """Wait up to `seconds` for running attempts, and close the store. Return how many webhooks are unfinished."""
         self._closing = True
         self.long_polls.close()
         await self.outbox.close(seconds)
+        await self.journal.flush()
         await self._store_watch.stop()
         await self.state.close()
         try:
@@ -209,18 +214,23 @@ class Engine:
         elif world.vars is not before.vars:
             self.context.update_vars()
         if is_reset:
-            self.journal.clear()
-            self.others.clear()
+            await self.journal.clear()
             self.context.forget_counts()
             self.compiled_mocks.clear()
             self.choices.clear()
             await self.outbox.forget_all()
-            if self.store.shared_world is not None:  # jobs of requests that came meanwhile may be in the store again
-                self.store.shared_world.forget()
+            if self.store.shared is not None:  # jobs of requests that came meanwhile may be in the store again
+                self.store.shared.world.forget()
                 await self._load_webhooks()
         elif world.clock is not before.clock or world.holding is not before.holding:
             self.outbox.recheck()
         self.notifier.notify(None)
+
+    async def reset(self, speed: float) -> None:
+        """Forget all jobs, and go back to the state of a new process, with the clock at `speed`. Raises StoreError."""
+        number = self.journal.last_number()
+        await self.state.reset(speed)
+        await self.journal.drop_before(number)
 
     @property
     def is_closing(self) -> bool:
@@ -241,13 +251,14 @@ class Engine:
         if (problem := self.standing.problem) is not None:
             return self._failure(503, problem, request)
         try:
-            decision = await self._decide(request)
+            decision = await self._decide_and_count(request)
         except StoreError as error:
             log.error("latehook: %s", error)
             decision = self._failure(503, str(error), request)
         entry = self._record(request, decision)
-        self._count(decision)
         mock = decision.mock
+        if self.journal.is_shared and (mock is None or decision.problems):  # who asks another process sees it
+            await self.journal.flush()
         try:
             return await self._carry_out(request, decision, entry, left)
         except UnstorableError as error:
@@ -259,6 +270,7 @@ class Engine:
         except TooManyLongPolls as error:
             status, reason = 503, str(error)
         entry.set_failed(status)
+        self.journal.write(entry)
         return self._failure(status, reason, request, mock)
 
     def _failure(self, status: int, reason: str, request: Request, mock: Mock | None = None) -> Decision:
@@ -277,6 +289,7 @@ class Engine:
         if started is None:  # another request with the same idempotency key was faster
             started, decision = 0, await self._decide(request)
             entry.job = decision.job_id
+            self.journal.write(entry)
         decision = await self._choose(decision, started, entry)
         if decision.delay:
             await self.long_polls.delay(decision, started, left)
@@ -284,22 +297,34 @@ class Engine:
             return decision
         response = await self._delayed.render(mock, decision.delayed, started)
         entry.status = response.status
+        self.journal.write(entry)
         self.notifier.notify()
         return replace(decision, response=response, delayed=None)
 
     async def _decide(self, request: Request) -> Decision:
         return await self.context.decide(partial(decide.decide, self.context.mocks, request))
 
+    async def _decide_and_count(self, request: Request) -> Decision:
+        """Return the decision, with its answer and its fault counted.
+
+        Another process may have used up the `times` of its mock meanwhile: then it is decided again. Raises StoreError.
+        """
+        while True:
+            decision = await self._decide(request)
+            mock = decision.mock
+            if mock is None or mock.times is None or await self.context.claim_answer(mock):
+                return decision if mock is None or decision.fault is None else await self._with_fault(mock, decision)
+
     async def _choose(self, decision: Decision, started: int, entry: JournalEntry) -> Decision:
         """Return the decision for one response, if that was not chosen at the request. Raises StoreError."""
         mock = decision.mock
         if mock is None or decision.delayed is None or decision.delayed.number is not None:
             return decision
-        decision = await self.choices.choose(mock, decision, started)
-        self._count_fault(mock, decision)
+        decision = await self._with_fault(mock, await self.choices.choose(mock, decision, started))
         entry.job = decision.job_id
         if decision.response is not None:
             entry.status = decision.response.status
+        self.journal.write(entry)
         self.notifier.notify()
         return decision
 
@@ -320,7 +345,7 @@ class Engine:
 
     def note_other(self, method: str, url: str) -> None:
         """Note that a request, or a connection, leaves for a host that no mock names."""
-        self.others.add(self.clock.real(), method, url)
+        self.journal.add_other(self.clock.real(), method, url)
         self.notifier.notify()
 
     def _record(self, request: Request, decision: Decision) -> JournalEntry:
@@ -337,15 +362,12 @@ class Engine:
             self.clock.real(), request, status, mock, decision.job_id, decision.near_misses, decision.problems
         )
 
-    def _count(self, decision: Decision) -> None:
-        """Count an answer of a mock with `times`, and a fault."""
-        mock = decision.mock
-        if mock is not None and mock.times is not None:
-            self.context.count_answer(mock.definition)
-        if mock is not None and decision.fault is not None:
-            self._count_fault(mock, decision)
-
-    def _count_fault(self, mock: Mock, decision: Decision) -> None:
-        if decision.fault is not None:
-            self.context.count_fault(mock.definition, response=decision.chosen)
-            log.info("latehook: %s: the response's fault: %s", mock.name, decision.fault)
+    async def _with_fault(self, mock: Mock, decision: Decision) -> Decision:
+        """Return a decision, without its fault if this one has happened as often as it may. Raises StoreError."""
+        fault = mock.response_number(decision.chosen).fault if decision.fault is not None else None
+        if fault is None:
+            return decision
+        if not await self.context.claim_fault(mock.definition, fault.count, response=decision.chosen):
+            return replace(decision, fault=None)
+        log.info("latehook: %s: the response's fault: %s", mock.name, decision.fault)
+        return decision

@@ -1,7 +1,7 @@
 """The request journal: the last requests to mocked hosts, and what each got."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -55,34 +55,21 @@ class OtherRequest(Struct, frozen=True):
     url: str
 
 
-class OtherRequests:
-    """The newest requests and connections that left for hosts that no mock names."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._entries: deque[OtherRequest] = deque(maxlen=MAX_ENTRIES)
-
-    def add(self, at: float, method: str, url: str) -> None:
-        self._count += 1
-        self._entries.append(OtherRequest(self._count, at, method[:MAX_SIZE], url[:MAX_SIZE]))
-
-    def clear(self) -> None:
-        self._count = 0
-        self._entries.clear()
-
-    def page(self, limit: int, after: int | None) -> tuple[list[OtherRequest], int | None]:
-        """Return at most `limit` entries behind number `after`, the newest first, and the `after` of the next page."""
-        older = [entry for entry in reversed(self._entries) if after is None or entry.number < after]
-        return older[:limit], older[limit - 1].number if len(older) > limit else None
-
-
 class Journal:
-    """The newest requests. `count` and `unmatched` count all requests since the start or the last reset."""
+    """The newest requests to mocked hosts, and the newest that left for others.
+
+    `count` and `unmatched` count all requests to mocked hosts since the start or the last reset.
+    """
+
+    is_shared = False
+    """Whether other processes write to it too."""
 
     def __init__(self) -> None:
         self.count = 0
         self.unmatched = 0
         self._entries: deque[JournalEntry] = deque(maxlen=MAX_ENTRIES)
+        self._others_count = 0
+        self._others: deque[OtherRequest] = deque(maxlen=MAX_ENTRIES)
 
     def add(
         self,
@@ -94,21 +81,55 @@ class Journal:
         near_misses: Sequence[NearMiss] = (),
         problems: Sequence[str] = (),
     ) -> JournalEntry:
-        """Add a request. Return its entry."""
+        """Add a request. Return its entry; `write` has to be called when it was changed."""
         self.count += 1
         self.unmatched += mock is None
         kept = _without_large_parts(request)
-        entry = JournalEntry(self.count, at, kept, status, mock, job, near_misses, problems)
+        entry = JournalEntry(self._number(self.count), at, kept, status, mock, job, near_misses, problems)
         self._entries.append(entry)
         return entry
 
-    def clear(self) -> None:
-        self.count = self.unmatched = 0
-        self._entries.clear()
+    def add_other(self, at: float, method: str, url: str) -> OtherRequest:
+        """Add a request or a connection that leaves for a host that no mock names."""
+        self._others_count += 1
+        entry = OtherRequest(self._number(self._others_count), at, method[:MAX_SIZE], url[:MAX_SIZE])
+        self._others.append(entry)
+        return entry
 
-    def __reversed__(self) -> Iterator[JournalEntry]:
-        """Iterate over the entries as they are now, the newest first."""
-        return iter(list(reversed(self._entries)))
+    def write(self, entry: JournalEntry | OtherRequest) -> None:
+        """Write an entry that was changed: nothing, where nobody else reads it."""
+
+    async def flush(self) -> None:
+        """Return when everything is written."""
+
+    async def clear(self) -> None:
+        """Forget everything."""
+        self.count = self.unmatched = self._others_count = 0
+        self._entries.clear()
+        self._others.clear()
+
+    async def drop_before(self, number: int) -> None:
+        """Forget what other processes have written too late, before they knew of a reset."""
+
+    def last_number(self) -> int:
+        """Return a number that is lower than that of each later entry."""
+        return 0
+
+    async def newest(self, before: int | None = None) -> Sequence[JournalEntry]:
+        """Return the requests to mocked hosts with a lower number than `before`, as they are now, the newest first."""
+        return [entry for entry in reversed(self._entries) if before is None or entry.number < before]
+
+    async def newest_others(self, before: int | None = None) -> Sequence[OtherRequest]:
+        """Return the requests that left for other hosts, as `newest` does."""
+        return [entry for entry in reversed(self._others) if before is None or entry.number < before]
+
+    async def counts(self) -> tuple[int, int]:
+        """Return how many requests to mocked hosts have come, and how many of them no mock has matched."""
+        return self.count, self.unmatched
+
+    def _number(self, count: int) -> int:
+        """Return the number of the next entry."""
+        return count
 
 
 def _without_large_parts(request: Request) -> Request:

@@ -222,7 +222,7 @@ class Operations:
         if which != ALL:
             return await self._forget_jobs(which)
         ids = list(await self._store.job_ids())
-        await self._state.reset(self.speed)
+        await self._engine.reset(self.speed)
         await self.seed_random()
         return ids
 

@@ -49,7 +49,6 @@ class Queries:
         self._progress = engine.progress
         self._context = engine.context
         self._journal = engine.journal
-        self._others = engine.others
 
     def parse_filter(self, given: Mapping[str, Any], names: Names = WEBHOOKS) -> Filter:
         """Make a filter of what a user gave, by name. Raises FilterError."""
@@ -115,9 +114,8 @@ class Queries:
         criteria = filter.criteria
         entries = [
             entry
-            for entry in reversed(self._journal)
-            if (after is None or entry.number < after)
-            and matched in (None, entry.matched)
+            for entry in await self._journal.newest(after)
+            if matched in (None, entry.matched)
             and valid in (None, not entry.problems)
             and criteria.mock in (None, entry.mock)
             and criteria.job in (None, entry.job)
@@ -136,9 +134,10 @@ class Queries:
 
         return await page_of(batches(), limit, of, lambda entry: entry.number)
 
-    def others(self, limit: int, after: int | None = None) -> Page[OtherRequest]:
+    async def others(self, limit: int, after: int | None = None) -> Page[OtherRequest]:
         """Return at most `limit` requests that left for hosts that no mock names, behind number `after`."""
-        return Page(*self._others.page(limit, after))
+        entries = await self._journal.newest_others(after)
+        return Page(list(entries[:limit]), entries[limit - 1].number if len(entries) > limit else None)
 
     async def webhook_batches(self, filter: Filter, before: int | None = None) -> AsyncGenerator[list[StoredWebhook]]:
         """Yield the webhooks with a lower key than `before`. Where reads are at once, no task runs before the yield."""
@@ -229,9 +228,9 @@ class Queries:
     async def count_jobs(self) -> int:
         return await self._store.count_jobs()
 
-    def count_requests(self) -> tuple[int, int]:
+    async def count_requests(self) -> tuple[int, int]:
         """Return how many requests have come, and how many of them no mock has matched."""
-        return self._journal.count, self._journal.unmatched
+        return await self._journal.counts()
 
     async def count_webhooks(self) -> dict[State, int]:
         """Return how many webhooks are in each state."""

@@ -25,5 +25,7 @@ class Standing:
         """Why nothing may leave for any host: another process may have added mocks for it. None where it may."""
         if self._cluster is None or (problem := self.problem) is None:
             return None
-        was_alone = self._cluster.epoch != 0 and self._cluster.live == 1 and self._state.problem is None
-        return None if was_alone else problem
+        cluster = self._cluster
+        was_alone = cluster.epoch != 0 and not cluster.others and self._state.problem is None
+        # A process that was only paused may be alone no more. One that cannot reach the store has no way to find out.
+        return None if was_alone and cluster.is_unreachable else problem

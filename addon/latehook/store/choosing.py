@@ -25,8 +25,8 @@ def make_store(address: Address, redaction: Redaction) -> Store:
 
 def make_state(store: Store, commits: GroupCommit, clock: Clock, apply: Apply) -> SharedState:
     """Return the state of a process with this store, which other processes may share. `apply` acts on its changes."""
-    if store.cluster is None or store.shared_world is None:
+    if store.cluster is None or store.shared is None:
         return SharedState(store, commits, clock, apply)
     from latehook.store.cluster_state import ClusterState
 
-    return ClusterState(store, commits, clock, apply, store.cluster, store.shared_world)
+    return ClusterState(store, commits, clock, apply, store.cluster, store.shared.world)

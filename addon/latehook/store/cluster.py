@@ -70,8 +70,16 @@ class Cluster(Protocol):
         """Whether this process may accept requests: nobody can have declared it dead."""
 
     @property
+    def is_unreachable(self) -> bool:
+        """Whether this process knows that it cannot reach the store, and so cannot be told anything."""
+
+    @property
     def live(self) -> int:
         """How many processes are alive, with this one."""
+
+    @property
+    def others(self) -> Collection[int]:
+        """The epochs of the other processes that are alive."""
 
     @property
     def has_company(self) -> bool:

@@ -17,9 +17,10 @@ from latehook.store.cluster import Cluster
 from latehook.store.damage import DAMAGED
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
+from latehook.store.shared import SharedWorld, StoredWorld
 from latehook.store.shared_state import Apply, SharedState
 from latehook.store.values import encode, read_value
-from latehook.store.world import ADDED, CLOCK, HOLDING, VARS, AddedMocks, ClockSetting, SharedWorld, StoredWorld, World
+from latehook.store.world import ADDED, CLOCK, HOLDING, VARS, AddedMocks, ClockSetting, World
 
 log = logging.getLogger(logs.LOGGER)
 

@@ -32,7 +32,7 @@ class GroupCommit:
 
     def on_change_elsewhere(self, webhooks: Collection[int] | None) -> None:
         """Act on webhooks that another process has written; None: any may be."""
-        self._notifier.notify(webhooks)
+        self._notifier.wake(webhooks)
         for observer in self._observers:
             observer(webhooks)
 

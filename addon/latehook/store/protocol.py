@@ -9,7 +9,7 @@ from latehook.base.messages import Outcome
 from latehook.base.model import Attempt, Content, Criteria, Job, State, StoredWebhook, Webhook
 from latehook.base.redaction import Redaction
 from latehook.store.cluster import Cluster
-from latehook.store.world import SharedWorld
+from latehook.store.shared import Shared
 
 MEMORY = ":memory:"
 """The path of a store in memory, which ends with the process."""
@@ -276,8 +276,8 @@ class Store(Writes, Reads, Protocol):
         """This process among those that share the store; None where no other process can use it."""
 
     @property
-    def shared_world(self) -> SharedWorld | None:
-        """The world that the processes share; None where no other process can use the store."""
+    def shared(self) -> Shared | None:
+        """What the processes share besides jobs; None where no other process can use the store."""
 
     on_connected: Callable[[], Awaitable[None]] | None
     """Called when a connection that was broken has been made again: what is in the store may be new to its user."""

@@ -1,7 +1,7 @@
 """PURE: the world: the values that all jobs share and that operations change."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from msgspec import Struct
 
@@ -64,34 +64,3 @@ class World(Struct, frozen=True):
             if now is not then:
                 replaced[name] = now
         return replaced
-
-
-class StoredWorld(NamedTuple):
-    """The world that several processes share: its `revision`, which grows by one with each change, and its parts.
-
-    `parts` are encoded. A part that was never written is not there.
-    """
-
-    revision: int
-    resets: int
-    parts: Mapping[str, bytes]
-
-
-class SharedWorld(Protocol):
-    """The world in a store that several processes share."""
-
-    async def revision(self) -> int:
-        """Return the revision of the last change. Raises StoreError."""
-
-    async def read(self) -> StoredWorld:
-        """Return the world as it is. Raises StoreError."""
-
-    async def write(self, revision: int, parts: Mapping[str, bytes], holding: bool, clears: bool) -> int | None:
-        """Write parts of a world that was read at this revision. `clears`: delete everything else in the store.
-
-        Return the new revision. Return None if another process has changed the world meanwhile: nothing is written.
-        Raises StoreError.
-        """
-
-    def forget(self) -> None:
-        """Note that another process has deleted everything: nothing that this one has written is there any more."""

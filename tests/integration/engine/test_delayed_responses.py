@@ -110,7 +110,7 @@ def test_an_expression_that_fails_after_the_delay_gives_a_500_and_the_job_goes_o
         assert decision.response is not None
         assert decision.response.status == 500
         assert "mocks.yaml:" in str(body(decision))
-        [entry] = reversed(setup.engine.journal)
+        [entry] = await setup.engine.journal.newest()
         assert (entry.status, entry.job) == (500, "j")
         await asyncio.sleep(60)
         assert [stored.webhook.state for stored in (await setup.store.webhooks())] == [State.DELIVERED] * 2
@@ -146,10 +146,11 @@ def test_the_journal_has_the_status_as_soon_as_it_is_known(run: Callable[[Scenar
     async def scenario(setup: EngineSetup) -> None:
         waiting = asyncio.create_task(setup.request("GET", "/now"))
         await asyncio.sleep(0.5)
-        [entry] = reversed(setup.engine.journal)
+        [entry] = await setup.engine.journal.newest()
         assert entry.status is None
         decision = await waiting
         assert decision.response is not None
+        [entry] = await setup.engine.journal.newest()
         assert (entry.status, decision.response.status) == (204, 204)
 
     run(scenario)

@@ -185,7 +185,7 @@ def test_only_so_many_wait_at_once(run: Callable[[Scenario], EngineSetup], monke
         refused = await setup.request("GET", "/vars")
         assert refused.response is not None and refused.response.status == 503
         assert "2 responses wait for their `until` already: no other one can" in str(body(refused))
-        [entry, *_] = reversed(setup.engine.journal)
+        [entry, *_] = await setup.engine.journal.newest()
         assert entry.status == 503
         await asyncio.gather(*polls)
         assert (await setup.request("GET", "/vars")).response is not None

@@ -92,7 +92,7 @@ def test_a_rejected_job_is_gone_and_nothing_more_is_sent(run: Run) -> None:
         assert (await setup.store.count_jobs(), await setup.store.count_unfinished()) == (0, 0)
         assert set((await setup.operations.queries.count_webhooks()).values()) == {0}
         assert answered(await setup.request("GET", "/jobs/a"))[0] == 404
-        rejected = list(reversed(setup.engine.journal))[1]
+        rejected = list(await setup.engine.journal.newest())[1]
         assert (rejected.status, rejected.job) == (400, None)
 
         await setup.operations.set_vars({"accepts": True})
@@ -145,7 +145,7 @@ def test_what_fails_when_the_response_is_chosen_takes_the_job_back(run: Run) -> 
         status, body = answered(await setup.post(delay="soon"))
         assert status == 500 and "mocks[0].response[0].delay" in str(body)
         assert await setup.store.count_jobs() == 0
-        assert [(entry.status, entry.job) for entry in reversed(setup.engine.journal)] == [(500, None)]
+        assert [(entry.status, entry.job) for entry in await setup.engine.journal.newest()] == [(500, None)]
 
     run(scenario)
 

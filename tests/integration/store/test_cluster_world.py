@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from latehook.base.clock import Clock
-from latehook.base.messages import Request
+from latehook.base.messages import Outgoing, Request
 from latehook.engine.engine import Engine
+from latehook.engine.filters import ALL
 from latehook.engine.operations import Operations
 from latehook.mocks.decide import Decision
 from latehook.mocks.definitions import Mocks
@@ -34,6 +36,14 @@ mocks:
     job: {id: "{{ request.json.id }}"}
     response: {json: {verdict: "{{ vars.verdict }}", other: "{{ vars.other }}"}}
     webhook: {to: "http://app.test/", text: "{{ job.id }}", after: "{{ request.json.after }}"}
+"""
+
+COUNTED = """
+mocks:
+  - {match: GET times.slow.example/, times: 7, response: {text: counted}}
+  - {match: GET times.slow.example/, response: {text: others}}
+  - {match: GET faults.slow.example/, response: {fault: {kind: empty, count: 3}}}
+  - {match: POST webhooks.slow.example/, webhook: {to: "http://app.test/", fault: {kind: duplicate, count: 2}}}
 """
 
 ADDED = "mocks: [{match: GET NAME.slow.example/, response: {file: content}}]"
@@ -68,13 +78,22 @@ class Instance:
     async def get(self, host: str) -> tuple[int, Any]:
         return await self.request("GET", host, "/")
 
+    async def decide(self, method: str, host: str, path: str, body: bytes = b"") -> Decision:
+        return await self.engine.accept(Request(method, "https", host, 443, path, (), body, len(body)))
+
     async def request(self, method: str, host: str, path: str, body: bytes = b"") -> tuple[int, Any]:
-        request = Request(method, "https", host, 443, path, (), body, len(body))
-        decision: Decision = await self.engine.accept(request)
+        decision = await self.decide(method, host, path, body)
         assert decision.response is not None
-        return decision.response.status, decision.response.body if method == "GET" else json.loads(
-            decision.response.body
-        )
+        body = decision.response.body
+        return decision.response.status, json.loads(body) if body.startswith(b"{") else body
+
+
+async def until_sent(number: int, *made: Instance) -> list[Outgoing]:
+    """Return the attempts of all, as soon as there are so many."""
+    async with asyncio.timeout(LIMIT):
+        while sum(len(each.sender.sent) for each in made) < number:
+            await asyncio.sleep(0.01)
+    return [outgoing for each in made for _, outgoing in each.sender.sent]
 
 
 @asynccontextmanager
@@ -137,7 +156,8 @@ async def test_a_process_that_cannot_apply_a_change_answers_nothing_and_lets_not
         b.broken = True
         await a.operations.add_mocks(ADDED.replace("NAME", "one"), None, {"content": b"1"})
         status, body = await b.get("one.slow.example")
-        assert (status, b"another process has added mocks that cannot be used here: " in body) == (503, True)
+        assert status == 503
+        assert "another process has added mocks that cannot be used here: posted mocks:1: " in str(body)
         assert b.engine.standing.closes_all_hosts is not None
         assert any("cannot be used here" in problem for problem in b.operations.problems)
         assert (await a.get("one.slow.example"), a.engine.standing.closes_all_hosts) == ((200, b"1"), None)
@@ -168,3 +188,65 @@ async def test_a_change_waits_for_a_process_that_is_cut_off_only_until_its_lease
             assert (await b.get("one.slow.example"), b.engine.standing.closes_all_hosts) == ((200, b"1"), None)
             await a.operations.set_vars({"verdict": "bad"})
             assert (await b.post(id="b"))[1]["verdict"] == "bad"
+
+
+async def test_times_and_faults_count_the_requests_to_all(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    """Also those that come at the same moment."""
+    async with instances(postgres_server, tmp_path) as (a, b):
+        await a.operations.add_mocks(COUNTED, None, {})
+        answers = await asyncio.gather(*(each.get("times.slow.example") for _ in range(10) for each in (a, b)))
+        assert Counter(answers) == {(200, b"counted"): 7, (200, b"others"): 13}
+        faults = [await each.decide("GET", "faults.slow.example", "/") for _ in range(5) for each in (a, b)]
+        assert Counter(decision.fault for decision in faults) == {"empty": 3, None: 7}
+        for number in range(6):
+            await (a, b)[number % 2].request("POST", "webhooks.slow.example", "/", b"{}")
+        sent = await until_sent(6, a, b)
+        assert Counter(outgoing.fault for outgoing in sent) == {"duplicate": 2, None: 4}
+
+        await b.operations.reset()
+        await a.operations.add_mocks(COUNTED, None, {})
+        assert [await each.get("times.slow.example") for each in (a, b)] == [(200, b"counted")] * 2
+
+
+async def test_the_journal_has_the_requests_to_all(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    async with instances(postgres_server, tmp_path) as (a, b):
+        for number in range(3):
+            await a.post(id=f"a{number}")
+            await b.get(f"nowhere{number}.slow.example")
+        b.engine.note_other("GET", "http://other.example/")
+        for each in (a, b):
+            entries = await each.engine.journal.newest()
+            assert [entry.job for entry in entries] == [None, "a2", None, "a1", None, "a0"]
+            assert [entry.status for entry in entries] == [501, 200] * 3
+            assert [miss.mock for miss in entries[0].near_misses] == ["POST api.slow.example/jobs"]
+            assert await each.operations.queries.count_requests() == (6, 3)
+            assert [entry.url for entry in await each.engine.journal.newest_others()] == ["http://other.example/"]
+        unmatched = await b.operations.queries.requests(ALL, 1, lambda entry: entry.number, matched=False)
+        assert len(unmatched.items) == 1 and unmatched.next is not None
+
+        for each in (a, b):
+            await asyncio.gather(*(each.get("nowhere.slow.example") for _ in range(600)))
+        assert await a.operations.queries.count_requests() == (1206, 1203)
+        assert len(await b.engine.journal.newest()) == 1000
+        await b.operations.reset()
+        for each in (a, b):
+            assert (await each.operations.queries.count_requests(), await each.engine.journal.newest()) == ((0, 0), [])
+
+
+async def test_waits_and_the_revision_are_those_of_all(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    async with instances(postgres_server, tmp_path) as (a, b):
+        states = b.operations.queries.parse_filter({"job": "x", "state": "delivered"})
+        waiting = asyncio.create_task(b.operations.waits.wait(states, 1, LIMIT, lambda details: details.stored.job.id))
+        before = a.operations.notifier.revision
+        changed = asyncio.create_task(b.operations.notifier.wait_for_change(b.operations.notifier.revision, LIMIT))
+        await a.post(id="x", after="0s")
+        assert await waiting == ["x"]
+        assert await changed
+        async with asyncio.timeout(LIMIT):
+            while a.operations.notifier.revision != b.operations.notifier.revision:
+                await asyncio.sleep(0.01)
+        assert a.operations.notifier.revision > before
+        assert not await b.operations.notifier.wait_for_change(a.operations.notifier.revision, 0.1)
+        listed = asyncio.create_task(b.operations.notifier.wait_for_change(b.operations.notifier.revision, LIMIT))
+        await a.get("nowhere.slow.example")
+        assert await listed

@@ -77,8 +77,16 @@ class Nodes:
         return self._membership.is_fresh(self._steady())
 
     @property
+    def is_unreachable(self) -> bool:
+        return self._link.problem is not None
+
+    @property
     def live(self) -> int:
         return 1 + sum(node.left > 0 for node in self._membership.others)
+
+    @property
+    def others(self) -> Collection[int]:
+        return [node.epoch for node in self._membership.others if node.left > 0]
 
     @property
     def has_company(self) -> bool:

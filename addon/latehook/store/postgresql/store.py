@@ -17,6 +17,8 @@ from latehook.store.address import PostgresAddress
 from latehook.store.cluster import ROWS
 from latehook.store.membership import LEASE
 from latehook.store.postgresql.batches import Batches, Change
+from latehook.store.postgresql.counters import CountersInPostgres
+from latehook.store.postgresql.journal import JournalInPostgres
 from latehook.store.postgresql.keys import Keys
 from latehook.store.postgresql.link import Link
 from latehook.store.postgresql.nodes import Nodes
@@ -25,6 +27,7 @@ from latehook.store.postgresql.searching import Searches
 from latehook.store.postgresql.world import WorldInPostgres
 from latehook.store.postgresql.writing import Writer
 from latehook.store.protocol import MAX_ENDED_JOBS, Committed
+from latehook.store.shared import Shared
 
 NOTHING = Committed()
 
@@ -63,7 +66,11 @@ class PostgresStore(Writer, Reader, Searches):
         lease = lease or float(os.environ.get("LATEHOOK_LEASE", LEASE))
         self.cluster = Nodes(self._link, lease, self._rejoined, steady)
         self._batches = Batches(self._link, lambda: self.cluster.epoch)
-        self.shared_world = WorldInPostgres(self._link, lambda: self.cluster.epoch, self._forget)
+        self.shared = Shared(
+            WorldInPostgres(self._link, lambda: self.cluster.epoch, self._forget),
+            CountersInPostgres(self._link),
+            JournalInPostgres(self._link, self._keys.next),
+        )
         self._sent: list[tuple[list[Change], asyncio.Future[Committed]]] = []  # since the last commit
 
     async def open(self) -> None:
@@ -118,7 +125,6 @@ class PostgresStore(Writer, Reader, Searches):
     def prune(self, before: float, clock: float, keep: int = MAX_ENDED_JOBS) -> None:
         self._changes += [Change("last job", job, name=hash) for hash, job in self._last_jobs.items()]
         pruned_to = self._batches.pruned_to
-        self._definitions.clear()  # it may delete some: those that are used again are written again
         self._changes.append(Change("prune", pruned_to, number=keep, moment=before, clock=clock))
 
     async def reconnected(self) -> None:

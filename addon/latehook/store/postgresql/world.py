@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 
 from latehook.store.postgresql.batches import Change
 from latehook.store.postgresql.link import LONG_TIMEOUT, Link
-from latehook.store.world import PARTS, StoredWorld
+from latehook.store.shared import StoredWorld
+from latehook.store.world import PARTS
 
 CHANGE = "SELECT change_world($1::change[], $2, $3, $4, $5)"
 

@@ -37,11 +37,10 @@ BEGIN
                 changed := changed || c.key;
             END IF;
         WHEN 'begin' THEN
-            is_held := coalesce(is_held, (SELECT world.holding FROM world));
+            is_held := coalesce(is_held, holding());
             UPDATE webhook w SET content = c.value, begun = me
             WHERE w.key = c.key AND w.state = 'pending' AND w.attempts = c.number - 1
-                AND (w.begun IS NULL OR w.begun = me) AND (c.ordered OR NOT is_held)
-                AND EXISTS (SELECT FROM job j WHERE j.key = w.job AND j.owner = me);
+                AND (w.begun IS NULL OR w.begun = me) AND (c.ordered OR NOT is_held) AND owns(me, w.job);
             IF NOT FOUND THEN
                 refused := refused || c.key;
             END IF;
@@ -79,7 +78,7 @@ BEGIN
                 lost := lost || ARRAY(SELECT w.job FROM webhook w WHERE w.key = c.key);
             END IF;
         WHEN 'job value' THEN
-            UPDATE job j SET value = c.value, ends = c.moment, owner = me, undecided = c.ordered
+            UPDATE job j SET value = c.value, ends = c.moment, owner = me
             WHERE j.key = c.key AND (j.owner = me OR NOT EXISTS (SELECT FROM node n WHERE n.epoch = j.owner));
             IF NOT FOUND THEN
                 lost := lost || c.key;
@@ -97,11 +96,14 @@ BEGIN
         WHEN 'definition' THEN
             INSERT INTO definition VALUES (c.name, c.value) ON CONFLICT (hash) DO NOTHING;
         WHEN 'last job' THEN
-            UPDATE definition d SET last_job = greatest(d.last_job, c.key) WHERE d.hash = c.name;
+            UPDATE definition d SET last_job = c.key WHERE d.hash = c.name;
         WHEN 'value' THEN
             INSERT INTO meta VALUES (c.name, c.value) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
         WHEN 'clear' THEN
             DELETE FROM meta;
+            DELETE FROM counter;
+            DELETE FROM received;
+            UPDATE world SET requests = 0, unmatched_requests = 0;
             DELETE FROM definition;
             DELETE FROM attempt;
             DELETE FROM webhook;
@@ -136,8 +138,7 @@ BEGIN
         DELETE FROM attempt a USING webhook w WHERE a.webhook = w.key AND w.job = ANY (ended);
         DELETE FROM webhook w WHERE w.job = ANY (ended);
         DELETE FROM job j WHERE j.key = ANY (ended);
-        DELETE FROM definition d WHERE (SELECT count(*) FROM node) = 1  -- others may know that it is there
-            AND d.last_job < coalesce((SELECT min(key) FROM job), 'Infinity'::float8)
+        DELETE FROM definition d WHERE d.last_job < coalesce((SELECT min(key) FROM job), 'Infinity'::float8)
             AND NOT EXISTS (SELECT 1 FROM webhook w WHERE w.definition = d.hash);
     END IF;
     RETURN CASE WHEN examined = 5000 AND is_old THEN last ELSE 0 END;

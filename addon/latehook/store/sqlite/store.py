@@ -33,7 +33,7 @@ class SqliteStore(Writer):
     remedy = "restore a copy, or name another file"
     problem: str | None = None
     cluster = None
-    shared_world = None
+    shared = None
     on_connected: Callable[[], Awaitable[None]] | None = None
 
     def __init__(self, path: str = MEMORY, redaction: Redaction | None = None) -> None:
