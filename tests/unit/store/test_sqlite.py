@@ -1,5 +1,6 @@
 """Jobs, webhooks and attempts in SQLite files."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
@@ -215,3 +216,15 @@ async def test_only_its_owner_can_read_a_store(tmp_path: Path, exists: bool) -> 
     assert modes.keys() >= {"store.sqlite", "store.sqlite-lock", "store.sqlite-shm", "store.sqlite-wal"}
     assert set(modes.values()) == {"0o600"}
     await store.close()
+
+
+async def test_what_is_no_file_keeps_its_mode(tmp_path: Path) -> None:
+    """`mock_store=/dev/null`, given by root, must not take /dev/null from everybody."""
+    path = tmp_path / "store.sqlite"
+    os.mkfifo(path)
+    path.chmod(0o644)
+
+    with pytest.raises(StoreError, match="it cannot be used"):
+        SqliteStore(str(path))
+
+    assert path.stat().st_mode & 0o777 == 0o644

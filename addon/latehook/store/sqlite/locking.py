@@ -52,11 +52,13 @@ class FileLock:
 def make_private(path: str) -> None:
     """Let only its owner read and write a file: it holds secrets. SQLite gives the files beside it the same mode.
 
-    A file that cannot be created or changed is left to SQLite, whose error says why.
+    A file that cannot be created or changed is left to SQLite, whose error says why. So is what is no file: /dev/null
+    must stay everybody's.
     """
     with suppress(OSError):
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        os.chmod(path, 0o600)
+        if os.path.isfile(path):
+            os.chmod(path, 0o600)
 
 
 def _lock_beside(path: str) -> sqlite3.Connection:
