@@ -22,7 +22,8 @@ CHROMIUM = shutil.which("chromium")
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE {own_address()}",  # Chromium resolves no name
+    # Chromium resolves no name; `evil.test`, another site, is this machine
+    f"--host-resolver-rules=MAP evil.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE {own_address()}",
 ]
 NEEDS_CHROMIUM = [
     pytest.mark.browser,

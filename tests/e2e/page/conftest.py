@@ -11,7 +11,7 @@ from support.process import mitmdump
 from support.receivers import answer, receiver
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shared_site(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     file = tmp_path_factory.mktemp("page") / "mocks.yaml"
     with receiver() as sut:
@@ -22,14 +22,14 @@ def shared_site(confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def site(shared_site: Site) -> Site:
-    """The file's proxy after a reset."""
+    """The shared proxy after a reset."""
     shared_site.post("reset")
     shared_site.sut.requests.clear()
     shared_site.sut.behave = answer()
     return shared_site
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     assert CHROMIUM is not None, "with CI=true the page is always tested: install Debian's `chromium`"
     with sync_playwright() as playwright:

@@ -6,9 +6,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from support.browser import CHROMIUM, FLAGS, MOCKS, NEEDS_CHROMIUM, Site, opened, row
+from support.browser import MOCKS, NEEDS_CHROMIUM, Site, opened, row
 from support.ports import free_port
 from support.process import Proxy
 from support.receivers import Handler, Receiver, answer, receiver
@@ -75,17 +75,6 @@ def show(handler: Handler, number: int) -> None:
 def hostile() -> Iterator[Receiver]:
     with receiver(show) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A Chromium for which `evil.test` is this machine."""
-    assert CHROMIUM is not None
-    with sync_playwright() as playwright:
-        flags = [flag.replace("MAP * ~NOTFOUND", "MAP evil.test 127.0.0.1, MAP * ~NOTFOUND") for flag in FLAGS]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
 
 
 @contextmanager

@@ -123,17 +123,17 @@ def test_data_from_outside_is_shown_as_text(page: Page, site: Site) -> None:
     assert "unsafe" not in policy
 
 
-def test_five_thousand_jobs(page: Page, site: Site) -> None:
-    site.order_many(5000)
-    expect(row(page, "n-4999")).to_be_visible()
-    expect(page.get_by_role("button", name="Jobs 5,000")).to_be_visible()
+def test_more_than_a_thousand_jobs(page: Page, site: Site) -> None:
+    site.order_many(1200)
+    expect(row(page, "n-1199")).to_be_visible()
+    expect(page.get_by_role("button", name="Jobs 1,200")).to_be_visible()
     assert len(shown(page)) == 50
     assert page.locator("*").count() < 2000
 
     page.get_by_role("button", name="Older").click()
-    expect(row(page, "n-4949")).to_be_visible()
+    expect(row(page, "n-1149")).to_be_visible()
     page.keyboard.press("[")
-    expect(row(page, "n-4999")).to_be_visible()
+    expect(row(page, "n-1199")).to_be_visible()
     site.order("one more")
     expect(row(page, "one more")).to_be_visible()
     page.get_by_label("where", exact=True).fill("job.id == 'n-7'")
