@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+import latehook
 from latehook import AdvanceTimeout, Latehook, LatehookError, StrictCheckFailed, WaitTimeout
-from support.jobs import HOST, post
+from support.jobs import HOST, MOCKS, post
 from support.limits import LIMIT
+from support.process import Proxy
 from support.receivers import Receiver, answer
 from support.waiting import wait_until
 
@@ -227,14 +229,23 @@ def test_a_wait_that_times_out_reports_what_happened(
         client.wait_for(state="failed", count=2, timeout="100ms")
 
 
+SOONER = """
+from latehook.engine.operations import Operations
+Operations.advance.__defaults__ = (None, 0.3)
+"""
+"""A script by which `advance` waits for 0.3 s instead of 10 s."""
+
+
 def test_an_advance_that_times_out_reports_what_has_not_happened(
-    client: Latehook, create: Callable[..., str], sut: Receiver
+    start: Callable[..., Proxy], sut: Receiver, tmp_path: Path
 ) -> None:
     sut.behave = lambda handler, number: handler.rfile.read(1) and None  # no response before the client closes
-    job = create()
+    (tmp_path / "sooner.py").write_text(SOONER)
 
-    with pytest.raises(AdvanceTimeout) as raised:
-        client.advance("10s")
+    with latehook.connect(start("-s", str(tmp_path / "sooner.py"), mocks=MOCKS).port) as client:
+        job = post(client, json={"url": f"{sut.url}/hook"}).json()["id"]
+        with pytest.raises(AdvanceTimeout) as raised:
+            client.advance("10s")
 
     first, left, webhook = str(raised.value).splitlines()
     assert (first, left) == ("advance 10s: 1 webhook has not happened", "left:")

@@ -38,38 +38,38 @@ def post(proxy: Proxy) -> float:
     return time.monotonic()
 
 
-@pytest.mark.parametrize("step", [-YEAR, -HOUR, HOUR, YEAR])
 def test_a_clock_that_is_set_makes_no_webhook_late_or_early(
-    start_with_store: Start, sut: Receiver, machine_clock: MachineClock, step: int
+    start_with_store: Start, sut: Receiver, machine_clock: MachineClock
 ) -> None:
-    proxy = start_with_store("2s", mocks=MOCKS, **machine_clock.env)
-    posted = post(proxy)
-    machine_clock.set(step)
+    proxy = start_with_store("1s", mocks=MOCKS, **machine_clock.env)
+    for number, step in enumerate([-YEAR, -HOUR, HOUR, YEAR]):
+        posted = post(proxy)
+        machine_clock.set(step)
 
-    [webhook] = sut.wait(1)
-    took = time.monotonic() - posted
-    said = json.loads(webhook.body)
+        webhook = sut.wait(number + 1)[number]
+        took = time.monotonic() - posted
+        said = json.loads(webhook.body)
 
-    assert 1.5 < took < PROMPT
-    assert 2 <= said["late"] < PROMPT
-    assert said["now"] == pytest.approx(time.time(), abs=PROMPT)
-    for real in (said["real"], float(webhook.headers["x-signed-at"])):
-        assert real == pytest.approx(time.time() + step, abs=PROMPT)
+        assert 0.7 < took < PROMPT
+        assert 1 <= said["late"] < PROMPT
+        assert said["now"] == pytest.approx(time.time(), abs=PROMPT)
+        for real in (said["real"], float(webhook.headers["x-signed-at"])):
+            assert real == pytest.approx(time.time() + step, abs=PROMPT)
 
 
 def test_a_clock_that_is_set_back_across_a_restart_counts_as_no_time(
     start_with_store: Start, sut: Receiver, machine_clock: MachineClock
 ) -> None:
-    proxy = start_with_store("3s", mocks=MOCKS, **machine_clock.env)
+    proxy = start_with_store("2s", mocks=MOCKS, **machine_clock.env)
     posted = post(proxy)
     proxy.kill()
     machine_clock.set(-HOUR)
 
-    start_with_store("3s", mocks=MOCKS, **machine_clock.env)
+    start_with_store("2s", mocks=MOCKS, **machine_clock.env)
     [webhook] = sut.wait(1)
 
-    assert time.monotonic() - posted > 2.5
-    assert 3 <= json.loads(webhook.body)["late"] < PROMPT
+    assert time.monotonic() - posted > 1.5
+    assert 2 <= json.loads(webhook.body)["late"] < PROMPT
 
 
 def test_real_time_counts_across_a_restart(start_with_store: Start, sut: Receiver, machine_clock: MachineClock) -> None:

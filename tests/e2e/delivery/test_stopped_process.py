@@ -35,7 +35,7 @@ def stop(proxy: Proxy, seconds: float, while_stopped: threading.Event) -> None:
     proxy.process.send_signal(signal.SIGCONT)
 
 
-@pytest.mark.parametrize(("timeout", "seconds"), [("2s", 6.0), ("2s", 2.1), ("300ms", 2.0)])
+@pytest.mark.parametrize(("timeout", "seconds"), [("1s", 3.0), ("1s", 1.1), ("300ms", 2.0)])
 def test_an_answer_that_came_while_the_process_was_stopped_counts(
     start_with_store: Start, sut: Receiver, timeout: str, seconds: float
 ) -> None:
@@ -63,10 +63,10 @@ def test_a_receiver_that_has_not_answered_has_as_long_as_without_the_stop(
 ) -> None:
     never = threading.Event()
     sut.behave = lambda handler, number: never.wait(LIMIT)  # type: ignore[assignment]
-    proxy = start_with_store(mocks=MOCKS.replace("TIMEOUT", "2s").replace("[1s, 1s]", "none"))
+    proxy = start_with_store(mocks=MOCKS.replace("TIMEOUT", "1s").replace("[1s, 1s]", "none"))
     curl("-f", "-x", proxy.url, "-d", json.dumps({}), "http://api.slow.example/jobs")
     sut.wait(1)
 
-    stop(proxy, 3.0, threading.Event())
-    proxy.wait_for("no answer within 2 s; given up")
+    stop(proxy, 1.5, threading.Event())
+    proxy.wait_for("no answer within 1 s; given up")
     never.set()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import latehook
 from support.paths import MOCK_SCRIPT
 from support.process import HOST, Proxy, mitmdump
 from support.programs import curl
@@ -51,6 +52,11 @@ class Edits:
 
     def text(self, definition: str, after: str = "0s", retry: str = "1s") -> str:
         return MOCKS.format(host=HOST, definition=definition, after=after, retry=retry, sut=self.sut.url)
+
+    def advance(self) -> None:
+        """Advance the clock by an hour, so that what is pending is sent."""
+        with latehook.connect(self.proxy.port) as client:
+            client.advance("1h")
 
     def edit(self, text: str) -> None:
         """Write the mocks file and wait until it is in use."""
@@ -118,25 +124,23 @@ def test_a_host_that_an_edit_adds_is_mocked_from_then_on(edits: Edits) -> None:
         assert done.stdout == "added"
 
 
-@pytest.mark.parametrize(
-    ("broken", "line"),
-    [
-        ("mocks:\n  - match: POST a.example/\n    respond: {}\n", 3),
-        ("mocks:\n  - match: a: b\n", 2),
-        ("mocks:\n\n  - match: POST a.example/\n    response: {text: '{{ requst.path }}'}\n", 4),
-    ],
-    ids=["an unknown key", "not YAML", "a misspelt name"],
-)
-def test_an_edit_with_an_error_is_logged_with_its_line_and_the_previous_mocks_stay(
-    edits: Edits, broken: str, line: int
-) -> None:
+BROKEN = {
+    "mocks:\n  - match: POST a.example/\n    respond: {}\n": 3,
+    "mocks:\n  - match: a: b\n": 2,
+    "mocks:\n\n  - match: POST a.example/\n    response: {text: '{{ requst.path }}'}\n": 4,
+}
+"""Texts with an error → its line."""
+
+
+def test_an_edit_with_an_error_is_logged_with_its_line_and_the_previous_mocks_stay(edits: Edits) -> None:
     edits.edit(edits.text("good"))
 
-    with edits.next_line(r"latehook: .*the previous mocks") as report:
-        edits.file.write_text(broken)
+    for broken, line in BROKEN.items():
+        with edits.next_line(r"latehook: .*the previous mocks") as report:
+            edits.file.write_text(broken)
 
-    assert re.search(rf"{re.escape(str(edits.file))}:{line}\b", report.line), report.line
-    assert edits.post() == '{"definition":"good"}'
+        assert re.search(rf"{re.escape(str(edits.file))}:{line}\b", report.line), report.line
+        assert edits.post() == '{"definition":"good"}'
     edits.edit(edits.text("corrected"))
     assert edits.post() == '{"definition":"corrected"}'
 
@@ -165,19 +169,20 @@ def test_a_file_that_is_removed_and_written_again_is_reloaded(edits: Edits) -> N
 
 
 def test_a_job_keeps_the_mock_that_started_it(edits: Edits) -> None:
-    edits.edit(edits.text("old", after="1200ms"))
+    edits.edit(edits.text("old", after="1h"))
     edits.post()
     old = edits.runs
 
     edits.edit(edits.text("new"))
     edits.post()
+    edits.advance()
 
     assert edits.webhook(f"/new/{edits.runs}") == b'{"definition":"new"}'
     assert edits.webhook(f"/old/{old}") == b'{"definition":"old"}'
 
 
 def test_a_retry_uses_the_mock_that_started_its_job(edits: Edits) -> None:
-    edits.edit(edits.text("failing", retry="800ms"))
+    edits.edit(edits.text("failing", retry="1h"))
     path = f"/failing/{edits.runs + 1}"
 
     def fail_once(handler: Handler, number: int) -> None:
@@ -188,6 +193,7 @@ def test_a_retry_uses_the_mock_that_started_its_job(edits: Edits) -> None:
     edits.post()
     edits.webhook(path)
     edits.edit("mocks: []\n")
+    edits.advance()
 
     edits.proxy.wait_for(rf"delivered, attempt 2: .*{path}: 200")
     assert [got.body for got in edits.sut.requests if got.path == path] == [b'{"definition":"failing"}'] * 2
@@ -222,13 +228,14 @@ def _write(edits: Edits, text: str, line: str) -> None:
 
 @pytest.mark.parametrize("change", [_touch, _break, _correct, _delete], ids=["touch", "break", "correct", "delete"])
 def test_an_edit_of_mock_py_keeps_pending_webhooks(edits: Edits, change: Callable[[Edits], None]) -> None:
-    edits.edit(edits.text("pending", after="1200ms"))
+    edits.edit(edits.text("pending", after="1h"))
     edits.post()
     pending = edits.runs
 
     change(edits)
 
     assert edits.post("http") == edits.post("https") == '{"definition":"pending"}'
+    edits.advance()
     edits.webhook(f"/pending/{pending}")
     edits.edit(edits.text("edited"))
     assert edits.post() == '{"definition":"edited"}'
