@@ -137,7 +137,8 @@ def test_a_request_that_another_addon_answers_starts_nothing(how: str, start: St
         "script": ["-s", str(tmp_path / "stub.py")],
         "map_local": ["--map-local", f"|/asked|{tmp_path}/asked"],
         "server_replay": [
-            "--server-replay", str(tmp_path / "flows"), "--set", "server_replay_ignore_content=true"
+            *("--server-replay", str(tmp_path / "flows"), "--set", "server_replay_ignore_content=true"),
+            *("--set", "keepserving=true"),  # without it mitmdump ends after the last flow
         ],
     }  # fmt: skip
     proxy = start(*ways[how], mocks=MOCKS)
