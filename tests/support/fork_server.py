@@ -120,6 +120,7 @@ def _become(start: dict[str, object], output: int, status: socket.socket) -> Non
     os.environ.clear()
     os.environ.update(start["environment"])  # type: ignore[call-overload]
     sys.argv[:] = start["arguments"]  # type: ignore[call-overload]
+    sys.dont_write_bytecode = True  # a test that ends the process, or fills its disk, would leave half a file
 
 
 def _main() -> None:

@@ -121,7 +121,8 @@ def test_an_operation_that_cannot_be_written_says_so_and_changes_nothing(
 ) -> None:
     proxy = begin("1h")
     job = post(proxy)[1]["id"]
-    [(id,)] = rows(store, "SELECT id FROM webhook WHERE stage = 2")
+    *_, (id,), (held,) = rows(store, "SELECT id FROM webhook ORDER BY key")
+    assert commands.operate(proxy, f"mock.hold {held}") == "done"
     everything = [f"SELECT * FROM {table}" for table in ("meta", "job", "webhook", "attempt")]
     before = [rows(store, sql) for sql in everything]
 
@@ -132,6 +133,7 @@ def test_an_operation_that_cannot_be_written_says_so_and_changes_nothing(
     assert [rows(store, sql) for sql in everything] == before
     assert sut.requests == []
 
+    assert commands.operate(proxy, "mock.release") == "done"
     assert post(proxy)[0] == 200  # what has failed takes no other with it
     assert commands.operate(proxy, f"mock.advance 1h {job}") == "done"
     assert states(store) == ["delivered", "failed", "delivered", "pending"] + ["pending"] * 4
