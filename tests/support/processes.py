@@ -72,7 +72,7 @@ def answer(decision: Decision) -> tuple[int, dict[str, Any]]:
 
 @asynccontextmanager
 async def processes(
-    server: PostgresServer, schema: str, mocks: str, folder: Path, number: int = 2, lease: float = 0.5
+    server: PostgresServer, schema: str, mocks: str, folder: Path, number: int = 2, lease: float = 1.0
 ) -> AsyncIterator[Sequence[Process]]:
     """Run so many on an empty schema."""
     server.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")

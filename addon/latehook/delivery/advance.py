@@ -56,8 +56,8 @@ class Advance:
                 async with asyncio.timeout(limit):
                     await self._ownership.take_due(target)
                     await self._move_to(target, barrier)
-                    if await self._ownership.take_due(target):  # another process has accepted more meanwhile
-                        await self._move_to(target, barrier)
+                    if self._ownership.is_shared:
+                        await self._end_elsewhere(target, barrier)
             self._clock.advance_to(target)
             await self._end_at(self._clock.now())
         left = barrier.keys(MAX_LEFT)
@@ -67,6 +67,12 @@ class Advance:
         self._outbox.recheck()
         keys = list(dict.fromkeys(left))[:MAX_LEFT]
         return [stored for key in keys if (stored := await self._store.pending_webhook(key)) is not None]
+
+    async def _end_elsewhere(self, target: float, barrier: AdvanceBarrier) -> None:
+        """Wait for the attempts of other processes. Deliver what follows from these, and what was accepted since."""
+        await self._ownership.others_done(target)
+        await self._ownership.take_due(target)
+        await self._move_to(target, barrier)
 
     async def _end_at(self, moment: float) -> None:
         """Write the clock, and have all processes that share the store go on from there."""

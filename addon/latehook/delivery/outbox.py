@@ -379,6 +379,7 @@ class Outbox:
         """Look again a little later at a webhook that another process has acted on, if one can."""
         if self._store.cluster is not None:
             asyncio.get_running_loop().call_later(LOOK_AGAIN, self._enqueue, (key,))
+        self._leave_barrier(key)
 
     def _on_first_attempt(self, key: int) -> None:
         """Continue what waits for a webhook's first attempt: it has ended, or there will be none."""

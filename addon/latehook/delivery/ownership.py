@@ -29,7 +29,6 @@ class Ownership:
         self._breaking_off: set[asyncio.Task[None]] = set()
         self._cluster = cluster = store.cluster
         if cluster is not None:
-            cluster.on_taken = self._go_on
             cluster.subscribe(ROWS, commits.on_change_elsewhere)
             cluster.subscribe(BREAK_OFF, self._on_break_off)
 
@@ -41,20 +40,18 @@ class Ownership:
     async def take(self, jobs: Iterable[int]) -> None:
         """Own the jobs with these keys from now on. Raises StoreError."""
         if self._cluster is not None:
-            await self._go_on(await self._cluster.owners.take(jobs))
+            await self.go_on(await self._cluster.owners.take(jobs))
 
-    async def take_due(self, moment: float) -> bool:
-        """Own all jobs in which something can be due by `moment`, in seconds of Latehook's clock.
+    async def take_due(self, moment: float) -> None:
+        """Own all jobs in which something can be due by `moment`, in seconds of Latehook's clock. Raises StoreError."""
+        if self._cluster is not None:
+            await self.go_on(await self._cluster.owners.take_due(moment))
 
-        Return when no other process makes an attempt at what is due then: whether it had to wait, or to take any.
-        """
-        if self._cluster is None:
-            return False
-        owners = self._cluster.owners
-        taken = await owners.take_due(moment)
-        await self._go_on(taken)
-        has_waited = await _until_none(lambda: owners.under_way_until(moment))
-        return has_waited or bool(taken.dues)
+    async def others_done(self, moment: float) -> None:
+        """Return when no other process makes an attempt at what was due by `moment`. Raises StoreError."""
+        if self._cluster is not None:
+            owners = self._cluster.owners
+            await _until_none(lambda: owners.under_way_until(moment))
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -83,8 +80,8 @@ class Ownership:
             async with asyncio.timeout(self._cluster.lease):
                 await _until_none(lambda: owners.under_way(webhooks))
 
-    async def _go_on(self, taken: Taken) -> None:
-        """Go on with jobs that were taken."""
+    async def go_on(self, taken: Taken) -> None:
+        """Go on with jobs that this process has taken."""
         for due, key in taken.dues:
             self._outbox.schedule(due, key)
         for job in taken.open_jobs:
@@ -116,10 +113,7 @@ async def _until(look: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(LOOK_AGAIN)
 
 
-async def _until_none(look: Callable[[], Awaitable[Collection[int]]]) -> bool:
-    """Return when `look` returns nothing: whether it has returned something before."""
-    has_waited = False
-    while await look():
-        has_waited = True
+async def _until_none(look: Callable[[], Awaitable[Collection[int]]]) -> None:
+    """Return when `look` returns nothing."""
+    while await look():  # noqa: ASYNC110 (other processes do not set our events)
         await asyncio.sleep(LOOK_AGAIN)
-    return has_waited

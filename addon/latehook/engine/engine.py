@@ -36,6 +36,7 @@ from latehook.mocks import decide, error_responses
 from latehook.mocks.decisions import Decision
 from latehook.mocks.definitions import Mock, Mocks
 from latehook.store.choosing import make_state
+from latehook.store.cluster import Taken
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
 from latehook.store.world import AddedMocks, World
@@ -160,6 +161,8 @@ class Engine:
         await self.store.open()
         self._is_opening = False
         self.store.on_connected = self._reload
+        if self.store.cluster is not None:
+            self.store.cluster.on_taken = self._take_over
         try:
             with show_while_waiting(f"reading {self.store.name}" if self.store.is_durable else ""):
                 return await self._resume(speed)
@@ -187,6 +190,11 @@ class Engine:
         await self.outbox.reload()
         for key in jobs:
             await self.outbox.decisions.continue_job(key)
+
+    async def _take_over(self, taken: Taken) -> None:
+        """Go on with the jobs of a process that has ended. Raises StoreError."""
+        open_jobs = await self.choices.take_back_undecided(taken.open_jobs)
+        await self.ownership.go_on(taken._replace(open_jobs=open_jobs))
 
     async def close(self, seconds: float = 1.5) -> int:
         """Wait up to `seconds` for running attempts, and close the store. Return how many webhooks are unfinished."""

@@ -22,6 +22,9 @@ CONNECT_TIMEOUT = 5.0
 COMMAND_TIMEOUT = 5.0
 """Seconds for one statement. After that, the connection counts as broken."""
 
+DEADLOCKS = 5
+"""How often a statement is executed that the server gives up, as it and one of another process wait for each other."""
+
 LONG_TIMEOUT = 120.0
 """Seconds for a statement that may read everything."""
 
@@ -101,7 +104,10 @@ class Link:
         Raises StoreUnreachable if it may or may not have happened, and StoreError if it has not.
         """
         async with self._writing:
-            return await self._run("write", self._writer, sql, values, timeout or COMMAND_TIMEOUT)
+            for _ in range(DEADLOCKS):
+                with suppress(asyncpg.DeadlockDetectedError):  # with another process: nothing has happened
+                    return await self._run("write", self._writer, sql, values, timeout or COMMAND_TIMEOUT)
+            raise StoreError("the store cannot write: other processes write the same rows all the time")
 
     async def beat(self, sql: str, *values: Any) -> list[Any]:
         """Execute a short statement beside those that read and write. Return its rows. Raises StoreError."""
@@ -124,6 +130,8 @@ class Link:
         except BROKEN as error:
             self._lose(connection, error)
             raise StoreUnreachable(f"the store cannot {verb}: {reason_of(error)}") from None
+        except asyncpg.DeadlockDetectedError:
+            raise
         except asyncpg.PostgresError as error:
             if error.sqlstate == DEAD:
                 self._events.declared_dead()

@@ -70,10 +70,9 @@ CREATE OR REPLACE FUNCTION owns(me bigint, job_key bigint) RETURNS boolean LANGU
 $$;
 
 -- Owns these jobs. Returns each with its pending webhooks; (job, null, null) for one with open stages.
-CREATE OR REPLACE FUNCTION take(me bigint, jobs bigint[], OUT job bigint, OUT webhook bigint, OUT due double precision)
+CREATE OR REPLACE FUNCTION own(me bigint, jobs bigint[], OUT job bigint, OUT webhook bigint, OUT due double precision)
 RETURNS SETOF record LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM be_alive(me);
     RETURN QUERY WITH taken AS (
         UPDATE job j SET owner = me WHERE j.key = ANY (jobs) AND j.owner <> me RETURNING j.key, j.ends
     )
@@ -81,14 +80,22 @@ BEGIN
     UNION ALL SELECT t.key, NULL, NULL FROM taken t WHERE t.ends = 'Infinity';
 END $$;
 
--- Takes what is not done yet and what nobody alive owns, as `take` does.
+-- Takes jobs from other processes, except those that these may take back.
+CREATE OR REPLACE FUNCTION take(me bigint, jobs bigint[], OUT job bigint, OUT webhook bigint, OUT due double precision)
+RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM be_alive(me);
+    RETURN QUERY SELECT * FROM own(me, ARRAY(SELECT j.key FROM job j WHERE j.key = ANY (jobs) AND NOT j.undecided));
+END $$;
+
+-- Takes what is not done yet and what nobody alive owns, as `own` does.
 CREATE OR REPLACE FUNCTION take_over(me bigint, OUT job bigint, OUT webhook bigint, OUT due double precision)
 RETURNS SETOF record LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM be_alive(me);
     PERFORM pg_advisory_xact_lock(444481551, hashtext(current_schema()));  -- else two take the same, one from the other
     UPDATE webhook w SET begun = NULL WHERE w.begun NOT IN (SELECT n.epoch FROM node n);
-    RETURN QUERY SELECT * FROM take(me, ARRAY(
+    RETURN QUERY SELECT * FROM own(me, ARRAY(
         SELECT j.key FROM job j
         WHERE j.owner NOT IN (SELECT n.epoch FROM node n) AND (j.ends = 'Infinity' OR EXISTS (
             SELECT FROM webhook w WHERE w.job = j.key AND w.state IN ('pending', 'held')
@@ -107,9 +114,4 @@ BEGIN
         UNION SELECT j.key FROM job j WHERE j.ends = 'Infinity'
     ));
 END $$;
-
--- Whether all webhooks are held.
-CREATE OR REPLACE FUNCTION holding() RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT w.holding FROM world w
-$$;
 """

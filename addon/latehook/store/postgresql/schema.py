@@ -41,14 +41,14 @@ INSERT INTO version VALUES (1);
 
 # A process on the schema: `id` is its place in keys, `epoch` names it as long as it is alive. The `owner` of a job is
 # the process that sends its webhooks. `begun` is the one that makes an attempt at a webhook now. The owner of the
-# `turn` does what only one process may do at a time.
+# `turn` does what only one process may do at a time. A job is `undecided` while its owner may take it back.
 VERSION_2 = """
 CREATE SEQUENCE epoch;
 CREATE TABLE node (
     id integer PRIMARY KEY, epoch bigint NOT NULL UNIQUE, until timestamptz NOT NULL, applied bigint NOT NULL,
     about text NOT NULL
 ) WITH (fillfactor = 50);
-ALTER TABLE job ADD owner bigint NOT NULL DEFAULT 0;
+ALTER TABLE job ADD owner bigint NOT NULL DEFAULT 0, ADD undecided boolean NOT NULL DEFAULT false;
 ALTER TABLE webhook ADD begun bigint;
 CREATE TABLE turn (owner bigint NOT NULL);
 INSERT INTO turn VALUES (0);

@@ -125,6 +125,7 @@ class PostgresStore(Writer, Reader, Searches):
     def prune(self, before: float, clock: float, keep: int = MAX_ENDED_JOBS) -> None:
         self._changes += [Change("last job", job, name=hash) for hash, job in self._last_jobs.items()]
         pruned_to = self._batches.pruned_to
+        self._definitions.clear()  # it may delete some: those that are used again are written again
         self._changes.append(Change("prune", pruned_to, number=keep, moment=before, clock=clock))
 
     async def reconnected(self) -> None:

@@ -44,6 +44,7 @@ class Writer:
             end_of(job),
             encode(replace(job, webhooks=())),
             0,  # the owner: the database writes it
+            job.undecided,
         )
         self._changes += [Change("job", key, job=row), *webhooks]
         return AddedKeys(key, keys)
@@ -57,7 +58,7 @@ class Writer:
 
     def update_job(self, job: Job) -> None:
         value = encode(replace(job, webhooks=()))
-        self._changes.append(Change("job value", job.key, moment=end_of(job), value=value))
+        self._changes.append(Change("job value", job.key, moment=end_of(job), ordered=job.undecided, value=value))
 
     def set_due(self, key: int, due: float) -> None:
         self._changes.append(Change("due", key, moment=due))

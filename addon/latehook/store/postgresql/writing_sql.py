@@ -37,10 +37,11 @@ BEGIN
                 changed := changed || c.key;
             END IF;
         WHEN 'begin' THEN
-            is_held := coalesce(is_held, holding());
+            is_held := coalesce(is_held, (SELECT world.holding FROM world));
             UPDATE webhook w SET content = c.value, begun = me
             WHERE w.key = c.key AND w.state = 'pending' AND w.attempts = c.number - 1
-                AND (w.begun IS NULL OR w.begun = me) AND (c.ordered OR NOT is_held) AND owns(me, w.job);
+                AND (w.begun IS NULL OR w.begun = me) AND (c.ordered OR NOT is_held)
+                AND EXISTS (SELECT FROM job j WHERE j.key = w.job AND j.owner = me);
             IF NOT FOUND THEN
                 refused := refused || c.key;
             END IF;
@@ -78,7 +79,7 @@ BEGIN
                 lost := lost || ARRAY(SELECT w.job FROM webhook w WHERE w.key = c.key);
             END IF;
         WHEN 'job value' THEN
-            UPDATE job j SET value = c.value, ends = c.moment, owner = me
+            UPDATE job j SET value = c.value, ends = c.moment, owner = me, undecided = c.ordered
             WHERE j.key = c.key AND (j.owner = me OR NOT EXISTS (SELECT FROM node n WHERE n.epoch = j.owner));
             IF NOT FOUND THEN
                 lost := lost || c.key;
@@ -96,7 +97,7 @@ BEGIN
         WHEN 'definition' THEN
             INSERT INTO definition VALUES (c.name, c.value) ON CONFLICT (hash) DO NOTHING;
         WHEN 'last job' THEN
-            UPDATE definition d SET last_job = c.key WHERE d.hash = c.name;
+            UPDATE definition d SET last_job = greatest(d.last_job, c.key) WHERE d.hash = c.name;
         WHEN 'value' THEN
             INSERT INTO meta VALUES (c.name, c.value) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
         WHEN 'clear' THEN
@@ -138,7 +139,8 @@ BEGIN
         DELETE FROM attempt a USING webhook w WHERE a.webhook = w.key AND w.job = ANY (ended);
         DELETE FROM webhook w WHERE w.job = ANY (ended);
         DELETE FROM job j WHERE j.key = ANY (ended);
-        DELETE FROM definition d WHERE d.last_job < coalesce((SELECT min(key) FROM job), 'Infinity'::float8)
+        DELETE FROM definition d WHERE (SELECT count(*) FROM node) = 1  -- others may know that it is there
+            AND d.last_job < coalesce((SELECT min(key) FROM job), 'Infinity'::float8)
             AND NOT EXISTS (SELECT 1 FROM webhook w WHERE w.definition = d.hash);
     END IF;
     RETURN CASE WHEN examined = 5000 AND is_old THEN last ELSE 0 END;
