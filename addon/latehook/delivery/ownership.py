@@ -1,19 +1,23 @@
 """Which jobs this process owns where several share a store: it sends their webhooks, and decides what is open."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
-from latehook.base.errors import StoreError
+from latehook.base.errors import StoreError, StoreUnreachable
 from latehook.base.model import UNFINISHED
 from latehook.delivery.outbox import Outbox
 from latehook.delivery.progress import Progress
-from latehook.store.cluster import ROWS, Taken
+from latehook.store.cluster import ROWS, JobOwners, Taken
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
 
 BREAK_OFF = "break off"
 """The kind of notices with the keys of webhooks that are not to be sent: attempts at them are broken off."""
+
+END_AGAIN = 0.5
+"""Seconds until this process tries again to end its turn, while the store cannot be reached."""
 
 LOOK_AGAIN = 0.05
 """Seconds between two looks at what other processes do."""
@@ -26,7 +30,8 @@ class Ownership:
         self._store = store
         self._progress = progress
         self._outbox = outbox
-        self._breaking_off: set[asyncio.Task[None]] = set()
+        self._has_turn = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._cluster = cluster = store.cluster
         if cluster is not None:
             cluster.subscribe(ROWS, commits.on_change_elsewhere)
@@ -59,13 +64,22 @@ class Ownership:
         if self._cluster is None:
             yield
             return
-        owners = self._cluster.owners
-        await _until(owners.take_turn)
+        await _until(self._cluster.owners.take_turn)
+        self._has_turn = True
         try:
             yield
         finally:
-            with suppress(StoreError):  # it ends with this process's lease
+            self._has_turn = False
+            self._run(self._end_turn(self._cluster.owners))
+
+    async def _end_turn(self, owners: JobOwners) -> None:
+        """Let other processes have the turn, as soon as the store can be reached."""
+        while not self._has_turn:
+            try:
                 await owners.end_turn()
+                return
+            except StoreUnreachable:
+                await asyncio.sleep(END_AGAIN)
 
     async def break_off(self, webhooks: Collection[int]) -> None:
         """Return when no other process makes an attempt at these webhooks, which are canceled in the store.
@@ -91,9 +105,12 @@ class Ownership:
         running = self._progress.running
         found = [key for key in (running if webhooks is None else webhooks) if key in running]
         if found:
-            task = asyncio.get_running_loop().create_task(self._break_off(found), name="latehook: break off")
-            self._breaking_off.add(task)
-            task.add_done_callback(self._breaking_off.discard)
+            self._run(self._break_off(found))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name="latehook: ownership")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _break_off(self, webhooks: Collection[int]) -> None:
         """Break off the attempts at those of these webhooks that are not to be sent any more."""
