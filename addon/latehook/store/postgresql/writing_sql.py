@@ -42,7 +42,9 @@ BEGIN
             WHERE w.key = c.key AND w.state = 'pending' AND w.attempts = c.number - 1
                 AND (w.begun IS NULL OR w.begun = me) AND (c.ordered OR NOT is_held)
                 AND EXISTS (SELECT FROM job j WHERE j.key = w.job AND j.owner = me);
-            IF NOT FOUND THEN
+            IF FOUND THEN
+                changed := changed || c.key;  -- other processes show it as delivering
+            ELSE
                 refused := refused || c.key;
             END IF;
         WHEN 'attempt' THEN
