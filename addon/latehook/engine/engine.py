@@ -1,18 +1,17 @@
-"""Accept requests and start jobs: a job is written, and its webhooks are scheduled, before its response is sent."""
+"""Make the parts that accept requests and send webhooks, start and stop them, and apply what operations change."""
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
 from latehook.base import logs
 from latehook.base.clock import Clock
-from latehook.base.errors import MocksError, StoreError, UnstorableError
+from latehook.base.errors import MocksError, StoreError
 from latehook.base.messages import Request
-from latehook.base.notifier import Notifier
 from latehook.base.terminal import show_while_waiting
 from latehook.delivery.attempts import AttemptObserver, Sender
 from latehook.delivery.compiled_mocks import CompiledMocks, Restore
@@ -21,20 +20,20 @@ from latehook.delivery.outbox import Outbox
 from latehook.delivery.ownership import Ownership
 from latehook.delivery.progress import Progress
 from latehook.delivery.results import PendingResults
+from latehook.engine.accepting import Acceptor
 from latehook.engine.added_mocks import AddedMocksCompiler, LoadMocks
 from latehook.engine.choices import Choices
-from latehook.engine.cluster_notifier import ClusterNotifier
 from latehook.engine.context import LiveContext
+from latehook.engine.deciding import Decider
 from latehook.engine.delayed_responses import DelayedResponses
-from latehook.engine.journal import Journal, JournalEntry
-from latehook.engine.long_polls import LongPolls, TooManyLongPolls
-from latehook.engine.shared_journal import SharedJournal
+from latehook.engine.long_polls import LongPolls
+from latehook.engine.recording import Recorder
+from latehook.engine.sharing import make_journal, make_notifier
 from latehook.engine.standing import Standing
 from latehook.engine.starting import DEFAULT_KEEP, JobStarter
 from latehook.engine.store_watch import StoreWatch
-from latehook.mocks import decide, error_responses
 from latehook.mocks.decisions import Decision
-from latehook.mocks.definitions import Mock, Mocks
+from latehook.mocks.definitions import Mocks
 from latehook.store.choosing import make_state
 from latehook.store.cluster import Taken
 from latehook.store.group_commit import GroupCommit
@@ -67,7 +66,7 @@ class Engine:
         self.store = store
         self.clock = clock
         self.random = source
-        self.notifier = Notifier() if store.cluster is None else ClusterNotifier(store.cluster, clock.real)
+        self.notifier = make_notifier(store, clock.real)
         self.commits = GroupCommit(store, self.notifier)
         self.state = make_state(store, self.commits, clock, self._apply)
         self.standing = Standing(store, self.state)
@@ -88,21 +87,26 @@ class Engine:
         self.long_polls = LongPolls(store, self.context, clock, self.notifier)
         self.ownership = Ownership(store, self.commits, self.progress, self.outbox)
         self.choices = Choices(store, self.commits, self.outbox, self.ownership, self.context)
-        self.journal = self._make_journal()
+        self.journal = make_journal(store, self.notifier)
+        self._recorder = Recorder(self.journal, self.notifier, clock)
+        self._decider = Decider(self.context)
         self._starter = JobStarter(
             store, self.commits, clock, self.compiled_mocks, self.outbox, self.choices, self.ownership
         )
-        self._delayed = DelayedResponses(store, self.commits, self.context, self.ownership)
+        delayed = DelayedResponses(store, self.commits, self.context, self.ownership)
         self._workers = DEFAULT_WORKERS
+        self._acceptor = Acceptor(
+            self.standing,
+            self._decider,
+            self._recorder,
+            self._starter,
+            self.choices,
+            self.long_polls,
+            delayed,
+            self.context.redaction,
+        )
         self._is_opening = False
-        self._closing = False
         self._store_watch = StoreWatch(store, self.state, self.outbox, self.notifier, self._look)
-
-    def _make_journal(self) -> Journal:
-        shared, cluster = self.store.shared, self.store.cluster
-        if shared is None or cluster is None:
-            return Journal()
-        return SharedJournal(shared.journal, cluster, self.notifier.notify)
 
     # Life
 
@@ -198,7 +202,7 @@ class Engine:
 
     async def close(self, seconds: float = 1.5) -> int:
         """Wait up to `seconds` for running attempts, and close the store. Return how many webhooks are unfinished."""
-        self._closing = True
+        self._acceptor.close()
         self.long_polls.close()
         await self.outbox.close(seconds)
         await self.journal.flush()
@@ -243,139 +247,28 @@ class Engine:
     @property
     def is_closing(self) -> bool:
         """Whether the process ends."""
-        return self._closing
+        return self._acceptor.is_closed
 
     # Requests
 
-    async def accept(self, request: Request, left: asyncio.Event | None = None) -> Decision:
-        """Decide what a request gets. Return when its job is in the store and its webhooks are scheduled.
-
-        Also wait for attempts that must come before the response, and for the response's delay, until `left` is set:
-        the client has disconnected. A request that cannot be answered, or a store that cannot write, gives a decision
-        with an error response.
-        """
-        if self._closing:
-            return self._failure(503, "shutting down", request)
-        if (problem := self.standing.problem) is not None:
-            return self._failure(503, problem, request)
-        try:
-            decision = await self._decide_and_count(request)
-        except StoreError as error:
-            log.error("latehook: %s", error)
-            decision = self._failure(503, str(error), request)
-        entry = self._record(request, decision)
-        mock = decision.mock
-        if self.journal.is_shared and (mock is None or decision.problems):  # who asks another process sees it
-            await self.journal.flush()
-        try:
-            return await self._carry_out(request, decision, entry, left)
-        except UnstorableError as error:
-            place = mock.place if mock is not None else "a mock"
-            status, reason = 500, f"{place}: {error}"
-        except StoreError as error:
-            log.error("latehook: %s", error)
-            status, reason = 503, str(error)
-        except TooManyLongPolls as error:
-            status, reason = 503, str(error)
-        entry.set_failed(status)
-        self.journal.write(entry)
-        return self._failure(status, reason, request, mock)
-
-    def _failure(self, status: int, reason: str, request: Request, mock: Mock | None = None) -> Decision:
-        """Return the decision for a request that cannot be answered as its mock says."""
-        return Decision(error_responses.failure(status, reason, request, self.context.redaction), mock)
-
-    async def _carry_out(
-        self, request: Request, decision: Decision, entry: JournalEntry, left: asyncio.Event | None
-    ) -> Decision:
-        """Start the decision's job, and return the decision with the response that the request gets in the end.
-
-        Raises StoreError, UnstorableError, TooManyLongPolls.
-        """
-        mock = decision.mock
-        started = await self._starter.start(decision)
-        if started is None:  # another request with the same idempotency key was faster
-            started, decision = 0, await self._decide(request)
-            entry.job = decision.job_id
-            self.journal.write(entry)
-        decision = await self._choose(decision, started, entry)
-        if decision.delay:
-            await self.long_polls.delay(decision, started, left)
-        if mock is None or decision.delayed is None:
-            return decision
-        response = await self._delayed.render(mock, decision.delayed, started)
-        entry.status = response.status
-        self.journal.write(entry)
-        self.notifier.notify()
-        return replace(decision, response=response, delayed=None)
-
-    async def _decide(self, request: Request) -> Decision:
-        return await self.context.decide(partial(decide.decide, self.context.mocks, request))
-
-    async def _decide_and_count(self, request: Request) -> Decision:
-        """Return the decision, with its answer and its fault counted.
-
-        Another process may have used up the `times` of its mock meanwhile: then it is decided again. Raises StoreError.
-        """
-        while True:
-            decision = await self._decide(request)
-            mock = decision.mock
-            if mock is None or mock.times is None or await self.context.claim_answer(mock):
-                return decision if mock is None or decision.fault is None else await self._with_fault(mock, decision)
-
-    async def _choose(self, decision: Decision, started: int, entry: JournalEntry) -> Decision:
-        """Return the decision for one response, if that was not chosen at the request. Raises StoreError."""
-        mock = decision.mock
-        if mock is None or decision.delayed is None or decision.delayed.number is not None:
-            return decision
-        decision = await self._with_fault(mock, await self.choices.choose(mock, decision, started))
-        entry.job = decision.job_id
-        if decision.response is not None:
-            entry.status = decision.response.status
-        self.journal.write(entry)
-        self.notifier.notify()
-        return decision
+    def accept(self, request: Request, left: asyncio.Event | None = None) -> Coroutine[Any, Any, Decision]:
+        """Decide what a request gets, and start its job: see `Acceptor.accept`."""
+        return self._acceptor.accept(request, left)
 
     def forwards_at_once(self, requests: Sequence[Request]) -> bool:
         """Return whether a request is forwarded by its headers alone, before its body has come. Record it if so.
 
         `requests` is the request once for each mocked host that it names: the mocks of all must say so.
         """
-        decisions = [decide.forwards_at_once(self.context.mocks, request) for request in requests]
-        if decisions[0] is None or None in decisions:
-            return False
-        self._record(requests[0], decisions[0])
-        return True
+        decision = self._decider.forwards_at_once(requests)
+        if decision is not None:
+            self._recorder.record(requests[0], decision)
+        return decision is not None
 
     async def forwards(self, request: Request) -> bool:
         """Return whether a request is forwarded. Nothing is recorded or counted."""
-        return (await self._decide(request)).forwards
+        return (await self._decider.decide(request)).forwards
 
     def note_other(self, method: str, url: str) -> None:
         """Note that a request, or a connection, leaves for a host that no mock names."""
-        self.journal.add_other(self.clock.real(), method, url)
-        self.notifier.notify()
-
-    def _record(self, request: Request, decision: Decision) -> JournalEntry:
-        """Add a request to the journal."""
-        status = None if decision.response is None else decision.response.status
-        if decision.delayed is not None and decision.delayed.number is not None and decision.mock is not None:
-            fixed = decision.mock.response_number(decision.delayed.number).status
-            status = fixed if isinstance(fixed, int) else None
-        mock = None if decision.mock is None else decision.mock.name
-        self.notifier.notify()
-        if decision.problems:
-            log.warning("latehook: %s: the request does not fit its document: %s", mock, "; ".join(decision.problems))
-        return self.journal.add(
-            self.clock.real(), request, status, mock, decision.job_id, decision.near_misses, decision.problems
-        )
-
-    async def _with_fault(self, mock: Mock, decision: Decision) -> Decision:
-        """Return a decision, without its fault if this one has happened as often as it may. Raises StoreError."""
-        fault = mock.response_number(decision.chosen).fault if decision.fault is not None else None
-        if fault is None:
-            return decision
-        if not await self.context.claim_fault(mock.definition, fault.count, response=decision.chosen):
-            return replace(decision, fault=None)
-        log.info("latehook: %s: the response's fault: %s", mock.name, decision.fault)
-        return decision
+        self._recorder.other(method, url)
