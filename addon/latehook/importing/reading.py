@@ -50,9 +50,9 @@ def _pattern(host: str) -> str:
 def _only_host(flows: Iterable[Sequence[http.HTTPFlow]]) -> str:
     counts: dict[str, int] = {}
     for recording in flows:
-        callbacks = _callback_urls(recording)
+        webhooks = _Webhooks(recording, [])
         for flow in recording:
-            if not _is_webhook(flow, callbacks, []):
+            if not webhooks.has(flow):
                 host = _host(flow)
                 counts[host] = counts.get(host, 0) + 1
     if len(counts) == 1:
@@ -71,8 +71,8 @@ def _host(flow: http.HTTPFlow) -> str:
     return canonical_host(flow.request.pretty_host)
 
 
-def _callback_urls(flows: Iterable[http.HTTPFlow]) -> set[tuple[str, str]]:
-    """Return host and path of every URL that a request names: a later request to one of them is a webhook."""
+def _callback_urls(flows: Iterable[http.HTTPFlow]) -> set[tuple[str, int, str]]:
+    """Return host, port and path of every URL that a request names: a later request to one of them is a webhook."""
     found = set()
     for flow in flows:
         message = _message(flow.request)
@@ -81,30 +81,56 @@ def _callback_urls(flows: Iterable[http.HTTPFlow]) -> set[tuple[str, str]]:
             if isinstance(text, str) and text.startswith(("http://", "https://")):
                 try:
                     parts = urlsplit(text)
-                    found.add((canonical_host(parts.hostname or ""), parts.path or "/"))
+                    port = parts.port or DEFAULT_PORTS[parts.scheme]
+                    found.add((canonical_host(parts.hostname or ""), port, parts.path or "/"))
                 except ValueError:
                     continue
     return found
 
 
-def _is_webhook(flow: http.HTTPFlow, callbacks: set[tuple[str, str]], wanted: Sequence[str]) -> bool:
-    """Return whether a request is a webhook: it came by a reverse proxy, or goes to a URL that a request has named."""
-    host = _host(flow)
-    if any(host_matches(pattern, host) for pattern in wanted):
-        return False
-    if flow.marked == ATTEMPT_MARK or flow.client_conn.proxy_mode.type_name == "reverse":
-        return True
-    return (host, flow.request.path.partition("?")[0]) in callbacks
+class _Webhooks:
+    """Tells the webhooks of a recording from the requests to the third party. `wanted` are the hosts of that."""
+
+    def __init__(self, flows: Sequence[http.HTTPFlow], wanted: Sequence[str]) -> None:
+        self._wanted = wanted
+        self._callbacks = _callback_urls(flows)
+        regular = [flow for flow in flows if not _is_reverse(flow) and self.is_wanted(_host(flow))]
+        self._is_proxied = bool(regular)
+        self._port = regular[0].request.port if regular else 0
+
+    def is_wanted(self, host: str) -> bool:
+        return any(host_matches(pattern, host) for pattern in self._wanted)
+
+    def has(self, flow: http.HTTPFlow) -> bool:
+        """Return whether a request is a webhook: it came by a reverse proxy, or goes to a URL that a request named.
+
+        Receiver and third party may have the same host, as on one machine. Then the port tells them apart; and where
+        the third party is reached by a proxy, what comes by a reverse proxy is a webhook.
+        """
+        if flow.marked == ATTEMPT_MARK:
+            return True
+        if _is_reverse(flow):
+            target = flow.client_conn.proxy_mode.address[0]  # type: ignore[attr-defined]
+            return self._is_proxied or not self.is_wanted(canonical_host(target))
+        path = flow.request.path.partition("?")[0]
+        ports = {port for host, port, named in self._callbacks if (host, named) == (_host(flow), path)}
+        if self.is_wanted(_host(flow)):
+            return flow.request.port in ports and flow.request.port != self._port
+        return bool(ports)
+
+
+def _is_reverse(flow: http.HTTPFlow) -> bool:
+    return flow.client_conn.proxy_mode.type_name == "reverse"
 
 
 def _recording(file: Path, number: int, flows: Sequence[http.HTTPFlow], wanted: Sequence[str]) -> Recording:
     recording = Recording(str(file))
-    callbacks = _callback_urls(flows)
+    webhooks = _Webhooks(flows, wanted)
     for flow in flows:
         host = _host(flow)
-        if _is_webhook(flow, callbacks, wanted):
+        if webhooks.has(flow):
             recording.exchanges.append(_exchange(flow, True, number))
-        elif any(host_matches(pattern, host) for pattern in wanted):
+        elif webhooks.is_wanted(host):
             recording.exchanges.append(_exchange(flow, False, number))
         else:
             recording.others[host] = recording.others.get(host, 0) + 1

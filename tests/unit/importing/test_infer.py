@@ -357,6 +357,22 @@ def test_har_has_webhooks_at_the_urls_that_requests_named(tmp_path: Path) -> Non
     assert [exchange.inbound for exchange in recording.exchanges] == [False, False, True, False]
 
 
+@pytest.mark.parametrize("form", ["flow", "har"])
+def test_a_receiver_may_have_the_host_of_the_third_party(tmp_path: Path, form: str) -> None:
+    from mitmproxy.addons.savehar import SaveHar
+
+    api, hook = "http://127.0.0.1:8080/v1/jobs", "http://127.0.0.1:9000/hook"
+    tape = Tape().request("POST", api, {"callback": hook}, 201, {"id": ID}).wait(12)
+    tape.webhook({"id": ID}, hook).request("GET", f"{api}/{ID}", answer={"id": ID})
+    file = tape.write(tmp_path / "slow.flow")
+    if form == "har":
+        file.write_text(json.dumps(SaveHar().make_har(tape.flows)))
+
+    [recording] = reading.read([file], ["127.0.0.1"])
+
+    assert [exchange.inbound for exchange in recording.exchanges] == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("waits", "retry"),
     [([5.0], ["5s"]), ([5.2, 299.0, 1805.0], "standard-webhooks"), ([7.0, 7.0, 70.0], ["7s", "7s", "70s"])],
