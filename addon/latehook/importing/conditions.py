@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from latehook.importing.exchanges import Exchange, texts_of
+from latehook.importing.relations import Relations
 from latehook.importing.scrubbing import Scrubber, snake
 from latehook.importing.sources import Reader
 
@@ -16,7 +17,9 @@ _ACTION = re.compile(r"(^|_)(action|method|operation|command|op|verb|type)$")
 """Names of fields that say what is asked for, where one path serves everything."""
 
 
-def condition(chosen: Sequence[Exchange], others: Sequence[Exchange], reader: Reader, scrubber: Scrubber) -> str | None:
+def condition(
+    chosen: Sequence[Exchange], others: Sequence[Exchange], reader: Reader, relations: Relations, scrubber: Scrubber
+) -> str | None:
     """Return an expression that holds for the chosen requests and for none of the others; None if there is none.
 
     A request that was refused usually lacks something that its response names; another one usually has something more.
@@ -36,7 +39,17 @@ def condition(chosen: Sequence[Exchange], others: Sequence[Exchange], reader: Re
         return " or ".join(alternatives)
     if alternatives := _alternatives(theirs, mine):
         return f"not ({' or '.join(alternatives)})"
-    return None
+    return _by_relation(chosen, others, relations)
+
+
+def _by_relation(chosen: Sequence[Exchange], others: Sequence[Exchange], relations: Relations) -> str | None:
+    """Return whether there is a job of another mock that the request is about: only some requests have one."""
+    mine, theirs = ([{source.expression for source in relations.of(one)} for one in side] for side in (chosen, others))
+    common = set.intersection(*mine) - set().union(*theirs)
+    lacking = set.intersection(*theirs) - set().union(*mine)
+    if common:
+        return min(common, key=lambda text: (len(text), text))
+    return f"not {min(lacking, key=lambda text: (len(text), text))}" if lacking else None
 
 
 def _truths(exchange: Exchange, reader: Reader) -> dict[str, Any]:

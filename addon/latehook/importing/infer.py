@@ -11,6 +11,7 @@ from latehook.importing.exchanges import Exchange, Recording, leaves
 from latehook.importing.matches import Match, Matches
 from latehook.importing.mocks import Made, MockMaker
 from latehook.importing.perspective import Perspective
+from latehook.importing.relations import Relations
 from latehook.importing.scrubbing import Scrubber
 from latehook.importing.shapes import is_opaque
 from latehook.importing.sources import Reader
@@ -60,7 +61,8 @@ class _Inference:
         variables = {text: name for job in self.jobs for text, name in job.vars.items()}
         self.matches = Matches(self.exchanges, ids, variables, self.scrubber)
         self.reader = Reader(self.matches.captures)
-        self.maker = MockMaker(self.reader, self.scrubber, secrets)
+        self.relations = Relations(self.jobs, self.reader, lambda exchange: self.matches.of(exchange).text)
+        self.maker = MockMaker(self.reader, self.relations, self.scrubber, secrets)
         self.families: dict[str, Family] = {}
         self.family_of: dict[Trace, Family] = {}
         self.life_of: dict[Exchange, Timeline] = {}
@@ -85,7 +87,7 @@ class _Inference:
             self._add_family(text, timelines(jobs))
 
     def _add_family(self, text: str, lives: list[Timeline]) -> None:
-        family = Family(lives, Perspective(self.reader, lives))
+        family = Family(lives, Perspective(self.reader, lives, self.relations))
         self.families[text] = family
         for life in lives:
             self.family_of[life.job] = family

@@ -9,6 +9,7 @@ from latehook.importing.exchanges import Exchange
 from latehook.importing.lists import listed_jobs, text_of
 from latehook.importing.messages import Templates
 from latehook.importing.perspective import Perspective
+from latehook.importing.relations import Relations
 from latehook.importing.scrubbing import Scrubber, new_secret
 from latehook.importing.shapes import generator
 from latehook.importing.situations import Situation
@@ -38,8 +39,9 @@ class Made:
 class MockMaker:
     """Makes mocks. `left_out` collects the exchanges for which it makes none, with the reason."""
 
-    def __init__(self, reader: Reader, scrubber: Scrubber, secrets: dict[str, str]) -> None:
+    def __init__(self, reader: Reader, relations: Relations, scrubber: Scrubber, secrets: dict[str, str]) -> None:
         self.reader = reader
+        self.relations = relations
         self.scrubber = scrubber
         self.secrets = secrets
         self.stages = StageMaker(scrubber, secrets)
@@ -239,7 +241,7 @@ class MockMaker:
 
     def when(self, chosen: Sequence[Exchange], others: Sequence[Exchange]) -> str | None:
         """Return the condition that only the chosen requests meet, None if there is none."""
-        return condition(chosen, others, self.reader, self.scrubber)
+        return condition(chosen, others, self.reader, self.relations, self.scrubber)
 
 
 def _lives_of(exchange: Exchange, family: Family) -> list[Timeline]:

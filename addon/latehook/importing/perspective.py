@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from latehook.base.model import PENDING
 from latehook.importing.exchanges import Exchange
+from latehook.importing.relations import Relations
 from latehook.importing.situations import Situation
 from latehook.importing.sources import Reader, Source, member
 from latehook.importing.stages import Timeline
@@ -13,8 +14,9 @@ from latehook.importing.stages import Timeline
 class Perspective:
     """Makes the situations of messages. `family` are the lives of jobs that the same request starts."""
 
-    def __init__(self, reader: Reader, family: Sequence[Timeline] = ()) -> None:
+    def __init__(self, reader: Reader, family: Sequence[Timeline] = (), relations: Relations | None = None) -> None:
         self._reader = reader
+        self._relations = relations
         self._family = family
         self._statuses = dict.fromkeys(status for life in family for status, _ in life.reached)
         self._pool = {source.expression for life in family for source in reader.sources(life.job.creator)}
@@ -88,4 +90,5 @@ class Perspective:
             absent=frozenset(pool - present),
             digest=hashlib.sha256(content).hexdigest() if content else None,
             is_webhook=is_webhook,
+            related=self._relations.of(job.creator, base) if is_webhook and self._relations is not None else (),
         )

@@ -11,6 +11,7 @@ from latehook.importing.scrubbing import SECRET_KEY
 from latehook.importing.signature_checks import Candidate
 from latehook.importing.signatures import Signature, recognise
 from latehook.importing.situations import Situation, braces, from_environment
+from latehook.importing.sources import Source
 from latehook.importing.unify import Notes
 from latehook.importing.web_tokens import WebToken
 from latehook.webhooks import jws
@@ -59,15 +60,19 @@ def _of_environment(samples: Samples, secrets: Mapping[str, str]) -> list[Candid
 def _given(samples: Samples) -> list[Candidate]:
     """Return the secrets that the requests themselves gave, such as that of a registration."""
     found = []
-    for source in samples[0][1].sources:
+    for source in _readable(samples[0][1]):
         if SECRET_KEY.search(source.key) and isinstance(source.value, str) and len(source.value) >= 4:
             values = [
-                next((str(other.value) for other in situation.sources if other.expression == source.expression), "")
+                next((str(other.value) for other in _readable(situation) if other.expression == source.expression), "")
                 for _, situation in samples
             ]
             if all(values):
                 found.append(Candidate(braces(source.expression), values))
     return found
+
+
+def _readable(situation: Situation) -> Sequence[Source]:
+    return [*situation.sources, *situation.related]
 
 
 def _secret(signature: Signature, notes: Notes) -> str:

@@ -35,7 +35,7 @@ class Situation:
     `at` is its time in Unix seconds. `known` has the job's id and vars as texts, with their expressions. `moments` are
     expressions of the job's times so far, `unreached` those that are null then. `status` and `event` are the job's and
     the webhook's. `sources` are the values of the requests, `absent` expressions that read nothing in them. `digest` is
-    that of the request's body.
+    that of the request's body. `related` are values of jobs of other mocks that the request is about.
     """
 
     at: float
@@ -48,6 +48,7 @@ class Situation:
     absent: frozenset[str] = frozenset()
     digest: str | None = None
     is_webhook: bool = False
+    related: Sequence[Source] = ()
 
 
 def braces(expression: str) -> str:
