@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from latehook.importing.exchanges import Exchange, Recording, leaves
+from latehook.importing.handshakes import handshake
 from latehook.importing.matches import Match, Matches
 from latehook.importing.mocks import Made, MockMaker
 from latehook.importing.perspective import Perspective
@@ -57,6 +58,7 @@ class _Inference:
         self.jobs = [job for one in traced for job in one.jobs]
         self.result = Inferred()
         self.left_out = [pair for one in traced for pair in one.left_out]
+        self.checks = dict(pair for one in traced for pair in one.checks)
         ids = {str(job.id) for job in self.jobs if job.id is not None}
         variables = {text: name for job in self.jobs for text, name in job.vars.items()}
         self.matches = Matches(self.exchanges, ids, variables, self.scrubber)
@@ -113,7 +115,7 @@ class _Inference:
 
     def _others(self, match: str, exchanges: Sequence[Exchange]) -> None:
         groups = _by_behaviour([exchange for exchange in exchanges if not self._is_repeat(exchange)], self.life_of)
-        groups = self._absorb(match, groups)
+        groups = self._without_refused(match, self._absorb(match, groups))
         rest = sorted(groups, key=lambda group: (not _is_error(group), len(group)))
         while rest:
             group = rest.pop(0)
@@ -191,11 +193,38 @@ class _Inference:
             family = self.families[match]
         return kept
 
+    def _without_refused(self, match: str, groups: list[list[Exchange]]) -> list[list[Exchange]]:
+        """Return the groups without that of requests which were refused since their receiver did not pass a check.
+
+        The mock of the accepted ones refuses them.
+        """
+        accepted = [
+            (life.job.creator, stage.webhook)
+            for life in (self.families[match].lives if match in self.families else ())
+            for stage in life.segments[0].stages
+            if stage.is_before_response and stage.webhook is not None
+        ]
+        for group in groups if accepted else ():
+            refused = [(one, self.checks[one]) for one in group if one in self.checks]
+            found = handshake(accepted, refused) if len(refused) == len(group) else None
+            if found is None:
+                continue
+            for life in self.families[match].lives:
+                for creator, webhook in accepted:
+                    if creator is life.job.creator and (value := found.challenge_of(webhook)) is not None:
+                        life.job.vars[str(value)] = found.variable
+            self.maker.refusals[match] = found, group
+            for one in group:
+                del self.checks[one]
+            return [other for other in groups if other is not group]
+        return groups
+
     def _count(self) -> None:
         self.result.requests = sum(not exchange.inbound for exchange in self.exchanges)
         self.result.webhooks = sum(exchange.inbound for exchange in self.exchanges)
         for recording in self.recordings:
             self.result.others.update(recording.others)
+        self.left_out += [(webhook, "it came during a request that was refused") for webhook in self.checks.values()]
         reasons: dict[tuple[str, str], int] = {}
         for exchange, reason in [*self.left_out, *self.maker.left_out]:
             what = "a webhook" if exchange.inbound else self.matches.of(exchange).text

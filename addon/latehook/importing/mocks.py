@@ -6,6 +6,7 @@ from typing import Any
 
 from latehook.importing.conditions import condition
 from latehook.importing.exchanges import Exchange
+from latehook.importing.handshakes import Handshake
 from latehook.importing.lists import listed_jobs, text_of
 from latehook.importing.messages import Templates
 from latehook.importing.perspective import Perspective
@@ -17,6 +18,9 @@ from latehook.importing.sources import Reader
 from latehook.importing.stage_mocks import Family, Mock, StageMaker
 from latehook.importing.stages import Timeline
 from latehook.importing.unify import Differs, Notes
+
+CHECK = "validation"
+"""The event of a webhook that checks the receiver."""
 
 LONGEST_WAIT = "5m"
 """How long a long poll waits at most: recordings do not tell."""
@@ -47,6 +51,9 @@ class MockMaker:
         self.stages = StageMaker(scrubber, secrets)
         self.left_out: list[tuple[Exchange, str]] = []
         self.idempotency_keys: dict[str, str] = {}  # the expressions of those that are no header, by `match`
+        self.refusals: dict[
+            str, tuple[Handshake, Sequence[Exchange]]
+        ] = {}  # of receivers that failed a check, by `match`
 
     # Requests that start a job
 
@@ -67,9 +74,25 @@ class MockMaker:
         if not job and not stages:
             mock["job"] = {}
         mock |= {**({"response": response} if response else {}), **stages}
+        if match in self.refusals:
+            found, refused = self.refusals[match]
+            self._refuse(mock, found, templates.response([(one, family.perspective.of_plain(one)) for one in refused]))
         if any(life.job.by_echo for life in lives):
             notes.add("only a text of the request ties this webhook to it", ("webhook",))
         return Made(mock, notes)
+
+    def _refuse(self, mock: Mock, found: Handshake, refusal: dict[str, Any]) -> None:
+        """Let a mock refuse what the receiver does not confirm."""
+        first = [stage for stage in mock.get("stages", []) if stage.get("after") == "before-response"]
+        holders: list[tuple[dict[str, Any], str]] = [(stage, "webhook") for stage in first if "webhook" in stage]
+        event = CHECK
+        for holder, key in holders or [(mock, "webhook")]:
+            own = holder[key] if isinstance(holder[key], dict) else {}
+            event = own.get("event", CHECK)
+            holder[key] = {"event": event, **own}
+        accepted = mock.get("response", {})
+        refused = {"when": found.failed(event), "rejects": True, **refusal}
+        mock["response"] = [refused, accepted or {"status": 200}]
 
     def _job(self, lives: Sequence[Timeline]) -> dict[str, Any]:
         job: dict[str, Any] = {}

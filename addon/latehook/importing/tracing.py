@@ -55,9 +55,13 @@ class Trace:
 
 @dataclass
 class Traces:
-    """The jobs of a recording, and the exchanges that were left out, with the reason."""
+    """The jobs of a recording, and the exchanges that were left out, with the reason.
+
+    `checks` are the refused requests during which a webhook came, with that webhook.
+    """
 
     jobs: list[Trace] = field(default_factory=list)
+    checks: list[tuple[Exchange, Exchange]] = field(default_factory=list)
     left_out: list[tuple[Exchange, str]] = field(default_factory=list)
 
     def job_of(self, exchange: Exchange) -> Trace | None:
@@ -160,6 +164,9 @@ class _Tracer:
 
     def link_without_id(self, webhook: Exchange) -> None:
         """Tie a webhook to the request whose other value it has, that named its URL, or whose text it repeats."""
+        if (refused := self._refused_during(webhook)) is not None:
+            self.traces.checks.append((refused, webhook))
+            return
         for found in (self._by_value(webhook), self._by_url(webhook)):
             if len(found) == 1:
                 self._add_to(self._job_of(found[0], webhook), webhook)
@@ -178,6 +185,17 @@ class _Tracer:
             job = self._job_of(found[0], webhook)
             job.by_echo.append(webhook)
             self._add_to(job, webhook)
+
+    def _refused_during(self, webhook: Exchange) -> Exchange | None:
+        """Return the request that named the URL of a webhook, and was refused when that had come."""
+        running = [
+            one
+            for one in self.exchanges
+            if not one.inbound
+            and one.started <= webhook.started <= one.ended
+            and any(same_url(value, webhook) for _, value in request_leaves(one))
+        ]
+        return running[0] if running and not any(one.is_success for one in running) else None
 
     def _by_value(self, webhook: Exchange) -> list[Exchange]:
         """Return the creators of jobs with another opaque value of which the webhook has a copy."""
