@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from latehook.base.messages import ResponseFault, WebhookFault
 from latehook.mocksfile.loading import load
@@ -13,12 +14,16 @@ from unit.test_layout import LATEHOOK, ORDER
 
 README, REFERENCE = ROOT / "README.md", ROOT / "addon" / "REFERENCE.md"
 ARCHITECTURE = ROOT / "addon" / "ARCHITECTURE.md"
+SCALING = ROOT / "addon" / "SCALING.md"
+HAPROXY = ROOT / "scripts" / "image" / "haproxy.cfg"
+COMPOSE = ROOT / "scripts" / "image" / "compose.yaml"
 DOCUMENTS = [
     README,
     REFERENCE,
     ARCHITECTURE,
     ROOT / "addon" / "RECIPES.md",
     ROOT / "addon" / "LANGUAGES.md",
+    SCALING,
     ROOT / "scripts" / "README.md",
     ROOT / "tests" / "README.md",
 ]
@@ -49,6 +54,25 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         target = document.parent / file if file else document
         assert target.exists(), file
         assert not heading or heading in _headings(target), heading
+
+
+def test_the_configuration_of_haproxy_in_the_document_is_the_one_that_is_tested() -> None:
+    shown = SCALING.read_text().partition("```\ndefaults")[2].partition("```")[0]
+    tested = {line.partition("#")[0].strip() for line in HAPROXY.read_text().splitlines()}
+
+    assert {line.strip() for line in shown.splitlines() if "server latehook-" not in line} <= tested
+
+
+def test_the_composed_haproxy_leads_to_the_composed_instances() -> None:
+    services = YAML(typ="safe").load(COMPOSE)["services"]
+    instances = {name for name, service in services.items() if service["image"] == "latehook"}
+
+    assert dict(re.findall(r"^    server (\S+) (\S+)$", HAPROXY.read_text(), re.MULTILINE)) == {
+        name: f"{name}:8080" for name in instances
+    }
+    assert services["latehook"]["volumes"] == ["./haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro"]
+    for name in instances - {"latehook-1"}:  # two that make the CA at once would disagree
+        assert services[name]["depends_on"] == {"latehook-1": {"condition": "service_healthy"}}
 
 
 def test_every_fault_has_a_description() -> None:

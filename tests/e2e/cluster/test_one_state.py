@@ -47,6 +47,14 @@ def test_the_same_idempotency_key_everywhere_at_once_starts_one_job(instances: C
     assert {job: len(came) for job, came in jobs_of(webhooks).items()} == dict.fromkeys(jobs, 1)
 
 
+def test_times_count_over_all(instances: Cluster) -> None:
+    ports = instances.ports * 8
+    with ThreadPoolExecutor(len(ports)) as threads:
+        statuses = list(threads.map(lambda port: send(port, "POST", "http://api.slow.example/rare")[0], ports))
+
+    assert statuses.count(201) == 5
+
+
 def test_variables_and_waits_are_for_all(instances: Cluster) -> None:
     first, last = 0, len(instances.ports) - 1
     _, job = send(instances.ports[first], "POST", JOBS)
@@ -57,6 +65,7 @@ def test_variables_and_waits_are_for_all(instances: Cluster) -> None:
 
         [webhook] = there.wait_for(job=job["id"])
         assert here.webhooks(job=job["id"]) == [webhook]
+        assert [request.job for request in there.requests(matched=True) if request.job] == [job["id"]] * 2
 
 
 @contextmanager
