@@ -114,6 +114,7 @@ class Advance:
     async def _move_to(self, target: float, barrier: AdvanceBarrier) -> None:
         """Move the clock to each due time up to `target`, and wait until the attempts have ended."""
         moments = 0
+        await self._outbox.foresee()
         while True:
             due = self._outbox.next_due()
             if due <= min(target, barrier.limit):
@@ -123,6 +124,7 @@ class Advance:
                 moments += 1
                 if moments % MOMENTS_PER_TURN == 0:
                     await asyncio.sleep(0)
+                    await self._outbox.foresee()
             elif not barrier.is_empty:
                 await barrier.changed()
             else:

@@ -55,8 +55,11 @@ class DeliveryContext(Context, Protocol):
     def keeps_answers(self) -> bool:
         """Whether a mock in use reads what receivers answer."""
 
-    async def decide[Result](self, decide: Callable[[Moment, Context], Result]) -> Result:
-        """Return what `decide` returns for this moment. It is called again if the store has to be waited for."""
+    async def decide[Result](self, decide: Callable[[Moment, Context], Result], now: float | None = None) -> Result:
+        """Return what `decide` returns for the time `now` of Latehook's clock, or for the present.
+
+        It is called again if the store has to be waited for.
+        """
 
     async def claim_fault(self, definition: str, limit: int | None, stage: int | None = None) -> bool:
         """Count a fault of the webhook of this stage of a mock. Return False if it has happened `limit` times."""

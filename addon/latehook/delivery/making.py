@@ -18,8 +18,8 @@ class AttemptMaker:
         self._context = context
         self._compiled_mocks = compiled_mocks
 
-    async def make(self, stored: StoredWebhook) -> RunningAttempt:
-        """Make the next attempt at a webhook. Raises LatehookError."""
+    async def make(self, stored: StoredWebhook, now: float | None = None) -> RunningAttempt:
+        """Make the next attempt at a webhook, at `now` of Latehook's clock, or at present. Raises LatehookError."""
         webhook = stored.webhook
         mock, spec = await self._compiled_mocks.webhook_spec(webhook.definition, webhook.mock_stage)
 
@@ -31,10 +31,10 @@ class AttemptMaker:
             keeps_answer = mock.reads_answers or self._context.keeps_answers
             return RunningAttempt(stored, content, spec.retry, started_at, clock_at, outgoing, keeps_answer)
 
-        attempt = await self._context.decide(make)
+        attempt = await self._context.decide(make, now)
         limit = None if spec.fault is None else spec.fault.count
         if attempt.outgoing.fault is None or await self._context.claim_fault(
             webhook.definition, limit, webhook.mock_stage
         ):
             return attempt
-        return await self.make(stored)  # another process was faster: now the fault has happened often enough
+        return await self.make(stored, now)  # another process was faster: now the fault has happened often enough

@@ -20,6 +20,7 @@ from latehook.delivery.compiled_mocks import CompiledMocks
 from latehook.delivery.decisions import Decisions
 from latehook.delivery.dispatcher import Dispatcher
 from latehook.delivery.first_attempts import FirstAttempts
+from latehook.delivery.foresight import AHEAD, Foresight
 from latehook.delivery.making import AttemptMaker
 from latehook.delivery.progress import Progress
 from latehook.delivery.reporting import log_outcome, log_unsent, without_user
@@ -66,6 +67,7 @@ class Outbox:
         self._clock = state.clock
         self._context = context
         self._maker = AttemptMaker(context, compiled_mocks)
+        self._foresight = Foresight(store, compiled_mocks)
         self._sender = sender
         self.results = progress.results
         """The results of attempts, as far as the store does not have them yet."""
@@ -187,10 +189,16 @@ class Outbox:
             yield barrier
         finally:
             self._barrier = None
+            self._foresight.clear()
 
     def next_due(self) -> float:
         """Return when the next webhook, or the next late status, is due; infinity where none is scheduled."""
         return min(self._schedule.next_due(), self.decisions.next_due())
+
+    async def foresee(self) -> None:
+        """Read ahead, in an advance, what is due next. Raises StoreError."""
+        if self._foresight.is_short:
+            await self._foresight.look(self._schedule.first(AHEAD))
 
     def wake_due(self) -> None:
         """Enqueue the webhooks that are due by now, without waiting for the timer."""
@@ -266,7 +274,7 @@ class Outbox:
         if isinstance(unwritten := self.results.last(key), AttemptResult):
             stored = replace(stored, attempts=unwritten.number, content=unwritten.content)
         try:
-            attempt = await self._maker.make(stored)
+            attempt = await self._maker.make(stored, None if self._barrier is None else self._barrier.due_time(key))
         except StoreUnreachable:
             raise
         except LatehookError as error:
@@ -319,6 +327,9 @@ class Outbox:
         """Have the dispatcher start the attempts at webhooks that are due."""
         if self._barrier is not None:
             self._barrier.add(keys, self._clock.now())
+            for key in keys:
+                if (least_wait := self._foresight.pop(key)) is not None:
+                    self._barrier.set_least_wait(key, min(least_wait, self.decisions.least_wait(key)))
         self._dispatcher.enqueue(keys)
 
     async def _decide(self, key: int) -> str | None:

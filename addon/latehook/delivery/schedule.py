@@ -66,6 +66,10 @@ class Schedule:
         """Return the earliest due time; infinity where nothing is scheduled."""
         return self._heap[0][0] if self._heap else float("inf")
 
+    def first(self, number: int) -> list[int]:
+        """Return the keys of so many entries, those that are due first."""
+        return [key for _, key in heapq.nsmallest(number, self._heap)]
+
     def __len__(self) -> int:
         return len(self._heap)
 

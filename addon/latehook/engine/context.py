@@ -54,18 +54,18 @@ class LiveContext:
     def keeps_answers(self) -> bool:
         return self.mocks.reads_answers
 
-    def moment(self) -> Moment:
-        return Moment(self._clock.now(), self._clock.real(), self._random)
+    def moment(self, now: float | None = None) -> Moment:
+        return Moment(self._clock.now() if now is None else now, self._clock.real(), self._random)
 
-    async def decide[Result](self, decide: Callable[[Moment, Context], Result]) -> Result:
-        """Return what `decide` returns for this moment.
+    async def decide[Result](self, decide: Callable[[Moment, Context], Result], now: float | None = None) -> Result:
+        """Return what `decide` returns for the time `now` of Latehook's clock, or for the present.
 
         If the store has to be waited for, `decide` is called again with each answer that it lacked. It then draws the
         same random values.
         """
         if self._store.at_once is not None:
-            return decide(self.moment(), self)
-        moment, seed, answers = self.moment(), self._random.getrandbits(64), Answers(self, self._progress)
+            return decide(self.moment(now), self)
+        moment, seed, answers = self.moment(now), self._random.getrandbits(64), Answers(self, self._progress)
         while True:
             try:
                 return decide(Moment(moment.now, moment.real_now, random.Random(seed)), answers)

@@ -1,6 +1,7 @@
 """Operations of one process on jobs that another one has accepted, over one PostgreSQL schema."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,12 @@ mocks:
   - match: POST api.slow.example/jobs
     response: {json: {id: "{{ job.id }}"}}
     webhook: {to: "http://app.test/", event: done, text: "{{ job.id }}", after: "{{ request.json.after or '1h' }}"}
+  - match: POST api.slow.example/timed
+    response: {json: {id: "{{ job.id }}"}}
+    webhook:
+      to: "http://app.test/"
+      text: "{{ job.id }} at {{ ((now - job.created_at) / 60) | round(2) }}"
+      after: "{{ request.json.after }}"
   - match: POST api.slow.example/chains
     response: {json: {id: "{{ job.id }}"}}
     stages:
@@ -117,8 +124,9 @@ async def test_an_advance_runs_what_all_processes_owe_in_order(postgres_server: 
         expected: list[tuple[int, str]] = []
         for number in range(60):
             minutes = 1 + number * 7 % 60
-            _, body = await made[number % 3].post(after=f"{minutes}m")
-            expected.append((minutes, body["id"]))
+            request = json.dumps({"after": f"{minutes}m"}).encode()
+            _, body = answer(await made[number % 3].request("POST", "/timed", request))
+            expected.append((minutes, f"{body['id']} at {minutes}.0"))
         kept = (await made[2].post(after="3h"))[1]["id"]
         made[0].sender.takes = 0.3
         under_way = (await made[0].post(after="1ms"))[1]["id"]
@@ -132,7 +140,7 @@ async def test_an_advance_runs_what_all_processes_owe_in_order(postgres_server: 
 
         sent = [*made[1].sent, *made[2].sent]
         assert made[0].sent == [under_way]
-        assert sent == [id for _, id in sorted(expected, key=lambda one: one[0])]
+        assert sent == [body for _, body in sorted(expected, key=lambda one: one[0])]
         assert max(times_sent(made).values()) == 1
         assert len({bool(process.sent) for process in made[1:]}) == 2  # the first advance has sent everything
         assert (await webhook_of(made[0], kept))[1] is State.PENDING

@@ -1,0 +1,47 @@
+"""What an advance has to know of webhooks before they are due: how soon each can be due again."""
+
+from collections.abc import Collection
+
+from latehook.base.errors import LatehookError
+from latehook.delivery.compiled_mocks import CompiledMocks
+from latehook.store.protocol import Store
+from latehook.webhooks import retries
+
+AHEAD = 500
+"""Webhooks that are read ahead at once."""
+
+
+class Foresight:
+    """The fewest seconds from the next attempt at a webhook to the one after it, by the webhook's key.
+
+    It is read ahead only where the store has to be waited for: else the clock would stand still at each due time until
+    the store has answered. Of a webhook that is not here, its attempt says it.
+    """
+
+    def __init__(self, store: Store, compiled_mocks: CompiledMocks) -> None:
+        self._store = store
+        self._compiled_mocks = compiled_mocks
+        self._least_waits: dict[int, float] = {}
+
+    @property
+    def is_short(self) -> bool:
+        """Whether webhooks are to be read ahead."""
+        return self._store.at_once is None and len(self._least_waits) < AHEAD // 2
+
+    async def look(self, webhooks: Collection[int]) -> None:
+        """Read these webhooks ahead. Raises StoreError."""
+        for stored in await self._store.webhooks_by_key(key for key in webhooks if key not in self._least_waits):
+            webhook = stored.webhook
+            try:
+                _, spec = await self._compiled_mocks.webhook_spec(webhook.definition, webhook.mock_stage)
+            except LatehookError:  # its attempt fails, and says why
+                continue
+            if not webhook.late:
+                self._least_waits[stored.key] = retries.least_wait(spec.retry, stored.attempts + 1)
+
+    def pop(self, webhook: int) -> float | None:
+        """Return what is known of a webhook that is due now; None: nothing."""
+        return self._least_waits.pop(webhook, None)
+
+    def clear(self) -> None:
+        self._least_waits.clear()
