@@ -97,12 +97,8 @@ class Acceptor:
 
         Raises StoreError, UnstorableError, TooManyLongPolls.
         """
+        started, decision = await self._start(request, decision, entry)
         mock = decision.mock
-        started = await self._starter.start(decision)
-        if started is None:  # another request with the same idempotency key was faster
-            started, decision = 0, await self._decider.decide(request)
-            entry.job = decision.job_id
-            self._recorder.changed(entry)
         decision = await self._choose(decision, started, entry)
         if decision.delay:
             await self._long_polls.delay(decision, started, left)
@@ -112,6 +108,20 @@ class Acceptor:
         entry.status = response.status
         self._recorder.changed(entry)
         return replace(decision, response=response, delayed=None)
+
+    async def _start(self, request: Request, decision: Decision, entry: JournalEntry) -> tuple[int, Decision]:
+        """Start the decision's job. Return its key, or 0 for none, and the decision that counts.
+
+        A request with the same idempotency key may have been faster: then it is decided again, as soon as the response
+        of that one is chosen. Raises StoreError, UnstorableError.
+        """
+        while True:
+            started = await self._starter.start(decision)
+            if started is not None and not await self._choices.are_made_elsewhere(decision):
+                return started, decision
+            decision = await self._decider.decide(request)
+            entry.job = decision.job_id
+            self._recorder.changed(entry)
 
     async def _choose(self, decision: Decision, started: int, entry: JournalEntry) -> Decision:
         """Return the decision for one response, if that was not chosen at the request. Raises StoreError."""

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from latehook.base import logs
 from latehook.base.model import Job, State, StoredWebhook
+from latehook.base.notifier import Notifier
 from latehook.delivery.outbox import Outbox
 from latehook.delivery.ownership import Ownership
 from latehook.engine.context import LiveContext
@@ -21,6 +22,13 @@ from latehook.store.protocol import Store
 log = logging.getLogger(logs.LOGGER)
 
 
+LONGEST_CHOICE = 30.0
+"""Seconds for which the choice of another process is waited for."""
+
+LOOK_AFTER = 1.0
+"""Seconds after which that is looked at again, though no notice has come."""
+
+
 class Choices:
     """The choices that wait for webhooks.
 
@@ -29,9 +37,16 @@ class Choices:
     """
 
     def __init__(
-        self, store: Store, commits: GroupCommit, outbox: Outbox, ownership: Ownership, context: LiveContext
+        self,
+        store: Store,
+        commits: GroupCommit,
+        outbox: Outbox,
+        ownership: Ownership,
+        context: LiveContext,
+        notifier: Notifier,
     ) -> None:
         self._store = store
+        self._notifier = notifier
         self._commits = commits
         self._outbox = outbox
         self._ownership = ownership
@@ -73,6 +88,27 @@ class Choices:
                 "latehook: jobs taken back, because the proxy ended before it chose their responses: %d", number
             )
         return [job for job in jobs if job not in undecided]
+
+    async def are_made_elsewhere(self, decision: Decision) -> bool:
+        """Return whether another process was choosing the response that a request is to get again, and has ended that.
+
+        The request has to be decided again then: the choice may have taken the job back. Raises StoreError.
+        """
+        delayed = decision.delayed
+        if self._store.cluster is None or delayed is None or not delayed.repeats or delayed.number is not None:
+            return False
+        key = 0 if delayed.job is None else delayed.job.key
+        if key in self._open:
+            return False
+        try:
+            async with asyncio.timeout(LONGEST_CHOICE):
+                revision = self._notifier.revision
+                while (job := await self._store.job(key)) is not None and job.chosen is None:
+                    await self._notifier.wait_for_change(revision, LOOK_AFTER)
+                    revision = self._notifier.revision
+        except TimeoutError:  # its process has ended: this one chooses
+            return False
+        return True
 
     async def choose(self, mock: Mock, decision: Decision, started: int) -> Decision:
         """Return the decision for one of several responses. `started` is the key of the job if the request started it.

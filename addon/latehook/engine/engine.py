@@ -86,7 +86,7 @@ class Engine:
         )
         self.long_polls = LongPolls(store, self.context, clock, self.notifier)
         self.ownership = Ownership(store, self.commits, self.progress, self.outbox)
-        self.choices = Choices(store, self.commits, self.outbox, self.ownership, self.context)
+        self.choices = Choices(store, self.commits, self.outbox, self.ownership, self.context, self.notifier)
         self.journal = make_journal(store, self.notifier)
         self._recorder = Recorder(self.journal, self.notifier, clock)
         self._decider = Decider(self.context)

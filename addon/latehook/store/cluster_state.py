@@ -85,6 +85,10 @@ class ClusterState(SharedState):
         if self._following is not None:
             self._following.cancel()
 
+    def _real(self) -> float:
+        """Return the database's time: the clocks of the machines may differ."""
+        return self.clock.real() + self._shared.offset
+
     async def write_clock(self, moment: float, speed: float) -> None:
         """Write the clock for a later process. While others are alive, they have it."""
         if self._cluster.live == 1:

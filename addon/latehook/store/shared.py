@@ -18,6 +18,9 @@ class StoredWorld(NamedTuple):
 class SharedWorld(Protocol):
     """The world in a store that several processes share."""
 
+    offset: float
+    """Seconds by which the database's clock was ahead of this machine's at the last read; 0 if that is not certain."""
+
     async def revision(self) -> int:
         """Return the revision of the last change. Raises StoreError."""
 

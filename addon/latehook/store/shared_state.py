@@ -41,7 +41,7 @@ class SharedState:
 
         The clock has gone on meanwhile, by real time. If the machine's clock was set back, no time has passed.
         """
-        real = self.clock.real()
+        real = self._real()
         settings = await self._store.get_value(CLOCK, list[tuple[float, float, float]])
         moment = ClockSetting(*settings[-1]).at(real) if settings else real
         await self.write_clock(moment, speed)
@@ -75,24 +75,28 @@ class SharedState:
 
     def _new_world(self, world: World, speed: float) -> World:
         """Return the world of a new process, after another one."""
-        real = self.clock.real()
+        real = self._real()
         return World(ClockSetting(real, real, speed), resets=world.resets + 1)
 
     def clock_setting(self, speed: float) -> ClockSetting:
         """Return the clock as it is now, to go on at `speed`."""
-        return ClockSetting(self.clock.now(), self.clock.real(), speed)
+        return ClockSetting(self.clock.now(), self._real(), speed)
 
     # The clock, for the next process
 
     async def write_clock(self, moment: float, speed: float) -> None:
         """Write the clock as it will be, without changing it: an advance moves it step by step."""
         async with self._commits.transaction():
-            self._store.set_value(CLOCK, [(moment, self.clock.real(), speed)])
+            self._store.set_value(CLOCK, [(moment, self._real(), speed)])
         self._written = moment
 
     async def keep_clock(self) -> None:
         """Write the clock as it is now, or as a running advance will leave it: the next process goes on from there."""
         await self.write_clock(max(self.clock.now(), self._written), self.clock.speed)
+
+    def _real(self) -> float:
+        """Return the real time that settings of the clock are in."""
+        return self.clock.real()
 
     async def _read(self, clock: ClockSetting) -> World:
         """Return the world that the store has, with this clock."""
@@ -108,7 +112,7 @@ class SharedState:
         before, self.world = self.world, world
         self.holding = world.holding
         if world.clock is not before.clock:
-            self.clock.set(world.clock.at(self.clock.real()), world.clock.speed)
+            self.clock.set(world.clock.at(self._real()), world.clock.speed)
         try:
             await self._act(before, world)
         except StoreError:

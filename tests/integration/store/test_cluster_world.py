@@ -38,6 +38,16 @@ mocks:
     webhook: {to: "http://app.test/", text: "{{ job.id }}", after: "{{ request.json.after }}"}
 """
 
+CHOSEN = """
+mocks:
+  - match: POST chosen.slow.example/
+    job: {idempotency_key: request.json.key}
+    response:
+      - {when: vars.other == 0, status: 400, text: "{{ job.id }}", rejects: true}
+      - {status: 201, text: "{{ job.id }}"}
+    webhook: {to: "http://app.test/", after: before-response}
+"""
+
 COUNTED = """
 mocks:
   - {match: GET times.slow.example/, times: 7, response: {text: counted}}
@@ -169,11 +179,11 @@ async def test_a_change_waits_for_a_process_that_is_cut_off_only_until_its_lease
     postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That process then answers nothing, and lets nothing leave, until it has applied the change."""
-    monkeypatch.setattr(link, "COMMAND_TIMEOUT", 0.3)
-    monkeypatch.setattr(link, "CONNECT_TIMEOUT", 0.3)
     with Relay(postgres_server.port) as relay:
         async with instances(postgres_server, tmp_path, relay.port) as (a, b):
             assert (await b.post())[0] == 200
+            for name in ("COMMAND_TIMEOUT", "CONNECT_TIMEOUT"):
+                monkeypatch.setattr(link, name, 0.5)
             relay.freeze()
             async with asyncio.timeout(LIMIT):
                 await a.operations.add_mocks(ADDED.replace("NAME", "one"), None, {"content": b"1"})
@@ -251,3 +261,21 @@ async def test_waits_and_the_revision_are_those_of_all(postgres_server: Postgres
         listed = asyncio.create_task(b.operations.notifier.wait_for_change(b.operations.notifier.revision, LIMIT))
         await a.get("nowhere.slow.example")
         assert await listed
+
+
+@pytest.mark.parametrize(("accepts", "status", "jobs"), [(True, 201, 1), (False, 400, 2)])
+async def test_a_repeated_request_waits_for_the_choice_of_another_process(
+    postgres_server: PostgresServer, tmp_path: Path, accepts: bool, status: int, jobs: int
+) -> None:
+    """A job that is taken back has never been: the other request then starts one of its own."""
+    async with instances(postgres_server, tmp_path) as (a, b):
+        await a.operations.add_mocks(CHOSEN, None, {})
+        for each in (a, b):
+            each.sender.takes = 0.2
+        first = asyncio.create_task(a.request("POST", "chosen.slow.example", "/", b'{"key": "k"}'))
+        await until_sent(1, a)
+        await a.operations.set_vars({"other": int(accepts)})
+        again = await b.request("POST", "chosen.slow.example", "/", b'{"key": "k"}')
+        assert [(await first)[0], again[0]] == [status, status]
+        assert ((await first)[1] == again[1]) == (jobs == 1)
+        assert len(a.sender.sent) + len(b.sender.sent) == jobs

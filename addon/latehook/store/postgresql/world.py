@@ -1,6 +1,8 @@
 """The world in PostgreSQL, which several processes share."""
 
+import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from latehook.store.postgresql.batches import Change
 from latehook.store.postgresql.link import LONG_TIMEOUT, Link
@@ -9,7 +11,13 @@ from latehook.store.world import PARTS
 
 CHANGE = "SELECT change_world($1::change[], $2, $3, $4, $5)"
 
-READ = "SELECT w.revision, w.resets, m.name, m.value FROM world w LEFT JOIN meta m ON m.name = ANY ($1::text[])"
+NOW = "extract(epoch FROM clock_timestamp())::double precision"
+
+REVISION = f"SELECT revision, {NOW} FROM world"
+
+READ = f"""
+SELECT w.revision, w.resets, m.name, m.value, {NOW} FROM world w LEFT JOIN meta m ON m.name = ANY ($1::text[])
+"""
 
 
 class WorldInPostgres:
@@ -19,14 +27,25 @@ class WorldInPostgres:
         self._link = link
         self._epoch = epoch
         self.forget = forget
+        self.offset = 0.0
 
     async def revision(self) -> int:
-        return int((await self._link.fetch("SELECT revision FROM world"))[0][0])
+        return int((await self._fetch(REVISION))[0][0])
 
     async def read(self) -> StoredWorld:
-        rows = await self._link.fetch(READ, PARTS)
-        revision, resets, _, _ = rows[0]
-        return StoredWorld(revision, resets, {name: bytes(value) for _, _, name, value in rows if name is not None})
+        rows = await self._fetch(READ, PARTS)
+        revision, resets = rows[0][:2]
+        return StoredWorld(revision, resets, {name: bytes(value) for _, _, name, value, _ in rows if name is not None})
+
+    async def _fetch(self, sql: str, *values: object) -> list[Any]:
+        """Return the rows of a query, whose last column is the database's time. That may have been read at any moment
+        between the question and the answer.
+        """
+        began = time.time()
+        rows = await self._link.fetch(sql, *values)
+        ended, now = time.time(), rows[0][-1]
+        self.offset = now - min(max(now, began), ended)
+        return rows
 
     async def write(self, revision: int, parts: Mapping[str, bytes], holding: bool, clears: bool) -> int | None:
         changes = [Change("clear")] if clears else []
