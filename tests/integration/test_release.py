@@ -26,7 +26,7 @@ def tree(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "scripts" / "release.py", tmp_path / "scripts")
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     (tmp_path / "CHANGELOG.md").write_text(CHANGELOG)
-    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "init", "--quiet", "--template=")
     commit(tmp_path)
     return tmp_path
 

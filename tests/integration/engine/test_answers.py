@@ -16,7 +16,7 @@ from latehook.control import serializers
 from latehook.engine.filters import ALL
 from latehook.store import MEMORY
 from support.engine_setup import EngineSetup, Scenario, run_scenario
-from support.postgres import server_of
+from support.postgres import PostgresServer, server_of
 from support.virtual_time import NOON
 
 FALLBACK = """
@@ -523,18 +523,28 @@ STATUS = st.sampled_from(["fixed", "{{ job.webhooks.e0.status }}", "{{ job.webho
 STAGES = st.lists(st.tuples(AFTER, TO, WHEN, STATUS), min_size=1, max_size=4)
 
 
-@pytest.mark.parametrize("store", ["memory", pytest.param("postgresql", marks=pytest.mark.slow)])
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STAGES, st.lists(OUTCOMES, min_size=1, max_size=4), st.booleans())
 def test_a_job_owes_finitely_many_webhooks_and_each_is_decided_once(
-    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory, stages: Any, outcomes: Any, advances: bool
+) -> None:
+    check_the_law(tmp_path_factory.mktemp("law"), None, stages, outcomes, advances)
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STAGES, st.lists(OUTCOMES, min_size=1, max_size=4), st.booleans())
+def test_so_it_is_with_a_store_in_postgresql(
+    postgres_server: PostgresServer,
     tmp_path_factory: pytest.TempPathFactory,
-    store: str,
     stages: Any,
     outcomes: Any,
     advances: bool,
 ) -> None:
-    server = None if store == "memory" else request.getfixturevalue("postgres_server")
+    check_the_law(tmp_path_factory.mktemp("law"), postgres_server, stages, outcomes, advances)
+
+
+def check_the_law(folder: Path, server: PostgresServer | None, stages: Any, outcomes: Any, advances: bool) -> None:
+    """Run a job with these stages, whose receiver gives these answers."""
     written = []
     for number, (after, to, when, status) in enumerate(stages):
         if after == "before-response" and written and "before-response" not in written[-1]:
@@ -560,5 +570,5 @@ def test_a_job_owes_finitely_many_webhooks_and_each_is_decided_once(
             assert webhook.state in ("skipped", "failed", "delivered")
             assert webhook.due_at is not None and webhook.due_at != UNKNOWN
 
-    setup = run_scenario(scenario, mocks, tmp_path_factory.mktemp("law"), server=server, document={"id": "a"})
+    setup = run_scenario(scenario, mocks, folder, server=server, document={"id": "a"})
     assert len(setup.sender.sent) <= 2 * len(stages)

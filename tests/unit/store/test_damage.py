@@ -1,5 +1,6 @@
 """A store whose rows somebody or a disk has changed: the others can be read, and what cannot is failed."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -87,11 +88,23 @@ async def opened(path: Path) -> AsyncIterator[SqliteStore]:
         await store.close()
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The file of a store with three jobs."""
+    path = tmp_path_factory.mktemp("written") / "store.sqlite"
+
+    async def write() -> None:
+        async with opened(path) as store:
+            await fill(store)
+
+    asyncio.run(write())
+    return path.read_bytes()
+
+
 @pytest.fixture
-async def path(tmp_path: Path) -> Path:
+def path(tmp_path: Path, written: bytes) -> Path:
     path = tmp_path / "store.sqlite"
-    async with opened(path) as store:
-        await fill(store)
+    path.write_bytes(written)
     return path
 
 
@@ -144,15 +157,15 @@ async def test_the_webhooks_of_a_damaged_job_have_failed_and_it_too(path: Path) 
 
 @given(st.data())
 @settings(max_examples=30, deadline=None)
-async def test_changed_bytes_of_the_file_end_in_an_error_of_one_line_or_in_none(data: st.DataObject) -> None:
+async def test_changed_bytes_of_the_file_end_in_an_error_of_one_line_or_in_none(
+    written: bytes, data: st.DataObject
+) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "store.sqlite"
-        async with opened(path) as store:
-            await fill(store)
-        written = bytearray(path.read_bytes())
-        for at in data.draw(st.lists(st.integers(0, len(written) - 1), min_size=1, max_size=30)):
-            written[at] = data.draw(st.integers(0, 255))
-        path.write_bytes(written[: data.draw(st.integers(0, len(written)))] if data.draw(st.booleans()) else written)
+        changed = bytearray(written)
+        for at in data.draw(st.lists(st.integers(0, len(changed) - 1), min_size=1, max_size=30)):
+            changed[at] = data.draw(st.integers(0, 255))
+        path.write_bytes(changed[: data.draw(st.integers(0, len(changed)))] if data.draw(st.booleans()) else changed)
 
         try:
             async with opened(path) as store:
