@@ -8,6 +8,9 @@ A function's next statement sees what was committed before it had the lock: each
 MAX_NODES = 64
 """Processes that one schema can have at once: their numbers are part of keys."""
 
+JOBS_AT_ONCE = 5000
+"""Jobs that one transaction takes: changes of the world wait for its end, and writes for these."""
+
 FUNCTIONS = f"""
 CREATE OR REPLACE FUNCTION lock_world(alone boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -69,7 +72,7 @@ CREATE OR REPLACE FUNCTION owns(me bigint, job_key bigint) RETURNS boolean LANGU
     SELECT EXISTS (SELECT FROM job j WHERE j.key = job_key AND j.owner = me)
 $$;
 
--- Owns these jobs. Returns each with its pending webhooks; (job, null, null) for one with open stages.
+-- Owns these jobs. Returns each of those that it did not own: (job, null, when it ends), and its pending webhooks.
 CREATE OR REPLACE FUNCTION own(me bigint, jobs bigint[], OUT job bigint, OUT webhook bigint, OUT due double precision)
 RETURNS SETOF record LANGUAGE plpgsql AS $$
 BEGIN
@@ -77,7 +80,7 @@ BEGIN
         UPDATE job j SET owner = me WHERE j.key = ANY (jobs) AND j.owner <> me RETURNING j.key, j.ends
     )
     SELECT t.key, w.key, w.due FROM taken t JOIN webhook w ON w.job = t.key AND w.state = 'pending'
-    UNION ALL SELECT t.key, NULL, NULL FROM taken t WHERE t.ends = 'Infinity';
+    UNION ALL SELECT t.key, NULL, t.ends FROM taken t;
 END $$;
 
 -- Takes jobs from other processes, except those that these may take back.
@@ -88,30 +91,37 @@ BEGIN
     RETURN QUERY SELECT * FROM own(me, ARRAY(SELECT j.key FROM job j WHERE j.key = ANY (jobs) AND NOT j.undecided));
 END $$;
 
--- Takes what is not done yet and what nobody alive owns, as `own` does.
-CREATE OR REPLACE FUNCTION take_over(me bigint, OUT job bigint, OUT webhook bigint, OUT due double precision)
-RETURNS SETOF record LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM be_alive(me);
-    PERFORM pg_advisory_xact_lock(444481551, hashtext(current_schema()));  -- else two take the same, one from the other
-    UPDATE webhook w SET begun = NULL WHERE w.begun NOT IN (SELECT n.epoch FROM node n);
-    RETURN QUERY SELECT * FROM own(me, ARRAY(
-        SELECT j.key FROM job j
-        WHERE j.owner NOT IN (SELECT n.epoch FROM node n) AND (j.ends = 'Infinity' OR EXISTS (
-            SELECT FROM webhook w WHERE w.job = j.key AND w.state IN ('pending', 'held')
-        ))
-    ));
-END $$;
-
--- Takes the jobs with open stages or with pending webhooks that are due by a moment, as `take` does.
-CREATE OR REPLACE FUNCTION take_due(
-    me bigint, moment double precision, OUT job bigint, OUT webhook bigint, OUT due double precision
+-- Takes the next jobs behind a key that are not done yet and that nobody alive owns, as `own` does.
+CREATE OR REPLACE FUNCTION take_over(
+    me bigint, behind bigint, OUT job bigint, OUT webhook bigint, OUT due double precision
 ) RETURNS SETOF record LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM be_alive(me);
-    RETURN QUERY SELECT * FROM take(me, ARRAY(
-        SELECT w.job FROM webhook w WHERE w.state = 'pending' AND w.due <= moment
-        UNION SELECT j.key FROM job j WHERE j.ends = 'Infinity'
+    PERFORM pg_advisory_xact_lock(444481552, hashtext(current_schema()));  -- else two take the same, one from the other
+    IF behind = 0 THEN
+        UPDATE webhook w SET begun = NULL WHERE w.begun NOT IN (SELECT n.epoch FROM node n);
+    END IF;
+    RETURN QUERY SELECT * FROM own(me, ARRAY(
+        SELECT j.key FROM job j
+        WHERE j.key > behind AND j.owner NOT IN (SELECT n.epoch FROM node n) AND (j.ends = 'Infinity' OR EXISTS (
+            SELECT FROM webhook w WHERE w.job = j.key AND w.state IN ('pending', 'held')
+        ))
+        ORDER BY j.key LIMIT {JOBS_AT_ONCE}
+    ));
+END $$;
+
+-- Takes of the jobs with open stages, or with pending webhooks that are due by a moment, the next ones behind a key.
+CREATE OR REPLACE FUNCTION take_due(
+    me bigint, moment double precision, behind bigint, OUT job bigint, OUT webhook bigint, OUT due double precision
+) RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM be_alive(me);
+    RETURN QUERY SELECT * FROM own(me, ARRAY(
+        SELECT j.key FROM job j
+        WHERE j.key > behind AND j.owner <> me AND NOT j.undecided AND (j.ends = 'Infinity' OR EXISTS (
+            SELECT FROM webhook w WHERE w.job = j.key AND w.state = 'pending' AND w.due <= moment
+        ))
+        ORDER BY j.key LIMIT {JOBS_AT_ONCE}
     ));
 END $$;
 """

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from latehook.base.model import UNKNOWN
 from latehook.store.cluster import Taken
 from latehook.store.postgresql.link import LONG_TIMEOUT, Link
 
@@ -25,14 +26,15 @@ class OwnersInPostgres:
         self._epoch = epoch
 
     async def take(self, jobs: Iterable[int]) -> Taken:
-        return await self._taken("take($1, $2::bigint[])", list(jobs))
+        taken, _ = await self._take("take($1, $2::bigint[])", list(jobs))
+        return taken
 
     async def take_due(self, moment: float) -> Taken:
-        return await self._taken("take_due($1, $2)", moment)
+        return await self._take_all("take_due($1, $3, $2)", moment)
 
     async def take_over(self) -> Taken:
         """Take what nobody alive owns, and what is not done yet."""
-        return await self._taken("take_over($1)")
+        return await self._take_all("take_over($1, $2)")
 
     async def under_way(self, webhooks: Collection[int]) -> list[int]:
         return [key for (key,) in await self._link.fetch(UNDER_WAY, self._epoch(), list(webhooks))]
@@ -49,7 +51,20 @@ class OwnersInPostgres:
     async def end_turn(self) -> None:
         await self._link.write(END_TURN, self._epoch())
 
-    async def _taken(self, call: str, *values: Any) -> Taken:
+    async def _take_all(self, call: str, *values: Any) -> Taken:
+        """Take jobs, in one transaction after the other, until there are no more."""
+        dues, open_jobs, behind = list[tuple[float, int]](), list[int](), 0
+        while True:
+            taken, jobs = await self._take(call, behind, *values)
+            dues += taken.dues
+            open_jobs += taken.open_jobs
+            if not jobs:
+                return Taken(dues, open_jobs)
+            behind = max(jobs)
+
+    async def _take(self, call: str, *values: Any) -> tuple[Taken, list[int]]:
+        """Take jobs in one transaction. Return their keys, too."""
         rows = await self._link.write(f"{COLUMNS} {call}", self._epoch(), *values, timeout=LONG_TIMEOUT)
+        jobs = [(job, ends) for job, key, ends in rows if key is None]
         dues = [(due, key) for _, key, due in rows if key is not None]
-        return Taken(dues, [job for job, key, _ in rows if key is None])
+        return Taken(dues, [job for job, ends in jobs if ends == UNKNOWN]), [job for job, _ in jobs]
