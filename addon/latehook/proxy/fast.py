@@ -4,7 +4,6 @@ The environment variable LATEHOOK_FAST=0 turns all of them off.
 """
 
 import asyncio
-import copy
 import functools
 import logging
 import os
@@ -44,8 +43,8 @@ def fork(context: Context) -> Context:
     """Return what `context.fork()` returns. mitmproxy first makes a server connection for it, and then drops that."""
     if not ENABLED:
         return context.fork()
-    forked = copy.copy(context)
-    forked.layers = context.layers.copy()
+    forked = Context.__new__(Context)
+    vars(forked).update(vars(context), layers=context.layers.copy())
     return forked
 
 

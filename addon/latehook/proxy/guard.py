@@ -100,10 +100,9 @@ class Guard:
     def refusal(self, flow: http.HTTPFlow) -> http.Response:
         return self._answers.not_contacted(flow)
 
-    def handle_hook(self, hook: StartHook, flow: http.HTTPFlow) -> bool:
+    def handle_hook(self, hook: StartHook, flow: http.HTTPFlow, state: RequestState) -> bool:
         """Handle a hook of a request that is answered here. No addon hears of requests to the control API."""
         try:
-            state = self._states.of(flow)
             state.is_in_our_layers = True
             if state.control is not None:
                 return not isinstance(hook, AnswerHook)

@@ -69,7 +69,7 @@ class RequestPolicy(ModePolicy, Protocol):
     def refusal(self, flow: http.HTTPFlow) -> http.Response:
         """Return the response to a request that may not go upstream and that no hook has answered."""
 
-    def handle_hook(self, hook: StartHook, flow: http.HTTPFlow) -> bool:
+    def handle_hook(self, hook: StartHook, flow: http.HTTPFlow, state: RequestState) -> bool:
         """Handle a hook without mitmproxy's other addons, if possible. Return whether this was done."""
 
     def is_for_mocked_host(self, head: bytes, context: Context) -> bool:
@@ -124,7 +124,7 @@ class Stream(HttpStream):
                 command = steps.send(reply)
             except StopIteration:
                 return
-            handled = isinstance(command, StartHook) and self.policy.handle_hook(command, self.flow)
+            handled = isinstance(command, StartHook) and self.policy.handle_hook(command, self.flow, self._state)
             self._request_hook_is_due |= handled and isinstance(command, HttpRequestHook)
             reply = None if handled else (yield command)
 
