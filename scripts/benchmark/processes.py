@@ -24,7 +24,8 @@ QUIET = "flow_detail=0"
 NO_WEBHOOK = {"CALLBACK_URL": "http://127.0.0.1:9/webhook", "DELAY": "5h"}
 """Variables for measurements in which no webhook is to fall due."""
 START = 60.0
-"""Seconds that mitmdump may take to start."""
+"""Seconds that mitmdump may take to start; BELOW times as many below another command."""
+BELOW = 10
 
 
 class Target(Protocol):
@@ -93,7 +94,8 @@ async def mitmdump(
     if one_core:
         os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
     try:
-        port = await _wait_until_ready(process, log, ready="latehook: ready" if script.name == LATEHOOK.name else "")
+        ready = "latehook: ready" if script.name == LATEHOOK.name else ""
+        port = await _wait_until_ready(process, log, ready, START * BELOW if below else START)
         yield Proxy(process, port, log, time.monotonic() - started)
     finally:
         if process.returncode is None:
@@ -101,9 +103,9 @@ async def mitmdump(
             await process.wait()
 
 
-async def _wait_until_ready(process: subprocess.Process, log: Path, ready: str) -> int:
-    """Return mitmdump's port when its log has that and the text `ready`."""
-    end = time.monotonic() + START
+async def _wait_until_ready(process: subprocess.Process, log: Path, ready: str, limit: float) -> int:
+    """Return mitmdump's port when its log has that and the text `ready`, within `limit` seconds."""
+    end = time.monotonic() + limit
     while time.monotonic() < end and process.returncode is None:
         text = log.read_text()
         if ready in text and (listening := re.search(r"listening at \S+:(\d+)", text)):
