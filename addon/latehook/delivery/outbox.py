@@ -217,6 +217,7 @@ class Outbox:
     # Attempts: called by the dispatcher
 
     async def destinations(self, keys: Sequence[int]) -> Sequence[str | None]:
+        self._waiting.reading()
         try:
             dues = await self._store.dues(keys)
         except StoreUnreachable:
@@ -310,6 +311,7 @@ class Outbox:
         await self.decisions.settled()
         self._running.pop(key, None)
         self._waiting.end_exemption(key)
+        self._waiting.attempt_ended(key)
         if state is State.PENDING:
             self._schedule.push(due, key)
         self._notifier.notify((key,))

@@ -21,6 +21,7 @@ class Waiting:
         self._blocked_due: list[int] = []  # these of them were due
         self._followers: defaultdict[int, list[int]] = defaultdict(list)  # they wait for this webhook's first attempt
         self._exempt: set[int] = set()  # neither the hold nor a choice stops them
+        self._ended: set[int] = set()  # attempts at these have ended since `reading`
 
     def stops(self, key: int, due: Due, unwritten: PendingResults) -> bool:
         """Return whether a webhook that is due must wait. If so, note what it waits for.
@@ -35,10 +36,18 @@ class Waiting:
                 self._blocked_due.append(key)
                 return True
         for earlier in due.after:
-            if earlier not in unwritten:
+            if earlier not in unwritten and earlier not in self._ended:
                 self._followers[earlier].append(key)
                 return True
         return False
+
+    def reading(self) -> None:
+        """Note that the store is asked for dues: its answer may lack the attempts that end before that comes."""
+        self._ended.clear()
+
+    def attempt_ended(self, key: int) -> None:
+        """Note that an attempt at a webhook has ended, and is written."""
+        self._ended.add(key)
 
     def exempt(self, keys: Collection[int]) -> None:
         """Let neither the hold nor a choice stop the next attempts at these webhooks."""
