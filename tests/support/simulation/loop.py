@@ -1,0 +1,76 @@
+"""An asyncio event loop that runs only when it is told to, by a clock that is given to it."""
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+NEVER = float("inf")
+
+RESOLUTION = 1e-6
+"""Seconds by which a timer may be early: clocks of different rates round."""
+
+UNWINDING = 100
+"""Turns that the tasks of a loop have to end, once they are canceled."""
+
+
+class _NothingToSelect:
+    def select(self, timeout: float | None) -> tuple[()]:
+        return ()
+
+
+class SimulatedLoop(asyncio.BaseEventLoop):
+    """A loop without sockets and threads. `now` returns its time in seconds, which passes evenly."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__()
+        self._now = now
+        self._selector = _NothingToSelect()
+        self._clock_resolution = RESOLUTION
+
+    def time(self) -> float:
+        return self._now()
+
+    def _process_events(self, events: object) -> None:
+        pass
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """Do the work of a thread at once: it takes no time."""
+        result = self.create_future()
+        try:
+            result.set_result(func(*args))
+        except Exception as error:
+            result.set_exception(error)
+        return result
+
+    def wakes_at(self) -> float:
+        """Return the time by this loop's clock at which something is to be run; NEVER if nothing is."""
+        if self._ready:
+            return -NEVER
+        scheduled = self._scheduled
+        while scheduled and scheduled[0]._cancelled:
+            heapq.heappop(scheduled)._scheduled = False
+            self._timer_cancelled_count -= 1
+        return scheduled[0]._when if scheduled else NEVER
+
+    def turn(self) -> None:
+        """Run once what is ready or due now."""
+        asyncio._set_running_loop(self)
+        try:
+            self._run_once()
+        finally:
+            asyncio._set_running_loop(None)
+
+    def end(self) -> None:
+        """Cancel all tasks, and let them end."""
+        for _ in range(UNWINDING):
+            tasks = asyncio.all_tasks(self)
+            if not tasks:
+                break
+            for task in tasks:
+                task.cancel()
+            for _ in range(3):
+                self.turn()
+        self._ready.clear()
+        self._scheduled.clear()
+        self.close()
