@@ -12,7 +12,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any
 
-from latehook.store.postgresql import batches, nodes, owners, reading, rows, schema, world
+from latehook.store.postgresql import batches, counters, journal, nodes, owners, reading, rows, schema, world
 from latehook.store.postgresql.batches import Change
 
 FINISHED = ("delivered", "failed", "canceled", "skipped")
@@ -32,6 +32,7 @@ class Guard(StrEnum):
     HOLD = "no attempt begins while all webhooks are held"
     ORDER = "a first attempt waits for those of earlier stages"
     IDEMPOTENCY = "one idempotency key has one job"
+    COUNT = "counts do not grow beyond their limit"
     APPLIED = "a change returns when all processes have applied it"
 
 
@@ -113,6 +114,7 @@ class Database:
         self.started_at = -OPEN
         self.world = World(0, 0, False)
         self.turn = 0
+        self.counts: dict[str, int] = {}
         self._epochs = 0
         self._time = time
         self._without = frozenset(without)
@@ -160,7 +162,7 @@ class Database:
         for epoch in dead:
             if epoch in self.nodes and (self.nodes[epoch].until < self._time() or not self.has(Guard.LEASE)):
                 del self.nodes[epoch]
-        return [("",)]
+        return [(None,)]
 
     def take(self, me: int, jobs: Collection[int]) -> list[Row]:
         self.be_alive(me)
@@ -243,6 +245,13 @@ class Database:
         self.write(changes, me)
         return [(self.world.revision,)]
 
+    def count(self, name: str, limit: int) -> list[Row]:
+        number = self.counts.get(name, 0)
+        if name in self.counts and number >= limit and self.has(Guard.COUNT):
+            return []
+        self.counts[name] = number + 1
+        return [(number + 1,)]
+
     def read_world(self, parts: Collection[str]) -> list[Row]:
         found = [(name, value) for name, value in self.meta.items() if name in parts] or [(None, None)]
         return [(self.world.revision, self.world.resets, *each) for each in found]
@@ -278,7 +287,7 @@ class Database:
         self.jobs.pop(key, None)
 
     def clear(self) -> None:
-        for table in (self.meta, self.definitions, self.attempts, self.webhooks, self.jobs, self._of_job):
+        for table in (self.meta, self.definitions, self.attempts, self.webhooks, self.jobs, self._of_job, self.counts):
             table.clear()
 
     def owns(self, me: int, job: int) -> bool:
@@ -328,6 +337,7 @@ class Database:
             "node": sorted((node.id, node.epoch, node.applied, node.about) for node in self.nodes.values()),
             "world": [astuple(self.world)],
             "turn": [(self.turn,)],
+            "counter": sorted(self.counts.items()),
             "meta": sorted(self.meta.items()),
             "definition": sorted((hash, written, last) for hash, (written, last) in self.definitions.items()),
         }
@@ -378,6 +388,7 @@ class _Batch:
         ):
             db.on_begun(me, w, number)
             w.content, w.begun = change.value, me
+            self.changed.append(change.key)
         else:
             self.refused.append(change.key)
 
@@ -571,6 +582,8 @@ STATEMENTS: dict[str, Statement] = {
         batches.WRITE: Database.write,
         world.CHANGE: Database.change_world,
         world.READ: Database.read_world,
+        counters.COUNT: Database.count,
+        journal.WRITE: lambda db, entries: [(None,)],  # nothing in a history reads the journal
         "SELECT revision FROM world": lambda db: [(db.world.revision,)],
         reading.DUES: Database.dues,
         reading.OPEN_JOBS: lambda db, me: [(j.key,) for j in db.jobs.values() if j.ends == OPEN and j.owner == me],

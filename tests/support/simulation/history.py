@@ -20,11 +20,16 @@ from support.simulation.server import Server
 
 RETRIES = 60
 
+TIMES = 3
+
 MOCKS = f"""
 mocks:
   - match: GET api.test/jobs/{{id}}
     lookup: request.path.id
     response: {{json: {{id: "{{{{ job.id }}}}"}}}}
+  - match: POST api.test/limited
+    times: {TIMES}
+    response: {{json: {{}}}}
   - match: POST api.test/jobs
     job: {{id: "{{{{ request.json.id }}}}", idempotency_key: "{{{{ request.json.key }}}}"}}
     response: {{json: {{id: "{{{{ job.id }}}}"}}}}
@@ -89,6 +94,7 @@ class History:
         self._begun: dict[tuple[int, str, int, int], float] = {}
         self._answered: dict[str, str] = {}  # job → the idempotency key of its request
         self._held_since = NEVER  # when a hold has returned
+        self._limited = 0  # requests that a mock has answered which answers some
         self._closed: set[str] = set()  # hosts whose mocks were added, and that has returned
         self._is_healed = False
         self._error: BaseException | None = None
@@ -279,6 +285,19 @@ class History:
 
         process.run(lambda: self._ask(process, _request("GET", f"/jobs/{id}", b"")), answered)
 
+    def ask_limited(self) -> None:
+        """Send requests to a mock that answers only some."""
+
+        def answered(decision: Decision) -> None:
+            self._limited += decision.response is not None and decision.response.status == 200
+            if self._limited > TIMES:
+                self._break(f"a mock with `times: {TIMES}` answers {self._limited} requests")
+
+        for _ in range(2):
+            process = self._some()
+            if process is not None:
+                process.run(lambda process=process: self._ask(process, _request("POST", "/limited", b"{}")), answered)
+
     def hold(self) -> None:
         process = self._some()
         if process is None or self._is_healed:
@@ -446,6 +465,7 @@ def _request(method: str, target: str, body: bytes) -> Request:
 
 FAULTS: list[Fault] = [
     History.post_twice,
+    History.ask_limited,
     History.hold,
     History.add_mocks,
     History.advance,
