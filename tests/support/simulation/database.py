@@ -395,14 +395,11 @@ class _Batch:
     def _attempt(self, change: Change) -> None:
         db, number, state = self._database, change.number or 0, change.state
         w = db.webhooks.get(change.key)
-        counts = w is not None and (
-            w.begun == self._me
-            or (w.begun is None and w.attempts < number and (state == "delivered" or db.owns(self._me, w.job)))
-        )
-        if not counts:
-            self.refused.append(change.key)
+        if w is None or w.attempts >= number:
             return
-        assert w is not None and state is not None and change.moment is not None and change.attempt is not None
+        if w.begun != self._me and not (w.begun is None and (state == "delivered" or db.owns(self._me, w.job))):
+            return
+        assert state is not None and change.moment is not None and change.attempt is not None
         db.on_attempt(self._me, w, number)
         if w.state == "pending" or state == "delivered":
             w.state, w.reason = state, change.reason

@@ -170,6 +170,21 @@ async def test_an_attempt_that_is_written_twice_is_there_once(store: Store) -> N
     assert await count(store) == (1, 1, 1)
 
 
+async def test_an_attempt_that_is_written_again_does_not_end_the_next_one(store: Store) -> None:
+    [key] = add(store, job("j", webhook()))
+    store.begin(key, 1, CONTENT)
+    for _ in range(2):
+        store.add_attempt(key, 1, REFUSED, State.PENDING, 7.0, CONTENT, 1.25)
+        store.begin(key, 2, CONTENT)
+        assert not (await store.commit()).refused
+
+    store.add_attempt(key, 1, REFUSED, State.PENDING, 7.0, CONTENT, 1.25)
+    await store.commit()
+    stored = await store.webhook(key)
+    assert stored is not None
+    assert (stored.attempts, stored.begun) == (1, store.cluster is not None)
+
+
 @pytest.mark.parametrize("state", [State.HELD, State.CANCELED])
 @pytest.mark.parametrize("end", [State.PENDING, State.FAILED, State.DELIVERED])
 async def test_what_was_stopped_during_its_attempt_stays_so_unless_it_is_delivered(

@@ -1,12 +1,13 @@
 """The functions in the database that write."""
 
 # The function makes all changes of one batch of the process `me`, in their order. It returns the webhooks that it has
-# changed, those whose attempt must not begin or counts no more, the jobs that it has not added, as another one has the
+# changed, those whose attempt must not begin, the jobs that it has not added, as another one has the
 # same idempotency key, and the last job that a prune has examined. A job is `lost` that another process owns now: what
 # was decided about it here does not count.
 #
-# An attempt counts for the process that has begun it. One that was made during a pause, after which another process
-# owns the job, counts if it has delivered the webhook and nobody has begun again.
+# An attempt counts for the process that has begun it, and once: it may be written again while the next one runs.
+# One that was made during a pause, after which another process owns the job, counts if it has delivered the webhook and
+# nobody has begun again.
 WRITE = """
 CREATE OR REPLACE FUNCTION write(
     changes change[], me bigint,
@@ -51,14 +52,12 @@ BEGIN
             UPDATE webhook w SET due = c.moment, attempts = c.number, content = c.value, begun = NULL,
                 reason = CASE WHEN w.state = 'pending' OR c.state = 'delivered' THEN c.reason ELSE w.reason END,
                 state = CASE WHEN w.state = 'pending' OR c.state = 'delivered' THEN c.state ELSE w.state END
-            WHERE w.key = c.key AND (w.begun = me OR (
-                w.begun IS NULL AND w.attempts < c.number AND (c.state = 'delivered' OR owns(me, w.job))
+            WHERE w.key = c.key AND w.attempts < c.number AND (w.begun = me OR (
+                w.begun IS NULL AND (c.state = 'delivered' OR owns(me, w.job))
             ));
             IF FOUND THEN
                 INSERT INTO attempt SELECT (c.attempt).* ON CONFLICT (webhook, number) DO NOTHING;
                 changed := changed || c.key;
-            ELSE
-                refused := refused || c.key;
             END IF;
         WHEN 'state' THEN
             UPDATE webhook w SET state = c.state, reason = c.reason
