@@ -119,9 +119,11 @@ class Statements:
 
 
 def result_of(sql: str, rows: Sequence[Any]) -> list[Any]:
-    """Return rows in an order of their own. Of the time until a lease ends, only whether it has ended."""
+    """Return rows in an order of their own. Times of the database are left out, except whether a lease has ended."""
     if sql == nodes.BEAT:
         rows = [(epoch, left > 0, applied) for epoch, left, applied in rows]
+    if sql == world.READ:
+        rows = [row[:-1] for row in rows]
     return sorted((tuple(row) for row in rows), key=repr)
 
 

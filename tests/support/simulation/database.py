@@ -97,7 +97,7 @@ Statement = Callable[..., Iterable[Row]]
 
 
 class Database:
-    """The tables, and `execute`. `time` returns the database's time in seconds. The conditions in `without` are out."""
+    """The tables, and `execute`. `time` returns its time in Unix seconds. The conditions in `without` are out."""
 
     def __init__(self, time: Callable[[], float], without: Collection[Guard] = ()) -> None:
         self.jobs: dict[int, Job] = {}
@@ -116,7 +116,7 @@ class Database:
         self.turn = 0
         self.counts: dict[str, int] = {}
         self._epochs = 0
-        self._time = time
+        self.time = time
         self._without = frozenset(without)
         self._of_job: dict[int, list[Webhook]] = {}
 
@@ -137,7 +137,7 @@ class Database:
             raise Refused("LH001", "the other processes have declared this one dead")
 
     def join_nodes(self, about: str, lease: float, starts: bool) -> list[Row]:
-        now = self._time()
+        now = self.time()
         if starts and self.started_at < now - lease:
             self.nodes = {epoch: node for epoch, node in self.nodes.items() if node.until >= now}
         used = {node.id for node in self.nodes.values()}
@@ -147,7 +147,7 @@ class Database:
         return [(node.id, node.epoch)]
 
     def beat(self, me: int, applied: int, lease: float) -> list[Row]:
-        now, node = self._time(), self.nodes.get(me)
+        now, node = self.time(), self.nodes.get(me)
         if node is None:
             return []
         node.until, node.applied = now + lease, applied
@@ -160,7 +160,7 @@ class Database:
     def declare_dead(self, me: int, dead: Collection[int]) -> list[Row]:
         self.be_alive(me)
         for epoch in dead:
-            if epoch in self.nodes and (self.nodes[epoch].until < self._time() or not self.has(Guard.LEASE)):
+            if epoch in self.nodes and (self.nodes[epoch].until < self.time() or not self.has(Guard.LEASE)):
                 del self.nodes[epoch]
         return [(None,)]
 
@@ -254,7 +254,7 @@ class Database:
 
     def read_world(self, parts: Collection[str]) -> list[Row]:
         found = [(name, value) for name, value in self.meta.items() if name in parts] or [(None, None)]
-        return [(self.world.revision, self.world.resets, *each) for each in found]
+        return [(self.world.revision, self.world.resets, *each, self.time()) for each in found]
 
     # Changes: writing_sql.py
 
@@ -581,7 +581,7 @@ STATEMENTS: dict[str, Statement] = {
         world.READ: Database.read_world,
         counters.COUNT: Database.count,
         journal.WRITE: lambda db, entries: [(None,)],  # nothing in a history reads the journal
-        "SELECT revision FROM world": lambda db: [(db.world.revision,)],
+        world.REVISION: lambda db: [(db.world.revision, db.time())],
         reading.DUES: Database.dues,
         reading.OPEN_JOBS: lambda db, me: [(j.key,) for j in db.jobs.values() if j.ends == OPEN and j.owner == me],
         _webhooks(

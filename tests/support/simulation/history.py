@@ -447,7 +447,7 @@ class History:
     def _is_over(self, process: Process) -> bool:
         """Return whether the lease of a process is over, by the database's clock."""
         node = self._server.database.nodes.get(process.store.cluster.epoch)
-        return node is None or node.until < self._kernel.now
+        return node is None or node.until < self._server.database.time()
 
     # For people
 

@@ -12,6 +12,7 @@ import pytest
 from latehook.store.postgresql import link
 from support.simulation.database import Database, Guard, Refused, Row
 from support.simulation.kernel import Kernel
+from support.virtual_time import NOON
 
 NOTIFY = "SELECT pg_notify($1, $2)"
 TERMINATE = "SELECT pg_terminate_backend($1)"
@@ -33,7 +34,7 @@ class Server:
     """The database server, and the network to it."""
 
     def __init__(self, kernel: Kernel, without: Collection[Guard] = ()) -> None:
-        self.database = Database(lambda: kernel.now, without)
+        self.database = Database(lambda: NOON + kernel.now, without)
         self.loses_notices = 0.0
         """The chance that a notice is lost."""
         self.is_down = False
@@ -65,7 +66,7 @@ class Server:
 
     def start(self) -> None:
         self.is_down = False
-        self.database.started_at = self.kernel.now
+        self.database.started_at = self.database.time()
 
     def mended(self, client: Client) -> None:
         """Deliver what the network has kept while it let nothing through."""

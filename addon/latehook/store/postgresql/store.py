@@ -67,7 +67,7 @@ class PostgresStore(Writer, Reader, Searches):
         self.cluster = Nodes(self._link, lease, self._rejoined, steady)
         self._batches = Batches(self._link, lambda: self.cluster.epoch)
         self.shared = Shared(
-            WorldInPostgres(self._link, lambda: self.cluster.epoch, self._forget),
+            WorldInPostgres(self._link, lambda: self.cluster.epoch, self._forget, real),
             CountersInPostgres(self._link),
             JournalInPostgres(self._link, self._keys.next),
         )

@@ -1,6 +1,5 @@
 """The world in PostgreSQL, which several processes share."""
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,11 +20,17 @@ SELECT w.revision, w.resets, m.name, m.value, {NOW} FROM world w LEFT JOIN meta 
 
 
 class WorldInPostgres:
-    """See SharedWorld. `epoch` returns that of this process; `forget` is called when everything was deleted."""
+    """See SharedWorld. `epoch` returns that of this process; `forget` is called when everything was deleted.
 
-    def __init__(self, link: Link, epoch: Callable[[], int], forget: Callable[[], None]) -> None:
+    `real` returns this machine's time in Unix seconds.
+    """
+
+    def __init__(
+        self, link: Link, epoch: Callable[[], int], forget: Callable[[], None], real: Callable[[], float]
+    ) -> None:
         self._link = link
         self._epoch = epoch
+        self._real = real
         self.forget = forget
         self.offset = 0.0
 
@@ -41,9 +46,9 @@ class WorldInPostgres:
         """Return the rows of a query, whose last column is the database's time. That may have been read at any moment
         between the question and the answer.
         """
-        began = time.time()
+        began = self._real()
         rows = await self._link.fetch(sql, *values)
-        ended, now = time.time(), rows[0][-1]
+        ended, now = self._real(), rows[0][-1]
         self.offset = now - min(max(now, began), ended)
         return rows
 
