@@ -40,6 +40,7 @@ class Statements:
         jobs, webhooks = list(self._database.jobs), list(self._database.webhooks)
         some_jobs = source.sample(jobs, min(len(jobs), 3))
         some_webhooks = source.sample(webhooks, min(len(webhooks), 4))
+        behind = source.choice([0, 0, *jobs])
         revision = source.choice([self._database.world.revision] * 3 + [7])
         moment = source.uniform(0, 10)
         calls: list[Call] = [
@@ -49,8 +50,8 @@ class Statements:
             (nodes.LEAVE, (me,)),
             (nodes.NOT_APPLIED, (source.randint(0, 3), me)),
             (f"{owners.COLUMNS} take($1, $2::bigint[])", (me, some_jobs)),
-            (f"{owners.COLUMNS} take_due($1, $2)", (me, moment)),
-            (f"{owners.COLUMNS} take_over($1)", (me,)),
+            (f"{owners.COLUMNS} take_due($1, $3, $2)", (me, behind, moment)),
+            (f"{owners.COLUMNS} take_over($1, $2)", (me, behind)),
             (owners.UNDER_WAY, (me, some_webhooks)),
             (owners.UNDER_WAY_UNTIL, (me, moment)),
             (owners.ABANDON, (me, some_webhooks)),

@@ -169,29 +169,30 @@ class Database:
         return self.own(me, [job.key for job in self._jobs(jobs) if not job.undecided])
 
     def own(self, me: int, jobs: Collection[int]) -> list[Row]:
-        pending, open_jobs = list[Row](), list[Row]()
+        pending, taken = list[Row](), list[Row]()
         for job in self._jobs(jobs):
-            if job.owner == me:
-                continue
-            job.owner = me
-            pending += [(job.key, w.key, w.due) for w in self._webhooks_of(job.key) if w.state == "pending"]
-            open_jobs += [(job.key, None, None)] if job.ends == OPEN else []
-        return pending + open_jobs
+            if job.owner != me:
+                job.owner = me
+                taken.append((job.key, None, job.ends))
+                pending += [(job.key, w.key, w.due) for w in self._webhooks_of(job.key) if w.state == "pending"]
+        return pending + taken
 
-    def take_over(self, me: int) -> list[Row]:
+    def take_over(self, me: int, behind: int) -> list[Row]:
         self.be_alive(me)
         if not self.has(Guard.TAKE_OVER):
             return []
         for webhook in self.webhooks.values():
-            if webhook.begun is not None and webhook.begun not in self.nodes:
+            if behind == 0 and webhook.begun is not None and webhook.begun not in self.nodes:
                 webhook.begun = None
-        orphans = [job.key for job in self.jobs.values() if job.owner not in self.nodes and self._is_unfinished(job)]
+        behind_it = (job for job in self.jobs.values() if job.key > behind)
+        orphans = [job.key for job in behind_it if job.owner not in self.nodes and self._is_unfinished(job)]
         return self.own(me, orphans)
 
-    def take_due(self, me: int, moment: float) -> list[Row]:
+    def take_due(self, me: int, behind: int, moment: float) -> list[Row]:
         self.be_alive(me)
         due = {w.job for w in self.webhooks.values() if w.state == "pending" and w.due <= moment}
-        return self.take(me, due | {job.key for job in self.jobs.values() if job.ends == OPEN})
+        others = (job for job in self.jobs.values() if job.key > behind and not job.undecided)
+        return self.own(me, [job.key for job in others if job.ends == OPEN or job.key in due])
 
     def under_way(self, me: int, webhooks: Collection[int]) -> list[Row]:
         return [(key,) for key in sorted(set(webhooks)) if key in self.webhooks and self._is_elsewhere(me, key)]
@@ -567,8 +568,8 @@ STATEMENTS: dict[str, Statement] = {
         nodes.BEAT: Database.beat,
         nodes.DECLARE_DEAD: Database.declare_dead,
         f"{owners.COLUMNS} take($1, $2::bigint[])": Database.take,
-        f"{owners.COLUMNS} take_due($1, $2)": Database.take_due,
-        f"{owners.COLUMNS} take_over($1)": Database.take_over,
+        f"{owners.COLUMNS} take_due($1, $3, $2)": Database.take_due,
+        f"{owners.COLUMNS} take_over($1, $2)": Database.take_over,
         owners.UNDER_WAY: Database.under_way,
         owners.UNDER_WAY_UNTIL: Database.under_way_until,
         owners.ABANDON: Database.abandon,
