@@ -32,27 +32,31 @@ vars: {verdict: good}
 defaults:
   webhook:
     to: "{{ env.CALLBACK_URL }}"
-    json: {id: "{{ job.id }}", status: "{{ job.status }}", begun: "{{ real_now }}", nonce: "{{ uuid() }}"}
+    json: {id: "{{ job.id }}", event: "{{ webhook.event }}", begun: "{{ real_now }}", nonce: "{{ uuid() }}"}
     headers: {x-webhook: "{{ webhook.id }}", x-attempt: "{{ webhook.attempt }}"}
     retry: [1s, 1s, 1s]
 mocks:
   - match: POST api.slow.example/jobs
     job: {idempotency_key: "{{ request.headers.idempotency_key }}"}
     response: {json: {id: "{{ job.id }}"}}
-    stages: [{after: 500ms, webhook: true}]
+    stages:
+      - {after: 500ms, webhook: {event: done}}
+      - {after: {ended: done, plus: 200ms}, webhook: {event: after, query: {said: "{{ job.webhooks.done.status }}"}}}
   - match: GET api.slow.example/jobs/{id}
     lookup: request.path.id
     response: {json: {status: "{{ job.status }}", verdict: "{{ vars.verdict }}"}}
   - match: POST api.slow.example/orders
     response: {json: {id: "{{ job.id }}"}}
     stages:
-      - {after: 1h, status: "1", webhook: true}
-      - {after: 1h, status: "2", webhook: true}
-      - {after: 2h, status: "3", webhook: true}
+      - {after: 1h, webhook: {event: "1"}}
+      - {after: 1h, webhook: {event: "2"}}
+      - {after: 2h, webhook: {event: "3"}}
   - {match: POST api.slow.example/rare, times: 5, response: {status: 201}}
   - {match: POST api.slow.example/rare, response: {status: 429}}
 """
-"""A job of `/jobs` has one webhook half a second later, one of `/orders` three an hour and more later."""
+"""A job of `/jobs` has a webhook half a second later, and another one after its end. One of `/orders` has three, an hour and
+more later.
+"""
 
 JOBS, ORDERS = "http://api.slow.example/jobs", "http://api.slow.example/orders"
 
@@ -168,9 +172,9 @@ def send(port: int, method: str, url: str, **headers: str) -> tuple[int, Any]:
     return response.status, json.loads(body) if is_json else body
 
 
-def jobs_of(webhooks: Iterable[Received]) -> dict[str, list[Received]]:
-    """Return the webhooks by the job's id, which is in their bodies."""
-    by_job: dict[str, list[Received]] = {}
-    for webhook in list(webhooks):
-        by_job.setdefault(webhook.json["id"], []).append(webhook)
-    return by_job
+def by_webhook(received: Iterable[Received]) -> dict[tuple[str, str], list[Received]]:
+    """Return what was received by the webhook that it belongs to: by the job's id and the event."""
+    webhooks: dict[tuple[str, str], list[Received]] = {}
+    for webhook in list(received):
+        webhooks.setdefault((webhook.json["id"], webhook.json["event"]), []).append(webhook)
+    return webhooks
