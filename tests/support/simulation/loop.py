@@ -14,25 +14,15 @@ UNWINDING = 100
 """Turns that the tasks of a loop have to end, once they are canceled."""
 
 
-class _NothingToSelect:
-    def select(self, timeout: float | None) -> tuple[()]:
-        return ()
-
-
 class SimulatedLoop(asyncio.BaseEventLoop):
     """A loop without sockets and threads. `now` returns its time in seconds, which passes evenly."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         super().__init__()
         self._now = now
-        self._selector = _NothingToSelect()
-        self._clock_resolution = RESOLUTION
 
     def time(self) -> float:
         return self._now()
-
-    def _process_events(self, events: object) -> None:
-        pass
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
         """Do the work of a thread at once: it takes no time."""
@@ -54,10 +44,18 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return scheduled[0]._when if scheduled else NEVER
 
     def turn(self) -> None:
-        """Run once what is ready or due now."""
+        """Run what is due now, and all that follows from that at once."""
         asyncio._set_running_loop(self)
         try:
-            self._run_once()
+            ready, scheduled, end = self._ready, self._scheduled, self._now() + RESOLUTION
+            while scheduled and scheduled[0]._when < end:
+                handle = heapq.heappop(scheduled)
+                handle._scheduled = False
+                ready.append(handle)
+            while ready:
+                handle = ready.popleft()
+                if not handle._cancelled:
+                    handle._run()
         finally:
             asyncio._set_running_loop(None)
 

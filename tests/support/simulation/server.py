@@ -110,11 +110,14 @@ class Connection:
         self._kernel.after(
             self._server.delay(), lambda: self._pass(lambda: self._execute(sql, values, answer), is_there)
         )
+        limit = timeout or self.command_timeout
+        timer = None if limit is None else self._loop.call_later(limit, _time_out, answer)
         try:
-            async with asyncio.timeout(timeout or self.command_timeout):
-                return await answer
+            return await answer
         finally:
             self._under_way = None
+            if timer is not None:
+                timer.cancel()
 
     async def execute(self, sql: str, *values: Any, timeout: float | None = None) -> None:
         await self.fetch(sql, *values, timeout=timeout)
@@ -226,6 +229,11 @@ class Connection:
             if self._under_way is not None and not self._under_way.done():
                 self._under_way.set_exception(asyncpg.ConnectionDoesNotExistError(BROKEN))
             self._is_open = False
+
+
+def _time_out(answer: asyncio.Future[list[Row]]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
 
 
 @contextmanager
