@@ -64,9 +64,9 @@ class Ownership:
         if self._cluster is None:
             yield
             return
-        await _until(self._cluster.owners.take_turn)
-        self._has_turn = True
+        self._has_turn = True  # already: the end of an earlier turn, which is tried again, would end this one
         try:
+            await _until(self._cluster.owners.take_turn)  # if that fails, nobody knows whether it has the turn
             yield
         finally:
             self._has_turn = False
@@ -74,12 +74,13 @@ class Ownership:
 
     async def _end_turn(self, owners: JobOwners) -> None:
         """Let other processes have the turn, as soon as the store can be reached."""
-        while not self._has_turn:
-            try:
-                await owners.end_turn()
-                return
-            except StoreUnreachable:
-                await asyncio.sleep(END_AGAIN)
+        with suppress(StoreError):  # this process ends, and its turn with it
+            while not self._has_turn:
+                try:
+                    await owners.end_turn()
+                    return
+                except StoreUnreachable:
+                    await asyncio.sleep(END_AGAIN)
 
     async def break_off(self, webhooks: Collection[int]) -> None:
         """Return when no other process makes an attempt at these webhooks, which are canceled in the store.

@@ -14,6 +14,10 @@ MAX_CHANGES = 2000
 WRITE = "SELECT changed, refused, repeated, pruned_to FROM write($1::change[], $2)"
 
 
+KEY = 3
+"""The column of a job's idempotency key."""
+
+
 class Change(NamedTuple):
     """A value of the type `change`: see schema.py for what each kind uses."""
 
@@ -56,7 +60,8 @@ class Batches:
     def write(self, changes: Sequence[Change]) -> asyncio.Future[Committed]:
         """Write changes. Return a future that ends when they count, or has a StoreError: none of them counts.
 
-        If the connection breaks meanwhile, it may turn out that they were written. Then new jobs are deleted again.
+        If the connection breaks meanwhile, it may turn out that they were written. Then new jobs are deleted again,
+        except those with an idempotency key: another process may have answered a repeated request with one.
         """
         self._last = result = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(changes, result))
@@ -91,7 +96,7 @@ class Batches:
                 committed = await self._send(changes)
             except Exception as error:
                 if isinstance(error, StoreUnreachable):
-                    self._doubtful.update(change.key for change in changes if change.what == "job")
+                    self._doubtful.update(change.key for change in changes if change.job and change.job[KEY] is None)
                 for waiting in batch:
                     waiting.result.set_exception(error)
                     waiting.result.exception()  # mark it as retrieved: perhaps no task waits
