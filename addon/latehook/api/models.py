@@ -193,6 +193,8 @@ class Job(Struct, frozen=True, kw_only=True):
     """A number that only this job has. It grows from job to job."""
     mock: str
     """The name of the mock that started the job."""
+    distinction: str | None
+    """What tells this mock from others of the same name: its `when`, or file and line. Null if there are no others."""
     status: str
     """The job's status: that of the last stage reached, or `pending` before the first."""
     created_at: float

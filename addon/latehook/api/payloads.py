@@ -83,6 +83,8 @@ class Mock(Struct, frozen=True, kw_only=True):
     """The mock's `match`: the requests that it is for."""
     place: str
     """Where the mock is written: file and line."""
+    when: str | None
+    """The mock's `when`. Null where it has none."""
 
 
 class MockList(Struct, frozen=True):

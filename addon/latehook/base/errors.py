@@ -14,8 +14,12 @@ class Place(Struct, frozen=True):
     key: str = ""
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else self.file
+        where = self.line_of_file if self.line else self.file
         return f"{where}: {self.key}" if self.key else where
+
+    @property
+    def line_of_file(self) -> str:
+        return f"{self.file}:{self.line}"
 
 
 MAX_MESSAGE_LENGTH = 1000

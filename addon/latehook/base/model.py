@@ -131,7 +131,8 @@ class Job(Struct, frozen=True, omit_defaults=True):
     Each job has a clock: Latehook's, plus `ahead` seconds by which this job alone was advanced. `created_at` and the
     stages are times of that clock, `received_at` is the real time of the request. All are Unix seconds. `key` is the
     job's key in the store, 0 until it is stored. `chosen` is the number of its response among those of the mock, None
-    until one is chosen. While it is `undecided`, this response may still take the job back.
+    until one is chosen. While it is `undecided`, this response may still take the job back. `distinction` is what
+    tells its mock from others of the same name.
     """
 
     id: str
@@ -148,6 +149,7 @@ class Job(Struct, frozen=True, omit_defaults=True):
     ahead: float = 0.0
     chosen: int | None = 0
     undecided: bool = False
+    distinction: str = ""
 
     @property
     def is_open(self) -> bool:

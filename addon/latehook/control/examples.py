@@ -54,6 +54,7 @@ JOB = models.Job(
     id="4a3a6ff5",
     number=17,
     mock="create transcript",
+    distinction=None,
     status="completed",
     created_at=_AT,
     ended=True,
@@ -94,7 +95,9 @@ REQUEST = models.Request(
 OTHER = models.OtherRequest(number=1, at=_AT + 2, method="CONNECT", url="other.example:443")
 
 CLOCK = payloads.Clock(now=_AT + 65, real=_AT + 5, speed=1.0)
-MOCK = payloads.Mock(name="create transcript", match="POST https://api.slow.example/transcripts", place="mocks.yaml:2")
+MOCK = payloads.Mock(
+    name="create transcript", match="POST https://api.slow.example/transcripts", place="mocks.yaml:2", when=None
+)
 
 STATUS = payloads.Status(
     version="0.1.0",

@@ -64,6 +64,7 @@ def job(details: JobDetails, clock: Clock, shown: Shown = whole) -> models.Job:
         id=job.id,
         number=job.key,
         mock=job.mock,
+        distinction=job.distinction or None,
         status=model.status_of(model.reached_stages(job.stages, now)),
         created_at=job.created_at,
         ended=not is_unfinished and all(stage.due <= now for stage in job.stages),
@@ -115,7 +116,12 @@ def other(entry: OtherRequest) -> models.OtherRequest:
 
 def mocks(mocks: Mocks) -> tuple[payloads.Mock, ...]:
     return tuple(
-        payloads.Mock(name=mock.name, match=mock.matcher.text, place=f"{mock.place.file}:{mock.place.line}")
+        payloads.Mock(
+            name=mock.name,
+            match=mock.matcher.text,
+            place=mock.place.line_of_file,
+            when=mock.when_text or None,
+        )
         for mock in mocks.all
     )
 

@@ -177,6 +177,7 @@ class _Candidate:
             request=self.request,
             idempotency_key=key,
             received_at=moment.real_now,
+            distinction=mock.distinction,
         )
         request_view = scope["request"]
         if mock.job is not None:

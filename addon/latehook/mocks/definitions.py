@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -171,7 +172,8 @@ class Mock:
     of `request` that need its body and that are read of a job's request after its response: jobs keep their request's
     body for them.
     `reads_answers`: an expression reads what receivers have answered, so answers are kept. `has_plain_stages`: all
-    their times and statuses are known at a request, and each is reached once.
+    their times and statuses are known at a request, and each is reached once. `distinction` tells
+    it from others of the same name: its `when`, or file and line. It is empty if there are no others.
     """
 
     matcher: Matcher
@@ -191,6 +193,7 @@ class Mock:
     kept_members: frozenset[str] = frozenset()
     validation: Validation | None = None
     reads_answers: bool = False
+    distinction: str = ""
     starts_job: bool = field(init=False)
     has_plain_stages: bool = field(init=False)
 
@@ -224,6 +227,10 @@ class Mock:
         return self.choices[number] if number < len(self.choices) else self.response
 
 
+def _distinction(mock: Mock) -> str:
+    return f"when {mock.when_text}" if mock.when_text else mock.place.line_of_file
+
+
 class Mocks:
     """All mocks in file order, found by host and method.
 
@@ -241,7 +248,16 @@ class Mocks:
         secrets: frozenset[str] = frozenset(),
         secret_vars: frozenset[str] = frozenset(),
     ) -> None:
-        self.all = tuple(dataclasses.replace(mock, kept_members=mock.kept_members | kept_members) for mock in mocks)
+        given = tuple(mocks)
+        names = Counter(mock.name for mock in given)
+        self.all = tuple(
+            dataclasses.replace(
+                mock,
+                kept_members=mock.kept_members | kept_members,
+                distinction=_distinction(mock) if names[mock.name] > 1 else "",
+            )
+            for mock in given
+        )
         self.body_members = body_members
         self.kept_members = kept_members
         self.secrets = secrets

@@ -59,6 +59,25 @@ def test_a_row_shows_what_distinguishes_it(chromium: Browser, site: Site) -> Non
         assert too_wide(page) == []
 
 
+def test_mocks_of_the_same_name_are_told_apart(chromium: Browser, site: Site) -> None:
+    kinds = [{"when": "request.json.kind == 'person'"}, {"when": "request.json.kind == 'company'"}, {}]
+    match = "POST http://checks.example/v1/checks"
+    with opened(chromium, site.url) as page:
+        start = page.locator("#start")
+        site.post("mocks", mocks=[{"match": match, "job": {"id": "{{ request.json.id }}"}, **kind} for kind in kinds])
+        expect(start).to_contain_text(f"{match} when request.json.kind == 'company'")
+        for id, kind in [("a-1", "person"), ("b-1", "company"), ("c-1", "other")]:
+            site.client.post("http://checks.example/v1/checks", json={"id": id, "kind": kind})
+        for id, told in [
+            ("a-1", " when request.json.kind == 'person'"),
+            ("b-1", " when request.json.kind == 'company'"),
+        ]:
+            expect(row(page, id).locator("[data-part=mock]")).to_contain_text(f"/v1/checks{told}")
+        expect(row(page, "c-1").locator("[data-part=mock]")).to_contain_text("/v1/checks posted mocks:1")
+        expect(detail(page, "b-1")).to_contain_text(f"{match} when request.json.kind == 'company'")
+        assert too_wide(page) == []
+
+
 def test_early_marks_and_one_an_hour_away_can_all_be_seen(chromium: Browser, site: Site) -> None:
     site.sut.behave = answer(500)
     site.client.post(f"{HOST}/v2/transcripts", json={"id": "a-1"})

@@ -22,7 +22,10 @@ REDIRECT = models.Redirect(status=307, url="http://app.test/")
             replace(examples.WEBHOOK, index=2),
             "id job mock event state reason url stage due_at due_in method content_type size body attempts ahead index",
         ),
-        (examples.JOB, "id number mock status created_at ended vars request response stages webhooks ahead"),
+        (
+            examples.JOB,
+            "id number mock distinction status created_at ended vars request response stages webhooks ahead",
+        ),
         (examples.JOB.request, "method url headers size body"),
         (examples.JOB.response, "status headers size body"),
         (
@@ -36,7 +39,7 @@ REDIRECT = models.Redirect(status=307, url="http://app.test/")
         (examples.STATUS, "version ready clock holding vars counts mocks revision waiting problems"),
         (examples.CLOCK, "now real speed"),
         (examples.STATUS.counts, "jobs webhooks requests unmatched"),
-        (examples.MOCK, "name match place"),
+        (examples.MOCK, "name match place when"),
         (examples.WAIT_PROBLEM, "type title status detail found webhooks requests unmatched"),
     ],
     ids=lambda value: type(value).__name__,

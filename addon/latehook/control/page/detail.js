@@ -15,7 +15,7 @@ function renderJob(node, job) {
   const {parts} = node;
   node.item = job;
   setText(parts.id, job.id);
-  setText(parts.mock, job.mock);
+  setText(parts.mock, job.mock + distinctionOf(job));
   setAttribute(parts.mock, "class", MATCH.test(job.mock) ? "url" : "long");
   setText(parts.status, job.status);
   setText(parts.at, `${job.ended ? "ended, " : ""}requested at ${timeBy("its clock", job.created_at, job)}`);

@@ -37,6 +37,7 @@ function renderMocks(mocks) {
   $("start").hidden = mocks.length === 0;
   updateChildren($("inuse"), mocks.slice(0, PAGE), mock => `${mock.name} ${mock.place}`, () => cloneTemplate("mock"), (node, mock) => {
     setText(node.parts.match, mock.match);
+    setText(node.parts.when, mock.when === null ? "" : `when ${mock.when}`);
     setText(node.parts.place, mock.name === mock.match ? mock.place : `${mock.name} · ${mock.place}`);
   });
 }
@@ -50,9 +51,10 @@ function renderJobRow(node, job) {
   setAttribute(at, "title", "by the job's clock");
   setText(id, job.id);
   setAttribute(id, "title", job.id);
-  setText(mock, mockLabel(job.mock));
+  const apart = distinctionOf(job);
+  setText(mock, mockLabel(job.mock) + apart);
   setAttribute(mock, "class", MATCH.test(job.mock) ? "path" : null);
-  setAttribute(mock, "title", job.mock);
+  setAttribute(mock, "title", job.mock + apart);
   setText(status, job.status);
   setAttribute(status, "title", `the job's status: ${job.status}`);
   setText(state, webhook ? describeState(webhook) + (more > 0 ? ` +${more}` : "") : "no webhook");
@@ -78,6 +80,9 @@ function mockLabel(name) {
   const [, method, host, path] = parts;
   return hosts.every(other => other === host) ? `${method} ${path}` : `${method} ${host}${path}`;
 }
+
+/** What tells a job's mock from others of the same name: its `when`, or file and line. */
+const distinctionOf = ({distinction}) => distinction === null ? "" : ` ${distinction}`;
 
 function renderRequestRow(node, request) {
   const {at, what, mock, status, why, suggestion, mocks, note} = node.parts;
