@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from mitmproxy import dns
 from mitmproxy.connection import Client
 from mitmproxy.net.dns import classes, op_codes, response_codes, types
+from mitmproxy.proxy.context import Context
 
 from latehook.base.hostnames import Address, standard_address_of
 from latehook.proxy.compat import DNSLayer, DnsRequestHook
@@ -16,6 +17,9 @@ Commands = Generator[Any, Any, Any]
 
 TTL = 0
 """Seconds for which a client may keep an answer: none, for it holds only as long as this process runs."""
+
+PORTS = (53, 5353)
+"""Ports at which mitmproxy takes a connection for DNS (its addons/next_layer.py)."""
 
 _ADDRESS_TYPES = {4: types.A, 6: types.AAAA}
 
@@ -83,3 +87,9 @@ def own_address(client: Client) -> Address | None:
         except OSError:
             return None
         return ipaddress.ip_address(probe.getsockname()[0])
+
+
+def is_to_name_server(context: Context) -> bool:
+    """Return whether a connection is to a name server, whose queries mitmproxy reads, so that Latehook can answer."""
+    address = context.server.address
+    return address is not None and address[1] in PORTS

@@ -16,7 +16,7 @@ from latehook.base.hostnames import DEFAULT_PORTS, address_of
 from latehook.proxy import compat, listeners, modes, next_layers, sniffing, tunnels
 from latehook.proxy.arrivals import Arrivals
 from latehook.proxy.compat import NextLayer, StartHook
-from latehook.proxy.dns import answer_for_mocked, own_address, refuse
+from latehook.proxy.dns import answer_for_mocked, is_to_name_server, own_address, refuse
 from latehook.proxy.fast import Shortcuts
 from latehook.proxy.layers import AnswerHook
 from latehook.proxy.mocked_hosts import ClosedHosts
@@ -26,9 +26,6 @@ from latehook.proxy.request_state import RequestState, RequestStates, RequestTar
 from latehook.proxy.sniffing import Kind, Opening
 
 log = logging.getLogger(logs.LOGGER)
-
-DNS_PORTS = (53, 5353)
-"""Ports at which mitmproxy takes a connection for DNS (its addons/next_layer.py)."""
 
 NEVER_CONTACTED = "latehook: a mocked host is never contacted"
 
@@ -145,12 +142,15 @@ class Guard:
             return True
 
     def intercepts(self, context: Context) -> bool:
-        return self._others.intercepted or _is_dns(context)
+        return self._others.intercepted or is_to_name_server(context)
 
     def passes(self, opening: Opening, context: Context) -> None:
         if opening.front or not self._others.intercepted:
             is_one_of_many = opening.kind is Kind.HTTP2
             self._connections.passes(context.client, tunnels.names(opening, context), is_one_of_many)
+
+    def lets_nothing_leave(self) -> bool:
+        return self._others.is_closed
 
     def ends(self, context: Context, reason: str) -> None:
         address = context.server.address
@@ -291,12 +291,6 @@ class Guard:
         if not client.sni or isinstance(client.proxy_mode, mode_specs.UpstreamMode):
             return False
         return self._hosts.contains(client.sni, port)
-
-
-def _is_dns(context: Context) -> bool:
-    """Return whether a connection is to a name server, whose queries mitmproxy reads, so that Latehook can answer."""
-    address = context.server.address
-    return address is not None and address[1] in DNS_PORTS
 
 
 def _waited(client: Client) -> bool:

@@ -46,7 +46,12 @@ class OtherHosts:
     @property
     def refused(self) -> bool:
         """Whether nothing may leave for these hosts."""
-        return self._others() is Others.REFUSE or self._closed() is not None
+        return self._others() is Others.REFUSE or self.is_closed
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing may leave for any host, whatever the option says."""
+        return self._closed() is not None
 
     def refusal(self, host: str, port: int) -> str:
         """Return the line that is logged about a connection that is refused, and log it."""

@@ -36,10 +36,10 @@ from latehook.proxy.compat import (
     OpenConnection,
     RequestWakeup,
     Start,
-    TCPLayer,
     Wakeup,
 )
 from latehook.proxy.http1_messages import Responses, Unreadable
+from latehook.proxy.relay import Relay, RelayPolicy
 from latehook.proxy.sniffing import Kind, Opening
 from latehook.proxy.tunnel_requests import Requests, method_of
 
@@ -58,7 +58,7 @@ LARGEST_WAITING = 1024 * 1024
 """Bytes of a request for a mocked host that are held until the server has answered the requests before it."""
 
 
-class TunnelPolicy(Protocol):
+class TunnelPolicy(RelayPolicy, Protocol):
     """Decides about connections. Its methods raise nothing: an exception in a layer leaves the client unanswered."""
 
     def asks_for_mocked_host(self, opening: Opening, context: Context) -> bool:
@@ -69,9 +69,6 @@ class TunnelPolicy(Protocol):
 
     def passes(self, opening: Opening, context: Context) -> None:
         """Note that a connection passes to a host that is not mocked."""
-
-    def ends(self, context: Context, reason: str) -> None:
-        """Note that a connection ends, and why."""
 
 
 class Tunnel(Layer):
@@ -192,7 +189,7 @@ class Tunnel(Layer):
 
     def _begin_relay(self) -> Commands:
         if self._relay is None:
-            self._relay = TCPLayer(self.context, ignore=True)
+            self._relay = Relay(self.context, self._policy)
             yield from self._relay.handle_event(Start())
 
     def _pass(self, opening: Opening) -> Commands:

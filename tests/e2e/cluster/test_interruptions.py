@@ -5,7 +5,7 @@ Each identifier that was answered is received. Received twice is only what was u
 
 import socket
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 
@@ -13,6 +13,7 @@ from support.cluster import JOBS, ROUNDS, Cluster, by_webhook, send
 from support.limits import LIMIT, LONG_LIMIT
 from support.load import Load
 from support.postgres import PostgresServer
+from support.raw_servers import raw_server
 from support.receivers import Received, receiver
 from support.waiting import wait_until
 
@@ -60,17 +61,24 @@ def test_one_is_killed(instances: Cluster) -> None:
 
 
 def test_one_is_paused_for_longer_than_the_lease_and_goes_on(instances: Cluster) -> None:
-    """Mocks that are posted meanwhile are unknown to it: it lets no request to their host out when it goes on."""
+    """Mocks that are posted meanwhile are unknown to it: it lets no request to their host out when it goes on.
+
+    A connection that has passed before ends.
+    """
+    passed: list[bytes] = []
     with receiver() as real, ExitStack() as stack, Load(rate=100) as load:
+        passing = stack.enter_context(passing_connection(instances.ports[1], stack.enter_context(echo(passed))))
         load.send_to(instances.port)
         load.wait_for_more(MORE)
         with instances.paused(1):
+            passing.sendall(b"after")
             with instances.client(0) as client:  # it waits until the lease of the paused one is over
                 client.load(f"mocks: [{{match: 'ANY localhost:{real.port}/**', response: {{status: 202}}}}]")
             waiting = [stack.enter_context(waiting_request(instances.ports[1], real.port)) for _ in range(4)]
             received(instances, list(load.answered))  # the others send what this one owed
             load.wait_for_more(MORE)
         statuses = {int(connection.recv(1024).split(maxsplit=2)[1]) for connection in waiting}
+        assert (passing.recv(1024), b"".join(passed)) == (b"", b"\0before")
         load.wait_for_more(MORE)
     webhooks = received(instances, load.answered)
     wait_until(lambda: send(instances.ports[1], "POST", JOBS)[0] == 200, "the instance works again")
@@ -78,6 +86,27 @@ def test_one_is_paused_for_longer_than_the_lease_and_goes_on(instances: Cluster)
     check_doubled(instances, webhooks)
     assert statuses <= {202, 503}
     assert not real.connections
+
+
+def echo(passed: list[bytes]) -> AbstractContextManager[int]:
+    """Run a server that sends back what it receives, and notes it."""
+
+    def serve(connection: socket.socket) -> None:
+        while data := connection.recv(1024):
+            passed.append(data)
+            connection.sendall(data)
+
+    return raw_server(serve)
+
+
+def passing_connection(port: int, to: int) -> socket.socket:
+    """Connect through a proxy to a port of this machine, and send what is no HTTP and no TLS."""
+    connection = socket.create_connection(("127.0.0.1", port), LIMIT)
+    connection.sendall(f"CONNECT localhost:{to} HTTP/1.1\r\n\r\n".encode())
+    assert b" 200 " in connection.recv(1024)
+    connection.sendall(b"\0before")
+    assert connection.recv(1024) == b"\0before"
+    return connection
 
 
 def waiting_request(port: int, to: int) -> socket.socket:
