@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -129,8 +129,13 @@ def words_in(texts: Sequence[str]) -> frozenset[str]:
 
 def mentions(words: frozenset[str], value: Any) -> bool:
     """Return whether a value, all words of it, is among these words."""
-    own = _WORD.findall(str(value))
+    own = _words_of(str(value))
     return bool(own) and all(word in words for word in own)
+
+
+@lru_cache(4096)
+def _words_of(text: str) -> list[str]:
+    return _WORD.findall(text)
 
 
 def texts_of(body: Body) -> list[str]:

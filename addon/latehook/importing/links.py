@@ -96,3 +96,25 @@ def same_url(value: Any, webhook: Exchange) -> bool:
     parts = urlsplit(value)
     path, _, query = webhook.target.partition("?")
     return (parts.path or "/") == path and (not parts.query or query.startswith(parts.query))
+
+
+def named_urls(exchange: Exchange) -> list[str]:
+    """Return the URLs that a request names: in its query, its body or a header."""
+    in_headers = (value for name, value in exchange.request.headers if name.lower() not in _NOT_NAMED)
+    return [value for value in (*(value for _, value in request_leaves(exchange)), *in_headers) if is_url(value)]
+
+
+_NOT_NAMED = ("referer", "origin", "host")
+
+
+def suffix_of(value: Any, webhook: Exchange) -> str | None:
+    """Return what a webhook's path has behind that of a URL on the same host; None if it is another path.
+
+    So a sender appends `/data` or `/update` to the URL that it was given.
+    """
+    if not same_host(value, webhook) or urlsplit(value).query:
+        return None
+    path = urlsplit(value).path
+    rest = webhook.path.removeprefix(path)
+    is_whole = rest.startswith("/") or path.endswith("/")
+    return rest if path.strip("/") and webhook.path.startswith(path) and is_whole and rest else None

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from latehook.importing.exchanges import LOCATIONS, Exchange, KeyPath, Message, leaves
-from latehook.importing.links import same_url
+from latehook.importing.links import is_url, same_url, suffix_of
 from latehook.importing.retrying import retry_of
 from latehook.importing.scrubbing import Scrubber, snake
 from latehook.importing.shapes import is_opaque
@@ -157,9 +157,10 @@ class Templates:
         if not having:
             self.notes.add("no request names the URL of this webhook: set CALLBACK_URL", ("to",))
             return CALLBACK
-        common = [text for text in having[0] if all(text in sources for sources in having)]
-        expression = common[0] if common else " or ".join(dict.fromkeys(sources[0] for sources in having))
-        return braces(expression if len(having) == len(samples) else f"{expression} or env.CALLBACK_URL")
+        common = [pair for pair in having[0] if all(pair in sources for sources in having)]
+        expression = common[0][0] if common else " or ".join(dict.fromkeys(sources[0][0] for sources in having))
+        suffix = (common or having[0])[0][1]
+        return braces(expression if len(having) == len(samples) else f"{expression} or env.CALLBACK_URL") + suffix
 
     def _query(self, samples: Sequence[tuple[Exchange, Situation]]) -> dict[str, Any]:
         """Return the parameters that the URL in the request does not have itself."""
@@ -226,10 +227,11 @@ def _inner(text: Any) -> str:
     return whole[1] if whole else "'" + str(text).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _url_sources(exchange: Exchange, situation: Situation) -> list[str]:
-    """Return the expressions whose URL a webhook was sent to, the longest URL first."""
-    found = [source for source in situation.sources if same_url(source.value, exchange)]
-    return [source.expression for source in sorted(found, key=lambda source: -len(source.value))]
+def _url_sources(exchange: Exchange, situation: Situation) -> list[tuple[str, str]]:
+    """Return the expressions whose URL a webhook was sent to, the longest URL first, with what follows behind it."""
+    urls = sorted((source for source in situation.sources if is_url(source.value)), key=lambda one: -len(one.value))
+    exact = [(source.expression, "") for source in urls if same_url(source.value, exchange)]
+    return exact or [(source.expression, text) for source in urls if (text := suffix_of(source.value, exchange))]
 
 
 def _own_query(exchange: Exchange, situation: Situation) -> set[str]:

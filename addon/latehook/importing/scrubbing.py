@@ -6,6 +6,7 @@ one of the two recognises it. Secrets become expressions that give random values
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -107,7 +108,12 @@ MIN_TAINT = 5
 
 def snake(key: Any) -> str:
     """Return a field's name in snake case, without a prefix of XML."""
-    return _CAMEL.sub("_", str(key).rpartition(":")[2].lstrip("@")).lower()
+    return _snake(str(key))
+
+
+@lru_cache(4096)  # the same few names come in each message
+def _snake(key: str) -> str:
+    return _CAMEL.sub("_", key.rpartition(":")[2].lstrip("@")).lower()
 
 
 class Scrubber:
@@ -214,6 +220,7 @@ class Scrubber:
         return None
 
 
+@lru_cache(4096)  # each value is looked at many times, with each explanation that it may have
 def _without_shapes(text: str) -> str:
     """Return a text without what looks like a secret or personal data."""
     for pattern, replacement in _SHAPES:

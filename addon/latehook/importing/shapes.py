@@ -1,6 +1,7 @@
 """PURE: recognises opaque values (ids, tokens), and makes expressions that give new ones of the same shape."""
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -28,9 +29,12 @@ def is_opaque(value: Any) -> bool:
     """Return whether a value looks like an id or a token: a text with such a part, or a long number."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value >= MIN_NUMBER
-    if not isinstance(value, str) or len(value) > MAX_LENGTH or re.search(r"\s", value):
-        return False
-    return any(_kind(found) is not None for found in _PIECE.finditer(value))
+    return isinstance(value, str) and len(value) <= MAX_LENGTH and _is_opaque(value)
+
+
+@lru_cache(8192)  # each value is compared with all later ones
+def _is_opaque(value: str) -> bool:
+    return re.search(r"\s", value) is None and any(_kind(found) is not None for found in _PIECE.finditer(value))
 
 
 def generator(value: Any) -> str:

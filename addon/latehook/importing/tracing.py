@@ -8,13 +8,14 @@ from latehook.importing.exchanges import Exchange, KeyPath, leaves, mentions
 from latehook.importing.links import (
     is_below,
     is_in_path,
-    is_url,
+    named_urls,
     only_refers,
     possible_ids,
     request_leaves,
     same_host,
     same_url,
     segment_words,
+    suffix_of,
 )
 from latehook.importing.retrying import content_of, without_retries
 from latehook.importing.scrubbing import snake
@@ -91,7 +92,7 @@ class _Tracer:
         self.traces = Traces()
         self._linked: dict[Exchange, Trace] = {}
         webhooks = [exchange for exchange in exchanges if exchange.inbound]
-        urls = {value for one in exchanges if not one.inbound for _, value in request_leaves(one) if is_url(value)}
+        urls = {url for one in exchanges if not one.inbound for url in named_urls(one)}
         self._hosts_are_kept = any(same_host(url, webhook) for webhook in webhooks for url in urls)
 
     def is_linked(self, exchange: Exchange) -> bool:
@@ -193,7 +194,7 @@ class _Tracer:
             for one in self.exchanges
             if not one.inbound
             and one.started <= webhook.started <= one.ended
-            and any(same_url(value, webhook) for _, value in request_leaves(one))
+            and any(same_url(url, webhook) for url in named_urls(one))
         ]
         return running[0] if running and not any(one.is_success for one in running) else None
 
@@ -222,15 +223,14 @@ class _Tracer:
 
     def _by_url(self, webhook: Exchange) -> list[Exchange]:
         starters = list(self._starters(webhook))
-        naming = [one for one in starters if any(same_url(value, webhook) for _, value in request_leaves(one))]
+        naming = [one for one in starters if any(same_url(url, webhook) for url in named_urls(one))]
         exact = [
-            one
-            for one in naming
-            if any(same_url(value, webhook) and same_host(value, webhook) for _, value in request_leaves(one))
+            one for one in naming if any(same_url(url, webhook) and same_host(url, webhook) for url in named_urls(one))
         ]
-        if not exact and self._hosts_are_kept:
+        below = [one for one in starters if any(suffix_of(url, webhook) for url in named_urls(one))]
+        if not exact and not below and self._hosts_are_kept:
             return []  # the path is the same, but the URL names another receiver
-        naming = exact or naming
+        naming = exact or below or naming
         running = [one for one in naming if one.ended >= webhook.started]
         return running if len(running) == 1 else naming
 

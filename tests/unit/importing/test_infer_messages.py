@@ -109,6 +109,20 @@ def test_a_response_that_waited_for_the_end_of_the_job_is_a_long_poll(made: Call
     assert (poll["response"]["until"], poll["response"]["delay"]) == ("job.status == 'done'", "5m")
 
 
+@pytest.mark.parametrize("place", ["query", "header", "body"])
+def test_a_webhook_may_go_below_the_url_that_the_request_names(made: Callable[..., str], place: str) -> None:
+    """As in the document of OpenAPI's own callback example: `{$request.query.callbackUrl}/data`."""
+    url = f"{API}?callbackUrl={HOOK}" if place == "query" else API
+    headers = {"X_Callback_Url": HOOK} if place == "header" else {}
+    tape = Tape().request("POST", url, {"url": HOOK} if place == "body" else None, 201, {"fine": True}, **headers)
+    tape.wait(5).webhook({"userData": "some data"}, f"{HOOK}/data")
+
+    [mock] = mocks_of(made(tape))
+
+    named = {"query": "query.callbackUrl", "header": "headers.x_callback_url", "body": "json.url"}[place]
+    assert mock["webhook"]["to"] == f"{{{{ request.{named} }}}}/data"
+
+
 def test_a_key_of_the_request_that_comes_back_as_a_value(made: Callable[..., str]) -> None:
     def recording(name: str) -> Tape:
         asked = {"tasks": {"first": {"do": "read"}, name: {"do": "write"}}}
