@@ -8,12 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from latehook.base.clock import Clock
-from latehook.base.messages import Outcome, Outgoing, Request, Response
+from latehook.base.messages import Outgoing, Request, Response
 from latehook.base.redaction import Redaction
 from latehook.engine.engine import Engine
 from latehook.importing import virtual_time
 from latehook.importing.comparing import Comparison, Difference, Translation
 from latehook.importing.exchanges import Exchange, Message, Recording
+from latehook.importing.replay_sender import ReplaySender, checks_of, message_of
 from latehook.importing.retrying import without_retries
 from latehook.importing.scrubbing import Scrubber, snake
 from latehook.importing.situations import STATUS_KEY
@@ -41,24 +42,6 @@ class Replayed:
     differences: list[Difference] = field(default_factory=list)
 
 
-class _Sender:
-    """Sends nothing: it keeps each attempt with its time, and answers 200."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[float, Outgoing]] = []
-
-    def preload(self) -> None:
-        pass
-
-    async def send(self, outgoing: Outgoing) -> Outcome:
-        now = asyncio.get_running_loop().time()
-        self.sent.append((now, outgoing))
-        return Outcome(now, now, 200)
-
-    async def close(self) -> None:
-        pass
-
-
 def replay(mocks: Mocks, recording: Recording, scrubber: Scrubber, env: Mapping[str, str]) -> Replayed:
     """Play a recording to these mocks. `env` is the environment that they were loaded with."""
     return virtual_time.run(_Replay(mocks, recording, scrubber, env).play())
@@ -70,10 +53,11 @@ class _Replay:
         self._start = self._exchanges[0].started
         self._mocks = mocks
         self._env = env
-        self._sender = _Sender()
+        self._sender = ReplaySender(checks_of(self._exchanges))
         self._translation = Translation()
         self._comparison = Comparison(scrubber, self._translation)
         self._counts: dict[str, int] = {}
+        self._waited_in_vain: set[str] = set()
 
     async def play(self) -> Replayed:
         loop = asyncio.get_running_loop()
@@ -107,7 +91,8 @@ class _Replay:
     async def _ask(self, engine: Engine, exchange: Exchange) -> list[Difference]:
         """Make a request, and return what differs in its response.
 
-        The mocks' times are rounded, so a poll may come a little early: it is made again while the status differs.
+        The mocks' times are rounded, so a poll may come a little early: it is made again while the status differs. If
+        that did not help, later polls of this path are made once: each wait makes all later requests late.
         """
         where = self._named(f"{exchange.method} {self._comparison.clean(exchange.path)}")
         waited, limit = 0.0, min(max(2.0, 0.2 * (exchange.started - self._start)), MAX_LATER)
@@ -115,7 +100,10 @@ class _Replay:
             decision = await engine.accept(self._request(exchange))
             differences = list(self._response(where, exchange, decision.response))
             is_early = any(STATUS_KEY.search(snake(one.field.rpartition(".")[2])) for one in differences)
-            if exchange.method != "GET" or not is_early or waited >= limit:
+            if exchange.method != "GET" or not is_early or exchange.path in self._waited_in_vain:
+                return differences
+            if waited >= limit:
+                self._waited_in_vain.add(exchange.path)
                 return differences
             waited += 0.5
             await asyncio.sleep(0.5)
@@ -165,7 +153,7 @@ class _Replay:
                 if self._distance(webhook, best)[0] >= UNLIKE:
                     continue
                 sent.remove(best)
-                self._translation.learn(webhook.request.body.value, _message(best[1]).body.value)
+                self._translation.learn(webhook.request.body.value, message_of(best[1]).body.value)
 
     def _webhooks(self, webhooks: Sequence[Exchange]) -> Iterator[Difference]:
         """Yield what differs in the webhooks: those that resemble each other most are compared."""
@@ -199,22 +187,18 @@ class _Replay:
         if self._translation.apply(webhook.path) != path:
             clean = self._comparison.clean
             yield Difference(where, "path", clean(webhook.path), clean(path))
-        yield from self._comparison.bodies(where, webhook.request, _message(outgoing), webhook.started)
+        yield from self._comparison.bodies(where, webhook.request, message_of(outgoing), webhook.started)
 
     def _distance(self, webhook: Exchange, sent: tuple[float, Outgoing]) -> tuple[int, float]:
         """Return how much a sent webhook differs from a recorded one: the number of differences, then the seconds."""
         translation = Translation()
         translation.merge(self._translation)
         comparison = Comparison(self._comparison.scrubber, translation)
-        count = sum(1 for _ in comparison.bodies("", webhook.request, _message(sent[1]), webhook.started))
-        if webhook.method != sent[1].method or webhook.request.body.kind != _message(sent[1]).body.kind:
+        count = sum(1 for _ in comparison.bodies("", webhook.request, message_of(sent[1]), webhook.started))
+        if webhook.method != sent[1].method or webhook.request.body.kind != message_of(sent[1]).body.kind:
             return UNLIKE, 0.0
-        wrong_id = self._translation.contradicts(webhook.request.body.value, _message(sent[1]).body.value)
+        wrong_id = self._translation.contradicts(webhook.request.body.value, message_of(sent[1]).body.value)
         return UNLIKE * wrong_id + min(count, UNLIKE - 1), abs(webhook.started - self._start - sent[0])
-
-
-def _message(outgoing: Outgoing) -> Message:
-    return Message(outgoing.headers, outgoing.body)
 
 
 def as_json(result: Replayed) -> dict[str, Any]:

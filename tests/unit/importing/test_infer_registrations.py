@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from latehook.cli import main
 from support.recordings import HOOK, Tape, mocks_of, scenario
 
 HOOKS, JOBS = "https://api.slow.example/v1/hooks", "https://api.slow.example/v1/jobs"
@@ -39,7 +40,9 @@ def registration(tape: Tape, challenge: str, answer: Any, status: int, is_accept
     ],
     ids=["text", "json", "status"],
 )  # fmt: skip
-def test_a_receiver_has_to_pass_the_check(made: Callable[..., str], good: Any, bad: Any, when: str) -> None:
+def test_a_receiver_has_to_pass_the_check(
+    made: Callable[..., str], tmp_path: Path, good: Any, bad: Any, when: str
+) -> None:
     def with_challenge(value: Any) -> Any:
         return json.loads(json.dumps(value).replace("{}", CHALLENGES[1])) if not isinstance(value, int) else ""
 
@@ -59,6 +62,8 @@ def test_a_receiver_has_to_pass_the_check(made: Callable[..., str], good: Any, b
     )
     assert accepted == {"status": 201, "json": {"ok": True}}
     assert mock["webhook"]["event"] == "validation" and "left out" not in text
+    (tmp_path / "made.yaml").write_text(text)
+    assert main(["verify", str(tmp_path / "made.yaml"), str(tape.write(tmp_path / "again.flow"))]) == 0
 
 
 def test_jobs_need_a_registration_whose_secret_signs_their_webhooks(made: Callable[..., str], tmp_path: Path) -> None:
