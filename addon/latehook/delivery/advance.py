@@ -108,7 +108,7 @@ class Advance:
     @asynccontextmanager
     async def _barrier(self) -> AsyncIterator[AdvanceBarrier]:
         async with self._lock:
-            with self._outbox.barrier() as barrier:
+            with self._outbox.advance.barrier() as barrier:
                 yield barrier
 
     async def _move_to(self, target: float, barrier: AdvanceBarrier) -> None:

@@ -5,10 +5,13 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from latehook.base import logs
 from latehook.base.messages import Outcome, Outgoing
+from latehook.delivery.reporting import without_user
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -20,6 +23,16 @@ EXAMINED_PER_TURN = 200
 
 DEFAULT_WORKERS = 128
 """Attempts that run at once to one destination."""
+
+UNREADABLE = "(a webhook that the store cannot read)"
+"""In the place of a destination: making the attempt says why."""
+
+
+@lru_cache(maxsize=1024)  # a system has few URLs for webhooks: their queries, which differ, come after this
+def destination_of(url: str) -> str:
+    """Return the destination of a URL: its scheme, host and port."""
+    parts = urlsplit(without_user(url))
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 class AttemptHandler(Protocol):

@@ -1,45 +1,30 @@
 """The unfinished webhooks: when each is due, whose turn it is, its attempts, and what follows from them."""
 
 import asyncio
-import logging
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from functools import lru_cache
-from urllib.parse import urlsplit
+from collections.abc import Collection, Sequence
 
-from msgspec.structs import replace
-
-from latehook.base import logs
-from latehook.base.errors import LatehookError, StoreError, StoreUnreachable
-from latehook.base.messages import Answer, Outcome, Outgoing
+from latehook.base.errors import StoreError, StoreUnreachable
 from latehook.base.model import UNKNOWN, Job, State
 from latehook.base.notifier import Notifier
+from latehook.delivery.attempt_runner import AttemptRunner
 from latehook.delivery.attempts import AttemptObserver, DeliveryContext, Sender
-from latehook.delivery.barrier import AdvanceBarrier
 from latehook.delivery.compiled_mocks import CompiledMocks
 from latehook.delivery.decisions import Decisions
-from latehook.delivery.dispatcher import Dispatcher
+from latehook.delivery.dispatcher import UNREADABLE, Dispatcher, destination_of
 from latehook.delivery.first_attempts import FirstAttempts
 from latehook.delivery.foresight import AHEAD, Foresight
 from latehook.delivery.making import AttemptMaker
 from latehook.delivery.progress import Progress
-from latehook.delivery.reporting import log_outcome, log_unsent, without_user
-from latehook.delivery.results import AttemptResult, NoAttempt
+from latehook.delivery.reporting import log_unsent
+from latehook.delivery.running_advance import RunningAdvance
 from latehook.delivery.schedule import Schedule
 from latehook.delivery.waiting import Waiting
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Due, Store
 from latehook.store.shared_state import SharedState
-from latehook.webhooks import retries
-
-log = logging.getLogger(logs.LOGGER)
-
 
 LOOK_AGAIN = 0.1
 """Seconds until a webhook is looked at again of which another process makes an attempt, or has changed it."""
-
-UNREADABLE = "(a webhook that the store cannot read)"
-"""In the place of a destination: making the attempt says why."""
 
 
 class Outbox:
@@ -62,25 +47,23 @@ class Outbox:
     ) -> None:
         self._running = progress.running
         self._store = store
-        self._notifier = notifier
         self._state = state
         self._clock = state.clock
-        self._context = context
-        self._maker = AttemptMaker(context, compiled_mocks)
-        self._foresight = Foresight(store, compiled_mocks)
         self._sender = sender
         self.results = progress.results
         """The results of attempts, as far as the store does not have them yet."""
         self._schedule = Schedule(state.clock, self._wake)
         self.decisions = Decisions(
-            store, commits, state, context, compiled_mocks, self.results, self.schedule, self._enqueue, self._end_of
+            store, commits, state, context, compiled_mocks, self.results, self.schedule, self._enqueue, self.end_of
         )
         """What is decided after a job's request."""
-        self._dispatcher = Dispatcher(self, sender.send)
-        self._barrier: AdvanceBarrier | None = None
-        self._observer: AttemptObserver | None = None
+        self._foresight = Foresight(store, compiled_mocks)
+        self.advance = RunningAdvance(self._clock, self.decisions, progress.running, self._foresight)
+        """The advance of the clock that runs now."""
+        maker = AttemptMaker(context, compiled_mocks)
+        self._runner = AttemptRunner(self, store, notifier, progress, self.decisions, self.advance, maker)
+        self._dispatcher = Dispatcher(self._runner, sender.send)
         self._waiting = Waiting(state)
-        self._preparing: set[int] = set()  # their attempts are being made
         self._first_attempts: dict[int, FirstAttempts] = {}  # responses wait for these
 
     def set_workers(self, workers: int) -> None:
@@ -89,8 +72,7 @@ class Outbox:
 
     def observe(self, observer: AttemptObserver | None) -> None:
         """Call `observer` when an attempt that starts from now on has ended; None: call nothing, which is faster."""
-        self._observer = observer
-        self._maker.observed = observer is not None
+        self._runner.observe(observer)
 
     # Scheduling
 
@@ -157,13 +139,13 @@ class Outbox:
         self.results.forget(keys)
         for key in keys:
             self._running.pop(key, None)
-            self._on_first_attempt(key)
+            self.on_first_attempt(key)
         self._waiting.forget(keys)
 
     async def forget_all(self) -> None:
         """Cancel all running attempts, and forget all webhooks."""
         for key in list(self._first_attempts):
-            self._on_first_attempt(key)
+            self.on_first_attempt(key)
         self._running.clear()
         self.results.forget()
         self._waiting.clear()
@@ -181,16 +163,6 @@ class Outbox:
 
     # For an advance of the clock
 
-    @contextmanager
-    def barrier(self) -> Iterator[AdvanceBarrier]:
-        """Put every webhook that becomes due inside this block into a new barrier. One barrier may exist at a time."""
-        self._barrier = barrier = AdvanceBarrier()
-        try:
-            yield barrier
-        finally:
-            self._barrier = None
-            self._foresight.clear()
-
     def next_due(self) -> float:
         """Return when the next webhook, or the next late status, is due; infinity where none is scheduled."""
         return min(self._schedule.next_due(), self.decisions.next_due())
@@ -207,22 +179,18 @@ class Outbox:
 
     def is_done_until(self, moment: float) -> bool:
         """Return whether every webhook that was due by `moment` has had its attempt, and no attempt is running."""
-        return self.next_due() > moment and self._dispatcher.is_idle and not self._has_waiting
+        is_idle = self._dispatcher.is_idle and self.decisions.is_idle and not self._waiting
+        return is_idle and self.next_due() > moment
 
-    @property
-    def _has_waiting(self) -> bool:
-        """Whether webhooks are due that something else must come before."""
-        return bool(self._waiting) or not self.decisions.is_idle
-
-    # Attempts: called by the dispatcher
+    # Attempts: called by their runner
 
     async def destinations(self, keys: Sequence[int]) -> Sequence[str | None]:
+        """Return where each of these due webhooks goes; None: it is not its turn."""
         self._waiting.reading()
         try:
             dues = await self._store.dues(keys)
         except StoreUnreachable:
-            for key in keys:
-                self._leave_barrier(key)
+            self.advance.leave(keys)
             return [None] * len(keys)
         except StoreError:
             return [UNREADABLE] * len(keys)
@@ -235,90 +203,15 @@ class Outbox:
     def _destination(self, key: int, due: Due | None) -> str | None:
         """Return where a webhook goes; None if it is not its turn."""
         if due is None:
-            self._on_first_attempt(key)
+            self.on_first_attempt(key)
             return None
         if due.elsewhere:
-            self._look_again(key)
+            self.look_again(key)
             return None
         if not self._may_start(key, due):
-            self._leave_barrier(key)
+            self.advance.leave((key,))
             return None
-        return _destination_of(due.url)
-
-    async def prepare(self, key: int) -> Outgoing | None:
-        if key in self._preparing:
-            return None
-        self._preparing.add(key)
-        try:
-            return await self._prepare(key)
-        except StoreUnreachable:  # `reload` schedules it again
-            self._running.pop(key, None)
-            self._leave_barrier(key)
-            return None
-        finally:
-            self._preparing.discard(key)
-
-    async def _prepare(self, key: int) -> Outgoing | None:
-        try:
-            stored = await self._store.pending_webhook(key)
-        except StoreUnreachable:
-            raise
-        except StoreError as error:
-            await self._give_up(key, f"webhook number {key} of the store", str(error))
-            return None
-        if stored is None:
-            self._on_first_attempt(key)
-            return None
-        if not self._is_due(key, stored.webhook.due):
-            self._leave_barrier(key)
-            return None
-        if isinstance(unwritten := self.results.last(key), AttemptResult):
-            stored = replace(stored, attempts=unwritten.number, content=unwritten.content)
-        try:
-            attempt = await self._maker.make(stored, None if self._barrier is None else self._barrier.due_time(key))
-        except StoreUnreachable:
-            raise
-        except LatehookError as error:
-            await self._give_up(key, f"job {stored.job.id}: webhook", str(error))
-            return None
-        except Exception as error:  # a bug: without this, the webhook would neither be sent nor fail
-            log.exception("latehook: an attempt could not be made")
-            await self._give_up(key, f"job {stored.job.id}: webhook", f"{type(error).__name__}: {error}")
-            return None
-        self._running[key] = attempt
-        self._notifier.notify((key,))
-        if self._barrier is not None:
-            least_wait = retries.least_wait(attempt.retry, attempt.number)
-            self._barrier.set_least_wait(key, min(least_wait, self.decisions.least_wait(key)))
-        if attempt.outgoing.fault is not None:
-            log.info("latehook: job %s: the webhook's fault: %s", stored.job.id, attempt.outgoing.fault)
-        by_hand = self._waiting.is_exempt(key)
-        if self._store.is_durable and not await self.results.begin(key, attempt.number, attempt.content, by_hand):
-            self._running.pop(key, None)
-            self._on_first_attempt(key)
-            self._look_again(key)
-            return None
-        return attempt.outgoing
-
-    async def conclude(self, key: int, outcome: Outcome) -> None:
-        attempt = self._running[key]
-        state, wait = retries.after_attempt(attempt.retry, attempt.number, outcome)
-        due = self._end_of(key) + wait if state is State.PENDING else attempt.stored.webhook.due
-        content = attempt.content
-        if attempt.keeps_answer:
-            content = replace(content, answer=outcome.answer or Answer(outcome.status, outcome.error))
-        await self.results.write(key, AttemptResult(attempt.number, attempt.clock_at, outcome, state, due, content))
-        await self.decisions.settled()
-        self._running.pop(key, None)
-        self._waiting.end_exemption(key)
-        self._waiting.attempt_ended(key)
-        if state is State.PENDING:
-            self._schedule.push(due, key)
-        self._notifier.notify((key,))
-        log_outcome(attempt, outcome, state, wait)
-        self._on_first_attempt(key)
-        if self._observer is not None and attempt.outgoing.wire is not None:
-            self._observer(attempt, outcome)
+        return destination_of(due.url)
 
     def _wake(self, keys: Sequence[int]) -> None:
         """Start the attempts at webhooks that are due. The statuses of their stages are decided before."""
@@ -327,18 +220,14 @@ class Outbox:
 
     def _enqueue(self, keys: Sequence[int]) -> None:
         """Have the dispatcher start the attempts at webhooks that are due."""
-        if self._barrier is not None:
-            self._barrier.add(keys, self._clock.now())
-            for key in keys:
-                if (least_wait := self._foresight.pop(key)) is not None:
-                    self._barrier.set_least_wait(key, min(least_wait, self.decisions.least_wait(key)))
+        self.advance.due(keys)
         self._dispatcher.enqueue(keys)
 
     async def _decide(self, key: int) -> str | None:
         """Decide a late webhook whose turn has come. Return its destination; None if there is nothing to send."""
         found = await self.decisions.decide_webhook(key)
         if found is None:
-            self._leave_barrier(key)
+            self.advance.leave((key,))
             return None
         stored, more = found
         if more and (awaited := self._first_attempts.get(key)) is not None:
@@ -346,36 +235,40 @@ class Outbox:
                 self._await_first_attempt(each, awaited)
         self._enqueue(more)
         if stored.webhook.state is State.PENDING:
-            return _destination_of(stored.webhook.to or "")
+            return destination_of(stored.webhook.to or "")
         await self.decisions.after_end(key)
-        self._on_first_attempt(key)
+        self.on_first_attempt(key)
         return None
 
     def _await_first_attempt(self, key: int, awaited: FirstAttempts) -> None:
         awaited.add(key)
         self._first_attempts[key] = awaited
 
-    def _end_of(self, key: int) -> float:
-        """Return when a webhook's attempt has ended that ended just now: during an advance, attempts take no time."""
-        became_due = None if self._barrier is None else self._barrier.due_time(key)
-        return self._clock.now() if became_due is None else became_due
+    def is_by_hand(self, key: int) -> bool:
+        """Return whether an operation sends a webhook, held or not."""
+        return self._waiting.is_exempt(key)
 
-    async def _give_up(self, key: int, name: str, reason: str) -> None:
-        """Write that a webhook has failed, which no attempt can be made at. `name` is its name in the log."""
-        await self.results.write(key, NoAttempt(reason))
-        await self.decisions.settled()
-        log.warning("latehook: %s failed: %s", name, reason)
-        self._on_first_attempt(key)
+    def ended(self, key: int, again: float | None) -> None:
+        """Note that an attempt has ended, and is written. The webhook is due again at `again`, if it is."""
+        self._waiting.end_exemption(key)
+        self._waiting.attempt_ended(key)
+        if again is not None:
+            self._schedule.push(again, key)
+
+    def end_of(self, key: int) -> float:
+        """Return when a webhook's attempt has ended that ended just now: during an advance, attempts take no time."""
+        became_due = self.advance.due_time(key)
+        return self._clock.now() if became_due is None else became_due
 
     def _may_start(self, key: int, due: Due) -> bool:
         """Return whether it is this webhook's turn. If it is not, note what it waits for."""
-        if not self._is_due(key, due.due):
+        if not self.is_due(key, due.due):
             return False
         if self._waiting.stops(key, due, self.results):
             return False
         return not self.decisions.blocks(due.job, due.stage, key)
 
-    def _is_due(self, key: int, due: float) -> bool:
+    def is_due(self, key: int, due: float) -> bool:
         """Return whether a webhook that is pending in the store is due, has no running attempt, and has not ended.
 
         Schedule it again if it is due later.
@@ -388,29 +281,17 @@ class Outbox:
             return False
         return True
 
-    def _look_again(self, key: int) -> None:
+    def look_again(self, key: int) -> None:
         """Look again a little later at a webhook that another process has acted on, if one can."""
         if self._store.cluster is not None:
             asyncio.get_running_loop().call_later(LOOK_AGAIN, self._enqueue, (key,))
-        self._leave_barrier(key)
+        self.advance.leave((key,))
 
-    def _on_first_attempt(self, key: int) -> None:
+    def on_first_attempt(self, key: int) -> None:
         """Continue what waits for a webhook's first attempt: it has ended, or there will be none."""
         self.decisions.on_first_attempt(key)
         if followers := self._waiting.after_first_attempt(key):
             self._enqueue(followers)
         if (awaited := self._first_attempts.pop(key, None)) is not None:
             awaited.remove(key)
-        self._leave_barrier(key)
-
-    def _leave_barrier(self, key: int) -> None:
-        """Remove a webhook without a running attempt from the barrier."""
-        if self._barrier is not None and key not in self._running:
-            self._barrier.remove(key)
-
-
-@lru_cache(maxsize=1024)  # a system has few URLs for webhooks: their queries, which differ, come after this
-def _destination_of(url: str) -> str:
-    """Return scheme, host and port of a URL."""
-    parts = urlsplit(without_user(url))
-    return f"{parts.scheme}://{parts.netloc}"
+        self.advance.leave((key,))
