@@ -1,7 +1,8 @@
 """Starts of mitmdump that take a fifth of the time: a process imports mitmproxy and Latehook once, and forks for each start.
 
-The forked process runs mitmdump's own `main`, with its own arguments, environment, folder and output. It differs from a new
-process only in that the imports are done. Whatever could change an import makes `process.mitmdump` start a new process instead.
+The forked process runs mitmdump's own `main`, or that of the command `latehook`, with its own arguments, environment,
+folder and output. It differs from a new process only in that the imports are done. Whatever could change an import makes
+`process.mitmdump` start a new process instead.
 """
 
 import gc
@@ -22,7 +23,10 @@ _MESSAGE = 2**20
 
 
 class ForkedProcess:
-    """A process that the fork server started: the part of `subprocess.Popen` that the tests use."""
+    """A process that the fork server started: the part of `subprocess.Popen` that the tests use.
+
+    The first of `arguments` is the program: mitmdump or latehook.
+    """
 
     def __init__(self, arguments: list[str], cwd: Path, environment: dict[str, str]) -> None:
         self.args = arguments
@@ -88,7 +92,7 @@ def _server() -> socket.socket:
 
 
 def _serve(connection: socket.socket) -> None:
-    """Fork for each message of the connection. Return in a new process that is to run mitmdump; exit in the server."""
+    """Fork for each message of the connection. Return in a new process that is to run a program; exit in the server."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the processes that watch are never waited for
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for pytest, which then ends
     while True:
@@ -126,10 +130,12 @@ def _become(start: dict[str, object], output: int, status: socket.socket) -> Non
 def _main() -> None:
     from mitmproxy.tools import dump, main  # noqa: F401
 
-    from latehook import wiring  # noqa: F401
+    from latehook import cli, wiring  # noqa: F401
 
     gc.freeze()  # a collection in a forked process would copy these pages
     _serve(socket.socket(fileno=int(sys.argv[1])))
+    if Path(sys.argv[0]).name == "latehook":
+        sys.exit(cli.main())
     main.mitmdump()
 
 

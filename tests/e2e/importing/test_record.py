@@ -5,8 +5,6 @@ import os
 import re
 import shlex
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 from latehook.cli import main
 from latehook.importing.reading import read
 from support.certificates import certificate
+from support.fork_server import ForkedProcess
 from support.limits import LIMIT
 from support.paths import ROOT
 from support.ports import free_port
@@ -28,9 +27,7 @@ from support.receivers import Receiver, answer, receiver
 def record(folder: Path, *arguments: str) -> Iterator[Proxy]:
     """Run the command in a folder until the end of the block."""
     environment = clean_environment() | {"HOME": str(folder), "PYTHONUNBUFFERED": "1"}
-    command = [str(Path(sys.executable).with_name("latehook")), "record", *arguments]
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    printed = Proxy(process, folder / ".mitmproxy")
+    printed = Proxy(ForkedProcess(["latehook", "record", *arguments], folder, environment), folder / ".mitmproxy")
     try:
         yield printed
     finally:
