@@ -405,6 +405,8 @@ class History:
         process = send.process
         if self._is_over(process):
             self._break(f"{self._name(process)} sends {job}/{stage} though its lease is over")
+        if self._held_since < self._kernel.now and not process.had_fault(send.begun, send.start):
+            self._break(f"{self._name(process)} sends {job}/{stage} after a hold has returned")
         if stage > 0 and send.number == 1 and len(self._sends[job][stage]) == 1:
             earlier = self._sends[job][stage - 1]
             if not any(

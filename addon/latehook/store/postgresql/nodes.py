@@ -34,11 +34,17 @@ LOOK_AGAIN = 0.2
 class Nodes:
     """This process among those on its schema. `on_rejoined` is called when it has joined again after it was dead.
 
-    `lease` is in seconds. `steady` returns seconds that pass evenly.
+    `lease` is in seconds. `written` returns when the writes that are on their way have been answered. `steady` returns
+    seconds that pass evenly.
     """
 
     def __init__(
-        self, link: Link, lease: float, on_rejoined: Callable[[], Awaitable[None]], steady: Callable[[], float]
+        self,
+        link: Link,
+        lease: float,
+        on_rejoined: Callable[[], Awaitable[None]],
+        written: Callable[[], Awaitable[None]],
+        steady: Callable[[], float],
     ) -> None:
         self._owners = OwnersInPostgres(link, lambda: self.epoch)
         self.lease = lease
@@ -50,6 +56,7 @@ class Nodes:
         self._membership = Membership(lease)
         self._notices = Notices(link.notify, lambda: self.epoch)
         self._on_rejoined = on_rejoined
+        self._written = written
         self._steady = steady
         self._joining = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -104,6 +111,7 @@ class Nodes:
         self._notices.hear(text)
 
     async def acknowledge(self, revision: int) -> None:
+        await self._written()  # attempts that have begun before a hold are sent before it is acknowledged
         self.applied = max(self.applied, revision)
         await self._beat()
         self.publish(APPLIED, [revision])

@@ -64,7 +64,7 @@ class PostgresStore(Writer, Reader, Searches):
         self._last_jobs = {}  # the last job of each definition
         self._link = Link(address, self)
         lease = lease or float(os.environ.get("LATEHOOK_LEASE", LEASE))
-        self.cluster = Nodes(self._link, lease, self._rejoined, steady)
+        self.cluster = Nodes(self._link, lease, self._rejoined, lambda: self._batches.written(), steady)
         self._batches = Batches(self._link, lambda: self.cluster.epoch)
         self.shared = Shared(
             WorldInPostgres(self._link, lambda: self.cluster.epoch, self._forget, real),
