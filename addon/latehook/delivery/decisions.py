@@ -80,7 +80,12 @@ class Decisions:
 
     async def _continue_after(self, webhooks: Iterable[int]) -> None:
         for key in webhooks:
-            stored = await self._store.webhook(key)
+            try:
+                stored = await self._store.webhook(key)
+            except StoreError as error:
+                for job in {*self._ends.pop(key, ()), *self._first_attempts.pop(key, ())}:
+                    self._continue_later(job, error)
+                continue
             if stored is None or stored.webhook.state in FINISHED:
                 await self._continue_all({*self._ends.pop(key, ()), *self._first_attempts.pop(key, ())}, key)
 
