@@ -16,7 +16,14 @@ from latehook.mocksfile.describing import describe
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a mocks file; several are one list")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        default=[Path("mocks.yaml")],
+        help="a mocks file; several are one list. Default: mocks.yaml in this folder, as for `latehook run`",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -49,6 +49,18 @@ mocks:
     )
 
 
+def test_check_takes_the_file_that_run_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    missing = latehook("check")
+    (tmp_path / "mocks.yaml").write_text("mocks: [{match: GET api.slow.example/health}]")
+
+    checked = latehook("check")
+
+    assert (missing.returncode, missing.stderr) == (1, "mocks.yaml: cannot be read: No such file or directory\n")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert checked.stdout.startswith("mocks.yaml\n  GET api.slow.example/health (line 1)\n")
+
+
 def test_check_lists_the_environment_variables_that_a_file_needs() -> None:
     unset, given = (
         latehook("check", ADDON / "mocks.yaml"),
