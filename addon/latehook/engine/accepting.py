@@ -117,7 +117,8 @@ class Acceptor:
         """
         while True:
             started = await self._starter.start(decision)
-            if started is not None and not await self._choices.are_made_elsewhere(decision):
+            is_known = decision.delayed is None or not await self._choices.are_made_elsewhere(decision)
+            if started is not None and is_known:
                 return started, decision
             decision = await self._decider.decide(request)
             entry.job = decision.job_id

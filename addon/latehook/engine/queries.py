@@ -9,15 +9,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from latehook.base.errors import NotFound
-from latehook.base.model import STORED_UNFINISHED, UNFINISHED, Attempt, Criteria, Job, Moment, State, StoredWebhook
+from latehook.base.model import STORED_UNFINISHED, UNFINISHED, Attempt, Criteria, Job, State, StoredWebhook
 from latehook.base.turns import Turns
 from latehook.delivery.results import AttemptResult
 from latehook.engine.engine import Engine
 from latehook.engine.filters import WEBHOOKS, Filter, Where, parse_filter
 from latehook.engine.journal import JournalEntry, OtherRequest
 from latehook.engine.pages import FOUND_AT_ONCE, ROWS_PER_TURN, Page, in_turns, page_of
+from latehook.engine.scopes import Scopes
 from latehook.expressions.expression import Names
-from latehook.expressions.views import JobView, RequestView, WebhookView
 from latehook.store.protocol import Match
 
 
@@ -49,6 +49,7 @@ class Queries:
         self._progress = engine.progress
         self._context = engine.context
         self._journal = engine.journal
+        self._scopes = Scopes(engine.context)
 
     def parse_filter(self, given: Mapping[str, Any], names: Names = WEBHOOKS) -> Filter:
         """Make a filter of what a user gave, by name. Raises FilterError."""
@@ -125,7 +126,7 @@ class Queries:
             start = 0
             while start < len(entries):
                 await self.turns.next()
-                tried, found = self._try(entries[start : start + ROWS_PER_TURN], filter.where, self._request_scope)
+                tried, found = self._try(entries[start : start + ROWS_PER_TURN], filter.where, self._scopes.of_request)
                 yield found
                 start += tried
 
@@ -144,7 +145,7 @@ class Queries:
         async for keys in self._found(self._store.matching_webhooks, filter, before):
             while keys:
                 read = [stored for stored in await self._webhooks_by_key(keys) if self._webhook_matches(stored, filter)]
-                tried, found = self._try(read, filter.where, self._webhook_scope)
+                tried, found = self._try(read, filter.where, self._scopes.of_webhook)
                 yield found
                 keys = [] if tried == len(read) else [key for key in keys if key < read[tried - 1].key]
                 if keys:
@@ -155,7 +156,7 @@ class Queries:
         async for keys in self._found(self._store.matching_jobs, filter, before):
             while keys:
                 read = await self._store.jobs_by_key(keys)
-                tried, found = self._try(read, filter.where, self._job_scope)
+                tried, found = self._try(read, filter.where, self._scopes.of_job)
                 yield [details for details in await self.job_details(found) if self._job_matches(details, filter)]
                 keys = [] if tried == len(read) else [key for key in keys if key < read[tried - 1].key]
                 if keys:
@@ -263,7 +264,7 @@ class Queries:
         """Return whether a webhook matches, in the state that it has here."""
         if not self._webhook_matches(stored, filter):
             return False
-        return filter.where is None or filter.where(self._webhook_scope(stored))
+        return filter.where is None or filter.where(self._scopes.of_webhook(stored))
 
     def _webhook_matches(self, stored: StoredWebhook, filter: Filter) -> bool:
         """Return whether a webhook matches a filter's criteria."""
@@ -284,21 +285,6 @@ class Queries:
             for webhook in webhooks
         )
 
-    # What `where` sees
-
-    def _request_scope(self, entry: JournalEntry) -> Mapping[str, Any]:
-        return {**_times(self._context.moment()), "request": RequestView(entry.request)}
-
-    def _job_scope(self, job: Job) -> Mapping[str, Any]:
-        moment = self._context.moment().of(job)
-        view = JobView(job, moment.now)
-        return {**_times(moment), "job": view, "request": view.request}
-
-    def _webhook_scope(self, stored: StoredWebhook) -> Mapping[str, Any]:
-        one = stored.webhook
-        webhook = WebhookView(one.id, stored.attempts, one.event, one.to)
-        return {**self._job_scope(stored.job), "webhook": webhook, "item": one.item, "index": one.index}
-
     def _try[Row](
         self, rows: Sequence[Row], where: Where | None, scope: Callable[[Row], Mapping[str, Any]]
     ) -> tuple[int, list[Row]]:
@@ -312,7 +298,3 @@ class Queries:
             if self.turns.is_over():
                 return tried, found
         return len(rows), found
-
-
-def _times(moment: Moment) -> dict[str, float]:
-    return {"now": moment.now, "real_now": moment.real_now}
