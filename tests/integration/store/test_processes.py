@@ -127,3 +127,13 @@ async def test_tables_of_an_older_version_are_changed_once_nobody_uses_them(
         await store_at(postgres_server, "old").open()
     for store in stores:
         await store.close()
+
+
+async def test_a_schema_takes_so_many_processes(postgres_server: PostgresServer) -> None:
+    store = store_at(postgres_server, "crowd")
+    await store.open()
+    rows = "SELECT g, 1000 + g, now() + interval '1h', 0, '' FROM generate_series(0, 63) g"
+    postgres_server.execute(f"INSERT INTO crowd.node {rows} ON CONFLICT DO NOTHING")
+    with pytest.raises(StoreError, match=r"\?schema=crowd: .*64 processes use this schema already: end one of them$"):
+        await store_at(postgres_server, "crowd").open()
+    await store.close()
