@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -49,7 +49,7 @@ class ClusterState(SharedState):
         self._revision = -1  # that was applied here
         self._epoch: int | None = None  # of this process when it has applied that; None: it is still to load
         self._unusable: str | None = None
-        self._parts: dict[str, bytes] = {}  # of that world, as the store has them
+        self._parts: Mapping[str, bytes] = {}  # of the world that is in use here, as the store has them
         self._wake = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
         cluster.subscribe(WORLD, lambda _: self._wake.set())
@@ -97,6 +97,8 @@ class ClusterState(SharedState):
     async def _change(self, change: Callable[[World], World], clears: bool = False) -> None:
         async with self._changing:
             while True:
+                if self._unusable is not None and not clears:  # it would be a change of a world that is not known here
+                    raise StoreError(self._unusable)
                 epoch = self._cluster.epoch
                 world = change(self.world)
                 parts = {name: encode(value) for name, value in world.changes(self.world).items()}
@@ -105,10 +107,7 @@ class ClusterState(SharedState):
                     break
                 await self._catch_up()  # another process was faster
             self._cluster.publish(WORLD, [revision])
-            if clears:
-                self._parts.clear()
-            self._parts.update(parts)
-            await self._apply_revision(revision, world, epoch)
+            await self._apply_revision(revision, world, parts if clears else {**self._parts, **parts}, epoch)
         await self._cluster.applied_by_all(revision)
 
     async def _catch_up(self) -> None:
@@ -118,11 +117,9 @@ class ClusterState(SharedState):
         if stored.revision == self._revision:
             await self._acknowledge(epoch)
             return
-        world = self._decoded(stored)
-        self._parts = dict(stored.parts)
-        await self._apply_revision(stored.revision, world, epoch)
+        await self._apply_revision(stored.revision, self._decoded(stored), stored.parts, epoch)
 
-    async def _apply_revision(self, revision: int, world: World, epoch: int) -> None:
+    async def _apply_revision(self, revision: int, world: World, parts: Mapping[str, bytes], epoch: int) -> None:
         """Apply a world that this process has read or written while it had this epoch, and acknowledge it."""
         try:
             await self._apply(world)
@@ -132,7 +129,7 @@ class ClusterState(SharedState):
             self._unusable = f"another process has added mocks that cannot be used here: {error}"
             log.error("latehook: %s; no request is answered until the next reset", self._unusable)
         else:
-            self._unusable = None
+            self._unusable, self._parts = None, parts
         self._revision = revision
         await self._acknowledge(epoch)
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from latehook.base.clock import Clock
-from latehook.base.errors import StoreError
+from latehook.base.errors import MocksError, StoreError
 from latehook.store.group_commit import GroupCommit
 from latehook.store.protocol import Store
 from latehook.store.world import ADDED, CLOCK, HOLDING, VARS, AddedMocks, ClockSetting, World
@@ -115,6 +115,6 @@ class SharedState:
             self.clock.set(world.clock.at(self._real()), world.clock.speed)
         try:
             await self._act(before, world)
-        except StoreError:
-            self.world = before  # the next attempt applies it again
+        except (MocksError, StoreError):
+            self.world = before  # the next attempt applies again what is new
             raise

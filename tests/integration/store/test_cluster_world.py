@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from latehook.base.clock import Clock
+from latehook.base.errors import StoreError
 from latehook.base.messages import Outgoing, Request
 from latehook.engine.engine import Engine
 from latehook.engine.filters import ALL
@@ -171,8 +172,22 @@ async def test_a_process_that_cannot_apply_a_change_answers_nothing_and_lets_not
         assert b.engine.standing.closes_all_hosts is not None
         assert any("cannot be used here" in problem for problem in b.operations.problems)
         assert (await a.get("one.slow.example"), a.engine.standing.closes_all_hosts) == ((200, b"1"), None)
-        await a.operations.reset()
-        assert ((await b.post())[0], b.engine.standing.closes_all_hosts) == (200, None)
+
+        await a.operations.set_vars(
+            {"verdict": "bad"}
+        )  # a change that it could apply does not make up for the other one
+        assert (await b.get("one.slow.example"))[0] == 503
+        for change in (b.operations.hold(), b.operations.set_vars({"other": 3})):
+            with pytest.raises(StoreError, match="cannot be used here"):
+                await change
+        b.broken = False  # what it lacked is there now
+        await a.operations.set_vars({"verdict": "good"})
+        assert await b.get("one.slow.example") == (200, b"1")
+        b.broken = True
+        await a.operations.add_mocks(ADDED.replace("NAME", "two"), None, {"content": b"2"})
+        await b.operations.reset()
+        for each in (a, b):
+            assert ((await each.post())[0], each.engine.standing.closes_all_hosts) == (200, None)
 
 
 async def test_a_change_waits_for_a_process_that_is_cut_off_only_until_its_lease_is_over(
