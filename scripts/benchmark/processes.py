@@ -23,7 +23,7 @@ MITMDUMP = Path(sys.executable).with_name("mitmdump")
 QUIET = "flow_detail=0"
 NO_WEBHOOK = {"CALLBACK_URL": "http://127.0.0.1:9/webhook", "DELAY": "5h"}
 """Variables for measurements in which no webhook is to fall due."""
-START = 60.0
+START = 300.0
 """Seconds that mitmdump may take to start; BELOW times as many below another command."""
 BELOW = 10
 
