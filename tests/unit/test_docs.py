@@ -1,6 +1,7 @@
 """The documents: their examples load, their links lead somewhere, and they name what exists."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from ruamel.yaml import YAML
 from latehook.base.messages import ResponseFault, WebhookFault
 from latehook.mocksfile.loading import load
 from latehook.mocksfile.words import RESPONSE_FAULTS, WEBHOOK_FAULTS
+from latehook.store.address import parse_address
 from support.paths import ROOT
 from unit.test_layout import LATEHOOK, ORDER
 
@@ -73,6 +75,10 @@ def test_the_composed_haproxy_leads_to_the_composed_instances() -> None:
     assert services["latehook"]["volumes"] == ["./haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro"]
     for name in instances - {"latehook-1"}:  # two that make the CA at once would disagree
         assert services[name]["depends_on"] == {"latehook-1": {"condition": "service_healthy"}}
+    options = shlex.split(services["latehook-3"]["command"])
+    assert options[::2] == ["--set"] * 2
+    given = dict(option.split("=", 1) for option in options[1::2])
+    assert (given.keys(), parse_address(given["mock_store"]).url) == ({"mock_store", "mock_token"}, given["mock_store"])
 
 
 def test_every_fault_has_a_description() -> None:
