@@ -58,6 +58,7 @@ def test_a_seed_gives_the_same_history_again() -> None:
         ([Guard.ALIVE, Guard.OWNER], [History.pause], "that was declared dead begins attempt"),
         ([Guard.HOLD], [History.hold], "begins after a hold has returned"),
         ([Guard.APPLIED], [History.add_mocks, History.lose_notices], "whose mocks were added"),
+        ([Guard.APPLIED], [History.reset, History.lose_notices], "which a reset has forgotten"),
         ([Guard.ORDER], [History.advance], "before the first attempt of the stage before it has ended"),
         ([Guard.COUNT], [History.ask_limited], "a mock with `times: 3` answers 4"),
         ([Guard.IDEMPOTENCY], [History.post_twice], "has two jobs"),

@@ -599,6 +599,10 @@ STATEMENTS: dict[str, Statement] = {
         "SELECT count(*) FROM webhook WHERE state = ANY($1::text[])": lambda db, states: [
             (sum(w.state in states for w in db.webhooks.values()),)
         ],
+        "DELETE FROM received WHERE number < $1": lambda db, number: [],
+        "SELECT id FROM job ORDER BY key DESC": lambda db: [
+            (job.id,) for _, job in sorted(db.jobs.items(), reverse=True)
+        ],
         "SELECT count(*) FROM job": lambda db: [(len(db.jobs),)],
         "SELECT coalesce(max(key), 0) FROM job": lambda db: [(max(db.jobs, default=0),)],
         "SELECT greatest((SELECT max(key) FROM job), (SELECT max(key) FROM webhook), 0)": _newest_key,

@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from latehook.mocks.decisions import Decision
 from latehook.store.world import AddedMocks
 from support.simulation.database import Guard, Webhook
 from support.simulation.kernel import NEVER, Kernel
-from support.simulation.process import LEASE, Process, compiled
+from support.simulation.process import LEASE, Interval, Process, compiled, overlaps
 from support.simulation.server import Server
 
 RETRIES = 60
@@ -102,6 +103,7 @@ class History:
         self._processes: list[Process] = []
         self._mocks = compiled(MOCKS)
         self._sends: dict[str, dict[int, list[Send]]] = defaultdict(lambda: defaultdict(list))
+        self._ids = count()
         self._begun: dict[tuple[int, str, int, int], float] = {}
         self._answered: dict[str, str] = {}  # job → the idempotency key of its request
         self._held_since = NEVER  # when a hold has returned
@@ -110,6 +112,10 @@ class History:
         self._is_healed = False
         self._error: BaseException | None = None
         self._releases = 0  # those that have begun
+        self._resets = 0  # their beginnings and ends
+        self._reset_intervals: list[Interval] = []  # a process that applies one breaks off its attempts
+        self._resetting = 0  # those that may still happen
+        self._forgotten: set[str] = set()  # jobs that a reset has forgotten that has returned
         self._releasing = 0  # those that may still happen
         self._length = source.uniform(3, 8)
 
@@ -251,11 +257,12 @@ class History:
         process = process or self._some()
         if process is None:
             return
-        id = f"j{len(self.events)}"
+        id = f"j{next(self._ids)}"
         key = key or id
         after = self._source.choice([0, 0, 0, 0.3, 1, LATE])
         body = json.dumps({"id": id, "key": key, "after": after}).encode()
         self._note(f"{self._name(process)} gets job {id}, key {key}, after {after} s")
+        resets = self._resets
 
         def answered(decision: Decision) -> None:
             if decision.response is None or decision.response.status != 200:
@@ -263,6 +270,8 @@ class History:
                 return
             answer = json.loads(decision.response.body)["id"]
             self._note(f"{self._name(process)} answers {id} with {answer}")
+            if resets != self._resets or self._resetting:
+                return
             if any(known == key and job != answer for job, known in self._answered.items()):
                 self._break(f"the idempotency key {key} has two jobs")
             if answer not in self._answered and self._source.random() < 0.3:
@@ -280,7 +289,7 @@ class History:
         return decision
 
     def post_twice(self) -> None:
-        key = f"k{len(self.events)}"
+        key = f"k{next(self._ids)}"
         for _ in range(2):
             self._kernel.after(self._source.choice([0, 0, 0.01, 0.5]), lambda: self.post(key))
 
@@ -288,11 +297,12 @@ class History:
         process = process or self._some()
         if process is None:
             return
+        resets = self._resets
 
         def answered(decision: Decision) -> None:
             status = 0 if decision.response is None else decision.response.status
             self._note(f"{self._name(process)} answers the lookup of {id} with {status}")
-            if status == 404:
+            if status == 404 and resets == self._resets and not self._resetting:
                 self._break(f"{self._name(process)} does not find {id}, which was answered before")
 
         process.run(lambda: self._ask(process, _request("GET", f"/jobs/{id}", b"")), answered)
@@ -340,15 +350,49 @@ class History:
 
         process.run(lambda: process.engine.state.change(lambda world: replace(world, holding=False)), released)
 
+    def reset(self) -> None:
+        """Reset all. What is answered meanwhile may be forgotten or not."""
+        process = self._some()
+        if process is None or self._is_healed:
+            return
+        self._note(f"{self._name(process)} resets all")
+        before = set(self._answered)
+        self._resetting += 1
+        self._releasing += 1
+        interval = Interval(self._kernel.now)
+        self._reset_intervals.append(interval)
+        self._forget()
+
+        def was_reset(result: object) -> None:
+            self._note(f"{self._name(process)} resets all: {result if isinstance(result, Exception) else 'done'}")
+            if not isinstance(result, Exception):  # else it may still happen
+                self._resetting -= 1
+                self._releasing -= 1
+                interval.end = self._kernel.now
+                self._forgotten |= before
+            self._forget()
+
+        process.run(process.operations.reset, was_reset)
+
+    def _forget(self) -> None:
+        """Expect nothing of what has happened so far."""
+        self._answered.clear()
+        self._closed.clear()
+        self._resets += 1
+        self._limited = -RETRIES
+        self._held_since = NEVER
+        self._releases += 1
+
     def add_mocks(self) -> None:
         process = self._some()
         if process is None:
             return
-        host = f"h{len(self.events)}.test"
+        host = f"h{next(self._ids)}.test"
         self._note(f"{self._name(process)} adds mocks for {host}")
+        resets = self._resets
 
         def added(result: object) -> None:
-            if not isinstance(result, Exception):
+            if not isinstance(result, Exception) and resets == self._resets and not self._resetting:
                 self._note(f"mocks for {host} are added")
                 self._closed.add(host)
 
@@ -417,7 +461,10 @@ class History:
         process = send.process
         if self._is_over(process):
             self._break(f"{self._name(process)} sends {job}/{stage} though its lease is over")
-        if self._held_since < self._kernel.now and not process.had_fault(send.begun, send.start):
+        is_cut = process.had_fault(send.begun, send.start)
+        if job in self._forgotten and not is_cut:
+            self._break(f"{self._name(process)} sends {job}/{stage}, which a reset has forgotten")
+        if self._held_since < self._kernel.now and not is_cut:
             self._break(f"{self._name(process)} sends {job}/{stage} after a hold has returned")
         if stage > 0 and send.number == 1 and len(self._sends[job][stage]) == 1:
             earlier = self._sends[job][stage - 1]
@@ -432,7 +479,8 @@ class History:
 
     def _was_disturbed(self, send: Send) -> bool:
         """Return whether a fault may have cut an attempt, or what was written about it."""
-        return send.process.had_fault(send.begun, min(send.kept, self._kernel.now))
+        until = min(send.kept, self._kernel.now)
+        return send.process.had_fault(send.begun, until) or overlaps(self._reset_intervals, send.begun, until)
 
     def _check_hosts(self, process: Process) -> None:
         for host in self._closed:
@@ -481,6 +529,7 @@ FAULTS: list[Fault] = [
     History.post_twice,
     History.ask_limited,
     History.hold,
+    History.reset,
     History.add_mocks,
     History.advance,
     History.crash,

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -36,6 +36,10 @@ class Interval:
 
     start: float
     end: float = NEVER
+
+
+def overlaps(intervals: Iterable[Interval], start: float, end: float) -> bool:
+    return any(interval.start <= end and interval.end >= start for interval in intervals)
 
 
 class Process:
@@ -194,7 +198,7 @@ class Process:
 
     def had_fault(self, start: float, end: float) -> bool:
         """Return whether a fault has acted on it between these times."""
-        return any(fault.start <= end and fault.end >= start for fault in self.faults)
+        return overlaps(self.faults, start, end)
 
     @property
     def is_running(self) -> bool:
