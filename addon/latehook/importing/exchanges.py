@@ -161,7 +161,7 @@ def decode_body(content: bytes, content_type: str, coding: str) -> Body:
             name = "multipart" if kind.startswith("multipart") else "form"
             value = {key: plain(item) for key, item in nested(parts.fields).items()}
             return Body(name, value if name == "form" else {**value, **{file.field: None for file in parts.files}}, raw)
-        if kind.endswith("xml") and (document := xml.parse_xml(raw, content_type, with_prefixes=True)) is not None:
+        if kind.endswith("xml") and (document := _xml(raw, content_type)) is not None:
             return Body("xml", document, raw)
         if kind.startswith("text/") or kind.endswith(("xml", "javascript")):
             return Body("text", decoding.decode_text(raw, len(raw), (), content_type), raw)
@@ -173,6 +173,14 @@ def decode_body(content: bytes, content_type: str, coding: str) -> Body:
     except UnicodeDecodeError:
         pass
     return Body("binary", None, raw)
+
+
+def _xml(raw: bytes, content_type: str) -> Any:
+    """Return XML as data, None if it has a document type, or is not well-formed: then it stays text."""
+    try:
+        return xml.parse_xml(raw, content_type, with_prefixes=True)
+    except BodyError:
+        return None
 
 
 def plain(value: Any) -> Any:

@@ -1,12 +1,13 @@
 """PURE: infers the mocks of a third party from recordings."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Any
 
+from latehook.importing.behaviours import alike, by_behaviour, is_error, is_read
 from latehook.importing.exchanges import Exchange, Recording, leaves
 from latehook.importing.handshakes import handshake
 from latehook.importing.matches import Match, Matches
@@ -25,10 +26,6 @@ IDEMPOTENCY_FIELD = re.compile(
     r"idempot|transaction_?id|client_?(reference|request|transaction)|external_?id|request_?id"
 )
 """Names of fields by which services recognise a request that is repeated, in snake case."""
-
-
-_ROOT = re.compile(r"\s*(?:<\?xml[^>]*\?>\s*)?<([A-Za-z_][\w:.-]*)")
-"""The root element of XML or HTML."""
 
 
 @dataclass
@@ -50,6 +47,7 @@ def infer(recordings: Sequence[Recording], secrets: Mapping[str, str]) -> Inferr
 class _Inference:
     def __init__(self, recordings: Sequence[Recording], secrets: dict[str, str]) -> None:
         self.recordings = recordings
+        self.secrets = secrets
         self.exchanges = [exchange for recording in recordings for exchange in recording.exchanges]
         self.scrubber = Scrubber(self.exchanges, secrets)
         traced = [trace(recording.exchanges) for recording in recordings]
@@ -114,9 +112,9 @@ class _Inference:
     # Requests that are not about a job that exists
 
     def _others(self, match: str, exchanges: Sequence[Exchange]) -> None:
-        groups = _by_behaviour([exchange for exchange in exchanges if not self._is_repeat(exchange)], self.life_of)
+        groups = by_behaviour([exchange for exchange in exchanges if not self._is_repeat(exchange)], self.life_of)
         groups = self._without_refused(match, self._absorb(match, groups))
-        rest = sorted(groups, key=lambda group: (not _is_error(group), len(group)))
+        rest = sorted(groups, key=lambda group: (not is_error(group), len(group)))
         while rest:
             group = rest.pop(0)
             others = [exchange for other in rest for exchange in other]
@@ -133,7 +131,7 @@ class _Inference:
         if lives:
             self.result.mocks.append(self.maker.start(match, self.family_of[lives[0].job], lives, when))
         else:
-            listing = self.maker.of_list(match, group, self.families) if when is None and _is_read(group) else None
+            listing = self.maker.of_list(match, group, self.families) if when is None and is_read(group) else None
             self.result.mocks.append(listing or self.maker.plain(match, group, when))
 
     def _is_repeat(self, exchange: Exchange) -> bool:
@@ -181,13 +179,13 @@ class _Inference:
         for group in groups:
             if group in starting:
                 continue
-            alike = next((one for one in starting if _alike(one[0], group[0])), None)
-            if alike is None:
+            same = next((one for one in starting if alike(one[0], group[0])), None)
+            if same is None:
                 kept.append(group)
                 continue
-            example = self.life_of[alike[0]].job
+            example = self.life_of[same[0]].job
             jobs = [Trace(one, _value_at(one, example.id_path), example.id_path) for one in group]
-            alike += group
+            same += group
             share_variables([*(life.job for life in family.lives), *jobs])
             self._add_family(match, [*family.lives, *timelines(jobs)])
             family = self.families[match]
@@ -198,26 +196,32 @@ class _Inference:
 
         The mock of the accepted ones refuses them.
         """
-        accepted = [
-            (life.job.creator, stage.webhook)
-            for life in (self.families[match].lives if match in self.families else ())
-            for stage in life.segments[0].stages
-            if stage.is_before_response and stage.webhook is not None
+        checked = [
+            (group, [(one, webhook) for one in group if (webhook := self._check_during(one)) is not None])
+            for group in groups
         ]
-        for group in groups if accepted else ():
-            refused = [(one, self.checks[one]) for one in group if one in self.checks]
-            found = handshake(accepted, refused) if len(refused) == len(group) else None
+        complete = [(group, checks) for group, checks in checked if len(checks) == len(group)]
+        for (accepted, passed), (refused, failed) in permutations(complete, 2):
+            found = handshake(passed, failed, self.secrets) if accepted[0] in self.life_of else None
             if found is None:
                 continue
-            for life in self.families[match].lives:
-                for creator, webhook in accepted:
-                    if creator is life.job.creator and (value := found.challenge_of(webhook)) is not None:
-                        life.job.vars[str(value)] = found.variable
-            self.maker.refusals[match] = found, group
-            for one in group:
-                del self.checks[one]
-            return [other for other in groups if other is not group]
+            for one, webhook in passed:
+                if one in self.life_of and (value := found.challenge_of(webhook)) is not None:
+                    self.life_of[one].job.vars[str(value)] = found.variable
+            self.maker.refusals[match] = found, refused
+            for one in refused:
+                self.checks.pop(one, None)
+                self.life_of.pop(one, None)
+            self._add_family(match, [life for life in self.families[match].lives if life.job.creator not in refused])
+            return [group for group in groups if group is not refused]
         return groups
+
+    def _check_during(self, exchange: Exchange) -> Exchange | None:
+        """Return the webhook that came before the response to a request."""
+        life = self.life_of.get(exchange)
+        stages = life.segments[0].stages if life is not None and life.job.creator is exchange else []
+        before = (stage.webhook for stage in stages if stage.is_before_response)
+        return self.checks.get(exchange) or next(before, None)
 
     def _count(self) -> None:
         self.result.requests = sum(not exchange.inbound for exchange in self.exchanges)
@@ -238,60 +242,3 @@ class _Inference:
 def _value_at(exchange: Exchange, path: Any) -> Any:
     """Return the value at a place of a response."""
     return next((value for place, value in leaves(exchange.response.body.value) if place == path), None)
-
-
-def _is_error(group: Sequence[Exchange]) -> bool:
-    return not group[0].is_success
-
-
-def _is_read(group: Sequence[Exchange]) -> bool:
-    return group[0].method == "GET" and group[0].is_success and group[0].response.body.kind == "json"
-
-
-def _alike(first: Exchange, second: Exchange) -> bool:
-    return _behaviour(first) == _behaviour(second)
-
-
-def _behaviour(exchange: Exchange) -> str:
-    """Return what tells answers of different kinds apart: the status, and which fields or root element the body has."""
-    body = exchange.response.body
-    root = _ROOT.match(body.value) if isinstance(body.value, str) else None
-    return json.dumps([exchange.status, body.kind, _fields(body.value, 2), root and root[1]], sort_keys=True)
-
-
-def _fields(value: Any, depth: int) -> Any:
-    if isinstance(value, dict) and depth:
-        return {
-            str(key): _fields(item, depth - 1) for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))
-        }
-    return None
-
-
-def _by_behaviour(exchanges: Sequence[Exchange], life_of: Mapping[Exchange, Timeline]) -> list[list[Exchange]]:
-    """Return the exchanges in groups that were answered alike, and whose jobs went through the same statuses."""
-    groups: list[list[Exchange]] = []
-    for exchange in exchanges:
-        fitting = (
-            group
-            for group in groups
-            if _alike(group[0], exchange) and _same_life(life_of.get(group[0]), life_of.get(exchange))
-        )
-        group = next(fitting, None)
-        if group is None:
-            groups.append([exchange])
-        elif exchange in life_of and len(life_of[exchange].segments[0].stages) > len(
-            life_of[group[0]].segments[0].stages
-        ):
-            group.insert(0, exchange)
-        else:
-            group.append(exchange)
-    return groups
-
-
-def _same_life(first: Timeline | None, second: Timeline | None) -> bool:
-    """Return whether two jobs went the same way, as far as both were recorded."""
-    if first is None or second is None:
-        return first is second
-    ways = [[(stage.status, stage.webhook is None) for stage in life.segments[0].stages] for life in (first, second)]
-    statuses = [[status for status, _ in way if status is not None] for way in ways]
-    return all(one == other for one, other in zip(*statuses, strict=False))

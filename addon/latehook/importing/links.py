@@ -1,5 +1,6 @@
 """PURE: what may tie two exchanges: ids, URLs and texts that both have."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,9 +21,14 @@ def given_leaves(exchange: Exchange) -> Iterator[tuple[KeyPath, Any]]:
 
 
 def request_leaves(exchange: Exchange) -> Iterator[tuple[KeyPath, Any]]:
-    """Yield the values of a request: of its query and of its body."""
-    yield from (((name,), value) for name, value in exchange.query)
-    yield from leaves(exchange.request.body.value)
+    """Yield the values of a request: of its query and of its body, also of JSON in the text of a field."""
+    for path, value in (*(((name,), value) for name, value in exchange.query), *leaves(exchange.request.body.value)):
+        yield path, value
+        if isinstance(value, str) and value[:1] in ("{", "["):
+            try:
+                yield from leaves(json.loads(value), path)
+            except ValueError:
+                continue
 
 
 def possible_ids(exchange: Exchange) -> Iterator[tuple[KeyPath, Any]]:
@@ -74,7 +80,13 @@ def only_refers(exchange: Exchange) -> bool:
 
 
 def is_url(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith(("http://", "https://"))
+    """Return whether a value is a URL with a host."""
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        return False
+    try:
+        return bool(urlsplit(value).hostname)
+    except ValueError:  # such as "http://["
+        return False
 
 
 def same_host(value: Any, webhook: Exchange) -> bool:

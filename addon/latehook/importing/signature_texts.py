@@ -12,6 +12,8 @@ NAME = re.compile(r"signature|hmac|digest|(^|[_-])sig(n)?$|hash")
 """Names of headers and fields that hold a signature, in lower case."""
 
 _HMAC = {20: "hmac-sha1", 32: "hmac-sha256", 48: "hmac-sha384", 64: "hmac-sha512"}
+MAX_LENGTH = 4000
+"""Characters of the longest text that may hold a signature."""
 _RSA_BYTES = (256, 384, 512)
 _PIECE = re.compile(r"[A-Za-z0-9+/_-]{27,}={0,2}")
 _TIME = re.compile(r"(?<![\w.])(\d{10}|\d{13})(?![\w.])")
@@ -36,6 +38,8 @@ def read(text: str, at: float) -> SignatureText | None:
 
     Of several signatures, as by several secrets, the template has the first one.
     """
+    if len(text) > MAX_LENGTH:
+        return None
     template, first = "", None
     for part in re.findall(r"[,; ]*[^,; ]+", text.strip()):
         found = _PIECE.search(part)

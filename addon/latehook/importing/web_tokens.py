@@ -58,7 +58,11 @@ def read(text: str, body: bytes) -> WebToken | None:
         claims = None if payload == body else json.loads(payload)
     except (ValueError, binascii.Error):
         return None
-    if not isinstance(header, dict) or header.get("alg") not in jws.ALGORITHMS or not isinstance(claims, dict | None):
+    if (
+        not isinstance(header, dict)
+        or str(header.get("alg")) not in jws.ALGORITHMS
+        or not isinstance(claims, dict | None)
+    ):
         return None
     signed = jws.unsigned(header, payload).payload if not payload_part else payload_part.encode()
     return WebToken(prefix, header, claims, header_part.encode() + b"." + signed, signature, not payload_part)

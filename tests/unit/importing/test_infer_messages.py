@@ -41,6 +41,24 @@ def test_xml_has_expressions_inside_and_keeps_its_namespaces(made: Callable[...,
     assert bad["when"] == "not request.xml.Envelope"
 
 
+@pytest.mark.parametrize("text", ["<!DOCTYPE html><html><body>Hello</body></html>", "<a>not closed", "no XML"])
+def test_what_is_called_xml_and_cannot_be_read_stays_text(made: Callable[..., str], text: str) -> None:
+    tape = Tape().request("GET", API, answer=text, response_headers={"content-type": "application/xhtml+xml"})
+
+    [mock] = mocks_of(made(tape))
+
+    assert mock["response"] == {"headers": {"Content-Type": "application/xhtml+xml"}, "text": text}
+
+
+@pytest.mark.parametrize("value", ["http://[", "https://", "http://a:b:c/", "eyJhbGciOlsxXX0.e30.AAAA"])
+def test_values_that_only_look_like_urls_or_tokens(made: Callable[..., str], value: str) -> None:
+    tape = Tape().request("POST", API, {"url": value}, 201, {"id": ID}, X_Url=value).wait(5)
+
+    [mock] = mocks_of(made(tape.webhook({"id": ID, "of": value}, X_Acme_Verification=value)))
+
+    assert mock["webhook"]["json"]["id"] == "{{ job.id }}"
+
+
 def test_an_id_in_a_header_of_the_response_ties_webhooks(made: Callable[..., str]) -> None:
     tape = Tape().request("POST", API, {"a": 1}, 202, response_headers={"X-Message-Id": "Hd7XyzP2mQ9vL0rT"})
     tape.wait(12).webhook([{"message": "Hd7XyzP2mQ9vL0rT.filter1"}])
