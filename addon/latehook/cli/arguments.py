@@ -12,7 +12,7 @@ CONFDIR = "~/.mitmproxy"
 PORT = 8080
 """mitmproxy's own default for the port of the proxy."""
 
-PROVIDERS = {file.stem: file for file in sorted((SCRIPTS / "providers").glob("*.yaml"))}
+PROVIDERS = dict(sorted((file.stem, file) for file in (SCRIPTS / "providers").glob("*.yaml")))
 """The mocks of real providers, by name."""
 
 
