@@ -14,7 +14,7 @@ from latehook.importing.times import FORMS, TimeForm, is_whole, read_time
 
 MIN_ECHO = 5
 """Characters of the shortest text that counts as an echo of the request by its value alone."""
-TOLERANCE = 2.0
+TOLERANCE = 2.5
 """Seconds by which a time may differ from the moment that it names."""
 STATUS_KEY = re.compile(r"(^|_)(status|state|phase)$")
 EVENT_KEY = re.compile(r"(^|_)(event|event_?type|type|action|topic|webhook_code|code|event_?name|name)$")
@@ -151,8 +151,12 @@ def _times(value: Any, situation: Situation) -> Iterator[str]:
         (abs(_distance(seconds, moment, form)), order, expression)
         for order, (expression, moment) in enumerate(situation.moments)
     ]
-    fitting = [expression for distance, _, expression in sorted(near) if distance <= TOLERANCE]
-    ordered = [*fitting, *(["now"] if abs(_distance(seconds, situation.at, form)) <= TOLERANCE else [])]
+    if (distance := abs(_distance(seconds, situation.at, form))) <= TOLERANCE:
+        near.append(
+            (max(1.0 + distance / 100, distance), len(near), "now")
+        )  # a moment that is a second away at most says more
+    near += _after_creation(seconds, situation, form)
+    ordered = [expression for distance, _, expression in sorted(near) if distance <= TOLERANCE]
     if not ordered and situation.moments:
         offset = seconds - situation.moments[0][1]
         whole = round(offset / 60) * 60
@@ -161,6 +165,16 @@ def _times(value: Any, situation: Situation) -> Iterator[str]:
         elif whole and abs(offset - whole) <= TOLERANCE:
             ordered = [f"({situation.moments[0][0]} {'+' if whole > 0 else '-'} {abs(whole)})"]
     yield from (braces(form.expression(moment)) for moment in ordered)
+
+
+def _after_creation(seconds: float, situation: Situation, form: TimeForm) -> list[tuple[float, int, str]]:
+    """Return a past time as so many seconds after the job began: worse than now, or a moment that is a second away."""
+    if not situation.moments or seconds > situation.at + 0.5:
+        return []
+    expression, created = situation.moments[0]
+    distance = _distance(seconds, created, form)
+    whole = round(distance)
+    return [(1.1 + abs(distance - whole), len(situation.moments), f"({expression} + {whole})")] if whole >= 1 else []
 
 
 def _distance(seconds: float, moment: float, form: TimeForm) -> float:
