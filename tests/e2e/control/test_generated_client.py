@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -44,19 +45,19 @@ class GeneratedClient:
         return importlib.import_module(f"{PACKAGE}.{name}")
 
 
-@pytest.fixture
-def client(control: ControlApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GeneratedClient:
-    (tmp_path / "openapi.json").write_text(json.dumps(control.get("openapi.json")))
-    (tmp_path / "config.yaml").write_text(CONFIG)
+@pytest.fixture(scope="module")
+def client(shared_control: ControlApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GeneratedClient]:
+    folder = tmp_path_factory.mktemp("generated")
+    (folder / "openapi.json").write_text(json.dumps(shared_control.get("openapi.json")))
+    (folder / "config.yaml").write_text(CONFIG)
     generator = Path(sys.executable).with_name("openapi-python-client")
     options = ["--path", "openapi.json", "--config", "config.yaml", "--output-path", PACKAGE, "--meta", "none"]
     command = [generator, "generate", "--fail-on-warning", *options]
-    generated = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT)
+    generated = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT)
     assert generated.returncode == 0, generated.stdout + generated.stderr
-    monkeypatch.syspath_prepend(tmp_path)
-    for module in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
-        monkeypatch.delitem(sys.modules, module)
-    return GeneratedClient(control.proxy.url)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield GeneratedClient(shared_control.proxy.url)
 
 
 def test_a_generated_client_lists_advances_and_waits(client: GeneratedClient, control: ControlApi) -> None:
