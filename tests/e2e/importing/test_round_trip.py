@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+import latehook
 from latehook.cli import main
 from support.paths import ROOT
 from support.ports import free_port
@@ -17,7 +18,7 @@ from support.receivers import Receiver
 from support.recorder import run_recorder
 from support.waiting import wait_until
 
-DELAY = "3s"
+DELAY = "2s"
 """When the recorded jobs are done. A recording takes so long."""
 
 
@@ -34,12 +35,13 @@ def webhook_about(sut: Receiver, text: str) -> dict[str, Any]:
     return result
 
 
-def transcribe(client: httpx.Client, hook: str, sut: Receiver) -> list[Any]:
-    """Use AssemblyAI, and return what does not depend on ids and times."""
+def transcribe(client: httpx.Client, hook: str, sut: Receiver, go_on: Callable[[], None]) -> list[Any]:
+    """Use AssemblyAI, and return what does not depend on ids and times. `go_on` is called before the webhook is due."""
     url = "https://api.assemblyai.com/v2/transcript"
     asked = {"audio_url": "https://storage.example/a.mp3", "webhook_url": hook}
     made = client.post(url, json=asked).json()
     early = client.get(f"{url}/{made['id']}").json()
+    go_on()
     webhook = webhook_about(sut, made["id"])
     late = client.get(f"{url}/{made['id']}").json()
     refused = client.post(url, json={"nothing": 1})
@@ -56,11 +58,12 @@ def transcribe(client: httpx.Client, hook: str, sut: Receiver) -> list[Any]:
     ]
 
 
-def check(client: httpx.Client, hook: str, sut: Receiver) -> list[Any]:
+def check(client: httpx.Client, hook: str, sut: Receiver, go_on: Callable[[], None]) -> list[Any]:
     """Use Onfido, whose webhooks go to a registered URL."""
     url = "https://api.eu.onfido.com/v3.6"
     applicant = client.post(f"{url}/applicants", json={"first_name": "Ada", "last_name": "Byron"}).json()
     made = client.post(f"{url}/checks", json={"applicant_id": applicant["id"], "report_names": ["document"]}).json()
+    go_on()
     webhook = webhook_about(sut, made["id"])["payload"]
     late = client.get(f"{url}/checks/{made['id']}").json()
     assert late["applicant_id"] == applicant["id"]
@@ -75,7 +78,7 @@ def test_inferred_mocks_do_what_was_recorded(
     sut: Receiver,
     tmp_path: Path,
     provider: str,
-    use: Callable[[httpx.Client, str, Receiver], list[Any]],
+    use: Callable[[httpx.Client, str, Receiver, Callable[[], None]], list[Any]],
 ) -> None:
     file, recording, mocks = (
         ROOT / "addon" / "providers" / f"{provider}.yaml",
@@ -89,10 +92,10 @@ def test_inferred_mocks_do_what_was_recorded(
         run_recorder(third_party, sut.url, hooks, recording) as recorder,
         client_of(recorder.url, third_party.ca) as client,
     ):
-        seen = use(client, recorded_hook, sut)
+        seen = use(client, recorded_hook, sut, lambda: None)
 
     assert main(["infer", str(recording), "-o", str(mocks)]) == 0
 
     played = start("--set", f"mock_file={mocks}", env={"CALLBACK_URL": f"{sut.url}/hook"})
-    with client_of(played.url, played.ca) as client:
-        assert use(client, f"{sut.url}/hook", sut) == seen
+    with client_of(played.url, played.ca) as client, latehook.connect(played.port) as tester:
+        assert use(client, f"{sut.url}/hook", sut, lambda: tester.advance(DELAY)) == seen
