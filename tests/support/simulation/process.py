@@ -18,7 +18,6 @@ from latehook.mocksfile import loading
 from latehook.proxy.mocked_hosts import ClosedHosts, MockedHosts
 from latehook.store.address import PostgresAddress, parse_address
 from latehook.store.postgresql import PostgresStore
-from latehook.store.postgresql.store import STALE
 from support.simulation.kernel import NEVER, Kernel
 from support.simulation.loop import SimulatedLoop
 from support.simulation.server import Connection, Server
@@ -230,7 +229,7 @@ class Process:
     @property
     def was_alone(self) -> bool:
         """Whether it knew of no other process when it lost the store: it then lets out what it does not know."""
-        return self.store.cluster.live == 1 and self.store.problem not in (None, STALE)
+        return self.store.cluster.live == 1 and self.store.cluster.is_unreachable
 
     def _check(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
