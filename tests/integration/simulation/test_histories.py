@@ -12,9 +12,9 @@ import pytest
 pytest.importorskip("asyncpg")
 from latehook.base import logs
 from latehook.store import membership
-from support.simulation.database import Guard
 from support.simulation.history import Broken, Fault, History
 from support.simulation.server import instead_of_asyncpg
+from support.simulation.tables import Guard
 
 HISTORIES = int(os.environ.get("LATEHOOK_TEST_HISTORIES", "80"))
 FIRST = int(os.environ.get("LATEHOOK_TEST_FIRST_HISTORY", "1"))

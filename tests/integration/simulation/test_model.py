@@ -14,7 +14,9 @@ from latehook.store.address import PostgresAddress, parse_address
 from latehook.store.postgresql import PostgresStore, batches, counters, nodes, owners, reading, world
 from latehook.store.postgresql.batches import Change
 from support.postgres import PostgresServer
-from support.simulation.database import OPEN, Database, Job, Refused, Webhook
+from support.simulation.database import Database
+from support.simulation.statements import execute
+from support.simulation.tables import OPEN, Job, Refused, Webhook
 
 SEQUENCES = 10
 STATEMENTS_IN_EACH = 120
@@ -137,7 +139,7 @@ async def in_database(connection: Any, sql: str, values: tuple[Any, ...]) -> Any
 
 def in_model(database: Database, sql: str, values: tuple[Any, ...]) -> Any:
     try:
-        return result_of(sql, database.execute(sql, *values))
+        return result_of(sql, execute(database, sql, *values))
     except Refused as refused:
         return refused.sqlstate
 

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from latehook.base.messages import Outcome, Outgoing, Request
 from latehook.mocks.decisions import Decision
 from latehook.store.world import AddedMocks
-from support.simulation.database import Guard, Webhook
 from support.simulation.kernel import NEVER, Kernel
 from support.simulation.process import LEASE, Interval, Process, compiled, overlaps
 from support.simulation.server import Server
+from support.simulation.tables import Guard, Webhook
 
 RETRIES = 60
 

@@ -10,8 +10,10 @@ import asyncpg
 import pytest
 
 from latehook.store.postgresql import link
-from support.simulation.database import Database, Guard, Refused, Row
+from support.simulation.database import Database
 from support.simulation.kernel import Kernel
+from support.simulation.statements import execute
+from support.simulation.tables import Guard, Refused, Row
 from support.virtual_time import NOON
 
 NOTIFY = "SELECT pg_notify($1, $2)"
@@ -190,7 +192,7 @@ class Connection:
             return [(True,)]
         if sql.strip().startswith(TABLES):
             return [("version",), ("job",), ("webhook",), ("attempt",)]
-        return self._server.database.execute(sql, *values)
+        return execute(self._server.database, sql, *values)
 
     def _answer(self, answer: asyncio.Future[list[Row]], result: list[Row] | Exception) -> None:
         if answer.done() or self.client.is_dead or not self._is_open:
