@@ -61,14 +61,17 @@ async def demo(folder: Path) -> None:
         show("answers", f"{JOBS} jobs through haproxy: {counts[0]} by instance 1, {counts[1]} by instance 2")
         instances[0].process.kill()
         await instances[0].process.wait()
+        owed = JOBS - len(received)
         show(
-            "kill -9",
-            f"instance 1, which owed {counts[0]} webhooks. Instance 2 takes over after {LEASE} s of silence\n",
+            "kill -9", f"instance 1, while {owed} webhooks are owed. Instance 2 takes over after {LEASE} s of silence\n"
         )
 
         await wait_for(identifiers, received)
         twice = sum(count > 1 for count in received.values())
-        show("webhooks", f"{len(received)} of {JOBS} have come" + (f", {twice} of them twice" if twice else ""))
+        show(
+            "webhooks",
+            f"{len(received)} of {JOBS} have come" + (f"; {twice} came twice: the kill cut them" if twice else ""),
+        )
         [again] = await post(folder, balancer.port, 1)
         show("still up", f"a new job through haproxy: {again}")
 
