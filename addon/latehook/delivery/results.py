@@ -73,15 +73,18 @@ class PendingResults:
         """Write that attempt `number` begins: after a crash it is made again, with the same content.
 
         Return whether the attempt may be sent. If the store cannot write, that is logged, and it may unless another
-        process can send it. If this one was paused until its lease was over, another one may have taken the webhook.
+        process can send it. If this one was paused until its lease was over, or has joined anew meanwhile, another one
+        may have taken the webhook.
         `by_hand`: an operation sends it, held or not. Raises StoreUnreachable.
         """
         try:
             self._commits.schedule()
             self._write(key, self._pending.get(key, ()))  # else the store knows of fewer attempts, and refuses this one
             self._store.begin(key, number, content, by_hand)
+            cluster = self._store.cluster
+            epoch = None if cluster is None else cluster.epoch
             is_refused = key in (await self._commits.committed()).refused
-            return not is_refused and (self._store.cluster is None or self._store.cluster.is_fresh)
+            return not is_refused and (cluster is None or (cluster.epoch == epoch and cluster.is_fresh))
         except StoreUnreachable:
             raise
         except StoreError as error:
