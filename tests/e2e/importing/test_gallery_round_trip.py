@@ -29,15 +29,25 @@ pytestmark = [
 ]
 
 FOLDER = ROOT / "tests" / "e2e" / "gallery"
-GALLERY = [FOLDER / f"test_{name}.py" for name in ("providers", "messages", "payments")]
+GALLERY = [FOLDER / f"test_{name}.py" for name in ("providers", "messages", "payments", "more_providers")]
 NAMES = sorted(
     name
     for file in GALLERY
     for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
     if not name.startswith("test_each_file")
 )
-NOT_LEARNABLE: dict[str, str] = {}
-"""Tests that fail on inferred mocks, and why."""
+NOT_LEARNABLE = {
+    "test_fal_makes_a_picture_by_its_sdk": "the signature covers lines of three headers and of the body's hash",
+    "test_fal_tells_that_a_field_is_missing": "the same signature; the time in a header is taken for that of a stage",
+    "test_creatomate_renders_a_template": "the id in a URL that is null until the end is taken for a new one",
+    "test_creatomate_v1_gives_a_list_and_calls_the_projects_url": "webhooks about a job in a list are tied to no request",
+    "test_gladia_calls_back_with_the_whole_result_by_its_sdk": "a job is found again after its deletion",
+    "test_dropbox_sign_tells_each_step_of_a_signature_request": "the host is left out, see NOT_INFERRED",
+    "test_dropbox_sign_reminds_and_cancels": "the host is left out, see NOT_INFERRED",
+}
+"""Tests that fail on inferred mocks, and why: 7 of the 9 in test_more_providers.py, whose providers the rules had not seen."""
+NOT_INFERRED = {"api.hellosign.com": "what is made is not valid: the mock of one action hides that of another"}
+"""Hosts that are left out, because the inference ends with an error, and why."""
 ONLY_WITH_TWO: dict[str, str] = {}
 """Tests that pass on the mocks of two recordings only, and why."""
 
@@ -92,7 +102,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[st
 def infer(made: Path, flows: list[str]) -> None:
     """Write the mocks of all providers that these recordings show."""
     hosts = {mock.matcher.host for file in FILES for mock in load([file], {"CALLBACK_URL": "http://app.test/"}).all}
-    arguments = [part for host in sorted(hosts) for part in ("--host", host)]
+    arguments = [part for host in sorted(hosts - NOT_INFERRED.keys()) for part in ("--host", host)]
     arguments += [part for name in secrets() for part in ("--secret-env", name)]
     assert main(["infer", *flows, *arguments, "-o", str(made)]) == 0
     made.with_name("mocks.yaml").write_text(with_delay(made.read_text()))
