@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("asyncpg")
 from latehook.base import logs
 from latehook.store import membership
-from support.simulation.history import Broken, Fault, History
+from support.simulation.history import Fault, History
+from support.simulation.invariants import Broken
 from support.simulation.server import instead_of_asyncpg
 from support.simulation.tables import Guard
 

@@ -58,7 +58,7 @@ class Process:
         on_error: Callable[[BaseException], None],
         seed: int,
     ) -> None:
-        self.seed = seed
+        self.name = f"P{seed}"
         self.is_cut = False
         self.is_dead = False
         self.is_ready = False
