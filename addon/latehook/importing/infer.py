@@ -76,7 +76,22 @@ class _Inference:
         for match in sorted(by_match, key=lambda match: match.captures):
             self._mocks_of(match.text, by_match[match])
         self._count()
+        self._drop_unreachable()
         return self.result
+
+    def _drop_unreachable(self) -> None:
+        """Leave out mocks behind one that answers all of their requests."""
+        answered: set[str] = set()
+        kept = []
+        for made in self.result.mocks:
+            match = made.mock["match"]
+            if match in answered:
+                self.result.left_out.append(f"{match}: another mock answers all of these requests")
+                continue
+            kept.append(made)
+            if "when" not in made.mock and "lookup" not in made.mock:
+                answered.add(match)
+        self.result.mocks = kept
 
     def _make_families(self) -> None:
         grouped: dict[str, list[Trace]] = {}

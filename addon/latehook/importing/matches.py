@@ -10,11 +10,9 @@ from latehook.importing.scrubbing import Scrubber, snake
 from latehook.importing.shapes import is_opaque
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
-_VERB = re.compile(r"[a-z]+([_-][a-z]+)*")
-_CONTACT = re.compile(
-    r"mail|phone|mobile|tel|sms|fax|address|account|card|iban|key|token|secret|auth|session|otp|password"
-)
-"""Segments behind which a word says what is done, as in `/mail/send` and `/oauth2/token/revoke`."""
+_WORD = re.compile(r"[a-z]+([_-][a-z]+)*")
+_NAMES = re.compile(r"name|user|login|person|city|town|street|gender|nationality|religion|ethnicity")
+"""Segments behind which a word may be a name. Behind others it says what is done: `/mail/send`, `/token/revoke`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Matches:
         self.captures: dict[Exchange, dict[str, str]] = {}
         self._of: dict[Exchange, Match] = {}
         outbound = [exchange for exchange in exchanges if not exchange.inbound]
-        patterns = {exchange: self._pattern(exchange) for exchange in outbound}
+        patterns = _with_same_names({exchange: self._pattern(exchange) for exchange in outbound})
         for exchange in outbound:
             pattern = patterns[exchange]
             if not exchange.is_success:  # an id that does not exist has the place of one that does
@@ -72,10 +70,23 @@ class Matches:
         return segment.replace("?", "%3F").replace("#", "%23").replace(" ", "%20")
 
     def _is_private(self, text: str, before: str) -> bool:
-        if _VERB.fullmatch(text) and _CONTACT.search(snake(before)):
-            return False
-        cleaned, _ = self._scrubber.clean((before,) if before else (), text)
+        is_verb = _WORD.fullmatch(text) is not None and not _NAMES.search(snake(before))
+        cleaned, _ = self._scrubber.clean((before,) if before and not is_verb else (), text)
         return is_opaque(text) or cleaned != text
+
+
+def _with_same_names(patterns: dict[Exchange, list[str]]) -> dict[Exchange, list[str]]:
+    """Return the patterns with the same names where they match the same paths: those with `id`, or the first ones."""
+    named: dict[tuple[str, ...], list[str]] = {}
+    for exchange, pattern in patterns.items():
+        shape = (exchange.method, exchange.origin, *(re.sub(r"\{\w+\}", "{}", part) for part in pattern))
+        known = named.setdefault(shape, pattern)
+        if "{id}" in "/".join(pattern) and "{id}" not in "/".join(known):
+            named[shape] = pattern
+    return {
+        exchange: named[exchange.method, exchange.origin, *(re.sub(r"\{\w+\}", "{}", part) for part in pattern)]
+        for exchange, pattern in patterns.items()
+    }
 
 
 def _fits(exchange: Exchange, own: Sequence[str], other: Sequence[str]) -> bool:

@@ -163,6 +163,22 @@ def test_words_and_random_texts(value: str, is_random: bool) -> None:
     assert is_opaque(value) is is_random
 
 
+@pytest.mark.parametrize("path", ["signature_request/send", "token/revoke", "address/validate", "card/list-all"])
+def test_a_word_behind_the_name_of_a_secret_stays_in_the_path(made: Callable[..., str], path: str) -> None:
+    [mock] = mocks_of(made(Tape().request("POST", f"https://api.slow.example/{path}", {"a": 1}, answer={"b": 2})))
+
+    assert mock["match"] == f"POST https://api.slow.example/{path}"
+
+
+def test_paths_that_are_captured_for_different_reasons_have_one_match(made: Callable[..., str]) -> None:
+    tape = Tape().request("POST", API, {"a": 1}, 201, {"id": ID}).request("GET", f"{API}/{ID}", answer={"id": ID})
+    tape.request("GET", f"{API}/0a1b2c3d4e5f6a7b", status=200, answer={"id": "0a1b2c3d4e5f6a7b", "other": True})
+
+    matches = {mock["match"] for mock in mocks_of(made(tape))}
+
+    assert matches == {f"POST {API}", f"GET {API}/{{id}}"}
+
+
 def test_certificates_and_the_word_bearer_are_no_secrets(made: Callable[..., str]) -> None:
     certificate = (
         "-----BEGIN CERTIFICATE-----\nMIIDAzCCAeugAwIBAgIBATANBgkqhkiG9w0BAQsFADBE\n-----END CERTIFICATE-----\n"
