@@ -113,7 +113,7 @@ COMBINATIONS = (
 )
 """Functions that fail together: the shortcut and mitmproxy's hook that takes over, and the error response for that."""
 
-_WHILE_RUNNING = ("configure", "done", "_load_mocks", "_refusal", "_route", "_record", "_control")
+_WHILE_RUNNING = ("configure", "done", "_load_mocks", "_refusal", "_route", "_record", "_control", "_may_be_shared")
 """The functions of wiring.Latehook that the start does not call."""
 
 AT_START = (
