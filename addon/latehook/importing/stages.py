@@ -9,6 +9,9 @@ from latehook.importing.statuses import StatusOf, status_reader
 from latehook.importing.times import NOISE
 from latehook.importing.tracing import Trace
 
+DELETED = "deleted"
+"""The status of a job that is not found any more after a DELETE."""
+
 
 @dataclass(eq=False)
 class StageSeen:
@@ -72,6 +75,7 @@ class _Life:
         self.reached: list[tuple[str, float]] = []
         self.current = PENDING
         self.last_seen = job.creator.sent
+        self.is_gone = False
 
     def timeline(self) -> Timeline:
         first = self.explicit(self.job.creator)
@@ -83,8 +87,11 @@ class _Life:
         for at, message in enumerate(self.job.linked):
             if message.inbound:
                 self._webhook(at, message)
+            elif self._deletes(at, message):
+                self._action(message, DELETED)
+                self.is_gone = True
             elif self._is_action(at, message):
-                self._action(message)
+                self._action(message, self.explicit(message))
             else:
                 self._poll(message)
         return Timeline(self.job, self.segments, self.status_at, self.status_before, self.reached)
@@ -105,8 +112,18 @@ class _Life:
         following = [self.explicit(later) for later in self.job.linked[at + 1 :]]
         return any(status is not None and status not in known for status in following)
 
-    def _action(self, message: Exchange) -> None:
-        said = self.explicit(message)
+    def _deletes(self, at: int, message: Exchange) -> bool:
+        """Return whether a DELETE removes its job: each later GET of this path, and there is one, finds none."""
+        if message.method != "DELETE" or not message.is_success or not message.path.endswith(str(self.job.id)):
+            return False
+        statuses = {
+            later.status
+            for later in self.job.linked[at + 1 :]
+            if later.method == "GET" and later.path.startswith(message.path)
+        }
+        return bool(statuses) and statuses <= {404, 410}
+
+    def _action(self, message: Exchange, said: str | None) -> None:
         self.status_before[message] = self.current
         self.segments.append(Segment(message))
         self.shown.append(set())
@@ -118,7 +135,7 @@ class _Life:
         self.last_seen = message.sent
 
     def _poll(self, message: Exchange) -> None:
-        said = self.explicit(message)
+        said = None if self.is_gone else self.explicit(message)
         if said is not None and said != self.current and said not in (status for status, _ in self.reached):
             segment = self.segments[-1]
             after = max(message.said - segment.request.sent, 0.0)
