@@ -10,6 +10,7 @@ from typing import Any
 from latehook.importing.behaviours import alike, by_behaviour, is_error, is_read
 from latehook.importing.exchanges import Exchange, Recording, leaves
 from latehook.importing.handshakes import handshake
+from latehook.importing.joining import join
 from latehook.importing.matches import Match, Matches
 from latehook.importing.mocks import Made, MockMaker
 from latehook.importing.perspective import Perspective
@@ -134,12 +135,24 @@ class _Inference:
             group = rest.pop(0)
             others = [exchange for other in rest for exchange in other]
             when = self.maker.when(group, others) if others else None
+            if others and when is None and self._joins(group, rest):
+                continue
             if others and when is None:
                 self.left_out += [
                     (one, "it was answered in another way, and nothing in the request tells why") for one in group
                 ]
             else:
                 self._make(match, group, when)
+
+    def _joins(self, group: list[Exchange], rest: Sequence[list[Exchange]]) -> bool:
+        """Add a group to another one that was answered alike, if their jobs can have gone one way."""
+        lives = [self.life_of[one] for one in group if one in self.life_of]
+        for other in rest if lives else ():
+            others = [self.life_of[one] for one in other if one in self.life_of]
+            if others and alike(group[0], other[0]) and (join(lives, others) or join(others, lives)):
+                other += group
+                return True
+        return False
 
     def _make(self, match: str, group: Sequence[Exchange], when: str | None) -> None:
         lives = [self.life_of[one] for one in group if one in self.life_of]

@@ -39,11 +39,10 @@ NAMES = sorted(
 NOT_LEARNABLE = {
     "test_fal_makes_a_picture_by_its_sdk": "the signature covers lines of three headers and of the body's hash",
     "test_fal_tells_that_a_field_is_missing": "the same signature; the time in a header is taken for that of a stage",
-    "test_creatomate_v1_gives_a_list_and_calls_the_projects_url": "webhooks about a job in a list are tied to no request",
     "test_dropbox_sign_tells_each_step_of_a_signature_request": "the host is left out, see NOT_INFERRED",
     "test_dropbox_sign_reminds_and_cancels": "the host is left out, see NOT_INFERRED",
 }
-"""Tests that fail on inferred mocks, and why: 5 of the 9 in test_more_providers.py, whose providers the rules had not seen."""
+"""Tests that fail on inferred mocks, and why: 4 of the 9 in test_more_providers.py, whose providers the rules had not seen."""
 NOT_INFERRED = {"api.hellosign.com": "what is made is not valid: the mock of one action hides that of another"}
 """Hosts that are left out, because the inference ends with an error, and why."""
 ONLY_WITH_TWO = {

@@ -1,4 +1,4 @@
-"""What is inferred about the lives of jobs: they end by a DELETE."""
+"""What is inferred about the lives of jobs: how a DELETE ends them, and which ones went one way."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -43,3 +43,29 @@ def test_a_job_that_is_found_after_a_delete_of_a_part_is_not_deleted(made: Calla
 
     assert "deleted" not in made(tape)
     assert "deleted" not in made(kept)
+
+
+def listed(status: str) -> list[dict[str, str]]:
+    return [{"id": ID, "status": status}]
+
+
+def test_a_job_that_was_polled_and_one_that_ended_went_one_way(made: Callable[..., str]) -> None:
+    polled = Tape().request("POST", API, {"text": "Hi"}, 201, listed("queued")).wait(2)
+    polled.request("GET", f"{API}/{ID}", answer={"id": ID, "status": "running"})
+    ended = Tape().request("POST", API, {"text": "Hi"}, 201, listed("queued"))
+    ended.wait(10).webhook({"id": ID, "status": "done"})
+    for tapes in ((polled, ended), (ended, polled)):
+        post, get = mocks_of(text := made(*tapes))
+
+        running, done = {"after": "2s", "status": "running"}, {"after": "10s", "status": "done", "webhook": True}
+        assert post["stages"] == [{"status": "queued"}, running, done]
+        assert (get["response"]["json"]["status"], "left out" in text) == ("{{ job.status }}", False)
+
+
+def test_jobs_that_cannot_have_gone_one_way_are_not_joined(made: Callable[..., str]) -> None:
+    polled_late = Tape().request("POST", API, {"text": "Hi"}, 201, listed("queued")).wait(30)
+    polled_late.request("GET", f"{API}/{ID}", answer={"id": ID, "status": "running"})
+    ended = Tape().request("POST", API, {"text": "Hi"}, 201, listed("queued"))
+    ended.wait(10).webhook({"id": ID, "status": "done"})
+
+    assert "left out: POST" in made(polled_late, ended)
