@@ -87,11 +87,11 @@ class _Life:
         for at, message in enumerate(self.job.linked):
             if message.inbound:
                 self._webhook(at, message)
+            elif self._is_action(at, message):
+                self._action(message, self.explicit(message))
             elif self._deletes(at, message):
                 self._action(message, DELETED)
                 self.is_gone = True
-            elif self._is_action(at, message):
-                self._action(message, self.explicit(message))
             else:
                 self._poll(message)
         return Timeline(self.job, self.segments, self.status_at, self.status_before, self.reached)

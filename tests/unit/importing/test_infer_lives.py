@@ -45,6 +45,14 @@ def test_a_job_that_is_found_after_a_delete_of_a_part_is_not_deleted(made: Calla
     assert "deleted" not in made(kept)
 
 
+def test_a_deletion_that_a_webhook_tells_has_the_status_of_the_webhook(made: Callable[..., str]) -> None:
+    tape = done_job().request("DELETE", f"{API}/{ID}", status=204).webhook({"id": ID, "status": "removed"})
+    tape.request("GET", f"{API}/{ID}", status=404, answer={"error": "no such job"})
+
+    [delete] = [mock for mock in mocks_of(made(tape)) if mock["match"].startswith("DELETE")]
+    assert delete["stages"] == [{"status": "removed", "webhook": True}]
+
+
 def listed(status: str) -> list[dict[str, str]]:
     return [{"id": ID, "status": status}]
 
