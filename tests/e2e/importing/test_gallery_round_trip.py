@@ -39,12 +39,10 @@ NAMES = sorted(
 NOT_LEARNABLE = {
     "test_fal_makes_a_picture_by_its_sdk": "the signature covers lines of three headers and of the body's hash",
     "test_fal_tells_that_a_field_is_missing": "the same signature; the time in a header is taken for that of a stage",
-    "test_dropbox_sign_tells_each_step_of_a_signature_request": "the host is left out, see NOT_INFERRED",
-    "test_dropbox_sign_reminds_and_cancels": "the host is left out, see NOT_INFERRED",
+    "test_dropbox_sign_tells_each_step_of_a_signature_request": "the multipart bodies of webhooks are left out",
+    "test_dropbox_sign_reminds_and_cancels": "the multipart bodies of webhooks are left out",
 }
 """Tests that fail on inferred mocks, and why: 4 of the 9 in test_more_providers.py, whose providers the rules had not seen."""
-NOT_INFERRED = {"api.hellosign.com": "what is made is not valid: the mock of one action hides that of another"}
-"""Hosts that are left out, because the inference ends with an error, and why."""
 ONLY_WITH_TWO = {
     "test_creatomate_renders_a_template": "the id in a URL that is null until the end stays that of the recording",
 }
@@ -101,7 +99,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[st
 def infer(made: Path, flows: list[str]) -> None:
     """Write the mocks of all providers that these recordings show."""
     hosts = {mock.matcher.host for file in FILES for mock in load([file], {"CALLBACK_URL": "http://app.test/"}).all}
-    arguments = [part for host in sorted(hosts - NOT_INFERRED.keys()) for part in ("--host", host)]
+    arguments = [part for host in sorted(hosts) for part in ("--host", host)]
     arguments += [part for name in secrets() for part in ("--secret-env", name)]
     assert main(["infer", *flows, *arguments, "-o", str(made)]) == 0
     made.with_name("mocks.yaml").write_text(with_delay(made.read_text()))
