@@ -65,7 +65,11 @@ def test_mocks_of_the_same_name_are_told_apart(chromium: Browser, site: Site) ->
     with opened(chromium, site.url) as page:
         start = page.locator("#start")
         site.post("mocks", mocks=[{"match": match, "job": {"id": "{{ request.json.id }}"}, **kind} for kind in kinds])
-        expect(start).to_contain_text(f"{match} when request.json.kind == 'company'")
+        for speed in (2, 3, 4):  # each time the page draws the list of mocks again
+            site.post("clock", speed=speed)
+            expect(page.locator("#clock")).to_contain_text(f"\N{MULTIPLICATION SIGN}{speed}")
+            for kind in ("person", "company"):
+                expect(start).to_contain_text(f"{match} when request.json.kind == '{kind}'")
         for id, kind in [("a-1", "person"), ("b-1", "company"), ("c-1", "other")]:
             site.client.post("http://checks.example/v1/checks", json={"id": id, "kind": kind})
         for id, told in [

@@ -22,14 +22,14 @@ function setShare(node, name, share) {
   if (node.style.getPropertyValue(name) !== value) node.style.setProperty(name, value);
 }
 
-/** The children of a node, one for each item: those that are there are kept and updated. */
+/** The children of a node, one for each item, whose keys differ: those that are there are kept and updated. */
 function updateChildren(parent, items, key, make, update) {
-  const keys = new Set(items.map(key));
-  for (const node of [...parent.children]) if (!keys.has(node.key)) node.remove();
+  const keys = items.map(key), wanted = new Set(keys);
+  for (const node of [...parent.children]) if (!wanted.has(node.key)) node.remove();
   const had = new Map([...parent.children].map(node => [node.key, node]));
   let at = parent.firstElementChild;
-  for (const item of items) {
-    const node = had.get(key(item)) ?? Object.assign(make(item), {key: key(item)});
+  for (const [index, item] of items.entries()) {
+    const node = had.get(keys[index]) ?? Object.assign(make(item), {key: keys[index]});
     if (node === at) at = at.nextElementSibling;
     else parent.insertBefore(node, at);
     update(node, item);

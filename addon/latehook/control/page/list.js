@@ -35,7 +35,7 @@ function noneText() {
 /** Which requests are answered: for a user whose list is still empty. */
 function renderMocks(mocks) {
   $("start").hidden = mocks.length === 0;
-  updateChildren($("inuse"), mocks.slice(0, PAGE), mock => `${mock.name} ${mock.place}`, () => cloneTemplate("mock"), (node, mock) => {
+  updateChildren($("inuse"), mocks.slice(0, PAGE), (_, index) => index, () => cloneTemplate("mock"), (node, mock) => {
     setText(node.parts.match, mock.match);
     setText(node.parts.when, mock.when === null ? "" : `when ${mock.when}`);
     setText(node.parts.place, mock.name === mock.match ? mock.place : `${mock.name} · ${mock.place}`);
