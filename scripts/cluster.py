@@ -5,10 +5,7 @@ behind but Debian's packages, if it has installed them.
 """
 
 import asyncio
-import signal
 import ssl
-import sys
-import tempfile
 import time
 from asyncio import subprocess
 from collections import Counter
@@ -20,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from demo import ADDON, DELAY, ENVIRONMENT, MITMDUMP, PATIENCE, URL, Failed, listening, running, show
+from demo import ADDON, DELAY, ENVIRONMENT, MITMDUMP, PATIENCE, URL, Failed, listening, run, running, show
 from latehook.base.durations import parse_duration
 from latehook.proxy.certificates import Certificates
 from services import haproxy, install_missing, postgresql
@@ -44,6 +41,7 @@ class Instance:
 
 
 async def demo(folder: Path) -> None:
+    await install_missing()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(postgresql())
         show("PostgreSQL", f"127.0.0.1:{database.port}")
@@ -138,21 +136,5 @@ async def wait_for(identifiers: set[str], received: Counter[str]) -> None:
         await asyncio.sleep(0.5)
 
 
-async def main() -> None:
-    task = asyncio.current_task()
-    assert task
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # so that it cleans up then too
-    await install_missing()
-    with tempfile.TemporaryDirectory(prefix="latehook-cluster-") as folder:
-        await demo(Path(folder))
-
-
 if __name__ == "__main__":
-    try:
-        asyncio.run(main())
-    except Failed as failure:
-        sys.exit(f"\nscripts/cluster: {failure}")
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
-    except asyncio.CancelledError:
-        sys.exit(128 + signal.SIGTERM)
+    run("cluster", demo)

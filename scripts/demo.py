@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from asyncio import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,8 @@ trailer <</Root 1 0 R>>
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy") and name != "THIRD_PARTY"
 }
+
+type Demo = Callable[[Path], Awaitable[None]]  # gets a folder for its files
 
 
 class Failed(Exception):
@@ -205,20 +207,29 @@ def show(name: str, text: str) -> None:
     print(f"{name:>10}  {text}", flush=True)
 
 
-async def main() -> None:
+async def _in_temporary_folder(name: str, demo: Demo) -> None:
     task = asyncio.current_task()
     assert task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # so that it cleans up then too
-    with tempfile.TemporaryDirectory(prefix="latehook-demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"latehook-{name}-") as folder:
         await demo(Path(folder))
 
 
-if __name__ == "__main__":
+def run(name: str, demo: Demo) -> None:
+    """Run a demo in a temporary folder, which is removed after it.
+
+    If a step fails, or a signal ends the demo, the process exits with one line that names `scripts/NAME`, or with the
+    signal's status.
+    """
     try:
-        asyncio.run(main())
+        asyncio.run(_in_temporary_folder(name, demo))
     except Failed as failure:
-        sys.exit(f"\nscripts/demo: {failure}")
+        sys.exit(f"\nscripts/{name}: {failure}")
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except asyncio.CancelledError:
         sys.exit(128 + signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    run("demo", demo)
