@@ -11,7 +11,20 @@ NOON = 1_800_000_000.0
 """What `SettableClock` shows, in Unix seconds, when the loop starts."""
 
 
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
+class LoopWithoutThreads(asyncio.BaseEventLoop):
+    """A loop that does the work of a thread itself."""
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """Do the work of a thread at once: it takes no time."""
+        result = self.create_future()
+        try:
+            result.set_result(func(*args))
+        except Exception as error:
+            result.set_exception(error)
+        return result
+
+
+class VirtualTimeLoop(LoopWithoutThreads, asyncio.SelectorEventLoop):
     """A loop whose time stands still while callbacks run, and jumps when only timers are left.
 
     While `is_waiting`, a server works for the test: the loop waits for it, and its time stands still too.
@@ -30,15 +43,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         timer = super().call_at(when, callback, *args, **options)
         self.timers.append(timer)
         return timer
-
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-        """Do the work of a thread at once: it takes no time."""
-        result = self.create_future()
-        try:
-            result.set_result(func(*args))
-        except Exception as error:
-            result.set_exception(error)
-        return result
 
     @property
     def running_timers(self) -> int:

@@ -9,6 +9,14 @@ from latehook.base.hostnames import DEFAULT_PORTS, host_in_url
 Headers = tuple[tuple[str, str], ...]
 
 
+def content_type_of(headers: Headers) -> str | None:
+    """Return the value of the first `Content-Type` header, None if there is none."""
+    for name, value in headers:
+        if name.lower() == "content-type":
+            return value
+    return None
+
+
 class ResponseFault(StrEnum):
     """What the SUT gets on purpose instead of a response."""
 

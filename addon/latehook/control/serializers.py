@@ -152,7 +152,7 @@ def _job_request(request: messages.Request, shown: Shown) -> models.JobRequest:
     headers = tuple(
         (name.decode("latin-1"), value.decode("utf-8", "backslashreplace")) for name, value in request.headers
     )
-    body = _body(request.body, shown, _content_type(headers))
+    body = _body(request.body, shown, messages.content_type_of(headers))
     return models.JobRequest(
         method=request.method,
         url=request.url,
@@ -165,7 +165,7 @@ def _job_request(request: messages.Request, shown: Shown) -> models.JobRequest:
 
 
 def _job_response(response: messages.Response, shown: Shown) -> models.JobResponse:
-    body = _body(response.body, shown, _content_type(response.headers))
+    body = _body(response.body, shown, messages.content_type_of(response.headers))
     return models.JobResponse(
         status=response.status,
         headers=response.headers,
@@ -174,10 +174,6 @@ def _job_response(response: messages.Response, shown: Shown) -> models.JobRespon
         truncated=body.truncated,
         body_base64=body.base64,
     )
-
-
-def _content_type(headers: messages.Headers) -> str | None:
-    return next((value for name, value in headers if name.lower() == "content-type"), None)
 
 
 class _Body(NamedTuple):

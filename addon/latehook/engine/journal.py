@@ -81,12 +81,13 @@ class Journal:
         near_misses: Sequence[NearMiss] = (),
         problems: Sequence[str] = (),
     ) -> JournalEntry:
-        """Add a request. Return its entry; `write` has to be called when it was changed."""
+        """Add a request. Return its entry; call `write` again when it was changed."""
         self.count += 1
         self.unmatched += mock is None
         kept = _without_large_parts(request)
         entry = JournalEntry(self._number(self.count), at, kept, status, mock, job, near_misses, problems)
         self._entries.append(entry)
+        self.write(entry)
         return entry
 
     def add_other(self, at: float, method: str, url: str) -> OtherRequest:
@@ -94,10 +95,11 @@ class Journal:
         self._others_count += 1
         entry = OtherRequest(self._number(self._others_count), at, method[:MAX_SIZE], url[:MAX_SIZE])
         self._others.append(entry)
+        self.write(entry)
         return entry
 
     def write(self, entry: JournalEntry | OtherRequest) -> None:
-        """Write an entry that was changed: nothing, where nobody else reads it."""
+        """Write an entry for other processes to read. Here there are none, so nothing is written."""
 
     async def flush(self) -> None:
         """Return when everything is written."""

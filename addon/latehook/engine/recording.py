@@ -47,6 +47,6 @@ class Recorder:
         self._notifier.notify()
 
     async def settle(self, decision: Decision) -> None:
-        """Return when a request's entry can be seen everywhere, if it is one of those that tests look for at once."""
-        if self.is_shared and (decision.mock is None or decision.problems):
+        """Return when other processes see a request's entry, if it is one of those that tests look for at once."""
+        if decision.mock is None or decision.problems:
             await self._journal.flush()

@@ -9,9 +9,7 @@ import msgspec
 
 from latehook.base import logs
 from latehook.base.errors import StoreError, UnstorableError
-from latehook.base.messages import Request
 from latehook.engine.journal import MAX_ENTRIES, Journal, JournalEntry, OtherRequest
-from latehook.mocks.near_misses import NearMiss
 from latehook.store import shared
 from latehook.store.cluster import Cluster
 from latehook.store.shared import JournalRow
@@ -53,25 +51,6 @@ class SharedJournal(Journal):
         self._waiting: dict[int, Entry] = {}
         self._writing: asyncio.Task[None] | None = None
         self._is_writing = asyncio.Lock()
-
-    def add(
-        self,
-        at: float,
-        request: Request,
-        status: int | None,
-        mock: str | None,
-        job: str | None,
-        near_misses: Sequence[NearMiss] = (),
-        problems: Sequence[str] = (),
-    ) -> JournalEntry:
-        entry = super().add(at, request, status, mock, job, near_misses, problems)
-        self.write(entry)
-        return entry
-
-    def add_other(self, at: float, method: str, url: str) -> OtherRequest:
-        entry = super().add_other(at, method, url)
-        self.write(entry)
-        return entry
 
     def write(self, entry: Entry) -> None:
         self._waiting[entry.number] = entry

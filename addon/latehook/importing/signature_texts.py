@@ -28,10 +28,6 @@ class SignatureText:
     encoding: str
     raw: bytes
 
-    @property
-    def has_time(self) -> bool:
-        return "{timestamp}" in self.template
-
 
 def read(text: str, at: float) -> SignatureText | None:
     """Return what a text says, None if it holds no signature. Times in it are near `at`, in Unix seconds.

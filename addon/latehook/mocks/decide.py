@@ -235,8 +235,7 @@ def _is_used_up(mock: Mock, context: Context) -> bool:
 
 
 def _near_miss(mock: Mock, differs: Difference) -> NearMiss:
-    at = f"{mock.place.file}:{mock.place.line}"
-    return NearMiss(mock.name, at, mock.matcher.path, differs.step, differs.words)
+    return NearMiss(mock.name, mock.place.line_of_file, mock.matcher.path, differs.step, differs.words)
 
 
 def _difference(mock: Mock, request: Request, context: Context) -> Difference:

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from latehook.base.errors import BodyError, ExpressionError, Place
 from latehook.base.json_text import LONE_SURROGATE
-from latehook.base.messages import Headers, Outgoing, Response, WebhookFault
+from latehook.base.messages import Headers, Outgoing, Response, WebhookFault, content_type_of
 from latehook.base.model import Content, Moment, StoredWebhook
 from latehook.bodies.codings import codings_of, compress
 from latehook.expressions.expression import render
@@ -35,7 +35,7 @@ def render_response(spec: ResponseSpec, scope: Mapping[str, Any], moment: Moment
         return Response(status, headers)
     body = b""
     if spec.body is not None:
-        own_type = _content_type(headers)
+        own_type = content_type_of(headers)
         body, content_type = spec.body.render(scope, moment, own_type)
         headers = _with_content_type(headers, own_type, content_type)
         body = _compressed(body, spec.body, headers)
@@ -66,7 +66,7 @@ def prepare_attempt(
     """
     scope = webhook_scope(constants, stored, moment, context)
     headers = _headers(spec.headers, spec.place, scope)
-    own_type = _content_type(headers)
+    own_type = content_type_of(headers)
     content = stored.content or _content(spec, stored, scope, moment, own_type)
     headers = _with_content_type(headers, own_type, content.content_type)
     method = content.method or _method(spec, scope)
@@ -180,13 +180,6 @@ def header_name_problem(name: str) -> str | None:
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FORBIDDEN_IN_HEADER = re.compile(r"[\r\n\0]")
-
-
-def _content_type(headers: Headers) -> str | None:
-    for name, value in headers:
-        if name.lower() == "content-type":
-            return value
-    return None
 
 
 def _with_content_type(headers: Headers, own: str | None, content_type: str | None) -> Headers:

@@ -165,7 +165,7 @@ def _check_names(mocks: Sequence[Mock]) -> None:
             continue
         before = first.setdefault(mock.name, mock)
         if before is not mock:
-            where = f"{before.place.file}:{before.place.line}"
+            where = before.place.line_of_file
             raise MocksError(mock.place, f"the mock at {where} has the name {mock.name!r} too: rename one of them")
 
 
@@ -175,7 +175,7 @@ def _check_reachable(mocks: Sequence[Mock]) -> None:
     for mock in mocks:
         before = unconditional.first_that_covers(mock.matcher)
         if before is not None:
-            where = f"{before.place.file}:{before.place.line}"
+            where = before.place.line_of_file
             problem = f"{mock.name!r} can never match, because the mock at {where} answers all of its requests"
             raise MocksError(mock.place, f"{problem}: move it in front of that one, or give that one a `when`")
         if mock.when is None and mock.times is None and mock.lookup is None:

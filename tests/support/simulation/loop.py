@@ -3,7 +3,8 @@
 import asyncio
 import heapq
 from collections.abc import Callable
-from typing import Any
+
+from support.virtual_time import LoopWithoutThreads
 
 NEVER = float("inf")
 
@@ -14,7 +15,7 @@ UNWINDING = 100
 """Turns that the tasks of a loop have to end, once they are canceled."""
 
 
-class SimulatedLoop(asyncio.BaseEventLoop):
+class SimulatedLoop(LoopWithoutThreads):
     """A loop without sockets and threads. `now` returns its time in seconds, which passes evenly."""
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -23,15 +24,6 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def time(self) -> float:
         return self._now()
-
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-        """Do the work of a thread at once: it takes no time."""
-        result = self.create_future()
-        try:
-            result.set_result(func(*args))
-        except Exception as error:
-            result.set_exception(error)
-        return result
 
     def wakes_at(self) -> float:
         """Return the time by this loop's clock at which something is to be run; NEVER if nothing is."""
