@@ -233,12 +233,18 @@ async def test_times_and_faults_count_the_requests_to_all(postgres_server: Postg
         assert [await each.get("times.slow.example") for each in (a, b)] == [(200, b"counted")] * 2
 
 
+async def written(*instances: Instance) -> None:
+    """Return when what instances have entered in the journal is written."""
+    await asyncio.gather(*(each.engine.journal.flush() for each in instances))
+
+
 async def test_the_journal_has_the_requests_to_all(postgres_server: PostgresServer, tmp_path: Path) -> None:
     async with instances(postgres_server, tmp_path) as (a, b):
         for number in range(3):
             await a.post(id=f"a{number}")
             await b.get(f"nowhere{number}.slow.example")
         b.engine.note_other("GET", "http://other.example/")
+        await written(a, b)
         for each in (a, b):
             entries = await each.engine.journal.newest()
             found = [(entry.job, entry.status) for entry in entries]  # of one millisecond, in any order
@@ -252,6 +258,7 @@ async def test_the_journal_has_the_requests_to_all(postgres_server: PostgresServ
 
         for each in (a, b):
             await asyncio.gather(*(each.get("nowhere.slow.example") for _ in range(600)))
+        await written(a, b)
         assert await a.operations.queries.count_requests() == (1206, 1203)
         assert len(await b.engine.journal.newest()) == 1000
         await b.operations.reset()
