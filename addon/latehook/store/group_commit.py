@@ -94,6 +94,7 @@ class GroupCommit:
             except Exception as error:
                 self._fail(scheduled, error)
             return
+        # eager: what is written from now on belongs to the next commit
         task = asyncio.Task(self._store.commit(), loop=asyncio.get_running_loop(), eager_start=True)
         if task.done():
             self._on_end(scheduled, task)

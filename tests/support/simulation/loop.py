@@ -25,6 +25,10 @@ class SimulatedLoop(LoopWithoutThreads):
     def time(self) -> float:
         return self._now()
 
+    def is_running(self) -> bool:
+        """Return whether it takes a turn: only then do eager tasks start at once, as in a real loop."""
+        return asyncio._get_running_loop() is self
+
     def wakes_at(self) -> float:
         """Return the time by this loop's clock at which something is to be run; NEVER if nothing is."""
         if self._ready:
