@@ -261,11 +261,11 @@ class History:
         if process is None or self._is_healed:
             return
         self._note(f"{process.name} holds all")
-        releases = self._releases
+        releases, is_certain = self._releases, not self._releasing  # a release under way may count after the hold
 
         def held(result: object) -> None:
             self._note(f"{process.name} holds all: {result or 'done'}")
-            if not isinstance(result, Exception) and releases == self._releases and not self._releasing:
+            if not isinstance(result, Exception) and is_certain and releases == self._releases:
                 self._seen.held_since = min(self._kernel.now, self._seen.held_since)
 
         process.run(lambda: process.engine.state.change(lambda world: replace(world, holding=True)), held)
