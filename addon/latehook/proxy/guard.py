@@ -145,7 +145,7 @@ class Guard:
         return self._others.intercepted or is_to_name_server(context)
 
     def passes(self, opening: Opening, context: Context) -> None:
-        if opening.front or not self._others.intercepted:
+        if not (opening.mitmproxy_reads and self._others.intercepted):
             is_one_of_many = opening.kind is Kind.HTTP2
             self._connections.passes(context.client, tunnels.names(opening, context), is_one_of_many)
 

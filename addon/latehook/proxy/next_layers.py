@@ -61,7 +61,7 @@ def _choose_for_mocked_host(next_layer: NextLayer, policy: RequestPolicy) -> Non
         compat.choose_layer_for_mocked_host(next_layer)
     elif kind in (Kind.HTTP1, Kind.HTTP2) or context.client.alpn:
         next_layer.layer = HttpLayer(context, HTTPMode.transparent)
-    elif kind is Kind.OTHER:
+    elif kind in (Kind.SOCKS_GREETING, Kind.SOCKS, Kind.OTHER):
         next_layer.layer = Refused(context, policy)
     if next_layer.layer is None:
         raise exceptions.AddonHalt

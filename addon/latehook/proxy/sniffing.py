@@ -3,9 +3,11 @@
 import functools
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from latehook.proxy import socks
 from latehook.proxy.compat import ClientHello, parse_authority
 from latehook.proxy.proxy_protocol import read_front
 
@@ -21,6 +23,9 @@ LONGEST_METHOD = 40
 _TLS = b"\x16\x03"
 """A TLS connection begins with these bytes: a handshake record, of any version (RFC 8446 section 5.1)."""
 
+_SOCKS = (b"\4", b"\5")
+"""A client of SOCKS4 or SOCKS5 begins with the version."""
+
 _CLIENT_HELLO = 1
 """The type of that handshake message (RFC 8446 section 4)."""
 
@@ -30,13 +35,16 @@ _METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b
 class Kind(Enum):
     """What the first bytes of a connection are.
 
-    PARTIAL: the beginning of TLS or HTTP, whose rest must come. UNCLEAR: it may become HTTP, or may be whole already.
-    BODY: it belongs to a request before it, and names no host.
+    SOCKS_GREETING: what a SOCKS5 client says before its request. PARTIAL: the beginning of TLS, HTTP or SOCKS, whose
+    rest must come. UNCLEAR: it may become HTTP, or may be whole already. BODY: it belongs to a request before it, and
+    names no host.
     """
 
     TLS = auto()
     HTTP1 = auto()
     HTTP2 = auto()
+    SOCKS_GREETING = auto()
+    SOCKS = auto()
     OTHER = auto()
     PARTIAL = auto()
     UNCLEAR = auto()
@@ -47,12 +55,19 @@ class Kind(Enum):
 class Opening:
     """The first bytes that a client sends: what they are, and the hosts they name, as they are written.
 
-    In front of them are `front` bytes of the PROXY protocol, which are for the server's balancer.
+    In front of them are `front` bytes of the PROXY protocol, which are for the server's balancer. `size` is that of a
+    message of SOCKS.
     """
 
     kind: Kind
     hosts: tuple[str, ...] = ()
     front: int = 0
+    size: int = 0
+
+    @property
+    def mitmproxy_reads(self) -> bool:
+        """Whether mitmproxy's layers would read HTTP in what follows: not behind the PROXY protocol, nor SOCKS."""
+        return not self.front and self.kind not in (Kind.SOCKS_GREETING, Kind.SOCKS)
 
 
 _OTHER, _PARTIAL, _UNCLEAR = Opening(Kind.OTHER), Opening(Kind.PARTIAL), Opening(Kind.UNCLEAR)
@@ -66,10 +81,17 @@ def read_opening(data: bytes) -> Opening:
     if not front.size:
         return _read_opening(data)
     opening = _read_opening(data[front.size :])
-    return Opening(opening.kind, (*front.hosts, *opening.hosts), front.size)
+    return Opening(opening.kind, (*front.hosts, *opening.hosts), front.size, opening.size)
+
+
+def read_socks(data: bytes) -> Opening:
+    """Return what follows the greeting of a SOCKS5 client: further greetings, and then its request."""
+    return _read_socks(data, socks.read_behind_greeting)
 
 
 def _read_opening(data: bytes) -> Opening:
+    if data.startswith(_SOCKS):
+        return _read_socks(data, socks.read_first)
     data = data.lstrip(b"\r\n")  # servers ignore empty lines in front of a request (RFC 9112 section 2.2)
     if data in (b"", b"\0"):  # the PROXY protocol has empty lines and a zero in front
         return _UNCLEAR
@@ -90,6 +112,18 @@ def is_http2(data: bytes) -> bool:
 def is_cut_off(data: bytes) -> bool:
     """Return whether the bytes are the beginning of TLS or of HTTP/2, but too few to tell them from anything else."""
     return bool(data) and any(start.startswith(data) and start != data for start in (_TLS, HTTP2_PREFACE))
+
+
+def _read_socks(data: bytes, read: Callable[[bytes], socks.Message | None]) -> Opening:
+    try:
+        message = read(data)
+    except socks.NotSocks:
+        return _OTHER
+    if message is None:
+        return _PARTIAL
+    if message.host is None:
+        return Opening(Kind.SOCKS_GREETING, size=message.size)
+    return Opening(Kind.SOCKS, (message.host,), size=message.size)
 
 
 def _read_tls(data: bytes) -> Opening:

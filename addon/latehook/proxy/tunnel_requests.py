@@ -2,7 +2,7 @@
 
 from latehook.proxy.http1_messages import Body
 from latehook.proxy.http2_frames import Frames
-from latehook.proxy.sniffing import END_OF_HEAD, HTTP2_PREFACE, Kind, Opening, read_opening
+from latehook.proxy.sniffing import END_OF_HEAD, HTTP2_PREFACE, Kind, Opening, read_opening, read_socks
 
 _BODY = Opening(Kind.BODY)
 
@@ -19,6 +19,7 @@ class Requests:
         self._body: Body | None = None
         self._frames: Frames | None = None
         self._size = 0
+        self._expects_socks = False  # a SOCKS5 client has greeted
 
     @property
     def are_http2(self) -> bool:
@@ -30,12 +31,16 @@ class Requests:
         if self._body is not None and not self._body.has_ended:
             self._size = self._body.take(held)
             return _BODY
-        opening = read_opening(held) if self._frames is None else _BODY
+        read = read_socks if self._expects_socks else read_opening
+        opening = read(held) if self._frames is None else _BODY
         if opening.kind is Kind.HTTP2:
             self._frames = Frames(held.index(HTTP2_PREFACE, opening.front) + len(HTTP2_PREFACE))
         if self._frames is not None:
             return self._frames.read(held)
-        self._size = _end_of_head(held, opening.front) if opening.kind is Kind.HTTP1 else len(held)
+        if opening.kind is Kind.HTTP1:
+            self._size = _end_of_head(held, opening.front)
+        else:
+            self._size = opening.front + opening.size if opening.size else len(held)
         return opening
 
     def take(self, opening: Opening) -> bytes:
@@ -44,7 +49,8 @@ class Requests:
         data = bytes(self.held[:size])
         del self.held[:size]
         self.have_passed = True
-        if self._frames is None and opening.kind is not Kind.BODY:
+        self._expects_socks = opening.kind is Kind.SOCKS_GREETING
+        if self._frames is None and opening.kind not in (Kind.BODY, Kind.SOCKS_GREETING, Kind.SOCKS):
             behind = data[opening.front :]
             self._body = Body(behind) if opening.kind is Kind.HTTP1 else None
             self.are_over = self._body is None and bool(behind.strip(b"\r\n"))

@@ -3,7 +3,8 @@
 A client that has looked a name up itself asks for an address, and some ask for another name: that of a gateway, say.
 What it wants is then told by what it sends: TLS names a host in its handshake, HTTP in each request. So the client's
 bytes are held until it is clear that they name no mocked host. Then they pass unchanged. TLS passes from then on, and
-so does any other protocol. HTTP is read on, request by request: the next one may name another host.
+so does any other protocol. HTTP is read on, request by request: the next one may name another host. A SOCKS client asks
+for a host, too, and what follows is read as if it had just connected.
 
 **When the server is connected.** Connecting to an address may already be a contact with the third party; connecting to
 a name that is not mocked is not. So a name is connected at once, as mitmproxy does it, and a client hears of a host
@@ -126,7 +127,7 @@ class Tunnel(Layer):
             while self._requests.held and self._next is None and not self._answers_next:
                 opening = self._requests.read()
                 if opening.kind is not Kind.BODY and self._policy.asks_for_mocked_host(opening, self.context):
-                    yield from self._answer()
+                    yield from self._answer(opening)
                 elif opening.kind is Kind.UNCLEAR:
                     yield from self._wait()
                     return
@@ -196,8 +197,7 @@ class Tunnel(Layer):
         """Pass what is not for a mocked host: the next piece of what is held, or all that the client sends."""
         if opening.kind is not Kind.BODY:
             self._policy.passes(opening, self.context)
-        # Behind the PROXY protocol, mitmproxy would not read HTTP.
-        if not (self._requests.have_passed or opening.front) and self._policy.intercepts(self.context):
+        if not self._requests.have_passed and opening.mitmproxy_reads and self._policy.intercepts(self.context):
             yield from self._give_to(NextLayer(self.context))
             return
         yield from self._begin_relay()
@@ -209,10 +209,12 @@ class Tunnel(Layer):
             self._next = self._relay
         yield from self._relay.handle_event(DataReceived(self.context.client, data))
 
-    def _answer(self) -> Commands:
+    def _answer(self, opening: Opening) -> Commands:
         """Have a mock answer the next request, when the server has answered those before it."""
         others_passed = self._requests.have_passed
-        if others_passed and (self._is_upgraded or self._requests.are_http2 or self._responses.are_unreadable):
+        if opening.kind in (Kind.SOCKS_GREETING, Kind.SOCKS):
+            yield from self._end("a SOCKS client on it asks for a mocked host")
+        elif others_passed and (self._is_upgraded or self._requests.are_http2 or self._responses.are_unreadable):
             yield from self._end("a request on it is for a mocked host, and others have passed before it")
         elif others_passed and self._responses.are_due:
             self._answers_next = True

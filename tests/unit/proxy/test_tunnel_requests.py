@@ -11,6 +11,13 @@ from latehook.proxy.tunnel_requests import Requests
 
 HOST = b"Host: a.example\r\n"
 BODY = b"GET / HTTP/1.1\r\nHost: not.example\r\n\r\n"
+SOCKS: list[tuple[bytes, tuple[tuple[str, ...], ...]]] = [
+    (b"\4\1\0\x50" + bytes([203, 0, 113, 7]) + b"me\0", (("203.0.113.7:80",),)),
+    (b"\4\1\1\xbb\0\0\0\1\0e.example\0", (("e.example:443",),)),
+    (b"\5\1\0" + b"\5\1\0\3\x09f.example\0\x50", ((), ("f.example:80",))),
+    (b"\5\2\0\2" + b"\1\2me\6secret" + b"\5\3\0\4" + bytes(15) + b"\1\0\x50", ((), (), ("[::1]:80",))),
+    (b"PROXY UNKNOWN\r\n" + b"\5\1\0" + b"\5\1\0\1" + bytes([203, 0, 113, 7]) + b"\0\x50", ((), ("203.0.113.7:80",))),
+]
 HTTP1: list[tuple[bytes, tuple[str, ...]]] = [
     (b"GET /a HTTP/1.1\r\n" + HOST + b"\r\n", ("a.example",)),
     (
@@ -56,6 +63,26 @@ def test_each_request_names_its_hosts_and_all_bytes_pass(
     sent = b"".join(data for data, _ in requests)
 
     assert read(Requests(), cut(sent, at)) == ([hosts for _, hosts in requests], sent)
+
+
+@given(st.lists(st.sampled_from(SOCKS), min_size=1, max_size=3), positions)
+def test_each_request_of_socks_names_its_host_and_what_follows_is_read(
+    requests: list[tuple[bytes, tuple[tuple[str, ...], ...]]], at: list[int]
+) -> None:
+    sent = b"".join(data for data, _ in requests)
+    expected = [hosts for _, several in requests for hosts in several]
+
+    assert read(Requests(), cut(sent + HTTP1[0][0], at)) == ([*expected, ("a.example",)], sent + HTTP1[0][0])
+
+
+@pytest.mark.parametrize(
+    "said", [b"\4\0\0\0\5", b"\5\0\x0b", b"\4\1\0\x50abcd" + b"u" * 300, b"\5\1\0\7", b"\5\1\0\5\1\0\2"]
+)
+def test_what_only_begins_like_socks_passes(said: bytes) -> None:
+    requests = Requests()
+
+    assert read(requests, [said])[1] == said
+    assert requests.are_over
 
 
 @given(st.lists(st.sampled_from(["a.example", "b.example", "x" * 60 + ".example"]), min_size=1, max_size=5), positions)
