@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 
@@ -15,6 +15,9 @@ MAX_HOST_LENGTH = 253
 
 _THIS_MACHINE = {ip_address("0.0.0.0"): ip_address("127.0.0.1"), ip_address("::"): ip_address("::1")}
 """Unspecified addresses, by which clients connect to their own machine → the loopback addresses that they reach."""
+
+_TRANSLATED = ip_network("64:ff9b::/96"), ip_network("::/96")
+"""The networks of IPv6 whose last 32 bits are an IPv4 address: NAT64 (RFC 6052), and IPv4-compatible (RFC 4291)."""
 
 
 def address_of(host: str) -> Address | None:
@@ -58,7 +61,8 @@ def canonical_host(host: str) -> str:
     """Return a host in the form in which hosts are compared.
 
     A name is in lower case, without dots at the end, with international labels in ASCII (`xn--`). An address is in its
-    shortest form; `0.0.0.0` and `::`, by which a client reaches its own machine, become the loopback addresses.
+    shortest form; `0.0.0.0` and `::`, by which a client reaches its own machine, become the loopback addresses, and an
+    IPv6 address by which a client reaches an IPv4 one becomes that one.
     """
     return (_canonical if len(host) <= MAX_HOST_LENGTH else _canonical.__wrapped__)(host)
 
@@ -71,7 +75,13 @@ def _canonical(host: str) -> str:
     if "xn--" in host:
         host = ".".join(map(_without_deviations, host.split(".")))
     address = address_of(host)
-    return host if address is None else str(_THIS_MACHINE.get(address, address))
+    return host if address is None else str(_THIS_MACHINE.get(address) or _translated(address) or address)
+
+
+def _translated(address: Address) -> IPv4Address | None:
+    """Return the IPv4 address to which networks translate an IPv6 one; None if there is none."""
+    is_translated = any(address in network for network in _TRANSLATED) and int(address) > 0xFFFF
+    return IPv4Address(int(address) & 0xFFFFFFFF) if is_translated else None
 
 
 def _in_ascii(host: str) -> str:

@@ -28,6 +28,8 @@ class Body:
     """
 
     def __init__(self, head: bytes, otherwise: float = 0) -> None:
+        if not otherwise and _is_ambiguous(head):
+            raise Unreadable("a request has a length that servers read in more than one way")
         codings = b",".join(header_values(head, b"transfer-encoding")).lower().split(b",")
         self._is_chunked = codings[-1].strip() == b"chunked"
         self._left = 0 if self._is_chunked else _length(head, otherwise)
@@ -75,6 +77,21 @@ class Body:
             self._is_in_trailers = not self._left
             self._is_behind_chunk = bool(self._left)
 
+
+def _is_ambiguous(head: bytes) -> bool:
+    """Return whether servers differ in where a request ends (RFC 9112 sections 5.1, 6.1 and 11.2).
+
+    It has both a length and a coding; or one of them behind a carriage return alone, with a blank before its colon, on
+    several lines, or with bytes that some servers drop.
+    """
+    length, coding = (header_values(head, name) for name in (b"content-length", b"transfer-encoding"))
+    strict = _LENGTHS.findall(head)
+    return bool(length and coding) or len(strict) != len(length) + len(coding)
+
+
+_LENGTHS = re.compile(
+    rb"\n(?:content-length|transfer-encoding):[ \t]*[\x21-\x7e](?:[ \t\x21-\x7e]*)(?=\r?\n[^ \t])", re.I
+)
 
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 

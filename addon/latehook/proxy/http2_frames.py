@@ -2,7 +2,7 @@
 
 from latehook.proxy.compat import HpackDecoder, HPACKError
 from latehook.proxy.http1_messages import Unreadable
-from latehook.proxy.sniffing import Kind, Opening
+from latehook.proxy.sniffing import Kind, Opening, host_in_target
 
 LARGEST_HEAD = 1024 * 1024
 """Bytes of one request's headers, unpacked."""
@@ -83,7 +83,8 @@ class Frames:
             headers = self._hpack.decode(block, raw=True)
         except (HPACKError, ValueError, IndexError) as error:
             raise Unreadable(f"an HTTP/2 head cannot be read: {type(error).__name__}") from error
-        return tuple(value.decode("latin-1") for name, value in headers if name.lower() in (b":authority", b"host"))
+        found = [value.decode("latin-1") for name, value in headers if name.lower() in (b":authority", b"host")]
+        return (*found, *(host for name, value in headers if name == b":path" and (host := host_in_target(value))))
 
 
 def _without_padding(payload: bytes, flags: int) -> bytes:

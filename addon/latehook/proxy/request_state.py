@@ -163,6 +163,7 @@ def _names(flow: http.HTTPFlow) -> Iterator[tuple[str, int]]:
 
     These are the Host header or `:authority`, the URL, the TLS handshake, and what only a request with several names
     has: further Host headers, and an absolute URL in a tunnel, which mitmproxy replaces by the tunnel's destination.
+    Over HTTP/2 such a URL is in `:path`. Some servers take a carriage return in a header for the end of it.
     """
     request = flow.request
     port = request.port
@@ -178,6 +179,11 @@ def _names(flow: http.HTTPFlow) -> Iterator[tuple[str, int]]:
     for name, value in request.headers.fields:
         if len(name) == 4 and name.lower() == b"host":
             yield _with_port(value.decode("latin-1"), port)
+        elif b"\r" in value:
+            for host in sniffing.header_values(value, b"host"):
+                yield _with_port(host.decode("latin-1"), port)
+    if not request.data.path.startswith(b"/") and (host_in_path := sniffing.host_in_target(request.data.path)):
+        yield _with_port(host_in_path, port)
 
 
 def _with_port(authority: str, port: int) -> tuple[str, int]:

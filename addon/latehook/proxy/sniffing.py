@@ -157,6 +157,9 @@ def _client_hello(data: bytes) -> bytes | None:
 
 
 def _read_http1(data: bytes) -> Opening:
+    line, newline, _ = data.partition(b"\n")
+    if newline:
+        return _read_head(data, line)
     word = _WORD.match(data)
     if word is None or len(word[0]) > LONGEST_METHOD:
         return _OTHER
@@ -165,19 +168,23 @@ def _read_http1(data: bytes) -> Opening:
         return _PARTIAL if any(known.startswith(method) for known in _METHODS) else _UNCLEAR
     if rest[:1] not in (b" ", b"\t"):
         return _OTHER
-    line, newline, _ = data.partition(b"\n")
-    if newline:
-        if _REQUEST_LINE.fullmatch(line.rstrip()) is None:
-            return _OTHER
-        end = END_OF_HEAD.search(data)
-        return _PARTIAL if end is None else Opening(Kind.HTTP1, tuple(hosts_in_head(data[: end.end()])))
     target = rest.lstrip(b" \t").lower()
     is_target = any(target.startswith(start) or start.startswith(target) for start in _TARGETS) and target != b""
     return _PARTIAL if method in _METHODS or is_target else _UNCLEAR
 
 
+def _read_head(data: bytes, line: bytes) -> Opening:
+    """Return what a whole line begins. Some servers (Python's) take any blanks between words, and in front of them."""
+    if _REQUEST_LINE.fullmatch(line) is None:
+        words = line.split(maxsplit=2)  # HTTP/0.9 has no version
+        host = host_in_target(words[1]) if len(words) > 1 else None
+        return Opening(Kind.OTHER, (host,) if host else ())
+    end = END_OF_HEAD.search(data)
+    return _PARTIAL if end is None else Opening(Kind.HTTP1, tuple(hosts_in_head(data[: end.end()])))
+
+
 _WORD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_REQUEST_LINE = re.compile(rb"[^ \t]+[ \t]+.*HTTP/[0-9](\.[0-9])?", re.IGNORECASE)
+_REQUEST_LINE = re.compile(rb"\s*[^\0\s]+\s.*HTTP/[0-9](\.[0-9])?\s*", re.IGNORECASE)
 _TARGETS = (b"/", b"*", b"http://", b"https://")
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 
@@ -200,7 +207,16 @@ def hosts_in_head(head: bytes) -> list[str]:
     return [b"".join(host.split()).decode("latin-1") for host in found if host.strip()]
 
 
-_ABSOLUTE = re.compile(rb"[^ \t]+[ \t]+(?:[a-z][a-z0-9+.-]*://)?([^/?# \t\r]+)", re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"\s*\S+\s+(?:[a-z][a-z0-9+.-]*://)?([^/?#\s]+)", re.IGNORECASE)
+
+
+def host_in_target(target: bytes) -> str | None:
+    """Return the host of a request's target, with its port, if the target is a URL."""
+    found = _URL.match(target)
+    return found[1].decode("latin-1") if found else None
+
+
+_URL = re.compile(rb"[a-z][a-z0-9+.-]*://([^/?#\s]+)", re.IGNORECASE)
 
 
 def header_values(head: bytes, name: bytes) -> list[bytes]:

@@ -481,6 +481,18 @@ def test_the_name_in_tls_counts_too(tls: str, host: str, by: bytes, setup: Setup
     assert setup.witness.events == []
 
 
+def test_a_host_behind_a_carriage_return_alone_counts(setup: Setup) -> None:
+    assert ask(setup, f"GET http://other.example/ HTTP/1.1\r\nx: y\rHost: {NAME}\r\n\r\n").endswith(b"mocked")
+    assert setup.witness.events == []
+
+
+def test_a_url_in_the_path_of_http2_counts(setup: Setup) -> None:
+    with socket.create_connection(("127.0.0.1", setup.ports["CONNECT"]), PROMPT) as client:
+        request = AttackRequest("a URL", b"GET", f"http://{NAME}/jobs".encode())
+        assert Http2Client(client).send(request, b"other.example") in (200, 501)
+    assert setup.witness.events == []
+
+
 def ask(setup: Setup, request: str) -> bytes:
     with socket.create_connection(("127.0.0.1", setup.ports["CONNECT"]), PROMPT) as client:
         client.sendall(request.encode())

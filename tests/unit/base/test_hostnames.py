@@ -37,6 +37,19 @@ def test_an_ipv4_address_is_one_host_in_every_form(address: int) -> None:
         assert canonical_host(f"{form}.") == usual, form
 
 
+@given(st.integers(2**16, 2**32 - 1))
+def test_an_ipv6_address_that_networks_translate_is_the_ipv4_one(address: int) -> None:
+    usual = socket.inet_ntoa(address.to_bytes(4))
+
+    for form in (
+        f"64:ff9b::{usual}",
+        f"[64:FF9B::{address >> 16:x}:{address & 0xFFFF:x}]",
+        f"::{usual}",
+        f"[0::{usual}]",
+    ):
+        assert canonical_host(form) == usual
+
+
 @given(st.text("0123456789abcdefxX.", max_size=24))
 @example("1.2.3.4.5")
 @example("0x")

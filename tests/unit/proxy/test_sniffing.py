@@ -158,7 +158,6 @@ OTHER = {
     "Redis, inline": b"PING\r\n",
     "memcached": b"get key\r\n",
     "SIP": b"INVITE sip:bob@biloxi.example SIP/2.0\r\n",
-    "RTSP": b"OPTIONS rtsp://media.example/movie RTSP/1.0\r\n",
     "HTTP/0.9": b"GET /page\r\n",
     "PostgreSQL": b"\0\0\0\x08\x04\xd2\x16\x2f",
     "MySQL": b"\x20\0\0\x01\x85\xae\x03\0",
@@ -180,6 +179,27 @@ OTHER = {
 @pytest.mark.parametrize("what", OTHER)
 def test_other_protocols_are_not_held(what: str) -> None:
     assert read_opening(OTHER[what]) == Opening(Kind.OTHER)
+
+
+LENIENT = {
+    "blanks in front": b" \t" + HEAD,
+    "other blanks": HEAD.replace(b" ", b"\x0c"),
+    "a long method": b"x" * 60 + HEAD,
+    "a method with a quote": b'"' + HEAD,
+    "a method in UTF-8": b"\xc3\x84" + HEAD,
+}
+
+
+@pytest.mark.parametrize("what", LENIENT)
+def test_what_only_lenient_servers_take_for_http_names_its_hosts(what: str) -> None:
+    assert read_opening(LENIENT[what]) == Opening(Kind.HTTP1, ("api.slow.example",))
+
+
+@pytest.mark.parametrize(
+    "line", [b"GET http://a.example/page\r\n", b"OPTIONS rtsp://a.example RTSP/1.0\r\nCSeq: 1\r\n"]
+)
+def test_a_url_without_the_version_of_http_names_its_host(line: bytes) -> None:
+    assert read_opening(line) == Opening(Kind.OTHER, ("a.example",))
 
 
 @pytest.mark.parametrize("data", [b"hello", b"hello world", b"\r\n", b"EHLO clie", b"\0", b"PROXY TCP4 " + b"1" * 100])

@@ -100,6 +100,15 @@ def test_each_head_of_http2_names_its_host_and_all_bytes_pass(hosts: list[str], 
     assert read(Requests(), cut(sent, at)) == ([(host,) for host in hosts], sent)
 
 
+def test_a_url_in_the_path_of_http2_names_its_host() -> None:
+    client = h2.connection.H2Connection()
+    client.initiate_connection()
+    url = "http://b.example:81/x"
+    client.send_headers(1, [(":method", "GET"), (":authority", "a.example"), (":path", url), (":scheme", "http")])
+
+    assert read(Requests(), [client.data_to_send()])[0] == [("a.example", "b.example:81")]
+
+
 def test_http2_that_names_no_host_yet_is_unclear_and_passes_if_the_client_waits() -> None:
     client = h2.connection.H2Connection()
     client.initiate_connection()
@@ -118,6 +127,12 @@ def test_http2_that_names_no_host_yet_is_unclear_and_passes_if_the_client_waits(
 UNREADABLE = {
     "a length that is none": b"POST / HTTP/1.1\r\ncontent-length: 1x\r\n\r\n",
     "two lengths": b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+    "a length and a coding": b"POST / HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
+    "a length behind a blank": b"POST / HTTP/1.1\r\ncontent-length : 5\r\n\r\n",
+    "a length behind a carriage return": b"POST / HTTP/1.1\r\nx: y\rcontent-length: 5\r\n\r\n",
+    "a length on the next line": b"POST / HTTP/1.1\r\ncontent-length:\r\n 5\r\n\r\n",
+    "a length on two lines": b"POST / HTTP/1.1\r\ncontent-length: 5\r\n\t5\r\n\r\n",
+    "a coding behind another byte": b"POST / HTTP/1.1\r\ntransfer-encoding: \x0bchunked\r\n\r\n",
     "an unknown coding": b"POST / HTTP/1.1\r\ntransfer-encoding: chunked, x\r\n\r\n",
     "a chunk without a size": b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
     "bytes behind a chunk": b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\nabc\r\n",
