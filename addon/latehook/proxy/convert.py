@@ -79,8 +79,7 @@ def http_response(response: Response, method: str) -> http.Response:
     """
     fields = [(name.encode("latin-1", "replace"), value.encode()) for name, value in response.headers]
     body = b"" if method == "HEAD" else response.body
-    reason = HTTPStatus(response.status).phrase if response.status in _STATUSES else ""
-    return fast.make_response(response.status, reason, http.Headers(fields), body)
+    return fast.make_response(response.status, _REASONS.get(response.status, ""), fields, body)
 
 
-_STATUSES = frozenset(HTTPStatus)
+_REASONS = {int(status): status.phrase for status in HTTPStatus}

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, NamedTuple, Protocol
 
 from mitmproxy import http
@@ -147,7 +147,7 @@ def read_head(unread: bytes) -> PlainHead | None:
     request, data = http.Request.__new__(http.Request), RequestFields.__new__(RequestFields)
     data.__dict__ = {
         **origin.__dict__,
-        **{"method": line[1], "path": line[3], "http_version": line[4], "headers": http.Headers(fields)},
+        **{"method": line[1], "path": line[3], "http_version": line[4], "headers": _headers(fields)},
         "timestamp_start": time.time(),
     }
     request.data = data
@@ -166,20 +166,48 @@ def _origin(text: bytes) -> RequestFields | None:
         return None
 
 
+# Headers
+
+
+class _Headers(http.Headers):
+    """Headers that are looked up in one pass: mitmproxy calls a function for each name that it compares.
+
+    Eleven lookups in its own code are a tenth of the cost of a mocked request.
+    """
+
+    def get_all(self, name: str | bytes) -> list[str]:
+        wanted = (name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")).lower()
+        return [value.decode("utf-8", "surrogateescape") for known, value in self.fields if known.lower() == wanted]
+
+    def get(self, name: str | bytes, default: Any = None) -> Any:
+        values = self.get_all(name)
+        return ", ".join(values) if values else default
+
+    def __contains__(self, name: Any) -> bool:
+        return bool(self.get_all(name))
+
+
+def _headers(fields: Iterable[tuple[bytes, bytes]]) -> http.Headers:
+    """Return what `http.Headers(fields)` returns, without its check of each field's type."""
+    headers = _Headers.__new__(_Headers)
+    headers.fields = tuple(fields)
+    return headers
+
+
 # Responses
 
 
-def make_response(status: int, reason: str, headers: http.Headers, body: bytes) -> http.Response:
+def make_response(status: int, reason: str, fields: Iterable[tuple[bytes, bytes]], body: bytes) -> http.Response:
     """Return a response as `http.Response(…)` makes it, without its checks of each field's type."""
     now = time.time()
     if not ENABLED:
-        return http.Response(b"HTTP/1.1", status, reason.encode(), headers, body, None, now, now)
+        return http.Response(b"HTTP/1.1", status, reason.encode(), http.Headers(fields), body, None, now, now)
     response, data = http.Response.__new__(http.Response), ResponseFields.__new__(ResponseFields)
     data.__dict__ = {
         "http_version": b"HTTP/1.1",
         "status_code": status,
         "reason": reason.encode(),
-        "headers": headers,
+        "headers": _headers(fields),
         "content": body,
         "trailers": None,
         "timestamp_start": now,

@@ -121,7 +121,7 @@ def test_a_head_that_is_long_or_has_not_ended_is_left_to_mitmproxy() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{}"])
 def test_a_response_is_made_as_mitmproxy_makes_it(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    headers = http.Headers([(b"content-type", b"application/json")])
+    headers = [(b"content-type", b"application/json")]
 
     monkeypatch.setattr(fast, "ENABLED", True)
     made = fast.make_response(201, "Created", headers, body)
@@ -143,6 +143,27 @@ def test_a_request_that_is_read_has_the_attributes_of_mitmproxys() -> None:
     assert read is not None
     assert {**vars(read.request), "data": None} == {**vars(real), "data": None}
     assert (type(read.request), type(read.request.data)) == (type(real), type(real.data))
+
+
+FIELDS = [(b"Accept", b"a"), (b"X-\xff", b"\xff"), (b"accept", b"b, c"), (b"Empty", b""), (b"Host", b"a.example")]
+
+
+@pytest.mark.parametrize("name", ["accept", "ACCEPT", b"Accept", "empty", b"HOST", "X-\udcff", "missing", ""])
+def test_headers_are_looked_up_as_mitmproxy_does(name: str | bytes) -> None:
+    made: Any = fast.make_response(200, "OK", FIELDS, b"").headers
+    real: Any = http.Headers(FIELDS)
+
+    assert made.get_all(name) == real.get_all(name)
+    assert made.get(name) == real.get(name)
+    assert made.get(name, "default") == real.get(name, "default")
+    assert (name in made) == (name in real)
+    assert made.copy() == real.copy() == made
+    for headers in (made, real):
+        headers.setdefault(name, "new")
+        headers["accept"] = "changed"
+        headers.pop("host")
+    assert made.fields == real.fields
+    assert made["accept"] == real["accept"] == "changed"
 
 
 def test_without_shortcuts_every_head_is_left_to_mitmproxy(monkeypatch: pytest.MonkeyPatch) -> None:
