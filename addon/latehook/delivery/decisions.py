@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from latehook.base import logs
 from latehook.base.errors import StoreError, UnstorableError
 from latehook.base.model import FINISHED, STORED_UNFINISHED, UNKNOWN, Job, State, StoredWebhook, Webhook
 from latehook.delivery.attempts import DeliveryContext
+from latehook.delivery.awaited import Awaited
 from latehook.delivery.compiled_mocks import CompiledMocks
 from latehook.delivery.late_values import LateValues, failed
 from latehook.delivery.reporting import log_unsent
@@ -60,10 +60,7 @@ class Decisions:
         self._end_of = end_of
         self._statuses = Schedule(state.clock, lambda jobs: self._run(self._continue_all(jobs)))
         """When late statuses are due, each as (due, job)."""
-        self._ends: defaultdict[int, dict[int, float]] = defaultdict(dict)  # webhook → jobs that wait for its end
-        self._first_attempts: defaultdict[int, set[int]] = defaultdict(set)  # webhook → jobs that wait for its first
-        self._undecided: dict[int, int] = {}  # job → the index of its first stage whose status is open
-        self._blocked: defaultdict[int, list[int]] = defaultdict(list)  # job → its due webhooks of that stage or later
+        self._awaited = Awaited()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopped = False
         commits.observe(self._on_commit)
@@ -72,27 +69,24 @@ class Decisions:
 
     def _on_commit(self, webhooks: Collection[int] | None) -> None:
         """Continue the jobs that wait for one of these webhooks, if it has ended. None: it may be any."""
-        if self._ends or self._first_attempts:
-            written = {*self._ends, *self._first_attempts} if webhooks is None else webhooks
-            keys = [key for key in written if key in self._ends or key in self._first_attempts]
-            if keys:
-                self._run(self._continue_after(keys))
+        if keys := self._awaited.among(webhooks):
+            self._run(self._continue_after(keys))
 
     async def _continue_after(self, webhooks: Iterable[int]) -> None:
         for key in webhooks:
             try:
                 stored = await self._store.webhook(key)
             except StoreError as error:
-                for job in {*self._ends.pop(key, ()), *self._first_attempts.pop(key, ())}:
+                for job in self._awaited.take_jobs(key):
                     self._continue_later(job, error)
                 continue
             if stored is None or stored.webhook.state in FINISHED:
-                await self._continue_all({*self._ends.pop(key, ()), *self._first_attempts.pop(key, ())}, key)
+                await self._continue_all(self._awaited.take_jobs(key), key)
 
     def on_first_attempt(self, webhook: int) -> None:
         """Continue the jobs that wait for the first attempt at this webhook: it has ended, or there will be none."""
-        if webhook in self._first_attempts:
-            self._run(self._continue_all(self._first_attempts.pop(webhook), webhook))
+        if jobs := self._awaited.take_jobs_of_first_attempt(webhook):
+            self._run(self._continue_all(jobs, webhook))
 
     async def _continue_all(self, jobs: Iterable[int], webhook: int | None = None) -> None:
         """Continue jobs, after what has just happened to a webhook."""
@@ -114,19 +108,16 @@ class Decisions:
 
     def least_wait(self, webhook: int) -> float:
         """Return the fewest seconds from the end of a webhook to what waits for it; UNKNOWN where nothing does."""
-        return min(self._ends[webhook].values(), default=UNKNOWN) if webhook in self._ends else UNKNOWN
+        return self._awaited.least_wait(webhook)
 
     def blocks(self, job: int, stage: int, webhook: int) -> bool:
         """Return whether a due webhook must wait, because a status of its stage or an earlier one is open."""
-        if self._undecided.get(job, UNKNOWN) > stage:
-            return False
-        self._blocked[job].append(webhook)
-        return True
+        return self._awaited.blocks(job, stage, webhook)
 
     @property
     def is_idle(self) -> bool:
         """Whether no decision is under way, and no webhook that is due waits for the status of its stage."""
-        return not (self._blocked or self._tasks)
+        return not (self._awaited.has_blocked or self._tasks)
 
     def next_due(self) -> float:
         """Return when the next late status is due; UNKNOWN where none is scheduled."""
@@ -143,14 +134,15 @@ class Decisions:
 
     def follows(self, job: int) -> bool:
         """Return whether a status of this job is open."""
-        return job in self._undecided
+        return self._awaited.undecided(job) is not None
 
     async def until_status(self, job: int) -> float:
         """Return the seconds until a late status of a job is due; UNKNOWN where none is to become due."""
-        found = await self._store.job(job) if job in self._undecided else None
-        if found is None or not found.is_open:
+        found = await self._store.job(job) if self.follows(job) else None
+        number = self._awaited.undecided(job)
+        if number is None or found is None or not found.is_open:
             return UNKNOWN
-        open = found.stages[self._undecided[job]].open
+        open = found.stages[number].open
         left = UNKNOWN if open is None else self._until(open.due, found)
         return left if left > 0 else UNKNOWN
 
@@ -161,8 +153,7 @@ class Decisions:
 
     def clear(self) -> None:
         """Forget all jobs."""
-        for following in (self._ends, self._first_attempts, self._undecided, self._blocked):
-            following.clear()
+        self._awaited.clear()
         self._statuses.clear()
 
     def stop(self) -> None:
@@ -184,7 +175,7 @@ class Decisions:
                 job = await self._store.job(key)
                 webhooks = [] if job is None else await self._store.webhooks_of_jobs([job])
                 decided = None if job is None else await self._decided(job, webhooks, now, decide_to)
-                self._undecided.pop(key, None)
+                self._awaited.set_decided(key)
                 if decided is not None:
                     self._wait(decided, webhooks)
                     if await self._has_moved_on(decided, webhooks):
@@ -192,7 +183,7 @@ class Decisions:
             except StoreError as error:
                 self._continue_later(key, error)
                 return
-        if blocked := self._blocked.pop(key, None):  # those whose turn has not come are blocked again
+        if blocked := self._awaited.take_blocked(key):  # those whose turn has not come are blocked again
             self._enqueue(blocked)
 
     async def _has_moved_on(self, job: Job, webhooks: Sequence[StoredWebhook]) -> bool:
@@ -252,11 +243,10 @@ class Decisions:
         for event, at, plus in waiting_for(job.stages):
             for stored in webhooks:
                 if _is_awaited(stored.webhook, event, at):
-                    waits = self._ends[stored.key]
-                    waits[job.key] = min(plus, waits.get(job.key, UNKNOWN))
+                    self._awaited.wait_for_end(job.key, stored.key, plus)
         for number, stage in enumerate(job.stages):
             if stage.open is not None and stage.open.status is not None:
-                self._undecided[job.key] = number
+                self._awaited.set_undecided(job.key, number)
                 self._wait_for_turn(job, stage.open.due, number, webhooks)
                 return
 
@@ -268,7 +258,7 @@ class Decisions:
         if self._until(due, job) > 0 or unattempted is None:
             self._statuses.push(due - job.ahead, job.key)
         else:
-            self._first_attempts[unattempted].add(job.key)
+            self._awaited.wait_for_first_attempt(job.key, unattempted)
 
     def _unattempted(self, webhooks: Sequence[StoredWebhook], stage: int) -> int | None:
         """Return the last webhook before this stage whose first attempt is still to come; None if there is none."""
@@ -331,8 +321,7 @@ class Decisions:
 
     async def after_end(self, webhook: int) -> None:
         """Continue what waits for a webhook that has ended without an attempt."""
-        if webhook in self._ends or webhook in self._first_attempts:
-            await self._continue_after([webhook])
+        await self._continue_after(self._awaited.among([webhook]))
 
 
 def _is_awaited(webhook: Webhook, event: str, stage: int) -> bool:
