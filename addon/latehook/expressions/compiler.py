@@ -91,7 +91,7 @@ class Compiler:
             for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block)):
                 kind = type(node).__name__.lower()
                 raise MocksError(place, f"{kind} cannot be used: a mocks file has no other templates (in {text!r})")
-            free = frozenset(meta.find_undeclared_variables(tree))
+            free = _undeclared(tree)
             dotted_names = tuple(name for name in _dotted_names(tree) if name.parts[0] in free)
             return _CompiledText(self._evaluator(tree), free, dotted_names)
         except PatternError as error:
@@ -102,6 +102,8 @@ class Compiler:
         except RecursionError:
             raise MocksError(place, "the expression is nested too deeply") from None
         except (SyntaxError, ValueError, OverflowError, MemoryError) as error:  # Python's, for the code Jinja generates
+            if "nested" in str(error):
+                raise MocksError(place, "the expression is nested too deeply") from None
             raise MocksError(place, f"this cannot be used: {error or type(error).__name__} (in {text!r})") from None
 
     def _evaluator(self, tree: nodes.Template) -> Evaluate:
@@ -201,6 +203,14 @@ def split_expressions(text: str) -> list[tuple[bool, str]]:
                 pieces.append((True, expression))
                 expression = ""
     return pieces
+
+
+def _undeclared(tree: nodes.Template) -> frozenset[str]:
+    """Return what `meta.find_undeclared_variables` does, without optimizing."""
+    generator = meta.TrackingCodeGenerator(tree.environment)  # type: ignore[arg-type]  # the parser has set it
+    generator.optimizer = None
+    generator.visit(tree)
+    return frozenset(generator.undeclared_identifiers)
 
 
 _VALUE = "_value"

@@ -85,7 +85,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self, evaluation: type[Evaluation] = Evaluation) -> None:
         """`evaluation` is the class of the contexts in which its templates are evaluated."""
-        super().__init__(undefined=Null, finalize=operators.written, keep_trailing_newline=True, cache_size=0)
+        super().__init__(
+            undefined=Null, finalize=operators.written, keep_trailing_newline=True, cache_size=0, optimized=False
+        )  # optimizing takes quadratic time for chains (`a and b and …`)
         self.evaluation = evaluation
         self.globals = {"range": self.globals["range"], "namespace": _namespace}
         filters: dict[str, Any] = {**self.filters, **FILTERS}

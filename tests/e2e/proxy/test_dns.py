@@ -18,6 +18,7 @@ MOCKS = (
     "mocks: [{match: GET api.slow.example/}, {match: 'GET *.wild.example:8443/'}, {match: GET b\u00fccher.example/}]\n"
 )
 MOCKED = ["api.slow.example", "API.Slow.EXAMPLE", "a.wild.example", "xn--bcher-kva.example"]
+MOCKED += ["_8443._https.api.slow.example", "_https._tcp.a.wild.example"]
 
 
 @pytest.fixture(scope="module")

@@ -157,6 +157,24 @@ def test_a_limited_feature_gives_the_value_of_jinjas_own(text: str, value: objec
     assert evaluate(text) == value
 
 
+@pytest.mark.parametrize("link", ["data.id", "data is odd", "data", "1"])
+@pytest.mark.parametrize("operator", [" and ", " or ", " ~ ", " + "])
+def test_a_chain_is_compiled_in_proportion_to_its_length(operator: str, link: str) -> None:
+    def seconds(links: int) -> float:
+        text = "{{ " + operator.join([link] * links) + " }}"
+        started = time.thread_time()
+        with suppress(MocksError):  # too deep
+            Compiler({}).compile(text, PLACE, {"data": None})
+        return time.thread_time() - started
+
+    assert min(seconds(180) for _ in range(3)) < 8 * min(seconds(45) for _ in range(3)) + 0.05
+
+
+def test_a_chain_that_is_too_long_is_an_error_in_plain_words() -> None:
+    with pytest.raises(MocksError, match=r"the expression is nested too deeply$"):
+        Compiler({}).compile("{{ " + " and ".join(["data.id"] * 250) + " }}", PLACE, {"data": None})
+
+
 @pytest.mark.parametrize("depth", [40, 64, 88, 136])
 def test_a_deeply_nested_text_is_an_error_at_load_or_has_a_value(depth: int) -> None:
     compiler = Compiler({})
