@@ -34,6 +34,8 @@ ONLY_IN = {
     "ruamel": {"mocksfile"},
     "yaml": {"openapi"},
 }
+URLS = "base/urls.py"
+"""The module that splits and joins URLs: the functions of `urllib.parse` raise ValueError for some texts."""
 MODULES = sorted(file for file in LATEHOOK.rglob("*.py") if file != LATEHOOK / "__init__.py")
 
 
@@ -62,3 +64,9 @@ def forbidden_imports(file: Path) -> set[str]:
     above = {name[1] for name in names if name[0] == "latehook"} - set(ORDER[ORDER.index(package) :])
     elsewhere = {library for library, packages in ONLY_IN.items() if library in libraries and package not in packages}
     return above | elsewhere | (libraries & IO if package in PURE else set())
+
+
+def test_only_one_module_splits_urls() -> None:
+    raising = {f"urllib.parse.{name}" for name in ("urlsplit", "urlparse", "urljoin", "urldefrag")} | {"urllib.parse"}
+    found = {str(file.relative_to(LATEHOOK)) for file in MODULES if raising & set(imports(file))}
+    assert found == {URLS}

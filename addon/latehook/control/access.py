@@ -3,13 +3,13 @@
 import hmac
 import ipaddress
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from latehook.api.defaults import PREFIX
 from latehook.base.control_path import CONTROL_PATH, OWN_ORIGIN
 from latehook.base.hostnames import DEFAULT_PORTS
+from latehook.base.urls import origin_of
 from latehook.control import origin
 from latehook.control.responses import Refusal
 from latehook.options import TOKEN_FOR_SEVERAL
@@ -67,11 +67,10 @@ class Access:
 
     def _is_trusted(self, host: str, scheme: str) -> bool:
         """Return whether a Host header is safe from DNS rebinding: others cannot make it lead to this machine."""
-        try:
-            parts = urlsplit(f"//{host}")
-            name, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(scheme, 80)
-        except ValueError:
+        named = origin_of(f"//{host}")
+        if named is None:
             return False
+        name, port = named.host, named.port or DEFAULT_PORTS.get(scheme, 80)
         return name == "localhost" or name.endswith(".localhost") or _is_address(name) or self._mocked(name, port)
 
 

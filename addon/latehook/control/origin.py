@@ -5,9 +5,9 @@ A browser says where a request comes from: in `Sec-Fetch-Site` (W3C Fetch Metada
 """
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from latehook.api.defaults import PREFIX
+from latehook.base.urls import split_url
 from latehook.control.responses import Refusal
 
 OWN_SITES = ("same-origin", "none")
@@ -59,8 +59,5 @@ def _is_from_browser(headers: Mapping[str, str]) -> bool:
 
 def _is_at(url: str, host: str) -> bool:
     """Return whether a URL is http or https, at this host and port."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
+    parts = split_url(url)
+    return parts is not None and parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from latehook.base import logs
 from latehook.base.messages import Outcome, Outgoing
+from latehook.base.urls import split_url
 from latehook.delivery.reporting import without_user
 
 log = logging.getLogger(logs.LOGGER)
@@ -30,9 +30,9 @@ UNREADABLE = "(a webhook that the store cannot read)"
 
 @lru_cache(maxsize=1024)  # a system has few URLs for webhooks: their queries, which differ, come after this
 def destination_of(url: str) -> str:
-    """Return the destination of a URL: its scheme, host and port."""
-    parts = urlsplit(without_user(url))
-    return f"{parts.scheme}://{parts.netloc}"
+    """Return the destination of a URL: its scheme, host and port. A text that is no URL has one of its own."""
+    parts = split_url(without_user(url))
+    return f"{parts.scheme}://{parts.netloc}" if parts else url
 
 
 class AttemptHandler(Protocol):

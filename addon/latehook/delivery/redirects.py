@@ -1,11 +1,9 @@
 """PURE: the request that follows a redirect, as HTTP clients make it (RFC 9110 section 15.4)."""
 
-from urllib.parse import urljoin, urlsplit
-
 from msgspec.structs import replace
 
-from latehook.base.hostnames import DEFAULT_PORTS
 from latehook.base.messages import Outgoing
+from latehook.base.urls import join_urls, origin_of, split_url
 
 SAME_REQUEST = (307, 308)
 """Statuses after which the same request is sent to the other URL."""
@@ -27,7 +25,7 @@ def following(outgoing: Outgoing, status: int, location: str | None) -> Outgoing
         return None
     url = _resolved(outgoing.url, location)
     headers = outgoing.headers
-    if _origin(url) != _origin(outgoing.url):
+    if origin_of(url) != origin_of(outgoing.url):
         headers = tuple(header for header in headers if header[0].lower() not in _OF_ORIGIN)
     if status in SAME_REQUEST:
         return replace(outgoing, url=url, headers=headers)
@@ -37,18 +35,8 @@ def following(outgoing: Outgoing, status: int, location: str | None) -> Outgoing
 
 def _resolved(url: str, location: str) -> str:
     """Return the URL that a `Location` means: it may be relative. One that is no URL stays as it is."""
-    try:
-        return location if urlsplit(location).scheme else urljoin(url, location)
-    except ValueError:
-        return location
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None] | None:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme, parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:
-        return None
+    parts = split_url(location)
+    return location if parts is None or parts.scheme else join_urls(url, location) or location
 
 
 def _is_of_body(name: str) -> bool:

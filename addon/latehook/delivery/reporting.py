@@ -1,7 +1,7 @@
 """The log lines about webhooks."""
 
 import logging
-from urllib.parse import urlsplit
+import re
 
 from latehook.base import logs
 from latehook.base.messages import Outcome
@@ -40,7 +40,8 @@ def _redirected(outcome: Outcome) -> str:
 
 def without_user(url: str) -> str:
     """Return a URL without the user name and password that it may contain."""
-    if "@" not in url:
-        return url
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return _USER.sub(r"\1", url, count=1) if "@" in url else url
+
+
+_USER = re.compile(r"^([^/?#]*//)[^/?#]*@")
+"""A URL's beginning with a user name. A text that is no URL, as `http://user:secret@[`, has one, too."""

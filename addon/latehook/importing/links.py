@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from latehook.base.hostnames import DEFAULT_PORTS, canonical_host
+from latehook.base.hostnames import canonical_host
+from latehook.base.urls import origin_of, path_of, query_of, split_url
 from latehook.importing.exchanges import LOCATIONS, Exchange, KeyPath, leaves, mentions
 from latehook.importing.shapes import is_id_key, is_opaque
 from latehook.importing.times import read_time
@@ -51,7 +52,7 @@ def possible_ids(exchange: Exchange) -> Iterator[tuple[KeyPath, Any]]:
             yield (name.lower(),), text
     for name in LOCATIONS:
         if url := exchange.response.header(name):
-            segments = [unquote(part) for part in urlsplit(url).path.split("/") if part]
+            segments = [unquote(part) for part in path_of(url).split("/") if part]
             yield from (((name,), part) for part in reversed(segments) if is_opaque(part))
 
 
@@ -83,31 +84,21 @@ def is_url(value: Any) -> bool:
     """Return whether a value is a URL with a host."""
     if not isinstance(value, str) or not value.startswith(("http://", "https://")):
         return False
-    try:
-        return bool(urlsplit(value).hostname)
-    except ValueError:  # such as "http://["
-        return False
+    origin = origin_of(value)
+    return origin is not None and bool(origin.host)
 
 
 def same_host(value: Any, webhook: Exchange) -> bool:
     """Return whether a value is a URL of the host and port that a webhook was sent to."""
-    if not is_url(value):
-        return False
-    try:
-        parts = urlsplit(value)
-        port = parts.port or DEFAULT_PORTS[parts.scheme]
-    except ValueError:
-        return False
-    return canonical_host(parts.hostname or "") == webhook.host and webhook.port in (port, 80, 443)
+    origin = origin_of(value) if is_url(value) else None
+    return origin is not None and canonical_host(origin.host) == webhook.host and webhook.port in (origin.port, 80, 443)
 
 
 def same_url(value: Any, webhook: Exchange) -> bool:
     """Return whether a value is the URL that a webhook was sent to: its path, and the beginning of its query."""
-    if not is_url(value):
-        return False
-    parts = urlsplit(value)
+    parts = split_url(value) if is_url(value) else None
     path, _, query = webhook.target.partition("?")
-    return (parts.path or "/") == path and (not parts.query or query.startswith(parts.query))
+    return parts is not None and (parts.path or "/") == path and (not parts.query or query.startswith(parts.query))
 
 
 def named_urls(exchange: Exchange) -> list[str]:
@@ -124,9 +115,9 @@ def suffix_of(value: Any, webhook: Exchange) -> str | None:
 
     So a sender appends `/data` or `/update` to the URL that it was given.
     """
-    if not same_host(value, webhook) or urlsplit(value).query:
+    if not same_host(value, webhook) or query_of(value):
         return None
-    path = urlsplit(value).path
+    path = path_of(value)
     rest = webhook.path.removeprefix(path)
     is_whole = rest.startswith("/") or path.endswith("/")
     return rest if path.strip("/") and webhook.path.startswith(path) and is_whole and rest else None

@@ -4,8 +4,9 @@ import base64
 import re
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from latehook.base.urls import query_of, split_url
 from latehook.importing.exchanges import LOCATIONS, Exchange, KeyPath, Message, leaves
 from latehook.importing.links import is_url, same_url, suffix_of
 from latehook.importing.retrying import retry_of
@@ -237,13 +238,14 @@ def _url_sources(exchange: Exchange, situation: Situation) -> list[tuple[str, st
 def _own_query(exchange: Exchange, situation: Situation) -> set[str]:
     """Return the names of the parameters of the URL that the request names."""
     urls = [source.value for source in situation.sources if same_url(source.value, exchange)]
-    return {part.partition("=")[0] for url in urls[:1] for part in urlsplit(url).query.split("&") if part}
+    return {part.partition("=")[0] for url in urls[:1] for part in query_of(url).split("&") if part}
 
 
 def _is_of_url(exchange: Exchange, situation: Situation) -> bool:
     """Return whether a webhook's authentication is the user name and password in its URL: Latehook adds that itself."""
     for source in situation.sources:
-        if same_url(source.value, exchange) and (parts := urlsplit(source.value)).username:
+        parts = split_url(source.value) if same_url(source.value, exchange) else None
+        if parts and parts.username:
             pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
             if exchange.request.header("authorization") == f"Basic {base64.b64encode(pair.encode()).decode()}":
                 return True

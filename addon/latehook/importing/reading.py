@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from mitmproxy import exceptions, http
 from mitmproxy.io import FlowReader
 
 from latehook.base.errors import LatehookError
 from latehook.base.hostnames import DEFAULT_PORTS, canonical_host, host_matches
+from latehook.base.urls import origin_of, path_of
 from latehook.importing.exchanges import Exchange, Message, Recording, leaves
 
 ATTEMPT_MARK = ":outbox_tray:"
@@ -78,13 +78,9 @@ def _callback_urls(flows: Iterable[http.HTTPFlow]) -> set[tuple[str, int, str]]:
         message = _message(flow.request)
         texts = [value for _, value in leaves(message.body.value)] + list(flow.request.query.values())
         for text in texts:
-            if isinstance(text, str) and text.startswith(("http://", "https://")):
-                try:
-                    parts = urlsplit(text)
-                    port = parts.port or DEFAULT_PORTS[parts.scheme]
-                    found.add((canonical_host(parts.hostname or ""), port, parts.path or "/"))
-                except ValueError:
-                    continue
+            is_text = isinstance(text, str) and text.startswith(("http://", "https://"))
+            if is_text and (origin := origin_of(text)):
+                found.add((canonical_host(origin.host), origin.port or 0, path_of(text) or "/"))
     return found
 
 
@@ -161,11 +157,10 @@ def _exchange(flow: http.HTTPFlow, inbound: bool, number: int) -> Exchange:
 
 def _named(flow: http.HTTPFlow) -> tuple[str, int]:
     """Return host and port by which a webhook's sender named the receiver: its header Host."""
-    named = urlsplit(f"//{flow.request.host_header or flow.request.pretty_host}")
-    try:
-        return canonical_host(named.hostname or ""), named.port or DEFAULT_PORTS.get(flow.request.scheme, 0)
-    except ValueError:
+    named = origin_of(f"//{flow.request.host_header or flow.request.pretty_host}")
+    if named is None:
         return _host(flow), flow.request.port
+    return canonical_host(named.host), named.port or DEFAULT_PORTS.get(flow.request.scheme, 0)
 
 
 def _message(message: Any) -> Message:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from urllib.parse import urljoin
 
+from latehook.base.urls import join_urls
 from latehook.importing.exchanges import Exchange
 
 MAX_SECONDS = 30.0
@@ -25,8 +25,9 @@ def without_redirects(exchanges: Sequence[Exchange]) -> list[Exchange]:
         else:
             at = len(kept)
             kept.append(exchange)
-        if exchange.inbound and 300 <= exchange.status < 400 and (location := exchange.response.header("location")):
-            waiting[urljoin(_url(exchange), location)] = at
+        location = exchange.response.header("location") if 300 <= exchange.status < 400 else None
+        if exchange.inbound and location and (url := join_urls(_url(exchange), location)):
+            waiting[url] = at
     return kept
 
 

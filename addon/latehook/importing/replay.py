@@ -5,11 +5,11 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from latehook.base.clock import Clock
 from latehook.base.messages import Outgoing, Request, Response
 from latehook.base.redaction import Redaction
+from latehook.base.urls import path_of
 from latehook.engine.engine import Engine
 from latehook.importing import virtual_time
 from latehook.importing.comparing import Comparison, Difference, Translation
@@ -175,7 +175,7 @@ class _Replay:
                 yield Difference(where, "webhook", "sent", "missing")
         for number, (_, outgoing) in enumerate(sent):
             if number not in partner.values():
-                where = f"webhook {outgoing.method} {self._comparison.clean(urlsplit(outgoing.url).path)}"
+                where = f"webhook {outgoing.method} {self._comparison.clean(path_of(outgoing.url))}"
                 yield Difference(where, "webhook", "not sent", "sent")
 
     def _webhook(self, where: str, webhook: Exchange, time: float, outgoing: Outgoing) -> Iterator[Difference]:
@@ -183,7 +183,7 @@ class _Replay:
         if abs(recorded - mocked) > max(2.0, 0.2 * recorded):
             shown = [f"{duration(moment) or '0s'} after the first request" for moment in (recorded, mocked)]
             yield Difference(where, "time", *shown)
-        path = urlsplit(outgoing.url).path or "/"
+        path = path_of(outgoing.url) or "/"
         if self._translation.apply(webhook.path) != path:
             clean = self._comparison.clean
             yield Difference(where, "path", clean(webhook.path), clean(path))

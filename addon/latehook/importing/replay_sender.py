@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from latehook.base.messages import Answer, Outcome, Outgoing
+from latehook.base.urls import path_of, query_of
 from latehook.importing.comparing import Translation
 from latehook.importing.exchanges import Exchange, Message
 
@@ -22,7 +23,7 @@ class ReplaySender:
     async def send(self, outgoing: Outgoing) -> Outcome:
         now = asyncio.get_running_loop().time()
         self.sent.append((now, outgoing))
-        path = urlsplit(outgoing.url).path
+        path = path_of(outgoing.url)
         same = (check for check in self._checks if (check.method, check.path) == (outgoing.method, path))
         check = next(same, None)
         if check is None:
@@ -46,7 +47,7 @@ def _answered(check: Exchange, outgoing: Outgoing) -> bytes:
     """Return what the receiver answered, with the challenge of this attempt."""
     translation = Translation()
     translation.learn(check.request.body.value, message_of(outgoing).body.value)
-    translation.learn(dict(check.query), dict(parse_qsl(urlsplit(outgoing.url).query)))
+    translation.learn(dict(check.query), dict(parse_qsl(query_of(outgoing.url))))
     text = check.response.content.decode("utf-8", "surrogateescape")
     return translation.apply(text).encode("utf-8", "surrogateescape")
 

@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from latehook.base.urls import split_url
 from latehook.importing.exchanges import Exchange, KeyPath, Message, leaves
 from latehook.importing.shapes import is_opaque, literal
 
@@ -150,10 +151,8 @@ class Scrubber:
             if replaced is not None:
                 self._taint(str(value), replaced)
             if isinstance(value, str) and "://" in value and "@" in value:
-                try:
-                    self._taint(unquote(urlsplit(value).password or ""), "***")
-                except ValueError:
-                    continue
+                parts = split_url(value)
+                self._taint(unquote(parts.password or "") if parts else "", "***")
 
     def _taint(self, text: str, replacement: str) -> None:
         if (len(text) >= MIN_TAINT and not text.isdigit()) or (text.isdigit() and len(text) >= 7):

@@ -3,9 +3,10 @@
 import posixpath
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from latehook.base.errors import LatehookError
+from latehook.base.urls import split_url
 
 CONVERTER = "npx swagger2openapi"
 
@@ -68,7 +69,7 @@ class Document:
         file, _, pointer = reference.partition("#")
         if not file:
             return base, pointer
-        if urlsplit(file).scheme or file.startswith("/"):
+        if _is_elsewhere(file):
             return file, pointer
         return posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(file))), pointer
 
@@ -107,7 +108,7 @@ class Document:
 
     def _file(self, file: str) -> Any:
         if file not in self._files:
-            if urlsplit(file).scheme or file.startswith("/"):
+            if _is_elsewhere(file):
                 raise NotReadable("only files beside the document are read, nothing is fetched from elsewhere")
             self._files[file] = data = self._load(file)
             self._note_base(data, file)
@@ -126,6 +127,12 @@ class Document:
                 rest += [item for item in value.values() if isinstance(item, (dict, list))]
             elif isinstance(value, list):
                 rest += [item for item in value if isinstance(item, (dict, list))]
+
+
+def _is_elsewhere(file: str) -> bool:
+    """Return whether a reference names something that is not below the document's folder: a URL, or what is none."""
+    parts = split_url(file)
+    return parts is None or bool(parts.scheme) or file.startswith("/")
 
 
 def as_map(value: Any) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
+from latehook.base.urls import split_url
 from latehook.openapi.document import Document, as_list, as_map
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
@@ -134,9 +134,8 @@ def _server(data: dict[str, Any]) -> Server:
 
     url = re.sub(r"\{([^{}]*)\}", default, str(data["url"])).strip()
     url = re.sub(r"^\{[^{}]*\}", "", url)  # {apiRoot}/v1: only the host is missing
-    try:
-        parts = urlsplit(url)
-    except ValueError:
+    parts = split_url(url)
+    if parts is None:
         return Server("https", "", "")
     path = parts.path.strip("/")
     authority = "" if "{" in parts.netloc else parts.netloc.rpartition("@")[2]

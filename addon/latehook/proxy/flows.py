@@ -1,7 +1,6 @@
 """Show attempts at webhooks as flows in mitmproxy's list and in the files it saves."""
 
 from collections.abc import Callable, Iterator
-from urllib.parse import urlsplit
 
 from mitmproxy import http
 from mitmproxy.connection import Client, Server
@@ -9,8 +8,8 @@ from mitmproxy.flow import Error
 from mitmproxy.hooks import Hook
 from mitmproxy.master import Master
 
-from latehook.base.hostnames import DEFAULT_PORTS
 from latehook.base.messages import Outcome, Outgoing, WireTrace
+from latehook.base.urls import origin_of, split_url
 from latehook.delivery.attempts import RunningAttempt
 from latehook.proxy.compat import (
     HttpErrorHook,
@@ -100,13 +99,11 @@ def _request(outgoing: Outgoing, wire: WireTrace, started_at: float) -> http.Req
 
 def _parts(url: str) -> tuple[str, str, int, str]:
     """Return scheme, host, port and target of a URL. A text that is no URL is all target."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
-    except ValueError:
+    parts, origin = split_url(url), origin_of(url)
+    if parts is None or origin is None:
         return "", "", 0, url
     query = f"?{parts.query}" if parts.query else ""
-    return parts.scheme, parts.hostname or "", port, f"{parts.path or '/'}{query}"
+    return origin.scheme, origin.host, origin.port or 0, f"{parts.path or '/'}{query}"
 
 
 def _response(wire: WireTrace, outcome: Outcome) -> http.Response | None:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
+from latehook.base.urls import origin_of, split_url
 from latehook.store.protocol import MEMORY
 
 SCHEMES = ("postgresql", "postgres")
@@ -44,13 +45,11 @@ def parse_address(given: str) -> Address:
 
 
 def _postgres(given: str) -> PostgresAddress:
-    try:
-        parts = urlsplit(given)
-        parts.port  # noqa: B018 (it raises ValueError)
-        user, password = parts.username, parts.password
-    except ValueError:  # its text may have a part of the password
+    parts = split_url(given)
+    if parts is None or origin_of(given) is None:
         remedy = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, and / ? # @ in them as %2F %3F %23 %40"
-        raise ValueError(f"postgresql://…: host or port is wrong: {remedy}") from None
+        raise ValueError(f"postgresql://…: host or port is wrong: {remedy}")  # the text may have a part of the password
+    user, password = parts.username, parts.password
     parameters = parse_qsl(parts.query, keep_blank_values=True)
     schema = dict(parameters).get("schema", DEFAULT_SCHEMA)
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
-from urllib.parse import urlsplit
 
 from latehook.base.hostnames import (
     DEFAULT_PORTS,
@@ -16,6 +15,7 @@ from latehook.base.hostnames import (
     host_matches,
     standard_address_of,
 )
+from latehook.base.urls import origin_of
 
 URL_HINT = "write http://host[:port]/path"
 """What errors say about a text that is not a URL."""
@@ -24,11 +24,8 @@ URL_HINT = "write http://host[:port]/path"
 @lru_cache(maxsize=256)  # webhooks go to few URLs, and parsing is a twentieth of the cost of a webhook's decision
 def is_url(text: str) -> bool:
     """Return whether a text is a URL that a webhook could be sent to."""
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # an invalid port or IPv6 address
-        return False
+    origin = origin_of(text)
+    return origin is not None and origin.scheme in ("http", "https") and bool(origin.host) and origin.port != 0
 
 
 Network = IPv4Network | IPv6Network

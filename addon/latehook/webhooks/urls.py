@@ -1,9 +1,10 @@
 """PURE: the parts of a webhook's URL, as they are sent."""
 
 import re
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from latehook.base.hostnames import DEFAULT_PORTS, canonical_host, host_in_url
+from latehook.base.urls import origin_of
 
 
 def split_target(url: str) -> tuple[str, str]:
@@ -22,9 +23,13 @@ _NOT_VISIBLE = re.compile("[^!-~]+")
 
 
 def authority(url: str) -> str:
-    """Return a URL's host in lower case, with its port if that is not the default one (RFC 9421 section 2.2.3)."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    host = host if host.isascii() else canonical_host(host)
-    port = "" if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
+    """Return a URL's host in lower case, with its port if that is not the default one (RFC 9421 section 2.2.3).
+
+    Of a text that is no URL nothing is returned.
+    """
+    origin = origin_of(url)
+    if origin is None:
+        return ""
+    host = origin.host if origin.host.isascii() else canonical_host(origin.host)
+    port = "" if origin.port == DEFAULT_PORTS.get(origin.scheme) else f":{origin.port}"
     return host_in_url(host) + port

@@ -359,6 +359,15 @@ def test_a_document_that_is_not_valid_gives_mocks_or_one_line(changes: list[tupl
         assert len(str(error).splitlines()) == 1
 
 
+def test_a_reference_that_is_no_url_leads_to_nothing() -> None:
+    content = {"application/json": {"schema": {"$ref": "http://["}}}
+    paths = {"/x": {"get": {"responses": {"200": {"description": "", "content": content}}}}}
+
+    made = made_of(json.dumps({"openapi": "3.1.0", "paths": paths}))
+
+    assert [mock["match"] for mock in made["mocks"]] == ["GET api.slow.example/x"]
+
+
 @pytest.mark.slow
 def test_a_document_of_3_megabytes_is_imported_within_15_seconds(tmp_path: Path) -> None:
     paths = "".join(

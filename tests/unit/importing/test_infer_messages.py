@@ -115,6 +115,21 @@ def test_a_webhook_that_was_redirected_counts_once(made: Callable[..., str], sta
     }
 
 
+@pytest.mark.parametrize("broken", ["location", "host", "in the request"])
+def test_a_url_that_is_none_is_no_error(made: Callable[..., str], broken: str) -> None:
+    body = {"callback": HOOK, **({"site": "http://["} if broken == "in the request" else {})}
+    tape = Tape().request("POST", API, body, 201, {"id": ID}).wait(12)
+    tape.webhook({"id": ID}, status=302 if broken == "location" else 200)
+    if broken == "location":
+        tape.flows[1].response.headers["location"] = "http://["  # type: ignore[union-attr]
+    if broken == "host":
+        tape.flows[1].request.headers["host"] = "["
+
+    [mock] = mocks_of(made(tape))
+
+    assert mock["webhook"]["json"] == {"id": "{{ job.id }}"}
+
+
 def test_a_response_that_waited_for_the_end_of_the_job_is_a_long_poll(made: Callable[..., str]) -> None:
     tape = Tape().request("POST", API, {"callback": HOOK}, 201, {"id": ID, "status": "queued"})
     tape.request("GET", f"{API}/{ID}/result", answer={"id": ID, "status": "done"})
