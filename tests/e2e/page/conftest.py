@@ -31,7 +31,7 @@ def site(shared_site: Site) -> Site:
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    assert CHROMIUM is not None, "with CI=true the page is always tested: install Debian's `chromium`"
+    assert CHROMIUM is not None, "with CI=true the page is always tested: install Debian's `chromium-headless-shell`"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
