@@ -96,6 +96,17 @@ class PostgresServer:
             subprocess.run(command, check=True, stdout=output, stderr=output, cwd="/", timeout=LONG_LIMIT)
 
 
+def shorten_timeouts(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let statements and connections of stores fail after so many seconds. Call it when the stores have been opened.
+
+    The first connections to a server that has just started take longer on a busy machine.
+    """
+    from latehook.store.postgresql import link
+
+    monkeypatch.setattr(link, "COMMAND_TIMEOUT", seconds)
+    monkeypatch.setattr(link, "CONNECT_TIMEOUT", seconds)
+
+
 _under_way = 0
 
 

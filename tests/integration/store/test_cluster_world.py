@@ -22,11 +22,11 @@ from latehook.mocks.definitions import Mocks
 from latehook.store.address import PostgresAddress, parse_address
 from support.engine_setup import RecordingSender, load, load_mocks, restore
 from support.limits import LIMIT
-from support.postgres import PostgresServer
+from support.postgres import PostgresServer, shorten_timeouts
 from support.relay import Relay
 
 pytest.importorskip("asyncpg")
-from latehook.store.postgresql import PostgresStore, link
+from latehook.store.postgresql import PostgresStore
 
 LEASE = 1.0
 
@@ -197,8 +197,7 @@ async def test_a_change_waits_for_a_process_that_is_cut_off_only_until_its_lease
     with Relay(postgres_server.port) as relay:
         async with instances(postgres_server, tmp_path, relay.port) as (a, b):
             assert (await b.post())[0] == 200
-            for name in ("COMMAND_TIMEOUT", "CONNECT_TIMEOUT"):
-                monkeypatch.setattr(link, name, 0.5)
+            shorten_timeouts(monkeypatch, 0.5)
             relay.freeze()
             async with asyncio.timeout(LIMIT):
                 await a.operations.add_mocks(ADDED.replace("NAME", "one"), None, {"content": b"1"})

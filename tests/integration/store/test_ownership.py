@@ -7,12 +7,10 @@ import pytest
 
 from support import postgres
 from support.limits import SILENCE
-from support.postgres import PostgresServer
+from support.postgres import PostgresServer, shorten_timeouts
 from support.processes import Process, processes, times_sent, until
 
 pytest.importorskip("asyncpg")
-from latehook.store.postgresql import link
-
 MOCKS = """
 mocks:
   - match: POST api.slow.example/jobs
@@ -30,12 +28,6 @@ mocks:
 """
 
 
-@pytest.fixture(autouse=True)
-def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "COMMAND_TIMEOUT", 1.0)
-    monkeypatch.setattr(link, "CONNECT_TIMEOUT", 1.0)
-
-
 async def post_many(process: Process, number: int, after: str) -> set[str]:
     """Post jobs. Return the ids of those that were accepted."""
     answers = await asyncio.gather(*(process.post(after=after) for _ in range(number)))
@@ -51,9 +43,10 @@ async def nothing_is_owed(process: Process) -> None:
 
 @pytest.mark.slow
 async def test_what_a_killed_process_owed_is_sent_by_the_others(
-    postgres_server: PostgresServer, tmp_path: Path
+    postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with processes(postgres_server, "killed", MOCKS, tmp_path, 3) as (first, second, killed):
+        shorten_timeouts(monkeypatch, 1.0)
         ids = set[str]()
         killed.sender.takes = 60.0
         for after in ("1ms", "400ms", "2s"):
@@ -77,9 +70,10 @@ async def test_what_a_killed_process_owed_is_sent_by_the_others(
 
 @pytest.mark.slow
 async def test_a_process_that_was_cut_off_begins_nothing_and_its_late_ends_do_not_count_twice(
-    postgres_server: PostgresServer, tmp_path: Path
+    postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with processes(postgres_server, "cut_off", MOCKS, tmp_path) as (healthy, cut):
+        shorten_timeouts(monkeypatch, 1.0)
         cut.sender.takes = 1.5
         under_way = await post_many(cut, 5, "1ms")
         pending = await post_many(cut, 20, "1200ms")

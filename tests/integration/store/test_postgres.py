@@ -20,12 +20,12 @@ from latehook.mocksfile import loading
 from latehook.store.address import PostgresAddress, parse_address
 from support.engine_setup import RecordingSender, load, load_mocks
 from support.limits import LIMIT
-from support.postgres import PostgresServer
+from support.postgres import PostgresServer, shorten_timeouts
 from support.relay import Relay
 from support.stored import add, job, webhook
 
 pytest.importorskip("asyncpg")
-from latehook.store.postgresql import PostgresStore, link
+from latehook.store.postgresql import PostgresStore
 
 MOCKS = """
 mocks:
@@ -109,10 +109,9 @@ async def test_while_the_network_is_broken_requests_get_503_and_nothing_is_lost_
     postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str
 ) -> None:
     """It resets connections, or it drops all packets."""
-    monkeypatch.setattr(link, "COMMAND_TIMEOUT", 0.5)
-    monkeypatch.setattr(link, "CONNECT_TIMEOUT", 0.5)
     with Relay(postgres_server.port) as relay:
         async with running(store_at(postgres_server, "engine", relay.port), tmp_path) as setup:
+            shorten_timeouts(monkeypatch, 0.5)
             before = answer(await setup.post())[1]["id"]
             await setup.operations.hold()
             getattr(relay, breaks)()
@@ -144,12 +143,12 @@ async def test_a_job_of_which_nobody_knows_whether_it_was_written_is_deleted_aga
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server has written it, and the network drops its answer."""
-    monkeypatch.setattr(link, "COMMAND_TIMEOUT", 0.5)
     with Relay(postgres_server.port) as relay:
         store = store_at(postgres_server, "doubtful", relay.port)
         await store.open()
         store.set_value("a", 1)
         await store.commit()  # the statement is prepared
+        shorten_timeouts(monkeypatch, 0.5)
         relay.drop_answers()
         keys = add(store, job("doubtful", webhook()))
         with pytest.raises(StoreError, match="the store cannot write: "):

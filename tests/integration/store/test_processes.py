@@ -8,12 +8,12 @@ import pytest
 from latehook.base.errors import StoreError
 from latehook.store.address import PostgresAddress, parse_address
 from support.limits import LIMIT
-from support.postgres import PostgresServer
+from support.postgres import PostgresServer, shorten_timeouts
 from support.relay import Relay
 from support.stored import add, job, webhook
 
 pytest.importorskip("asyncpg")
-from latehook.store.postgresql import PostgresStore, link, schema
+from latehook.store.postgresql import PostgresStore, schema
 
 LEASE = 0.5
 
@@ -69,13 +69,12 @@ async def test_processes_see_each_other_and_what_each_has_applied(postgres_serve
 async def test_a_process_that_is_cut_off_is_declared_dead_and_joins_again(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "COMMAND_TIMEOUT", 0.3)
-    monkeypatch.setattr(link, "CONNECT_TIMEOUT", 0.3)
     with Relay(postgres_server.port) as relay:
         healthy, cut = store_at(postgres_server, "cut"), store_at(postgres_server, "cut", relay.port)
         await healthy.open()
         await cut.open()
         await until(lambda: healthy.cluster.live == 2)
+        shorten_timeouts(monkeypatch, 0.3)
         epoch = cut.cluster.epoch
         reloaded = asyncio.Event()
 
