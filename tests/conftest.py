@@ -75,10 +75,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests of tests/e2e, and limit the time of every test. Leave the long ones out, except with `--long`."""
+    limit = pytest.mark.timeout(TEST_LIMIT)
     for item in items:
-        if E2E in item.path.parents:
+        if item.path.is_relative_to(E2E):
             item.add_marker(pytest.mark.e2e)
-        item.add_marker(pytest.mark.timeout(TEST_LIMIT))
+        item.add_marker(limit)
     if not config.getoption("long"):
         long = [item for item in items if item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=long)

@@ -11,8 +11,15 @@ from tempfile import TemporaryDirectory
 from latehook import cli
 from support.limits import LIMIT
 
-WITH_PLUGIN = ("-p", "no:latehook", "-p", "latehook.pytest_plugin", "--strict-markers")
-"""Arguments that make a pytest process load the plugin of this source tree, even if another Latehook is installed."""
+_SLOW_TO_IMPORT = ("schemathesis", "hypothesispytest", "anyio")
+WITH_PLUGIN = (
+    *("-p", "no:latehook", "-p", "latehook.pytest_plugin", "--strict-markers"),
+    *(part for name in _SLOW_TO_IMPORT for part in ("-p", f"no:{name}")),
+)
+"""Arguments that make a pytest process load the plugin of this source tree, even if another Latehook is installed.
+
+Other plugins that have nothing to do with it are left out where their import takes half of a second.
+"""
 
 
 _CURL = ["curl", "--silent", "--show-error", "--noproxy", ""]
