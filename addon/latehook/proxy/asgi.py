@@ -1,11 +1,12 @@
 """Serve an ASGI application, the control API, for a mitmproxy flow: requests to it come to the proxy's own port."""
 
 import asyncio
+import string
 import time
 from collections.abc import MutableMapping
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import unquote
+from urllib.parse import quote_from_bytes, unquote
 
 from mitmproxy import http
 from mitmproxy.connection import Client, Server
@@ -67,7 +68,7 @@ class _Messages:
 
 def _scope(flow: http.HTTPFlow, state: RequestState) -> Message:
     request = flow.request
-    path, _, query = request.path.partition("?")
+    path, _, query = _in_ascii(request.data.path).partition(b"?")
     named = state.control.host if state.control is not None and state.control.host else request.host
     headers = [(name.lower(), value) for name, value in request.headers.fields if name.lower() != b"host"]
     client = _first_client(flow.client_conn)
@@ -78,14 +79,19 @@ def _scope(flow: http.HTTPFlow, state: RequestState) -> Message:
         "method": request.method,
         "scheme": "https" if flow.client_conn.tls else "http",
         "path": unquote(path),
-        "raw_path": path.encode("latin-1"),
-        "query_string": query.encode("latin-1"),
+        "raw_path": path,
+        "query_string": query,
         "root_path": "",
-        "headers": [(b"host", named.encode("latin-1")), *headers],
+        "headers": [(b"host", named.encode("utf-8", "surrogateescape")), *headers],
         "client": client.peername[:2],
         "server": client.sockname[:2],
         "extensions": {OWN_ORIGIN: {}} if state.own_origin else {},
     }
+
+
+def _in_ascii(target: bytes) -> bytes:
+    """Return a request's target with escapes for the bytes that some clients send as they are."""
+    return target if target.isascii() else quote_from_bytes(target, safe=string.punctuation).encode()
 
 
 def _first_client(client: Client) -> Client:

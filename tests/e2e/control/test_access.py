@@ -15,7 +15,8 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from mitmproxy.io import FlowReader
 
-from support.limits import LIMIT
+from support.attack_clients import read_response
+from support.limits import LIMIT, PROMPT
 from support.ports import free_port, own_address
 from support.process import Proxy, mitmdump, mitmweb
 from support.programs import curl
@@ -136,6 +137,27 @@ def test_a_path_that_only_begins_like_its_own_belongs_to_the_mocked_host(proxy: 
 def write(*arguments: str) -> list[str]:
     """Return curl's arguments for a POST of an empty JSON object."""
     return ["-X", "POST", "-d", "{}", "-H", "content-type: application/json", *arguments]
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "status", "detail"),
+    [
+        ("jobs?limit=\u0663", "localhost", 400, "\u0663"),
+        ("jobs?where='\u00e9\u0663'=='%C3%A9\u0663'", "localhost", 200, ""),
+        ("jobs/\u0663", "localhost", 404, "\u0663"),
+        ("status", "\u0663.example", 403, ""),
+    ],
+)
+def test_characters_that_are_not_ascii_may_be_sent_as_they_are(
+    target: str, host: str, status: int, detail: str, proxy: Proxy
+) -> None:
+    with socket.create_connection(("127.0.0.1", proxy.port), PROMPT) as client:
+        client.sendall(f"GET /_latehook/{target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        got, response, _ = read_response(client, b"GET")
+
+    assert got == status, response
+    assert detail in response.decode(), response
+    assert "Traceback" not in proxy.output
 
 
 def test_a_page_of_another_site_is_refused(proxy: Proxy) -> None:
