@@ -21,7 +21,7 @@ from latehook.importing.sources import Reader
 from latehook.importing.stage_mocks import Family
 from latehook.importing.stages import Timeline, timelines
 from latehook.importing.tracing import Trace, trace
-from latehook.importing.variables import find_variables, share_variables
+from latehook.importing.variables import drop_constants, find_numbers, find_variables, share_variables
 
 IDEMPOTENCY_FIELD = re.compile(
     r"idempot|transaction_?id|client_?(reference|request|transaction)|external_?id|request_?id"
@@ -55,6 +55,7 @@ class _Inference:
         for recording, one in zip(recordings, traced, strict=True):
             find_variables(one.jobs, recording.exchanges)
         self.jobs = [job for one in traced for job in one.jobs]
+        drop_constants(self.jobs)
         self.result = Inferred()
         self.left_out = [pair for one in traced for pair in one.left_out]
         self.checks = dict(pair for one in traced for pair in one.checks)
@@ -100,6 +101,7 @@ class _Inference:
             grouped.setdefault(self.matches.of(job.creator).text, []).append(job)
         for text, jobs in grouped.items():
             share_variables(jobs)
+            find_numbers(jobs)
             self._add_family(text, timelines(jobs))
 
     def _add_family(self, text: str, lives: list[Timeline]) -> None:
@@ -130,12 +132,12 @@ class _Inference:
     def _others(self, match: str, exchanges: Sequence[Exchange]) -> None:
         groups = by_behaviour([exchange for exchange in exchanges if not self._is_repeat(exchange)], self.life_of)
         groups = self._without_refused(match, self._absorb(match, groups))
-        rest = sorted(groups, key=lambda group: (not is_error(group), len(group)))
+        rest = sorted(groups, key=lambda group: (not is_error(group), group[0].status not in (401, 403), len(group)))
         while rest:
             group = rest.pop(0)
             others = [exchange for other in rest for exchange in other]
             when = self.maker.when(group, others) if others else None
-            if others and when is None and self._joins(group, rest):
+            if others and when is None and (self._joins(group, rest) or self._splits(group, rest)):
                 continue
             if others and when is None:
                 self.left_out += [
@@ -153,6 +155,16 @@ class _Inference:
                 other += group
                 return True
         return False
+
+    def _splits(self, group: list[Exchange], rest: list[list[Exchange]]) -> bool:
+        """Put the parts of a group of errors, each with another body, in front: each may have a condition."""
+        parts: dict[bytes, list[Exchange]] = {}
+        for exchange in group if is_error(group) else ():
+            parts.setdefault(exchange.response.content, []).append(exchange)
+        if len(parts) < 2:
+            return False
+        rest[:0] = parts.values()
+        return True
 
     def _make(self, match: str, group: Sequence[Exchange], when: str | None) -> None:
         lives = [self.life_of[one] for one in group if one in self.life_of]

@@ -80,6 +80,12 @@ def only_refers(exchange: Exchange) -> bool:
     return exchange.method != "GET" and any(not mentions(exchange.request_words, id) for id in ids)
 
 
+def says_another(exchange: Exchange, id: Any) -> bool:
+    """Return whether a GET that names an id only as a parameter got something with another id, as the next page has."""
+    ids = [value for path, value in possible_ids(exchange) if path and path[-1] in ("id", "sid") and is_opaque(value)]
+    return exchange.method == "GET" and bool(ids) and not mentions(exchange.given_words, id)
+
+
 def is_url(value: Any) -> bool:
     """Return whether a value is a URL with a host."""
     if not isinstance(value, str) or not value.startswith(("http://", "https://")):

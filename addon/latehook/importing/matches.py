@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from latehook.importing.exchanges import Exchange
+from latehook.importing.exchanges import Exchange, leaves
 from latehook.importing.scrubbing import Scrubber, snake
-from latehook.importing.shapes import is_opaque
+from latehook.importing.shapes import is_id_key, is_opaque
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _WORD = re.compile(r"[a-z]+([_-][a-z]+)*")
@@ -38,6 +38,12 @@ class Matches:
         self.captures: dict[Exchange, dict[str, str]] = {}
         self._of: dict[Exchange, Match] = {}
         outbound = [exchange for exchange in exchanges if not exchange.inbound]
+        self._given = {
+            str(value)
+            for exchange in outbound
+            for path, value in leaves(exchange.response.body.value)
+            if type(value) is int and path and is_id_key(path[-1])
+        }
         patterns = _with_same_names({exchange: self._pattern(exchange) for exchange in outbound})
         for exchange in outbound:
             pattern = patterns[exchange]
@@ -72,7 +78,7 @@ class Matches:
     def _is_private(self, text: str, before: str) -> bool:
         is_verb = _WORD.fullmatch(text) is not None and not _NAMES.search(snake(before))
         cleaned, _ = self._scrubber.clean((before,) if before and not is_verb else (), text)
-        return is_opaque(text) or cleaned != text
+        return is_opaque(text) or cleaned != text or text in self._given
 
 
 def _with_same_names(patterns: dict[Exchange, list[str]]) -> dict[Exchange, list[str]]:

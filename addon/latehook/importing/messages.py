@@ -94,7 +94,8 @@ class Templates:
                 and not re.search(r"\{\{ (request|job\.request|env)\.", str(value))
             ):
                 variable = re.sub(r"\W", "_", name).upper()
-                value = from_environment(variable, "")
+                scheme = re.match(r"(Basic|Bearer|Token) |", having[0][0])
+                value = (scheme[0] if scheme else "") + from_environment(variable, "")
             found[name] = value
         return found
 
@@ -117,7 +118,9 @@ class Templates:
             return {}
         if kind in ("binary", "multipart"):
             self.notes.add(f"{kind} body left out: give it as `file` or `multipart`", ())
-            return {}
+            content_type = messages[0][0].header("content-type")
+            headers |= {"Content-Type": self.scrubber.clean_text(content_type)} if content_type else {}
+            return {"text": ""} if content_type else {}
         content_type = messages[0][0].header("content-type")
         if content_type and content_type.partition(";")[0].strip().lower() != _TYPES[kind]:
             headers["Content-Type"] = self.scrubber.clean_text(content_type)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from latehook.importing.conditions import condition
+from latehook.importing.conditions import condition, reads, telling_parameter
 from latehook.importing.exchanges import Exchange
 from latehook.importing.handshakes import Handshake
 from latehook.importing.lists import listed_jobs, text_of
@@ -15,7 +15,7 @@ from latehook.importing.scrubbing import Scrubber, new_secret
 from latehook.importing.shapes import generator
 from latehook.importing.situations import Situation
 from latehook.importing.sources import Reader
-from latehook.importing.stage_mocks import Family, Mock, StageMaker
+from latehook.importing.stage_mocks import Family, Mock, StageMaker, in_conflict, order_of, status_before
 from latehook.importing.stages import Timeline
 from latehook.importing.unify import Differs, Notes
 
@@ -121,6 +121,8 @@ class MockMaker:
 
     def lookups(self, match: str, family: Family, samples: Sequence[tuple[Timeline, Exchange]]) -> list[Made]:
         """Return the mocks for requests about jobs: one for all statuses, or one for each group of them."""
+        if (when := telling_parameter([exchange for _, exchange in samples], self.reader)) is not None:
+            return self._with_parameter(match, family, samples, when)
         made: list[Made] = []
         lookup = self._lookup(samples)
         waited = {status for life, exchange in samples if (status := life.waited_for(exchange)) is not None}
@@ -130,7 +132,7 @@ class MockMaker:
         for at, group in enumerate(groups):
             notes = Notes()
             mock: Mock = {"match": match, "lookup": lookup}
-            statuses = sorted({_status_before(life, exchange) for life, exchange in group}, key=_order(family))
+            statuses = sorted({status_before(life, exchange) for life, exchange in group}, key=order_of(family))
             if at < len(groups) - 1:
                 mock["when"] = f"job.status == {statuses[0]!r}" if len(statuses) == 1 else f"job.status in {statuses!r}"
             answers = self._answers(family, group)
@@ -146,6 +148,18 @@ class MockMaker:
                 mock |= self.stages.stages(family, segments, notes)
             made.append(Made(mock, notes))
         return made
+
+    def _with_parameter(
+        self, match: str, family: Family, samples: Sequence[tuple[Timeline, Exchange]], when: str
+    ) -> list[Made]:
+        """Return the mocks for requests that have a parameter, and those for the rest behind them."""
+        having = [one for one in samples if reads(self.reader, when, one[1])]
+        first = self.lookups(match, family, having)
+        for one in first:
+            status = one.mock.get("when")
+            one.mock = {"match": match, "lookup": one.mock["lookup"], **one.mock}
+            one.mock["when"] = when if status is None else f"{when} and {status}"
+        return [*first, *self.lookups(match, family, [one for one in samples if one not in having])]
 
     def _answers(
         self, family: Family, samples: Sequence[tuple[Timeline, Exchange]]
@@ -176,7 +190,7 @@ class MockMaker:
             or first.keys() != asked.keys()
         ):
             return []
-        if life.status_at[creator] in {_status_before(*one) for one in samples}:
+        if life.status_at[creator] in {status_before(*one) for one in samples}:
             return []
         early = replace(creator, status=later.status, method="GET")
         life.status_at[early] = life.status_at[creator]
@@ -195,16 +209,16 @@ class MockMaker:
     ) -> list[list[tuple[Timeline, Exchange]]]:
         """Return the samples in groups that one template gives; the group of the earliest status comes last."""
         groups: list[list[tuple[Timeline, Exchange]]] = []
-        order = _order(family)
+        order = order_of(family)
         keyed: dict[tuple[bool, str, int], list[tuple[Timeline, Exchange]]] = {}
         for life, exchange in samples:
-            key = life.segment_of(exchange) is not None, _status_before(life, exchange), exchange.status
+            key = life.segment_of(exchange) is not None, status_before(life, exchange), exchange.status
             keyed.setdefault(key, []).append((life, exchange))
         for key in sorted(keyed, key=lambda key: (-order(key[1]), not key[0], key[2])):
             fitting = next((group for group in groups if self._fit(family, [*group, *keyed[key]])), None)
             if fitting is not None:
                 fitting += keyed[key]
-            elif any(_conflict(group, keyed[key]) for group in groups):
+            elif any(in_conflict(group, keyed[key]) for group in groups):
                 self.left_out += [
                     (exchange, "it was answered in another way, though the job had the same status")
                     for _, exchange in keyed[key]
@@ -245,7 +259,7 @@ class MockMaker:
             if not found or any(listed.path != found[0][1].path for _, listed in found):
                 continue
             notes = Notes()
-            notes.add("it lists all jobs of another mock, whatever the request asks for", ("response",))
+            notes.add("it lists jobs of another mock: only by the parameters that were seen", ("response",))
             templates = Templates(self.scrubber, notes)
             item = templates.unify(
                 [
@@ -254,9 +268,9 @@ class MockMaker:
                     for item, life in listed.items
                 ]
             )
-            exchange, listed = max(found, key=lambda one: len(one[1].items))
+            exchange = max(found, key=lambda one: len(one[1].items))[0]
             situation = Perspective(self.reader).of_plain(exchange)
-            text = text_of(exchange, listed, name, item, templates.unify, situation)
+            text = text_of(found, name, item, templates.unify, situation)
             response = {"headers": {"Content-Type": "application/json"}, "text": text}
             status = {"status": exchange.status} if exchange.status != 200 else {}
             return Made({"match": match, "response": {**status, **response}}, notes)
@@ -276,18 +290,3 @@ def _until(statuses: Sequence[str]) -> dict[str, str]:
     """Return the keys of a response that waits until the job has one of these statuses."""
     holds = f"job.status == {statuses[0]!r}" if len(statuses) == 1 else f"job.status in {list(statuses)!r}"
     return {"until": holds, "delay": LONGEST_WAIT}
-
-
-def _status_before(life: Timeline, exchange: Exchange) -> str:
-    return life.status_before.get(exchange) or life.status_at[exchange]
-
-
-def _conflict(group: Sequence[tuple[Timeline, Exchange]], other: Sequence[tuple[Timeline, Exchange]]) -> bool:
-    """Return whether two groups of requests met jobs of the same status, so that no `when` tells them apart."""
-    return bool({_status_before(*one) for one in group} & {_status_before(*one) for one in other})
-
-
-def _order(family: Family) -> Any:
-    """Return a function that gives the place of a status in the life of the jobs."""
-    statuses = ["pending", *dict.fromkeys(status for life in family.lives for status, _ in life.reached)]
-    return lambda status: statuses.index(status) if status in statuses else len(statuses)

@@ -5,6 +5,7 @@ one of the two recognises it. Secrets become expressions that give random values
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -52,6 +53,10 @@ PERSONAL_KEYS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 """The names of fields that hold personal data, in snake case, and the reserved value that replaces it."""
+
+_RECEIVER = re.compile(r"(^|_)(recipients?|to|from|destination|originator|sender|receiver|caller|callee|called)$")
+_NUMBER = re.compile(r"\+?\d{9,15}(,\+?\d{9,15})*")
+"""What the phone number of somebody looks like whom a message or a call goes to, or comes from."""
 
 PERSONS = re.compile(
     r"customer|user|person|contact|recipient|owner|patient|employee|applicant|holder|billing|shipping|sender|signer"
@@ -124,7 +129,9 @@ class Scrubber:
     """
 
     def __init__(self, exchanges: Iterable[Exchange], secrets: Mapping[str, str]) -> None:
+        exchanges = list(exchanges)
         self._tainted: dict[str, str] = {}
+        self._counts = Counter(text for one in exchanges for text in _opaque_texts(one))
         self.secrets = {value: name for value, name in secrets.items() if value}
         for exchange in exchanges:
             for message, is_request in ((exchange.request, True), (exchange.response, False)):
@@ -180,6 +187,10 @@ class Scrubber:
             int(cleaned) if isinstance(value, int) else literal(cleaned)
         ), "personal data" if "***" not in cleaned else "secret"
 
+    def is_repeated(self, value: Any) -> bool:
+        """Return whether several exchanges have an opaque value: it is not new in each message."""
+        return self._counts[str(value)] > 1
+
     def is_secret(self, path: KeyPath, value: Any) -> bool:
         """Return whether a field's name says that its value is a secret."""
         return self._by_key(path, value) == "***"
@@ -209,6 +220,8 @@ class Scrubber:
         for pattern, reserved in PERSONAL_KEYS:
             if pattern.search(key) and (isinstance(value, str) or text.isdigit()):
                 return reserved if "name" not in key or _NAME.fullmatch(text) else None
+        if _RECEIVER.search(key) and _NUMBER.fullmatch(text):
+            return "15555550100"
         if (
             key in ("name", "value")
             and isinstance(value, str)
@@ -217,6 +230,11 @@ class Scrubber:
         ):
             return "Jane Doe"
         return None
+
+
+def _opaque_texts(exchange: Exchange) -> set[str]:
+    bodies = (exchange.request.body.value, exchange.response.body.value)
+    return {str(value) for body in bodies for _, value in leaves(body) if is_opaque(value)}
 
 
 @lru_cache(4096)  # each value is looked at many times, with each explanation that it may have

@@ -4,11 +4,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Any
 
 from latehook.importing.exchanges import KeyPath
 from latehook.importing.scrubbing import Scrubber, new_secret, snake
-from latehook.importing.shapes import is_opaque, literal
+from latehook.importing.shapes import is_id_key, is_opaque, literal
 from latehook.importing.sources import Source
 from latehook.importing.times import FORMS, TimeForm, is_whole, read_time
 
@@ -16,6 +17,8 @@ MIN_ECHO = 5
 """Characters of the shortest text that counts as an echo of the request by its value alone."""
 TOLERANCE = 2.5
 """Seconds by which a time may differ from the moment that it names."""
+MAX_DAYS = 60
+"""Days after a job began in which a date is one of the job: others are constants."""
 STATUS_KEY = re.compile(r"(^|_)(status|state|phase)$")
 EVENT_KEY = re.compile(r"(^|_)(event|event_?type|type|action|topic|webhook_code|code|event_?name|name)$")
 
@@ -73,7 +76,8 @@ def _strong(path: KeyPath, value: Any, situation: Situation, scrubber: Scrubber)
         yield from_environment(variable, value)
     if path[:1] == ("headers",) and isinstance(value, str):
         yield from _credentials(value, situation)
-    if not isinstance(value, float) and (expression := situation.known.get(str(value))) is not None:
+    expression = None if isinstance(value, float) else situation.known.get(str(value))
+    if expression is not None and (len(str(value)) > 4 or is_id_key(path[-1] if path else "")):  # 15 may be a size
         yield braces(expression if isinstance(value, str) else f"{expression} | int")
     if (
         path[:1] == ("headers",)
@@ -87,6 +91,8 @@ def _strong(path: KeyPath, value: Any, situation: Situation, scrubber: Scrubber)
         yield from (braces(source.expression) for source in situation.sources if str(source.value).upper() == value)
     if situation.event is not None and value == situation.event and EVENT_KEY.search(key):
         yield "{{ webhook.event }}"
+    if read_time(value, situation.at) is not None:  # the request may have given it
+        yield from _echoes(key, value, situation, same_name=True)
     yield from _times(value, situation)
     if value == situation.status and STATUS_KEY.search(key):
         yield "{{ job.status }}"
@@ -95,6 +101,7 @@ def _strong(path: KeyPath, value: Any, situation: Situation, scrubber: Scrubber)
         yield "{{ request.sha256 }}"
     if isinstance(value, str):
         yield from _echoes(key, value, situation, same_name=False)
+        yield from _dates(value, situation)
         composed = _compose(path, value, situation, scrubber)
         if composed is not None:
             yield composed
@@ -124,6 +131,9 @@ def _weak(path: KeyPath, value: Any, situation: Situation, scrubber: Scrubber) -
         return
     if isinstance(value, str) and value == situation.status:
         yield "{{ job.status }}"
+    if isinstance(value, bool):
+        same = (source for source in situation.sources if source.key == _key(path) and source.value is value)
+        yield from (braces(source.expression) for source in same)
     if not isinstance(value, bool):
         for source in situation.sources:
             if source.value == value and type(source.value) is type(value):
@@ -167,6 +177,20 @@ def _times(value: Any, situation: Situation) -> Iterator[str]:
     yield from (braces(form.expression(moment)) for moment in ordered)
 
 
+def _dates(value: str, situation: Situation) -> Iterator[str]:
+    """Yield what explains a date without a time: so many days after the job began, or today."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        return
+    expression, began = situation.moments[0] if situation.moments else ("now", situation.at)
+    try:
+        days = (date.fromisoformat(value) - datetime.fromtimestamp(began, UTC).date()).days
+    except ValueError:
+        return
+    if 0 <= days <= MAX_DAYS:
+        moment = f"({expression} + {days * 86400})" if days else expression
+        yield braces(f"{moment} | strftime('%Y-%m-%d')")
+
+
 def _after_creation(seconds: float, situation: Situation, form: TimeForm) -> list[tuple[float, int, str]]:
     """Return a past time as so many seconds after the job began: worse than now, or a moment that is a second away."""
     if not situation.moments or seconds > situation.at + 0.5:
@@ -195,6 +219,12 @@ def _echoes(key: str, value: Any, situation: Situation, same_name: bool) -> Iter
                 yield braces(f"{source.expression} | int")
             elif isinstance(value, str) and type(source.value) is int and value == str(source.value):
                 yield braces(f"{source.expression} | string")
+            elif same_name and isinstance(value, str) and isinstance(source.value, str) and len(value) >= MIN_ECHO:
+                yield from (
+                    braces(f"{source.expression} | {case}")
+                    for case, made in (("upper", source.value.upper()), ("lower", source.value.lower()))
+                    if value == made
+                )
 
 
 def _compose(path: KeyPath, text: str, situation: Situation, scrubber: Scrubber) -> str | None:

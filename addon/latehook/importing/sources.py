@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from latehook.bodies.forms import parse_form
 from latehook.bodies.xml import parse_xml
 from latehook.importing.exchanges import Exchange
 from latehook.importing.scrubbing import snake
@@ -19,6 +20,10 @@ class Source:
     key: str
     value: Any
 
+
+_LIST = re.compile(r"[^\s,{}\[\]]+(,[^\s,{}\[\]]+)*")
+MAX_LIST = 1000
+"""Characters of the longest text that may be a list with commas."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS = {"and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "True", "False", "None"}
@@ -53,7 +58,8 @@ class Reader:
     def sources(self, exchange: Exchange, base: str = "request") -> list[Source]:
         """Return the values of a request. `base` is what reads the request in an expression."""
         if exchange not in self._known:
-            self._known[exchange] = list(self._read(exchange))
+            read = list(self._read(exchange))
+            self._known[exchange] = [*read, *(part for source in read for part in _parts(source))]
         found = self._known[exchange]
         if base == "request":
             return found
@@ -71,16 +77,39 @@ class Reader:
             yield from _members(
                 "request.form", {key: value for key, value in body.value.items() if value is not None}, "form"
             )
+            if body.kind == "multipart":
+                yield from _files(body.raw, exchange.request.header("content-type"))
             for key, value in body.value.items():
-                if value is None:
-                    yield Source(member("request.files", key), snake(key), True)
-                elif isinstance(value, str) and value[:1] in "{[":
+                if isinstance(value, str) and value[:1] in "{[":
                     yield from _json_field(member("request.form", key), value)
         for key, text in dict(reversed(exchange.query)).items():
             yield Source(member("request.query", key), snake(key), text)
         for key, text in exchange.request.headers:
             if not _COMMON_HEADERS.fullmatch(key):
                 yield Source(member("request.headers", key.lower().replace("-", "_")), snake(key), text)
+
+
+def _parts(source: Source) -> Iterator[Source]:
+    """Yield the parts of a list that is a text with commas, such as `to=31612345678,31612345679`."""
+    value = source.value
+    if not isinstance(value, str) or len(value) > MAX_LIST or not _LIST.fullmatch(value):
+        return
+    if "," in value or source.key.endswith("s"):
+        for at, part in enumerate(value.split(",")):
+            one = f"({source.expression} | split(','))[{at}]"
+            yield Source(f"({one} | default('0'))" if at else one, source.key.removesuffix("s"), part)
+
+
+def _files(raw: bytes, content_type: str) -> Iterator[Source]:
+    """Yield what is known of the files in a form."""
+    for file in parse_form(raw, content_type).files:
+        one = member("request.files", file.field)
+        yield Source(one, snake(file.field), True)
+        yield Source(f"{one}.filename", "name", file.filename)
+        yield Source(f"({one}.filename | split('.'))[0]", "stem", file.filename.partition(".")[0])
+        yield Source(f"{one}.size", "size", file.size)
+        yield Source(f"{one}.sha256", "sha256", file.sha256)
+        yield Source(f"{one}.type", "type", file.type)
 
 
 def _rebased(expression: str, base: str) -> str:

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from latehook.base.model import COMPLETED
+from latehook.importing.exchanges import Exchange
 from latehook.importing.messages import Templates, event_of
 from latehook.importing.perspective import Perspective
 from latehook.importing.scrubbing import Scrubber
@@ -33,13 +34,9 @@ class StageMaker:
 
     def stages(self, family: Family, seen: Sequence[tuple[Timeline, Segment]], notes: Notes) -> dict[str, Any]:
         """Return `stages` and `webhook` for what followed from requests, in each of these lives."""
-        longest = max(seen, key=lambda one: (len(one[1].stages), -len(one[1].request.path)))[1].stages
-        if not longest:
+        columns = self._columns(seen)
+        if not columns:
             return {}
-        columns = [
-            [(life, segment, segment.stages[at]) for life, segment in seen if at < len(segment.stages)]
-            for at in range(len(longest))
-        ]
         events = {
             event_of(stage.webhook, self.scrubber) for column in columns for _, _, stage in column if stage.webhook
         }
@@ -65,6 +62,27 @@ class StageMaker:
             after = {"after": stages[0]["after"]} if "after" in stages[0] else {}
             return {"webhook": {**after, **shared}}
         return {"stages": stages, **({"webhook": shared} if shared else {})}
+
+    def _columns(self, seen: Sequence[tuple[Timeline, Segment]]) -> list[list[tuple[Timeline, Segment, StageSeen]]]:
+        """Return the stages of these lives, those together that are one: with the same status and event, in order."""
+        columns: list[list[tuple[Timeline, Segment, StageSeen]]] = []
+        kinds: list[tuple[str | None, str | None, bool]] = []
+        for life, segment in sorted(seen, key=lambda one: -len(one[1].stages)):
+            place, status = 0, None
+            for stage in segment.stages:
+                status = stage.status or status
+                event = None if stage.webhook is None else event_of(stage.webhook, self.scrubber)
+                kind = status, event, stage.webhook is not None
+                at = next((at for at in range(place, len(kinds)) if kinds[at] == kind), None)
+                if at is None:
+                    at = next((at for at in range(place, len(kinds)) if _are_alike(kinds[at], kind)), None)
+                if at is None:
+                    at = place
+                    columns.insert(at, [])
+                    kinds.insert(at, kind)
+                columns[at].append((life, segment, stage))
+                place = at + 1
+        return columns
 
     def _samples(
         self, family: Family, column: Sequence[tuple[Timeline, Segment, StageSeen]], with_events: bool
@@ -116,9 +134,29 @@ class StageMaker:
         return stage
 
 
+def _are_alike(first: tuple[str | None, str | None, bool], second: tuple[str | None, str | None, bool]) -> bool:
+    """Return whether two stages are one, of which a recording lacks the webhook, or its status has another name."""
+    return (first[0] == second[0] and (first[1] is None or second[1] is None)) or first[1:] == second[1:]
+
+
 def _changes(shared: Mock, own: Mock) -> Mock:
     """Return what a stage has to say so that the shared webhook becomes its own."""
     changes = {key: value for key, value in own.items() if shared.get(key) != value}
     kinds = ("json", "xml", "form", "text")
     missing = {key: None for key in shared if key not in own and key not in kinds}
     return {**changes, **{key: value for key, value in missing.items() if key == "sign"}}
+
+
+def status_before(life: Timeline, exchange: Exchange) -> str:
+    return life.status_before.get(exchange) or life.status_at[exchange]
+
+
+def in_conflict(group: Sequence[tuple[Timeline, Exchange]], other: Sequence[tuple[Timeline, Exchange]]) -> bool:
+    """Return whether two groups of requests met jobs of the same status, so that no `when` tells them apart."""
+    return bool({status_before(*one) for one in group} & {status_before(*one) for one in other})
+
+
+def order_of(family: Family) -> Any:
+    """Return a function that gives the place of a status in the life of the jobs."""
+    statuses = ["pending", *dict.fromkeys(status for life in family.lives for status, _ in life.reached)]
+    return lambda status: statuses.index(status) if status in statuses else len(statuses)

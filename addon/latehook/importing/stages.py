@@ -151,7 +151,8 @@ class _Life:
         segment = self.segments[index]
         before = message.started < segment.request.ended
         after = max(message.started - segment.request.sent, 0.0)
-        if said is not None and said in (stage.status for stage in segment.stages[:1]) and after < NOISE:
+        is_first = said is not None and said in (stage.status for stage in segment.stages[:1])
+        if is_first and (after < NOISE or before):
             after = 0.0
         known = next((stage for stage in segment.stages if stage.status == said and stage.webhook is None), None)
         is_new = said is not None and said not in (status for status, _ in self.reached)

@@ -14,6 +14,7 @@ from latehook.importing.links import (
     request_leaves,
     same_host,
     same_url,
+    says_another,
     segment_words,
     suffix_of,
 )
@@ -93,6 +94,8 @@ class _Tracer:
         self._linked: dict[Exchange, Trace] = {}
         webhooks = [exchange for exchange in exchanges if exchange.inbound]
         urls = {url for one in exchanges if not one.inbound for url in named_urls(one)}
+        self._starting = {(one.method, one.path) for one in exchanges if not one.inbound and only_refers(one)}
+        """Methods and paths of requests that start something of their own: refused ones are about no other job."""
         self._hosts_are_kept = any(same_host(url, webhook) for webhook in webhooks for url in urls)
 
     def is_linked(self, exchange: Exchange) -> bool:
@@ -153,7 +156,10 @@ class _Tracer:
         in_path = [job for job in earlier if not exchange.inbound and is_in_path(exchange, job.id)]
         anywhere = [job for job in earlier if mentions(exchange.request_words, job.id)]
         if not in_path and not exchange.inbound:
-            anywhere = [job for job in anywhere if is_opaque(job.id) and not only_refers(exchange)]
+            refers = (exchange.method, exchange.path) in self._starting or only_refers(exchange)
+            anywhere = [
+                job for job in anywhere if is_opaque(job.id) and not refers and not says_another(exchange, job.id)
+            ]
         if found := in_path or anywhere:
             self._add_to(found[-1], exchange)
 

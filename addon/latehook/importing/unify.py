@@ -15,6 +15,7 @@ from latehook.importing.shapes import generator, is_id_key, is_opaque
 from latehook.importing.situations import Situation, explain, explain_container
 from latehook.importing.sources import quote
 from latehook.importing.times import read_time
+from latehook.importing.wordwise import by_words
 
 MAX_CHOICES = 4
 """Values of one message that an expression chooses by the status. With more, each status has a message of its own."""
@@ -127,6 +128,8 @@ class Unifier:
             return generator(self._scrubber.clean_text(values[0]) if isinstance(values[0], str) else values[0])
         if (text := self._with_default(where, samples, explanations) or self._by_status(where, samples)) is not None:
             return text
+        if all(isinstance(value, str) for value in values) and (text := by_words(samples, self._scrubber)) is not None:
+            return text
         if self._strict:
             raise Differs
         self._note("differs between messages without a visible reason, the first value stays", path)
@@ -137,7 +140,10 @@ class Unifier:
 
         These others must have one value.
         """
-        for text in dict.fromkeys(text for one in explanations for text in one[: one.index("")]):
+        key = path[-1] if path else ""
+        strong = [text for one in explanations for text in one[: one.index("")]]
+        weak = [text for one in explanations for text in one[one.index("") + 1 :] if text.endswith(f".{key} }}}}")]
+        for text in dict.fromkeys([*strong, *weak]):
             found = re.fullmatch(r"\{\{ ((?:job\.)?request\.[\w.]+)( \| int)? \}\}", text)
             if found is None:
                 continue
@@ -202,6 +208,8 @@ class Unifier:
     def _looks_random(self, path: KeyPath, values: Sequence[Any]) -> bool:
         """Return whether a value that was seen once is taken for an id that is new each time."""
         is_in_header = bool(path) and path[0] == "headers"
+        if self._scrubber.is_repeated(values[0]):
+            return False
         return len(values) == 1 and is_opaque(values[0]) and bool(path) and is_id_key(path[-1]) and not is_in_header
 
     def _literal(self, path: KeyPath, value: Any) -> Any:

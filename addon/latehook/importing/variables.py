@@ -1,12 +1,13 @@
 """PURE: the values of a job besides its id that the provider repeats: they become `job.vars`."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from latehook.importing.exchanges import Exchange, KeyPath, mentions
-from latehook.importing.links import given_leaves
+from latehook.importing.links import given_leaves, is_in_path
 from latehook.importing.scrubbing import SECRET_KEY, snake
-from latehook.importing.shapes import is_opaque
+from latehook.importing.shapes import is_id_key, is_opaque
 from latehook.importing.times import read_time
 from latehook.importing.tracing import Trace
 
@@ -14,7 +15,7 @@ from latehook.importing.tracing import Trace
 def find_variables(jobs: Sequence[Trace], exchanges: Sequence[Exchange]) -> None:
     """Find the other values of each job that the provider repeats: they become `job.vars`."""
     for job in jobs:
-        others = [one for one in exchanges if one not in job.all]
+        others = [one for one in exchanges if one not in job.all and not _is_about(one, job)]
         counts: dict[str, list[str]] = {}
         for exchange in job.all:
             seen: dict[str, str] = {}
@@ -24,10 +25,41 @@ def find_variables(jobs: Sequence[Trace], exchanges: Sequence[Exchange]) -> None
             for text, name in seen.items():
                 counts.setdefault(text, []).append(name)
         for text, names in counts.items():
-            is_elsewhere = any(mentions(one.given_words | one.request_words, text) for one in others)
+            is_elsewhere = any(
+                mentions(one.given_words, text) or (mentions(one.request_words, text) and not is_in_path(one, text))
+                for one in others
+            )
             is_given = "://" in text or mentions(job.creator.request_words, text)
             if len(names) > 1 and not is_elsewhere and not is_given:
                 job.vars[text] = _unused(names[0], job.vars.values())
+
+
+def find_numbers(jobs: Sequence[Trace]) -> None:
+    """Find the short numbers that jobs of one kind repeat as ids of their own parts, such as that of a file."""
+    places = {
+        path for job in jobs for path, value in given_leaves(job.creator) if type(value) is int and is_id_key(path[-1])
+    }
+    for path in places if len(jobs) > 1 else ():
+        values = [dict(given_leaves(job.creator)).get(path) for job in jobs]
+        is_own = all(
+            type(value) is int and value != job.id and any((path, value) in given_leaves(one) for one in job.linked)
+            for job, value in zip(jobs, values, strict=True)
+        )
+        if is_own and len(set(values)) == len(values):
+            for job, value in zip(jobs, values, strict=True):
+                job.vars.setdefault(str(value), _name(path))
+
+
+def _is_about(exchange: Exchange, job: Trace) -> bool:
+    """Return whether a later response is about a job too, as one that lists jobs."""
+    return exchange.started > job.creator.ended and job.id is not None and mentions(exchange.given_words, job.id)
+
+
+def drop_constants(jobs: Sequence[Trace]) -> None:
+    """Take from jobs what several of them have: it is a constant of the provider, such as the id of an account."""
+    counts = Counter(text for job in jobs for text in job.vars)
+    for job in jobs:
+        job.vars = {text: name for text, name in job.vars.items() if counts[text] == 1}
 
 
 def _is_variable(path: KeyPath, value: Any, job: Trace) -> bool:

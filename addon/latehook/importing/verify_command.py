@@ -12,6 +12,7 @@ from latehook.base.redaction import Redaction
 from latehook.base.terminal import show_while_waiting
 from latehook.importing import replay, writing
 from latehook.importing.exchanges import Recording
+from latehook.importing.links import named_urls, same_url, suffix_of
 from latehook.importing.scrubbing import Scrubber
 from latehook.mocksfile import loading
 
@@ -59,7 +60,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _environment(recording: Recording) -> Mapping[str, str]:
-    """Return the environment; CALLBACK_URL, if it is not set, is where the recorded webhooks went."""
-    webhook = next((exchange for exchange in recording.exchanges if exchange.inbound), None)
+    """Return the environment; CALLBACK_URL, if it is not set, is where recorded webhooks went that no request named."""
+    named = [url for exchange in recording.exchanges if not exchange.inbound for url in named_urls(exchange)]
+    webhooks = [exchange for exchange in recording.exchanges if exchange.inbound]
+    unnamed = (one for one in webhooks if not any(same_url(url, one) or suffix_of(url, one) for url in named))
+    webhook = next(unnamed, webhooks[0] if webhooks else None)
     callback = {} if webhook is None else {"CALLBACK_URL": f"{webhook.origin}{webhook.path}"}
     return {**callback, **os.environ}

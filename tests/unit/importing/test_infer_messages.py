@@ -245,4 +245,4 @@ def test_a_list_has_the_jobs_that_there_are(made: Callable[..., str], tmp_path: 
     answer = json.loads(played.ask("GET", API).response.body)  # type: ignore[union-attr]
     expected = [{"id": id, "order": "another", "link": f"/jobs/{id}"} for id in reversed(ids)]
     assert answer == {"total": 3, "jobs": expected, "next": None}
-    assert "# guessed: it lists all jobs of another mock, whatever the request asks for: response" in text
+    assert "# guessed: it lists jobs of another mock: only by the parameters that were seen: response" in text
