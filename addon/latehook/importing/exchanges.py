@@ -1,8 +1,9 @@
 """PURE: the messages of a recording: requests of the SUT to a third party, and webhooks to the SUT."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -24,20 +25,26 @@ Leaf = tuple[KeyPath, Any]
 class Body:
     """A body, decoded. `kind` is none, json, xml, form, multipart, text or binary; `value` is its data.
 
-    Names in XML have their prefixes, as the body kind `xml` is written.
+    `json_fields` are fields of a form whose text is JSON: their values are its data. Names in XML have
+    their prefixes, as the body kind `xml` is written.
     """
 
     kind: str = "none"
     value: Any = None
     raw: bytes = b""
+    json_fields: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
 class Message:
-    """A request or a response: its headers, and its body as it was sent."""
+    """A request or a response: its headers, and its body as it was sent.
+
+    In the forms of a webhook, fields that are JSON are read.
+    """
 
     headers: tuple[tuple[str, str], ...] = ()
     content: bytes = b""
+    is_webhook: bool = False
 
     def header(self, name: str) -> str:
         """Return the first header of this name, in any case; an empty text if there is none."""
@@ -45,7 +52,8 @@ class Message:
 
     @cached_property
     def body(self) -> Body:
-        return decode_body(self.content, self.header("content-type"), self.header("content-encoding"))
+        body = decode_body(self.content, self.header("content-type"), self.header("content-encoding"))
+        return with_json_fields(body) if self.is_webhook and body.kind in ("form", "multipart") else body
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +181,18 @@ def decode_body(content: bytes, content_type: str, coding: str) -> Body:
     except UnicodeDecodeError:
         pass
     return Body("binary", None, raw)
+
+
+def with_json_fields(body: Body) -> Body:
+    """Return the body of a form, with the data of its fields that are JSON."""
+    found: dict[str, Any] = {}
+    for name, text in body.value.items():
+        if isinstance(text, str) and text[:1] in ("{", "["):
+            try:
+                found[name] = json.loads(text)
+            except ValueError:
+                continue
+    return replace(body, value={**body.value, **found}, json_fields=frozenset(found)) if found else body
 
 
 def _xml(raw: bytes, content_type: str) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from latehook.importing.exchanges import Exchange, KeyPath, leaves, mentions, words_in
+from latehook.importing.keyed_fields import json_text
 from latehook.importing.pages import page_of
 from latehook.importing.scrubbing import snake
 from latehook.importing.situations import Situation
@@ -65,7 +66,7 @@ def text_of(
     """
     jobs = f"jobs | selectattr('mock', 'equalto', {quote(mock)}) | list"
     page = page_of([exchange for exchange, _ in found], [[life for _, life in one.items] for _, one in found], jobs)
-    loop = f"[{{% for job in {page.shown} %}}{_json(item)}{{{{ ',' if not loop.last }}}}{{% endfor %}}]"
+    loop = f"[{{% for job in {page.shown} %}}{json_text(item)}{{{{ ',' if not loop.last }}}}{{% endfor %}}]"
     exchange, listed = max(found, key=lambda one: len(one[1].items))
     count = len(listed.items) + listed.missing
     known = [dict(leaves(one.response.body.value)) for one, _ in found]
@@ -78,7 +79,9 @@ def text_of(
                 "{" + ", ".join(f"{json.dumps(key)}: {written(one, (*path, key))}" for key, one in value.items()) + "}"
             )
         expression = chosen(value, path)
-        return _json(unify([(value, situation)], *map(str, path))) if expression is None else f"{{{{ {expression} }}}}"
+        return (
+            json_text(unify([(value, situation)], *map(str, path))) if expression is None else f"{{{{ {expression} }}}}"
+        )
 
     def chosen(value: Any, path: KeyPath) -> str | None:
         """Return the expression of a value that depends on which jobs are listed."""
@@ -96,21 +99,3 @@ def text_of(
         return f"{following} | tojson" if following is not None else None
 
     return written(exchange.response.body.value, ())
-
-
-def _json(template: Any) -> str:
-    """Return a template of data as a text that gives its JSON."""
-    if isinstance(template, dict):
-        return "{" + ", ".join(f"{json.dumps(key)}: {_json(value)}" for key, value in template.items()) + "}"
-    if isinstance(template, list):
-        return "[" + ", ".join(map(_json, template)) + "]"
-    if isinstance(template, str) and "{{" in template:
-        return f"{{{{ {_expression(template)} | tojson }}}}"
-    return json.dumps(template, ensure_ascii=False)
-
-
-def _expression(template: str) -> str:
-    """Return a text with expressions as one expression, in brackets."""
-    parts = re.split(r"\{\{ (.*?) \}\}", template)
-    pieces = [part if at % 2 else quote(part) for at, part in enumerate(parts) if part]
-    return "(" + (pieces[0] if len(pieces) == 1 else " ~ ".join(f"({piece})" for piece in pieces)) + ")"

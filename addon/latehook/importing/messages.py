@@ -2,12 +2,13 @@
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
 from latehook.base.urls import query_of, split_url
 from latehook.importing.exchanges import LOCATIONS, Exchange, KeyPath, Message, leaves
+from latehook.importing.keyed_fields import json_text, with_hmacs
 from latehook.importing.links import is_url, same_url, suffix_of
 from latehook.importing.retrying import retry_of
 from latehook.importing.scrubbing import Scrubber, snake
@@ -104,6 +105,7 @@ class Templates:
         messages: Sequence[tuple[Message, Situation]],
         headers: dict[str, Any],
         signed: frozenset[KeyPath] = frozenset(),
+        secrets: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Return the body, and add its content type to `headers` where the kind of body would have another one.
 
@@ -116,6 +118,9 @@ class Templates:
         messages = [one for one in messages if one[0].body.kind == kind]
         if kind == "none":
             return {}
+        is_form = kind in ("form", "multipart") and messages[0][0].is_webhook
+        if is_form and kind == "multipart":
+            return {kind: self._form(messages, signed, secrets or {})}
         if kind in ("binary", "multipart"):
             self.notes.add(f"{kind} body left out: give it as `file` or `multipart`", ())
             content_type = messages[0][0].header("content-type")
@@ -124,7 +129,24 @@ class Templates:
         content_type = messages[0][0].header("content-type")
         if content_type and content_type.partition(";")[0].strip().lower() != _TYPES[kind]:
             headers["Content-Type"] = self.scrubber.clean_text(content_type)
+        if is_form:
+            return {kind: self._form(messages, signed, secrets or {})}
         return {kind: self.unify([(emptied(message.body.value, signed), situation) for message, situation in messages])}
+
+    def _form(
+        self,
+        messages: Sequence[tuple[Message, Situation]],
+        signed: frozenset[KeyPath],
+        secrets: Mapping[str, str],
+    ) -> Any:
+        """Return the fields of a webhook's form. A field that is JSON becomes a text that gives its JSON."""
+        form = self.unify([(emptied(message.body.value, signed), situation) for message, situation in messages])
+        for name in messages[0][0].body.json_fields & form.keys():
+            values = [message.body.value.get(name) for message, _ in messages]
+            form[name] = json_text(with_hmacs(form[name], values, secrets))
+        if files := [name for name, value in form.items() if value is None]:
+            self.notes.add("files left out: give them as `file`", tuple(files))
+        return {name: value for name, value in form.items() if value is not None}
 
     # Webhooks
 
@@ -141,7 +163,7 @@ class Templates:
         sign = sign_of(samples, secrets, self.unify, self.notes) or Sign({})
         headers = self._webhook_headers(samples, sign.headers)
         messages = [(exchange.request, situation) for exchange, situation in samples]
-        body = self._body(messages, headers if isinstance(headers, dict) else {}, sign.places)
+        body = self._body(messages, headers if isinstance(headers, dict) else {}, sign.places, secrets)
         if headers:
             found["headers"] = headers
         found |= body

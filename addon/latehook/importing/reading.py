@@ -145,7 +145,7 @@ def _exchange(flow: http.HTTPFlow, inbound: bool, number: int) -> Exchange:
         host=host,
         port=port,
         target=request.path,
-        request=_message(request),
+        request=_message(request, inbound),
         response=Message() if response is None else _message(response),
         status=0 if response is None else response.status_code,
         started=request.timestamp_start,
@@ -163,7 +163,7 @@ def _named(flow: http.HTTPFlow) -> tuple[str, int]:
     return canonical_host(named.host), named.port or DEFAULT_PORTS.get(flow.request.scheme, 0)
 
 
-def _message(message: Any) -> Message:
+def _message(message: Any, is_webhook: bool = False) -> Message:
     fields = message.headers.fields
     headers = tuple((name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in fields)
-    return Message(headers, message.raw_content or b"")
+    return Message(headers, message.raw_content or b"", is_webhook)

@@ -54,4 +54,4 @@ def _answered(check: Exchange, outgoing: Outgoing) -> bytes:
 
 def message_of(outgoing: Outgoing) -> Message:
     """Return an attempt as a message of a recording."""
-    return Message(outgoing.headers, outgoing.body)
+    return Message(outgoing.headers, outgoing.body, is_webhook=True)

@@ -29,8 +29,8 @@ PERSONAL_KEYS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, reserved in (
         (r"e_?mail(_?address)?$|^mail$", "user@example.com"),
         (r"(^|_)(phone|mobile|tel|telephone|fax|msisdn|cell|sms)(_?(number|no))?$", "+15555550100"),
-        (r"(^|_)(first|given|fore|middle)_?name$", "Jane"),
-        (r"(^|_)(last|family|maiden|sur)_?name$", "Doe"),
+        (r"(^|_)(first|given|fore|middle)_?name$|(^|_)name_(first|given|middle)$", "Jane"),
+        (r"(^|_)(last|family|maiden|sur)_?name$|(^|_)name_(last|family|sur)$", "Doe"),
         (
             r"(^|_)(full|legal|display|holder|cardholder|user|nick|contact|customer|account_?holder|billing|recipient|signer)_?name$",
             "Jane Doe",

@@ -210,7 +210,10 @@ def _echoes(key: str, value: Any, situation: Situation, same_name: bool) -> Iter
     for source in situation.sources:
         if (source.key == key) is not same_name:
             continue
-        if re.search(r"\['(?![#@])", source.expression) and "headers" not in source.expression:
+        if (
+            re.search(r"\['(?![#@]|[A-Za-z]+(?:-[A-Za-z]+)*'\])", source.expression)
+            and "headers" not in source.expression
+        ):
             continue  # a key that is no name may be data itself: it is weak
         if same_name or (isinstance(value, str) and len(value) >= MIN_ECHO):
             if source.value == value and type(source.value) is type(value):
@@ -233,10 +236,9 @@ def _compose(path: KeyPath, text: str, situation: Situation, scrubber: Scrubber)
     for source in situation.sources:
         if (
             isinstance(source.value, str)
-            and len(source.value) >= 8
             and source.value in text
-            and is_opaque(source.value)
             and "://" not in source.value
+            and (_is_stem(source) or (len(source.value) >= 8 and is_opaque(source.value)))
         ):
             found.setdefault(source.value, source.expression)
     status = situation.status or ""
@@ -257,6 +259,11 @@ def _compose(path: KeyPath, text: str, situation: Situation, scrubber: Scrubber)
     ]
     marks = [braces(found[part]) for part in parts[1::2]]
     return "".join(part for pair in zip(plain, [*marks, ""], strict=True) for part in pair)
+
+
+def _is_stem(source: Source) -> bool:
+    """Return whether a value is the name of an uploaded file without its ending: what is made of it has another one."""
+    return source.key == "stem" and len(source.value) >= MIN_ECHO
 
 
 def explain_container(path: KeyPath, value: Any, situation: Situation) -> set[str]:

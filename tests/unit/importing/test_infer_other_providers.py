@@ -1,5 +1,6 @@
 """Kinds of messages that the providers of the gallery do not have."""
 
+import hmac
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from latehook.importing.exchanges import decode_body
 from support.recordings import HOOK, Form, Tape, mocks_of, scenario
 
 API = "https://api.slow.example/v1/jobs"
@@ -215,3 +217,50 @@ def test_numbers_of_receivers_are_personal(made: Callable[..., str]) -> None:
     tape.request("GET", f"{API}/{ID}", answer={"id": ID, "to": "31612345678"})
 
     assert "31612345678" not in made(tape)
+
+
+def multipart(fields: dict[str, str]) -> str:
+    parts = [f'--q\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name, text in fields.items()]
+    return "".join(parts) + "--q--\r\n"
+
+
+def test_a_multipart_webhook_has_json_with_a_hash_of_its_fields(made: Callable[..., str], tmp_path: Path) -> None:
+    secret = "the-key-of-the-account"
+
+    def event(id: str, name: str, at: float) -> str:
+        made = hmac.digest(secret.encode(), f"{int(at)}{name}".encode(), "sha256").hex()
+        head = {"event_time": str(int(at)), "event_type": name, "event_hash": made}
+        return multipart({"json": json.dumps({"event": head, "request": {"id": id, "status": name}})})
+
+    tape = Tape().request("POST", API, {"hook": HOOK}, 201, {"id": ID, "status": "queued"})
+    for name in ("sent", "signed"):
+        tape.wait(3)
+        tape.webhook(event(ID, name, tape.now), content_type="multipart/form-data; boundary=q")
+
+    text = made(tape, secrets={secret: "KEY"})
+
+    assert secret not in text
+    assert "left out" not in text
+    played = scenario(text, tmp_path)
+    decision = played.ask("POST", API, json.dumps({"hook": HOOK}).encode())
+    told = decode_body(*[(one := played.attempt(decision, 1)).body, dict(one.headers)["content-type"], ""])
+    said = json.loads(told.value["json"])
+    assert decision.started is not None
+    assert said["request"] == {"id": decision.started.id, "status": "signed"}
+    head = said["event"]
+    expected = hmac.digest(b"test-secret", f"{head['event_time']}signed".encode(), "sha256").hex()
+    assert (head["event_type"], head["event_hash"]) == ("signed", expected)
+
+
+def test_names_with_hyphens_are_echoed_and_personal(made: Callable[..., str]) -> None:
+    fields = {"name-first": "Ada", "street-type": "lane"}
+    said = {"id": ID, "status": "queued", "first": {"name-first": "Ada"}, "street-type": "lane"}
+    tape = Tape().request("POST", API, {"data": fields}, 201, said)
+    tape.request("GET", f"{API}/{ID}", answer={"id": ID, "status": "queued", "name-first": "Grace"})
+
+    text = made(tape)
+
+    response = mocks_of(text)[0]["response"]["json"]
+    assert response["street-type"] == "{{ request.json.data['street-type'] }}"
+    assert response["first"] == "{{ request.json.data['name-first'] }}" or "Ada" not in text
+    assert "Grace" not in text

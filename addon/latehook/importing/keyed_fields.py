@@ -1,0 +1,107 @@
+"""PURE: fields of a webhook that have an HMAC of fields beside them, inside a text, where `sign` cannot write."""
+
+import base64
+import hmac
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations
+from typing import Any
+
+from latehook.importing.exchanges import KeyPath, leaves
+from latehook.importing.scrubbing import snake
+from latehook.importing.signature_texts import NAME
+from latehook.importing.situations import braces, from_environment
+from latehook.importing.sources import quote
+
+MAX_SIBLINGS = 8
+"""Fields beside an HMAC of which combinations are tried."""
+
+_ALGORITHMS = ("sha256", "sha1", "sha512")
+_SEPARATORS = ("", ".", ":", "|")
+
+
+def with_hmacs(template: Any, values: Sequence[Any], secrets: Mapping[str, str]) -> Any:
+    """Return a template with expressions for each HMAC of other fields. `values` are the data that it is made of.
+
+    `secrets` are values with the names of their variables.
+    """
+    for path, value in list(leaves(values[0])):
+        if path and isinstance(value, str) and NAME.search(snake(path[-1])):
+            found = next(_makers(template, values, path, secrets), None)
+            if found is not None:
+                template = _replaced(template, path, found)
+    return template
+
+
+def _makers(template: Any, values: Sequence[Any], path: KeyPath, secrets: Mapping[str, str]) -> Iterator[str]:
+    """Yield the expressions that give the values at a place."""
+    rows = [dict(leaves(value)) for value in values]
+    beside = [other for other in rows[0] if other[:-1] == path[:-1] and other != path][:MAX_SIBLINGS]
+    for size in (2, 1, 3):
+        for chosen in permutations(beside, size):
+            for separator in _SEPARATORS if size > 1 else ("",):
+                for secret, name in secrets.items():
+                    for algorithm in _ALGORITHMS:
+                        encoding = _encoding(rows, path, chosen, separator, secret, algorithm)
+                        if encoding is not None:
+                            texts = [_as_expression(_at(template, one)) for one in chosen]
+                            text = f" ~ {quote(separator)} ~ ".join(texts) if separator else " ~ ".join(texts)
+                            key = from_environment(name, secret)[3:-3]
+                            yield braces(f"({text}) | hmac({key}, {quote(algorithm)}, {quote(encoding)})")
+
+
+def _encoding(
+    rows: Sequence[Mapping[KeyPath, Any]],
+    path: KeyPath,
+    chosen: Sequence[KeyPath],
+    separator: str,
+    secret: str,
+    algorithm: str,
+) -> str | None:
+    """Return how the HMAC of these fields is written at a place, None if it is not there."""
+    for encoding in ("hex", "base64"):
+        for row in rows:
+            if any(one not in row for one in (path, *chosen)):
+                return None
+            message = separator.join(str(row[one]) for one in chosen)
+            raw = hmac.digest(secret.encode(), message.encode(), algorithm)
+            if row[path] != (raw.hex() if encoding == "hex" else base64.b64encode(raw).decode()):
+                break
+        else:
+            return encoding
+    return None
+
+
+def json_text(template: Any) -> str:
+    """Return a template of data as a text that gives its JSON."""
+    if isinstance(template, dict):
+        return "{" + ", ".join(f"{json.dumps(key)}: {json_text(value)}" for key, value in template.items()) + "}"
+    if isinstance(template, list):
+        return "[" + ", ".join(map(json_text, template)) + "]"
+    if isinstance(template, str) and "{{" in template:
+        return f"{{{{ {_as_expression(template)} | tojson }}}}"
+    return json.dumps(template, ensure_ascii=False)
+
+
+def _as_expression(template: Any) -> str:
+    """Return a template as one expression, in brackets."""
+    parts = re.split(r"\{\{ (.*?) \}\}", template if isinstance(template, str) else json.dumps(template))
+    pieces = [part if at % 2 else quote(part) for at, part in enumerate(parts) if part]
+    if not pieces:
+        return "('')"
+    return "(" + (pieces[0] if len(pieces) == 1 else " ~ ".join(f"({piece})" for piece in pieces)) + ")"
+
+
+def _at(value: Any, path: KeyPath) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def _replaced(value: Any, path: KeyPath, new: str) -> Any:
+    if not path:
+        return new
+    if isinstance(value, list):
+        return [_replaced(item, path[1:], new) if at == path[0] else item for at, item in enumerate(value)]
+    return {**value, path[0]: _replaced(value[path[0]], path[1:], new)}
