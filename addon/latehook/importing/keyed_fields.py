@@ -1,6 +1,5 @@
 """PURE: fields of a webhook that have an HMAC of fields beside them, inside a text, where `sign` cannot write."""
 
-import base64
 import hmac
 import json
 import re
@@ -10,14 +9,14 @@ from typing import Any
 
 from latehook.importing.exchanges import KeyPath, leaves
 from latehook.importing.scrubbing import snake
-from latehook.importing.signature_texts import NAME
+from latehook.importing.signature_texts import NAME, decode
 from latehook.importing.situations import braces, from_environment
 from latehook.importing.sources import quote
 
 MAX_SIBLINGS = 8
 """Fields beside an HMAC of which combinations are tried."""
 
-_ALGORITHMS = ("sha256", "sha1", "sha512")
+_ALGORITHMS = {20: "sha1", 32: "sha256", 64: "sha512"}
 _SEPARATORS = ("", ".", ":", "|")
 
 
@@ -37,40 +36,31 @@ def with_hmacs(template: Any, values: Sequence[Any], secrets: Mapping[str, str])
 def _makers(template: Any, values: Sequence[Any], path: KeyPath, secrets: Mapping[str, str]) -> Iterator[str]:
     """Yield the expressions that give the values at a place."""
     rows = [dict(leaves(value)) for value in values]
+    first = decode(rows[0][path])
+    algorithm = None if first is None else _ALGORITHMS.get(len(first[1]))
+    if first is None or algorithm is None or first[0] not in ("hex", "base64"):
+        return
     beside = [other for other in rows[0] if other[:-1] == path[:-1] and other != path][:MAX_SIBLINGS]
     for size in (2, 1, 3):
         for chosen in permutations(beside, size):
             for separator in _SEPARATORS if size > 1 else ("",):
                 for secret, name in secrets.items():
-                    for algorithm in _ALGORITHMS:
-                        encoding = _encoding(rows, path, chosen, separator, secret, algorithm)
-                        if encoding is not None:
-                            texts = [_as_expression(_at(template, one)) for one in chosen]
-                            text = f" ~ {quote(separator)} ~ ".join(texts) if separator else " ~ ".join(texts)
-                            key = from_environment(name, secret)[3:-3]
-                            yield braces(f"({text}) | hmac({key}, {quote(algorithm)}, {quote(encoding)})")
+                    if all(_is_made(row, path, chosen, separator, secret, algorithm) for row in rows):
+                        texts = [_as_expression(_at(template, one)) for one in chosen]
+                        text = f" ~ {quote(separator)} ~ ".join(texts) if separator else " ~ ".join(texts)
+                        key = from_environment(name, secret)[3:-3]
+                        yield braces(f"({text}) | hmac({key}, {quote(algorithm)}, {quote(first[0])})")
 
 
-def _encoding(
-    rows: Sequence[Mapping[KeyPath, Any]],
-    path: KeyPath,
-    chosen: Sequence[KeyPath],
-    separator: str,
-    secret: str,
-    algorithm: str,
-) -> str | None:
-    """Return how the HMAC of these fields is written at a place, None if it is not there."""
-    for encoding in ("hex", "base64"):
-        for row in rows:
-            if any(one not in row for one in (path, *chosen)):
-                return None
-            message = separator.join(str(row[one]) for one in chosen)
-            raw = hmac.digest(secret.encode(), message.encode(), algorithm)
-            if row[path] != (raw.hex() if encoding == "hex" else base64.b64encode(raw).decode()):
-                break
-        else:
-            return encoding
-    return None
+def _is_made(
+    row: Mapping[KeyPath, Any], path: KeyPath, chosen: Sequence[KeyPath], separator: str, secret: str, algorithm: str
+) -> bool:
+    """Return whether a value is the HMAC of these fields."""
+    found = decode(str(row.get(path)))
+    if found is None or any(one not in row for one in chosen):
+        return False
+    message = separator.join(str(row[one]) for one in chosen)
+    return hmac.digest(secret.encode(), message.encode(), algorithm) == found[1]
 
 
 def json_text(template: Any) -> str:

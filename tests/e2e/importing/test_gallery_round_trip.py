@@ -39,8 +39,8 @@ NAMES = sorted(
 NOT_LEARNABLE = {
     "test_fal_makes_a_picture_by_its_sdk": "the signature covers lines of three headers and of the body's hash",
     "test_fal_tells_that_a_field_is_missing": "the same signature; the time in a header is taken for that of a stage",
-    "test_dropbox_sign_tells_each_step_of_a_signature_request": "the multipart bodies of webhooks are left out",
-    "test_dropbox_sign_reminds_and_cancels": "the multipart bodies of webhooks are left out",
+    "test_dropbox_sign_tells_each_step_of_a_signature_request": "each signer has webhooks: `each` is not inferred",
+    "test_dropbox_sign_reminds_and_cancels": "a second cancel is refused, though no status tells that there was one",
 }
 """Tests that fail on inferred mocks, and why: 4 of the 9 in test_more_providers.py, whose providers the rules had not seen."""
 ONLY_WITH_TWO = {
