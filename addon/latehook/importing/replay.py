@@ -198,7 +198,7 @@ class _Replay:
         count = sum(1 for _ in comparison.bodies("", webhook.request, message_of(sent[1]), webhook.started))
         if webhook.method != sent[1].method or webhook.request.body.kind != message_of(sent[1]).body.kind:
             return UNLIKE, 0.0
-        other_path = self._translation.apply(webhook.path) != (urlsplit(sent[1].url).path or "/")
+        other_path = self._translation.apply(webhook.path) != (path_of(sent[1].url) or "/")
         count += (UNLIKE // 2) * other_path  # two webhooks may differ in their path only
         wrong_id = self._translation.contradicts(webhook.request.body.value, message_of(sent[1]).body.value)
         return UNLIKE * wrong_id + min(count, UNLIKE - 1), abs(webhook.started - self._start - sent[0])
