@@ -255,10 +255,14 @@ async def test_the_journal_has_the_requests_to_all(postgres_server: PostgresServ
         unmatched = await b.operations.queries.requests(ALL, 1, lambda entry: entry.number, matched=False)
         assert len(unmatched.items) == 1 and unmatched.next is not None
 
-        for each in (a, b):
-            await asyncio.gather(*(each.get("nowhere.slow.example") for _ in range(600)))
+        unmatched_requests = 3
+        while (
+            unmatched_requests < 1100
+        ):  # on a busy machine, one whose lease is over refuses some, and enters none of these
+            answers = await asyncio.gather(*(each.get("nowhere.slow.example") for each in (a, b) for _ in range(100)))
+            unmatched_requests += sum(status == 501 for status, _ in answers)
         await written(a, b)
-        assert await a.operations.queries.count_requests() == (1206, 1203)
+        assert await a.operations.queries.count_requests() == (unmatched_requests + 3, unmatched_requests)
         assert len(await b.engine.journal.newest()) == 1000
         await b.operations.reset()
         for each in (a, b):
