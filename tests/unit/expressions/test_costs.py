@@ -143,10 +143,12 @@ def assert_counted(sandbox: Sandbox) -> Iterator[Callable[..., None]]:
     template = sandbox.from_string("")
 
     def assert_counted(*operation: Any) -> None:
-        context = EarlyEnd(template, {})  # what counts its cost ends early
-        took = spend(context, *operation)
-        if took > 0.01 + context.steps * 1e-5:
-            pytest.fail(f"{took * 1e3:.0f} ms, {context.steps:,.0f} steps: {str(operation[1:])[:1000]}", pytrace=False)
+        for _ in range(3):  # what else the machine does can slow a thread down, but not each time
+            context = EarlyEnd(template, {})  # what counts its cost ends early
+            took = spend(context, *operation)
+            if took <= 0.01 + context.steps * 1e-5:
+                return
+        pytest.fail(f"{took * 1e3:.0f} ms, {context.steps:,.0f} steps: {str(operation[1:])[:1000]}", pytrace=False)
 
     gc.disable()
     yield assert_counted
