@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from latehook.expressions.evaluation import CONVERSION_FACTOR, Evaluation
@@ -52,11 +53,14 @@ def _converted(context: Evaluation, value: Any, arguments: Sequence[Any]) -> Any
     return value
 
 
-def _items(context: Evaluation, value: Any, arguments: Sequence[Any]) -> Any:
-    """Prepare for a filter that goes through the items of a value one by one, perhaps later."""
+def _items(context: Evaluation, value: Any, arguments: Sequence[Any], least_lookups: int = 0) -> Any:
+    """Prepare for a filter that goes through the items of a value one by one, perhaps later.
+
+    It looks up at least `least_lookups` attributes in each: the attribute may be a number.
+    """
     if isinstance(value, str):
         check_size(len(value) * ITEM_SIZE)
-    return context.iterate(value, _lookups(arguments))
+    return context.iterate(value, max(_lookups(arguments), least_lookups))
 
 
 def _compared_items(context: Evaluation, value: Any, arguments: Sequence[Any]) -> Any:
@@ -175,7 +179,8 @@ COSTS: Mapping[str, Cost] = {
     **dict.fromkeys(("all", "items"), Cost(_data())),
     "from_json": Cost(_data(4)),
     # Lists
-    **dict.fromkeys(("list", "map", "select", "reject", "selectattr", "rejectattr"), Cost(_items)),
+    **dict.fromkeys(("list", "map", "select", "reject"), Cost(_items)),
+    **dict.fromkeys(("selectattr", "rejectattr"), Cost(partial(_items, least_lookups=1))),
     "dictsort": Cost(_compared_map),
     **dict.fromkeys(("groupby", "max", "min", "sort", "unique"), Cost(_compared_items)),
     "batch": Cost(_items, lambda value, linecount, fill_with=None: linecount * ITEM_SIZE),
