@@ -1,13 +1,12 @@
 """PURE: fields of a webhook that have an HMAC of fields beside them, inside a text, where `sign` cannot write."""
 
 import hmac
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
 from latehook.importing.exchanges import KeyPath, leaves
+from latehook.importing.json_texts import as_expression
 from latehook.importing.scrubbing import snake
 from latehook.importing.signature_texts import NAME, decode
 from latehook.importing.situations import braces, from_environment
@@ -46,7 +45,7 @@ def _makers(template: Any, values: Sequence[Any], path: KeyPath, secrets: Mappin
             for separator in _SEPARATORS if size > 1 else ("",):
                 for secret, name in secrets.items():
                     if all(_is_made(row, path, chosen, separator, secret, algorithm) for row in rows):
-                        texts = [_as_expression(_at(template, one)) for one in chosen]
+                        texts = [as_expression(_at(template, one)) for one in chosen]
                         text = f" ~ {quote(separator)} ~ ".join(texts) if separator else " ~ ".join(texts)
                         key = from_environment(name, secret)[3:-3]
                         yield braces(f"({text}) | hmac({key}, {quote(algorithm)}, {quote(first[0])})")
@@ -61,26 +60,6 @@ def _is_made(
         return False
     message = separator.join(str(row[one]) for one in chosen)
     return hmac.digest(secret.encode(), message.encode(), algorithm) == found[1]
-
-
-def json_text(template: Any) -> str:
-    """Return a template of data as a text that gives its JSON."""
-    if isinstance(template, dict):
-        return "{" + ", ".join(f"{json.dumps(key)}: {json_text(value)}" for key, value in template.items()) + "}"
-    if isinstance(template, list):
-        return "[" + ", ".join(map(json_text, template)) + "]"
-    if isinstance(template, str) and "{{" in template:
-        return f"{{{{ {_as_expression(template)} | tojson }}}}"
-    return json.dumps(template, ensure_ascii=False)
-
-
-def _as_expression(template: Any) -> str:
-    """Return a template as one expression, in brackets."""
-    parts = re.split(r"\{\{ (.*?) \}\}", template if isinstance(template, str) else json.dumps(template))
-    pieces = [part if at % 2 else quote(part) for at, part in enumerate(parts) if part]
-    if not pieces:
-        return "('')"
-    return "(" + (pieces[0] if len(pieces) == 1 else " ~ ".join(f"({piece})" for piece in pieces)) + ")"
 
 
 def _at(value: Any, path: KeyPath) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from latehook.importing.exchanges import Exchange, KeyPath, leaves, mentions, words_in
-from latehook.importing.keyed_fields import json_text
+from latehook.importing.json_texts import json_text
 from latehook.importing.pages import page_of
 from latehook.importing.scrubbing import snake
 from latehook.importing.situations import Situation

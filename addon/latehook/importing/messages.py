@@ -8,7 +8,8 @@ from urllib.parse import unquote
 
 from latehook.base.urls import query_of, split_url
 from latehook.importing.exchanges import LOCATIONS, Exchange, KeyPath, Message, leaves
-from latehook.importing.keyed_fields import json_text, with_hmacs
+from latehook.importing.json_texts import json_text
+from latehook.importing.keyed_fields import with_hmacs
 from latehook.importing.links import is_url, same_url, suffix_of
 from latehook.importing.retrying import retry_of
 from latehook.importing.scrubbing import Scrubber, snake

@@ -15,7 +15,7 @@ from latehook.importing.scrubbing import Scrubber, new_secret
 from latehook.importing.shapes import generator
 from latehook.importing.situations import Situation
 from latehook.importing.sources import Reader
-from latehook.importing.stage_mocks import Family, Mock, StageMaker, in_conflict, order_of, status_before
+from latehook.importing.stage_mocks import Family, Mock, StageMaker
 from latehook.importing.stages import Timeline
 from latehook.importing.unify import Differs, Notes
 
@@ -132,7 +132,7 @@ class MockMaker:
         for at, group in enumerate(groups):
             notes = Notes()
             mock: Mock = {"match": match, "lookup": lookup}
-            statuses = sorted({status_before(life, exchange) for life, exchange in group}, key=order_of(family))
+            statuses = sorted({life.status_met(exchange) for life, exchange in group}, key=family.place_of)
             if at < len(groups) - 1:
                 mock["when"] = f"job.status == {statuses[0]!r}" if len(statuses) == 1 else f"job.status in {statuses!r}"
             answers = self._answers(family, group)
@@ -190,7 +190,7 @@ class MockMaker:
             or first.keys() != asked.keys()
         ):
             return []
-        if life.status_at[creator] in {status_before(*one) for one in samples}:
+        if life.status_at[creator] in {life.status_met(exchange) for life, exchange in samples}:
             return []
         early = replace(creator, status=later.status, method="GET")
         life.status_at[early] = life.status_at[creator]
@@ -209,16 +209,15 @@ class MockMaker:
     ) -> list[list[tuple[Timeline, Exchange]]]:
         """Return the samples in groups that one template gives; the group of the earliest status comes last."""
         groups: list[list[tuple[Timeline, Exchange]]] = []
-        order = order_of(family)
         keyed: dict[tuple[bool, str, int], list[tuple[Timeline, Exchange]]] = {}
         for life, exchange in samples:
-            key = life.segment_of(exchange) is not None, status_before(life, exchange), exchange.status
+            key = life.segment_of(exchange) is not None, life.status_met(exchange), exchange.status
             keyed.setdefault(key, []).append((life, exchange))
-        for key in sorted(keyed, key=lambda key: (-order(key[1]), not key[0], key[2])):
+        for key in sorted(keyed, key=lambda key: (-family.place_of(key[1]), not key[0], key[2])):
             fitting = next((group for group in groups if self._fit(family, [*group, *keyed[key]])), None)
             if fitting is not None:
                 fitting += keyed[key]
-            elif any(in_conflict(group, keyed[key]) for group in groups):
+            elif any(_are_in_conflict(group, keyed[key]) for group in groups):
                 self.left_out += [
                     (exchange, "it was answered in another way, though the job had the same status")
                     for _, exchange in keyed[key]
@@ -290,3 +289,9 @@ def _until(statuses: Sequence[str]) -> dict[str, str]:
     """Return the keys of a response that waits until the job has one of these statuses."""
     holds = f"job.status == {statuses[0]!r}" if len(statuses) == 1 else f"job.status in {list(statuses)!r}"
     return {"until": holds, "delay": LONGEST_WAIT}
+
+
+def _are_in_conflict(group: Sequence[tuple[Timeline, Exchange]], other: Sequence[tuple[Timeline, Exchange]]) -> bool:
+    """Return whether two groups of requests met jobs of the same status, so that no `when` tells them apart."""
+    met, met_by_other = ({life.status_met(exchange) for life, exchange in one} for one in (group, other))
+    return bool(met & met_by_other)

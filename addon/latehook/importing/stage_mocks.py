@@ -6,7 +6,6 @@ from statistics import median
 from typing import Any
 
 from latehook.base.model import COMPLETED
-from latehook.importing.exchanges import Exchange
 from latehook.importing.messages import Templates, event_of
 from latehook.importing.perspective import Perspective
 from latehook.importing.scrubbing import Scrubber
@@ -23,6 +22,11 @@ class Family:
 
     lives: list[Timeline]
     perspective: Perspective
+
+    def place_of(self, status: str) -> int:
+        """Return the place of a status in the life of the jobs; one that none has reached comes last."""
+        statuses = ["pending", *dict.fromkeys(status for life in self.lives for status, _ in life.reached)]
+        return statuses.index(status) if status in statuses else len(statuses)
 
 
 class StageMaker:
@@ -145,18 +149,3 @@ def _changes(shared: Mock, own: Mock) -> Mock:
     kinds = ("json", "xml", "form", "text")
     missing = {key: None for key in shared if key not in own and key not in kinds}
     return {**changes, **{key: value for key, value in missing.items() if key == "sign"}}
-
-
-def status_before(life: Timeline, exchange: Exchange) -> str:
-    return life.status_before.get(exchange) or life.status_at[exchange]
-
-
-def in_conflict(group: Sequence[tuple[Timeline, Exchange]], other: Sequence[tuple[Timeline, Exchange]]) -> bool:
-    """Return whether two groups of requests met jobs of the same status, so that no `when` tells them apart."""
-    return bool({status_before(*one) for one in group} & {status_before(*one) for one in other})
-
-
-def order_of(family: Family) -> Any:
-    """Return a function that gives the place of a status in the life of the jobs."""
-    statuses = ["pending", *dict.fromkeys(status for life in family.lives for status, _ in life.reached)]
-    return lambda status: statuses.index(status) if status in statuses else len(statuses)

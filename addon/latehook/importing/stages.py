@@ -46,6 +46,10 @@ class Timeline:
     status_before: dict[Exchange, str]
     reached: list[tuple[str, float]]
 
+    def status_met(self, exchange: Exchange) -> str:
+        """Return the status that the job had when a message came."""
+        return self.status_before.get(exchange) or self.status_at[exchange]
+
     def waited_for(self, exchange: Exchange) -> str | None:
         """Return the status for which a request waited, None if it did not: the job had another one when it came."""
         said = self.status_at.get(exchange)
