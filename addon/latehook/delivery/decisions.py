@@ -1,4 +1,4 @@
-"""Decides what is open at the request of a job: times after the end of a webhook, late statuses, late webhooks."""
+"""Decides what is open in the stages of a job at its request: times after the end of a webhook, late statuses."""
 
 import asyncio
 import logging
@@ -8,13 +8,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from latehook.base import logs
-from latehook.base.errors import StoreError, UnstorableError
+from latehook.base.errors import StoreError
 from latehook.base.model import FINISHED, STORED_UNFINISHED, UNKNOWN, Job, State, StoredWebhook, Webhook
-from latehook.delivery.attempts import DeliveryContext
 from latehook.delivery.awaited import Awaited
-from latehook.delivery.compiled_mocks import CompiledMocks
-from latehook.delivery.late_values import LateValues, failed
-from latehook.delivery.reporting import log_unsent
+from latehook.delivery.late_values import LateValues
 from latehook.delivery.results import REWRITE_AFTER, PendingResults
 from latehook.delivery.schedule import Schedule
 from latehook.mocks.open_stages import waiting_for, with_known_times
@@ -43,8 +40,7 @@ class Decisions:
         store: Store,
         commits: GroupCommit,
         state: SharedState,
-        context: DeliveryContext,
-        compiled_mocks: CompiledMocks,
+        late_values: LateValues,
         results: PendingResults,
         schedule: Callable[[float, int], None],
         enqueue: Callable[[Sequence[int]], None],
@@ -53,7 +49,7 @@ class Decisions:
         self._store = store
         self._commits = commits
         self._clock = state.clock
-        self._late_values = LateValues(context, compiled_mocks)
+        self._late_values = late_values
         self._results = results
         self._schedule = schedule
         self._enqueue = enqueue
@@ -207,7 +203,7 @@ class Decisions:
             self._store.update_job(decided)
             for due, key in self.write_dues(decided, webhooks):
                 self._schedule(due, key)
-            await self._written()
+            await self._commits.readable()
         return decided
 
     def write_dues(self, job: Job, webhooks: Sequence[StoredWebhook]) -> list[tuple[float, int]]:
@@ -273,11 +269,6 @@ class Decisions:
         )
         return max(keys, default=None)
 
-    async def _written(self) -> None:
-        """Where reads have to be waited for, return when they see what was written. Raises StoreError."""
-        if self._store.at_once is None:
-            await self._commits.committed()
-
     def _check(self, job: int, done: asyncio.Future[Any]) -> None:
         """Decide again what a commit that failed has rolled back."""
         if not done.cancelled() and (error := done.exception()) is not None:
@@ -289,35 +280,6 @@ class Decisions:
         log.error("latehook: what follows in a job cannot be decided yet: %s", error)
         later = asyncio.get_running_loop().call_later
         later(REWRITE_AFTER, lambda: self._run(self.continue_job(job)))
-
-    # Webhooks
-
-    async def decide_webhook(self, key: int) -> tuple[StoredWebhook, Sequence[int]] | None:
-        """Decide a late webhook whose turn has come: whether it is sent, and where to.
-
-        Return it, and the keys of more that its `to` gives; None if it is decided already, or the store cannot be used.
-        """
-        try:
-            async with self._commits.changes:
-                stored = await self._store.pending_webhook(key)
-                if stored is None or not stored.webhook.late:
-                    return None
-                found = await self._late_values.webhooks(stored)
-                self._commits.schedule()
-                try:
-                    more = self._store.decide_webhook(stored, found)
-                except UnstorableError as error:
-                    found = [failed(stored.webhook, error)]
-                    more = self._store.decide_webhook(stored, found)
-                await self._written()
-        except StoreError as error:
-            log.error("latehook: a webhook cannot be decided yet: %s", error)
-            self._schedule(self._clock.now() + REWRITE_AFTER, key)
-            return None
-        for webhook in found:
-            if webhook.state is not State.PENDING:
-                log_unsent(stored.job, webhook)
-        return replace(stored, webhook=found[0]), more
 
     async def after_end(self, webhook: int) -> None:
         """Continue what waits for a webhook that has ended without an attempt."""

@@ -13,6 +13,8 @@ from latehook.delivery.decisions import Decisions
 from latehook.delivery.dispatcher import UNREADABLE, Dispatcher, destination_of
 from latehook.delivery.first_attempts import FirstAttempts
 from latehook.delivery.foresight import AHEAD, Foresight
+from latehook.delivery.late_values import LateValues
+from latehook.delivery.late_webhooks import LateWebhooks
 from latehook.delivery.making import AttemptMaker
 from latehook.delivery.progress import Progress
 from latehook.delivery.reporting import log_unsent
@@ -53,9 +55,9 @@ class Outbox:
         self.results = progress.results
         """The results of attempts, as far as the store does not have them yet."""
         self._schedule = Schedule(state.clock, self._wake)
-        self.decisions = Decisions(
-            store, commits, state, context, compiled_mocks, self.results, self.schedule, self._enqueue, self.end_of
-        )
+        late = LateValues(context, compiled_mocks)
+        self._late_webhooks = LateWebhooks(store, commits, state.clock, late, self.schedule)
+        self.decisions = Decisions(store, commits, state, late, self.results, self.schedule, self._enqueue, self.end_of)
         """What is decided after a job's request."""
         self._foresight = Foresight(store, compiled_mocks)
         self.advance = RunningAdvance(self._clock, self.decisions, progress.running, self._foresight)
@@ -225,7 +227,7 @@ class Outbox:
 
     async def _decide(self, key: int) -> str | None:
         """Decide a late webhook whose turn has come. Return its destination; None if there is nothing to send."""
-        found = await self.decisions.decide_webhook(key)
+        found = await self._late_webhooks.decide(key)
         if found is None:
             self.advance.leave((key,))
             return None

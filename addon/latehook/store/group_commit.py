@@ -62,6 +62,11 @@ class GroupCommit:
                 return scheduled.result()
         return await asyncio.shield(scheduled)  # many tasks wait for it: one that is canceled must not cancel it
 
+    async def readable(self) -> None:
+        """Where reads have to be waited for, return when they see this turn's writes. Raises StoreError."""
+        if self._at_once is None:
+            await self.committed()
+
     @asynccontextmanager
     async def change(self) -> AsyncIterator[None]:
         """Read a job and write it back in the block, without another change in between. Commit as `schedule` does.
