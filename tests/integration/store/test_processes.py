@@ -7,6 +7,7 @@ import pytest
 
 from latehook.base.errors import StoreError
 from latehook.store.address import PostgresAddress, parse_address
+from latehook.store.cluster import Taken
 from support.limits import LIMIT
 from support.postgres import PostgresServer, shorten_timeouts
 from support.relay import Relay
@@ -94,6 +95,42 @@ async def test_a_process_that_is_cut_off_is_declared_dead_and_joins_again(
         assert cut.cluster.epoch > epoch and cut.cluster.is_fresh
         await healthy.close()
         await cut.close()
+
+
+async def test_a_process_stays_alive_while_it_takes_over_and_reads_again_what_it_owns_after_an_error(
+    postgres_server: PostgresServer,
+) -> None:
+    server = postgres_server
+    with Relay(server.port) as relay:
+        taker, ended = store_at(server, "slow_taker"), store_at(server, "slow_taker", relay.port)
+        await taker.open()
+        await ended.open()
+        add(ended, job("owed", webhook()))
+        await ended.commit()
+        epoch = taker.cluster.epoch
+        taken = asyncio.Queue[Taken]()
+        may_go_on, reloaded = asyncio.Event(), asyncio.Event()
+
+        async def take(new: Taken) -> None:
+            taken.put_nowait(new)
+            await may_go_on.wait()
+            raise StoreError("the store cannot read: a file is damaged")
+
+        async def reload() -> None:
+            reloaded.set()
+
+        taker.cluster.on_taken, taker.on_connected = take, reload
+        relay.cut()
+        new = await asyncio.wait_for(taken.get(), LIMIT)
+        assert len(new.dues) == 1
+        moment = server.execute("SELECT now()")
+        later = f"SELECT count(*) FROM slow_taker.node WHERE until > timestamptz '{moment}' + interval '{3 * LEASE} s'"
+        await until(lambda: server.execute(later) == "1")
+        assert taker.cluster.is_fresh and taker.cluster.epoch == epoch and not reloaded.is_set()
+        may_go_on.set()
+        await asyncio.wait_for(reloaded.wait(), LIMIT)
+        await taker.close()
+        await ended.close()
 
 
 async def test_nothing_of_a_dead_process_is_written(postgres_server: PostgresServer) -> None:

@@ -61,9 +61,10 @@ class Nodes:
         self._joining = asyncio.Lock()
         self._wake = asyncio.Event()
         self._has_news = False  # a process has left, or it was declared dead
-        self._is_new = False  # it has joined again, and `on_rejoined` has not succeeded since
+        self._must_reload = False  # it may own more than it knows of, until `on_rejoined` has succeeded
         self._applied_elsewhere = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
+        self._catching_up: asyncio.Task[None] | None = None
         self._has_joined_before = False
         self.subscribe(JOINED, lambda _: self._wake.set())
         self.subscribe(LEFT, self._on_left)
@@ -150,8 +151,9 @@ class Nodes:
 
     async def leave(self) -> None:
         """Give up the lease, and all that this process owns."""
-        if self._beating is not None:
-            self._beating.cancel()
+        for task in (self._beating, self._catching_up):
+            if task is not None:
+                task.cancel()
         if self._membership.epoch is not None:
             with suppress(StoreError):  # the lease ends by itself
                 await self._link.beat(LEAVE, self.epoch)
@@ -192,17 +194,34 @@ class Nodes:
                 log.exception("latehook: a heartbeat failed")
 
     async def _look(self) -> None:
-        """Renew the lease, join again if this process was declared dead, and take over from the dead."""
+        """Renew the lease, or join again if this process was declared dead. Begin what follows from it."""
         if self._membership.epoch is None or not await self._beat():
-            self._is_new = await self.join() or self._is_new
-        if self._is_new:
-            await self._on_rejoined()
-            self._is_new = False
-        if not self._has_news and not self._membership.dead(self._steady()):
-            return
-        self._has_news = False
+            self._must_reload = await self.join() or self._must_reload
+        has_to_catch_up = self._must_reload or self._has_news or self._membership.dead(self._steady())
+        if has_to_catch_up and (self._catching_up is None or self._catching_up.done()):
+            task = asyncio.get_running_loop().create_task(self._catch_up(), name="latehook: take over")
+            self._catching_up = task
+
+    # What may take longer than a lease: heartbeats go on meanwhile
+
+    async def _catch_up(self) -> None:
+        """Reload what this process owns if it has to, and take over from the dead. Errors leave it to the next time."""
+        must_reload, self._must_reload, self._has_news = self._must_reload, False, False
+        try:
+            if must_reload:
+                await self._on_rejoined()
+            await self._take_over_from_dead()
+        except Exception as error:
+            self._must_reload = True  # what was taken before the error is known to the database only
+            if not isinstance(error, StoreError):  # the link has told of those
+                log.exception("latehook: taking over from other processes failed")
+
+    async def _take_over_from_dead(self) -> None:
+        epoch = self.epoch
         taken = await self.take_over()
         self._notices.act(ROWS, None)  # it may have ended before it could send its last notice
+        if epoch != self.epoch:  # declared dead meanwhile: `on_rejoined` follows, and finds what this process owns then
+            return
         if self.on_taken is not None and (taken.dues or taken.open_jobs):
             log.warning("latehook: %d webhooks of a process that has ended are sent by this one", len(taken.dues))
             await self.on_taken(taken)
