@@ -232,7 +232,6 @@ class Engine:
             self.choices.clear()
             await self.outbox.forget_all()
             if self.store.shared is not None:  # jobs of requests that came meanwhile may be in the store again
-                self.store.shared.world.forget()
                 await self._load_webhooks()
         elif world.clock is not before.clock or world.holding is not before.holding:
             self.outbox.recheck()

@@ -148,7 +148,7 @@ class Writes(Protocol):
         """Write plain data under a name. Raises UnstorableError."""
 
     def clear(self) -> None:
-        """Delete everything."""
+        """Delete everything. Definitions may stay until `prune`."""
 
     def prune(self, before: float, clock: float, keep: int = MAX_ENDED_JOBS) -> None:
         """Delete ended jobs that came before `before` (Unix seconds of real time), or are not among the newest `keep`.

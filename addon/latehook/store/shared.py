@@ -28,14 +28,11 @@ class SharedWorld(Protocol):
         """Return the world as it is. Raises StoreError."""
 
     async def write(self, revision: int, parts: Mapping[str, bytes], holding: bool, clears: bool) -> int | None:
-        """Write parts of a world that was read at this revision. `clears`: delete everything else in the store.
+        """Write parts of a world that was read at this revision. `clears`: delete all jobs and counts.
 
         Return the new revision. Return None if another process has changed the world meanwhile: nothing is written.
         Raises StoreError.
         """
-
-    def forget(self) -> None:
-        """Note that another process has deleted everything: nothing that this one has written is there any more."""
 
 
 class SharedCounters(Protocol):

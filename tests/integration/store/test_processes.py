@@ -147,6 +147,26 @@ async def test_nothing_of_a_dead_process_is_written(postgres_server: PostgresSer
     await store.close()
 
 
+async def test_a_job_that_is_written_after_a_reset_of_another_process_has_its_definition(
+    postgres_server: PostgresServer,
+) -> None:
+    resetting, unaware = store_at(postgres_server, "reset"), store_at(postgres_server, "reset")
+    await resetting.open()
+    await unaware.open()
+    unaware.add_definition("hash", b"mock")
+    await unaware.commit()
+    world = resetting.shared.world
+    assert await world.write(await world.revision(), {}, holding=False, clears=True) is not None
+
+    add(unaware, job("later", webhook()))
+    unaware.add_definition("hash", b"mock")
+    await unaware.commit()
+    assert await resetting.find_job("later") is not None
+    assert await resetting.definition("hash") == b"mock"
+    await resetting.close()
+    await unaware.close()
+
+
 async def test_tables_of_an_older_version_are_changed_once_nobody_uses_them(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -198,7 +198,7 @@ class Database:
         self.jobs.pop(key, None)
 
     def clear(self) -> None:
-        for table in (self.meta, self.definitions, self.attempts, self.webhooks, self.jobs, self._of_job, self.counts):
+        for table in (self.meta, self.attempts, self.webhooks, self.jobs, self._of_job, self.counts):
             table.clear()
 
     def owns(self, me: int, job: int) -> bool:

@@ -67,7 +67,7 @@ class PostgresStore(Writer, Reader, Searches):
         self.cluster = Nodes(self._link, lease, self._rejoined, lambda: self._batches.written(), steady)
         self._batches = Batches(self._link, lambda: self.cluster.epoch)
         self.shared = Shared(
-            WorldInPostgres(self._link, lambda: self.cluster.epoch, self._forget, real),
+            WorldInPostgres(self._link, lambda: self.cluster.epoch, real),
             CountersInPostgres(self._link),
             JournalInPostgres(self._link, self._keys.next),
         )
@@ -138,10 +138,6 @@ class PostgresStore(Writer, Reader, Searches):
         await self._load()
         if self.on_connected is not None:
             await self.on_connected()
-
-    def _forget(self) -> None:
-        """Note that another process has deleted everything."""
-        self._definitions.clear()
 
     def declared_dead(self) -> None:
         self.cluster.excluded()

@@ -20,18 +20,12 @@ SELECT w.revision, w.resets, m.name, m.value, {NOW} FROM world w LEFT JOIN meta 
 
 
 class WorldInPostgres:
-    """See SharedWorld. `epoch` returns that of this process; `forget` is called when everything was deleted.
+    """See SharedWorld. `epoch` returns that of this process, `real` this machine's time in Unix seconds."""
 
-    `real` returns this machine's time in Unix seconds.
-    """
-
-    def __init__(
-        self, link: Link, epoch: Callable[[], int], forget: Callable[[], None], real: Callable[[], float]
-    ) -> None:
+    def __init__(self, link: Link, epoch: Callable[[], int], real: Callable[[], float]) -> None:
         self._link = link
         self._epoch = epoch
         self._real = real
-        self.forget = forget
         self.offset = 0.0
 
     async def revision(self) -> int:

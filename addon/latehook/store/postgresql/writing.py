@@ -142,7 +142,6 @@ class Writer:
 
     def clear(self) -> None:
         self._changes.append(Change("clear"))
-        self._definitions.clear()
 
 
 def _text(text: str) -> str:

@@ -8,6 +8,8 @@
 # An attempt counts for the process that has begun it, and once: it may be written again while the next one runs.
 # One that was made during a pause, after which another process owns the job, counts if it has delivered the webhook and
 # nobody has begun again.
+#
+# `clear` leaves the definitions to `prune`: until a process knows of a reset, it writes jobs that refer to them.
 WRITE = """
 CREATE OR REPLACE FUNCTION write(
     changes change[], me bigint,
@@ -106,7 +108,6 @@ BEGIN
             DELETE FROM counter;
             DELETE FROM received;
             UPDATE world SET requests = 0, unmatched_requests = 0;
-            DELETE FROM definition;
             DELETE FROM attempt;
             DELETE FROM webhook;
             DELETE FROM job;
