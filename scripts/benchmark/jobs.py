@@ -19,10 +19,6 @@ LOST_AFTER = 60.0
 POST_TO_HANGING = Post("http://hanging.example/jobs")
 PENDING = 1000
 """Webhooks to the receiver that never answers."""
-MANY_WORKERS = "mock_workers=128"
-"""The default of 64 attempts at once allows 1,280 attempts a second to a receiver that takes 50 ms. A burst is answered
-faster, so its webhooks would be late for lack of workers.
-"""
 INSTANT = 10_000
 """Webhooks that are due at one instant."""
 LEAD = 5.0
@@ -53,35 +49,28 @@ async def paced(folder: Path, scale: Scale) -> list[Row]:
 
 
 async def burst(folder: Path, scale: Scale) -> list[Row]:
-    """Measure many requests at once, whose webhooks go to a slow receiver: with enough workers, and by default."""
-    rows = []
-    for options in ((MANY_WORKERS,), ()):
-        name = f"{scale.burst:,} requests at once, receiver takes 50 ms{''.join(f', {option}' for option in options)}"
-        rows += await _burst(folder, scale.burst, name, *options)
-    return rows
-
-
-async def _burst(folder: Path, count: int, name: str, *options: str) -> list[Row]:
-    """Measure one burst.
+    """Measure many requests at once, whose webhooks go to a slow receiver.
 
     A request waits until the proxy reads it, so the client does not know when its delay begins. Lateness therefore
     counts from the response, and, more strictly, from `job.created_at`, the time when Latehook had read the request.
     """
 
+    name = f"{scale.burst:,} requests at once, receiver takes 50 ms"
+
     async def run(proxy: Proxy, received: Receiver) -> list[Row]:
-        loaded, cpu = await run_jobs(proxy, received, load(proxy, 300, "burst", count))
+        loaded, cpu = await run_jobs(proxy, received, load(proxy, 300, "burst", scale.burst))
         requests = loaded.requests
         after_answer = lateness(requests, received, lambda request: request.at)
         after_end = lateness(requests, received, lambda request: received.created_at[str(request.identifier)])
         return [
             Row(f"{name}: lost", len(requests) - len(after_end), "webhooks", 0),
             Row(f"{name}: answered", loaded.rate, "requests/s"),
-            Row(f"{name}: late after the answer, p99", percentile(after_answer, 99), "ms", 60 if options else None),
+            Row(f"{name}: late after the answer, p99", percentile(after_answer, 99), "ms", 60),
             Row(f"{name}: late after the request's end, p99", percentile(after_end, 99), "ms"),
             Row(f"{name}: CPU", cpu, "ms a job", 2.1),
         ]
 
-    return await _with_receiver(folder, 0.05, run, *options)
+    return await _with_receiver(folder, 0.05, run)
 
 
 async def hanging(folder: Path, scale: Scale) -> list[Row]:

@@ -174,7 +174,8 @@ class Outcome(Struct, frozen=True):
     """How an attempt ended: with a status, or with the error that prevented one. Times are Unix seconds.
 
     `retry_after` is that header of the answer. After a `final` outcome no other attempt is made: it would end the same.
-    `body` is decompressed; `answer` is all of the answer as it came, None where there was none.
+    `body` is decompressed; `answer` is all of the answer as it came, None where there was none. `keeps_open`: the
+    receiver has answered, and keeps the connection open.
     """
 
     started_at: float
@@ -186,6 +187,7 @@ class Outcome(Struct, frozen=True):
     final: bool = False
     redirects: tuple[Redirect, ...] = ()
     answer: Answer | None = None
+    keeps_open: bool = False
 
     @property
     def content_type(self) -> str | None:

@@ -62,10 +62,8 @@ class Connections(httpx.AsyncBaseTransport):
 
         Raises `Refused` where the destination may not be reached, and `httpx.TransportError` for all else that fails.
         """
-        origin: Origin = request.extensions["connect_to"]
         wire: WireTrace | None = request.extensions["wire"]
-        tls = (request.url.raw_host.decode(), request.extensions["verify"]) if origin.scheme == "https" else None
-        key = (origin, tls)
+        key = origin, tls = _key(request)
         if wire is not None:
             wire.server = (origin.host, origin.port)
         connection = self._take_idle(key)
@@ -78,6 +76,10 @@ class Connections(httpx.AsyncBaseTransport):
             raise
         stream = _Body(request, connection, lambda: self._put_back(key, connection))
         return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=stream, request=request)
+
+    def has_idle(self, request: httpx.Request) -> bool:
+        """Return whether a connection is kept open that another such request would use."""
+        return bool(self._idle.get(_key(request)))
 
     async def aclose(self) -> None:
         """Close all idle connections."""
@@ -134,6 +136,13 @@ class Connections(httpx.AsyncBaseTransport):
         if verify not in self._contexts:
             self._contexts[verify] = await asyncio.to_thread(_make_context, verify)
         return self._contexts[verify]
+
+
+def _key(request: httpx.Request) -> tuple[Origin, tuple[str, bool | str] | None]:
+    """Return what requests must have in common to use one connection: where it leads to, and its TLS settings."""
+    origin: Origin = request.extensions["connect_to"]
+    is_tls = origin.scheme == "https"
+    return origin, (request.url.raw_host.decode(), request.extensions["verify"]) if is_tls else None
 
 
 def _make_context(verify: bool | str) -> ssl.SSLContext:

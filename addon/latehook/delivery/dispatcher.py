@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
@@ -12,6 +11,7 @@ from latehook.base import logs
 from latehook.base.messages import Outcome, Outgoing
 from latehook.base.urls import split_url
 from latehook.delivery.reporting import without_user
+from latehook.delivery.slots import Slots
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -48,14 +48,6 @@ class AttemptHandler(Protocol):
         """Handle an attempt that has ended."""
 
 
-@dataclass(slots=True)
-class Slots:
-    """A destination: how many attempts to it are running, and the webhooks that wait for one of them to end."""
-
-    busy: int = 0
-    waiting: deque[int] = field(default_factory=deque)
-
-
 class Dispatcher:
     """Starts the attempts at due webhooks. Each attempt is made when its destination has a free slot, and not before.
 
@@ -73,7 +65,7 @@ class Dispatcher:
         self._workers = workers
         self._due: deque[int] = deque()
         self._examined: deque[tuple[str, int]] = deque()  # those that may start: they have a destination
-        self._ready: deque[tuple[str, int]] = deque()  # those for which a slot has become free
+        self._free: deque[str] = deque()  # destinations that may be free to start one that waits
         self._slots: dict[str, Slots] = {}
         self._running: dict[asyncio.Task[None], int] = {}
         self._is_starting = False
@@ -93,13 +85,13 @@ class Dispatcher:
     @property
     def is_idle(self) -> bool:
         """Whether no attempt is running, and no webhook is waiting for one."""
-        return not (self._due or self._ready or self._examined or self._slots or self._examining)
+        return not (self._due or self._free or self._examined or self._slots or self._examining)
 
     async def abort(self) -> None:
         """Cancel all running attempts, and drop the webhooks that wait for theirs."""
         self._due.clear()
         self._examined.clear()
-        self._ready.clear()
+        self._free.clear()
         for slots in self._slots.values():
             slots.waiting.clear()
         await self.cancel(set(self._running.values()))
@@ -126,7 +118,7 @@ class Dispatcher:
 
     def _start(self) -> None:
         """Start attempts from the next turn of the loop on, as long as there are some to start."""
-        if not self._is_starting and (self._ready or self._examined or self._due) and not self._stopped:
+        if not self._is_starting and (self._free or self._examined or self._due) and not self._stopped:
             self._is_starting = True
             asyncio.get_running_loop().call_soon(self._begin)
 
@@ -135,7 +127,7 @@ class Dispatcher:
         self._starting = asyncio.Task(self._start_all(), loop=loop, name="latehook: start attempts", eager_start=True)
 
     async def _start_all(self) -> None:
-        while (self._ready or self._examined or self._due) and not self._stopped:
+        while (self._free or self._examined or self._due) and not self._stopped:
             try:
                 await self._start_some()
             except Exception:  # an error for some webhooks must not stop the others
@@ -145,11 +137,14 @@ class Dispatcher:
 
     async def _start_some(self) -> None:
         """Start attempts for one turn of the event loop."""
-        if not self._ready and not self._examined:
+        if not self._free and not self._examined:
             await self._examine()
         started = 0
-        while (waiting := self._ready or self._examined) and started < STARTS_PER_TURN and not self._stopped:
-            started += self._start_or_wait(*waiting.popleft())
+        while (self._free or self._examined) and started < STARTS_PER_TURN and not self._stopped:
+            if self._free:
+                started += self._start_waiting(self._free.popleft())
+            else:
+                started += self._start_or_wait(*self._examined.popleft())
 
     async def _examine(self) -> None:
         """Find out which of the next due webhooks may start, and where they go."""
@@ -161,30 +156,47 @@ class Dispatcher:
             self._examining = False
         self._examined += [(to, key) for key, to in zip(keys, destinations, strict=True) if to is not None]
 
-    def _start_or_wait(self, destination: str, key: int) -> bool:
-        slots = self._slots.setdefault(destination, Slots())
-        if slots.busy >= self._workers:
-            slots.waiting.append(key)
+    def _start_waiting(self, destination: str) -> bool:
+        """Start the attempt that waits for this destination, if it is free. Return whether one has started."""
+        slots = self._slots.get(destination)
+        if slots is None or not slots.waiting or not slots.is_free(self._workers):
             return False
-        slots.busy += 1
-        task = asyncio.get_running_loop().create_task(self._attempt(key), name=f"webhook {key}")
-        self._running[task] = key
-        task.add_done_callback(lambda done: self._on_end(destination, done))
+        self._start_attempt(destination, slots, slots.waiting.popleft())
+        self._free.append(destination)
         return True
 
-    async def _attempt(self, key: int) -> None:
+    def _start_or_wait(self, destination: str, key: int) -> bool:
+        slots = self._slots.get(destination)
+        if slots is None:
+            slots = self._slots[destination] = Slots(lambda: self._on_free(destination))
+        if not slots.is_free(self._workers):
+            slots.waiting.append(key)
+            return False
+        self._start_attempt(destination, slots, key)
+        return True
+
+    def _start_attempt(self, destination: str, slots: Slots, key: int) -> None:
+        slots.start(key, self._workers)
+        task = asyncio.get_running_loop().create_task(self._attempt(slots, key), name=f"webhook {key}")
+        self._running[task] = key
+        task.add_done_callback(lambda done: self._on_end(destination, slots, done))
+
+    async def _attempt(self, slots: Slots, key: int) -> None:
         outgoing = await self._handler.prepare(key)
         if outgoing is not None:
-            await self._handler.conclude(key, await self._send(outgoing))
+            outcome = await self._send(outgoing)
+            slots.answered(outcome.keeps_open)
+            await self._handler.conclude(key, outcome)
 
-    def _on_end(self, destination: str, task: asyncio.Task[None]) -> None:
-        self._running.pop(task, None)
+    def _on_end(self, destination: str, slots: Slots, task: asyncio.Task[None]) -> None:
+        slots.end(self._running.pop(task))
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("latehook: an attempt broke: %r", error, exc_info=error)
-        slots = self._slots[destination]
-        slots.busy -= 1
         if slots.waiting and not self._stopped:
-            self._ready.append((destination, slots.waiting.popleft()))
-            self._start()
-        elif slots.busy == 0:
+            self._on_free(destination)
+        elif slots.running == 0:
             del self._slots[destination]
+
+    def _on_free(self, destination: str) -> None:
+        self._free.append(destination)
+        self._start()

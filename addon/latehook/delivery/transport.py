@@ -45,6 +45,7 @@ class _Answer(NamedTuple):
     body: bytes
     retry_after: str | None
     location: str | None
+    keeps_open: bool
 
 
 class Transport:
@@ -83,7 +84,16 @@ class Transport:
             async with timeout(outgoing.timeout):
                 answer = await self._follow(outgoing, redirects)
             whole = answer.whole
-            end = Outcome(started_at, self._now(), whole.status, None, answer.body, answer.retry_after, answer=whole)
+            end = Outcome(
+                started_at,
+                self._now(),
+                whole.status,
+                None,
+                answer.body,
+                answer.retry_after,
+                answer=whole,
+                keeps_open=answer.keeps_open,
+            )
             return replace(end, redirects=tuple(redirects)) if redirects else end
         except TimeoutError:
             error = f"no answer within {outgoing.timeout:g} s"
@@ -134,13 +144,14 @@ class Transport:
         response = await self._connections.handle_async_request(_authenticated(request))
         try:
             body, is_cut = await _read_body(response)
-            if outgoing.wire is not None:
-                outgoing.wire.body = body
-            headers = response.headers
-            whole = Answer(response.status_code, None, tuple(headers.raw), body, is_cut)
-            return _Answer(whole, _decompressed(body, response), headers.get("retry-after"), headers.get("location"))
         finally:
             await response.aclose()
+        if outgoing.wire is not None:
+            outgoing.wire.body = body
+        headers = response.headers
+        whole = Answer(response.status_code, None, tuple(headers.raw), body, is_cut)
+        later = headers.get("retry-after"), headers.get("location")
+        return _Answer(whole, _decompressed(body, response), *later, self._connections.has_idle(request))
 
 
 def _restart(wire: WireTrace, redirected: Outgoing) -> None:

@@ -5,10 +5,12 @@ import re
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from socketserver import ThreadingMixIn
 
 import httpx
 import pytest
@@ -308,22 +310,30 @@ def test_an_end_without_pending_webhooks_prints_nothing_about_them(start: Callab
         assert "owed" not in client.proxy.output
 
 
-class SingleThreadedServer(HTTPServer):
-    """A server with one thread. Other connections wait in the queue of the system, which has room for five."""
+class SmallServer(HTTPServer):
+    """A server with one thread, as `http.server` has it. Other connections wait in the system's queue: it has five places.
+
+    `requests` are the bodies that it has read.
+    """
 
     request_queue_size = 5
 
-    def __init__(self) -> None:
-        self.requests = 0
-        super().__init__(("127.0.0.1", 0), CountingHandler)
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        self.requests: list[bytes] = []
+        super().__init__(("127.0.0.1", 0), handler)
+
+
+class SmallThreadingServer(ThreadingMixIn, SmallServer):
+    """The same with a thread for each connection, as `python3 -m http.server` has it."""
+
+    daemon_threads = True
 
 
 class CountingHandler(BaseHTTPRequestHandler):
-    server: SingleThreadedServer
+    server: SmallServer
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        self.server.requests += 1
+        self.server.requests.append(self.rfile.read(int(self.headers["content-length"])))
         self.send_response(204)
         self.end_headers()
 
@@ -331,11 +341,32 @@ class CountingHandler(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_receiver_with_one_thread_gets_a_burst_at_the_first_attempt(client: Sut) -> None:
-    """The default of `mock_workers` does not overload the smallest receiver that is in use."""
+class SlowHandler(CountingHandler):
+    def do_POST(self) -> None:
+        time.sleep(0.005)
+        super().do_POST()
+
+
+class KeepingHandler(CountingHandler):
+    protocol_version = "HTTP/1.1"  # it keeps connections open
+
+
+@pytest.mark.parametrize(
+    ("kind", "handler"),
+    [
+        (SmallServer, CountingHandler),
+        (SmallServer, SlowHandler),
+        (SmallThreadingServer, CountingHandler),
+        (SmallThreadingServer, KeepingHandler),
+    ],
+)
+def test_a_small_receiver_gets_a_burst_at_the_first_attempt(
+    client: Sut, kind: type[SmallServer], handler: type[CountingHandler]
+) -> None:
+    """The default of `mock_workers` does not overload the smallest receivers that are in use."""
     count = 300
     control = f"{client.proxy.url}/_latehook"
-    with SingleThreadedServer() as server, httpx.Client(trust_env=False) as tester:
+    with kind(handler) as server, httpx.Client(trust_env=False) as tester:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         tester.post(f"{control}/hold", json={})
         for _ in range(count):
@@ -345,4 +376,4 @@ def test_a_receiver_with_one_thread_gets_a_burst_at_the_first_attempt(client: Su
         client.proxy.wait_for(delivered, count, LONG_LIMIT)
         server.shutdown()
 
-    assert server.requests == count
+    assert len(server.requests) == count

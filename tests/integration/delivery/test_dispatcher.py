@@ -7,8 +7,10 @@ import pytest
 
 from latehook.base.messages import Outcome, Outgoing
 from latehook.delivery.dispatcher import STARTS_PER_TURN, Dispatcher
+from latehook.delivery.slots import NEW
 
 DONE = Outcome(0.0, 0.0, 200)
+KEPT_OPEN = Outcome(0.0, 0.0, 200, keeps_open=True)
 
 
 class FakeAttempts:
@@ -74,6 +76,27 @@ async def test_a_destination_has_a_limited_number_of_attempts_at_once() -> None:
     assert list(attempts.sent) == [0, 1, 2, 3, 4]
 
 
+async def test_all_slots_are_used_again_when_several_become_free() -> None:
+    attempts = FakeAttempts()
+    await start(attempts, range(3 * NEW), workers=NEW)
+    for key in range(NEW):
+        attempts.sent[key].set_result(DONE)
+    await settle()
+
+    assert list(attempts.sent) == list(range(2 * NEW))
+
+
+async def test_attempts_that_begin_at_once_are_few_until_the_receiver_keeps_connections_open() -> None:
+    attempts = FakeAttempts()
+    await start(attempts, range(100), workers=50)
+    started = len(attempts.sent)
+    attempts.sent[0].set_result(KEPT_OPEN)
+    await settle()
+
+    assert NEW <= started < 50
+    assert len(attempts.sent) == started + 2
+
+
 async def test_an_attempt_is_made_only_when_its_slot_is_free() -> None:
     attempts = FakeAttempts()
     await start(attempts, range(3), workers=1)
@@ -109,7 +132,7 @@ async def test_webhooks_that_wait_for_a_slot_come_first() -> None:
 
 
 async def test_a_limited_number_of_attempts_start_in_one_turn_of_the_loop() -> None:
-    attempts = FakeAttempts()
+    attempts = FakeAttempts({key: f"http://sut{key}.example" for key in range(3 * STARTS_PER_TURN)})
     started_by_turn = []
     Dispatcher(attempts, attempts.send, workers=100).enqueue(range(3 * STARTS_PER_TURN))
     for _ in range(6):

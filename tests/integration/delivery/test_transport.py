@@ -148,7 +148,21 @@ async def test_the_outcome_has_the_status_the_answer_and_both_times(sut: Receive
     assert outcome.answer is not None
     assert (b"content-length", b"2") in outcome.answer.headers
     assert replace(outcome.answer, headers=()) == Answer(200, body=b"ok")
-    assert replace(outcome, answer=None) == Outcome(10.0, 12.5, status=200, error=None, body=b"ok")
+    assert replace(outcome, answer=None) == Outcome(10.0, 12.5, 200, None, b"ok", keeps_open=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "keeps_open"),
+    [
+        (OK + b"Content-Length: 0\r\n\r\n", True),
+        (OK + b"Content-Length: 0\r\nConnection: close\r\n\r\n", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", False),
+        (b"not HTTP\r\n\r\n", False),
+    ],
+)
+async def test_the_outcome_says_whether_the_receiver_keeps_the_connection_open(answer: bytes, keeps_open: bool) -> None:
+    with raw_server(sends(answer)) as port:
+        assert (await send(f"http://127.0.0.1:{port}/")).keeps_open is keeps_open
 
 
 @pytest.mark.parametrize(("size", "is_cut"), [(MAX_ANSWER, False), (MAX_ANSWER + 1, True)])

@@ -1,0 +1,59 @@
+"""How many attempts to one destination may run at once, and begin at once."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+NEW = 6
+"""Attempts to one destination that may be new at once, at first.
+
+A receiver lets few connections wait until it accepts them, Python's http.server five
+(`socketserver.TCPServer.request_queue_size`). Others are ignored. TCP repeats them at growing intervals, all of them at
+the same moments, so that most are ignored again until their time is up.
+"""
+
+NEW_FOR = 0.1
+"""Seconds for which an attempt without an answer counts as new: after that, most receivers have accepted it."""
+
+NEW_FOR_AT_FIRST = 0.004
+"""The same while nothing is known of a receiver. A fast one has answered soon, and a slow one must not cost time."""
+
+
+class Slots:
+    """The attempts to one destination that run, and the webhooks that wait for their turn, by their keys.
+
+    `on_free` is called when an attempt is not new any more: another one may be free to start.
+    """
+
+    def __init__(self, on_free: Callable[[], None]) -> None:
+        self.waiting = deque[int]()
+        self.running = 0
+        self._on_free = on_free
+        self._new_for = NEW_FOR_AT_FIRST
+        self._may_be_new = NEW
+        self._new: dict[int, asyncio.TimerHandle] = {}
+
+    def is_free(self, workers: int) -> bool:
+        """Return whether one more attempt may start, where `workers` may run at once."""
+        return self.running < workers and (len(self._new) < self._may_be_new or self._may_be_new >= workers)
+
+    def start(self, key: int, workers: int) -> None:
+        """Note that an attempt starts."""
+        self.running += 1
+        if self._may_be_new < workers:
+            self._new[key] = asyncio.get_running_loop().call_later(self._new_for, self._age, key)
+
+    def answered(self, keeps_open: bool) -> None:
+        """Note an answer, and whether its connection stays open: a later attempt uses it again."""
+        self._new_for = NEW_FOR
+        self._may_be_new += keeps_open
+
+    def end(self, key: int) -> None:
+        """Note that an attempt has ended."""
+        self.running -= 1
+        if (timer := self._new.pop(key, None)) is not None:
+            timer.cancel()
+
+    def _age(self, key: int) -> None:
+        del self._new[key]
+        self._on_free()

@@ -1,0 +1,78 @@
+"""How many attempts to one destination begin at once, in virtual time."""
+
+import asyncio
+from collections.abc import Callable
+
+from latehook.delivery.slots import NEW, NEW_FOR, NEW_FOR_AT_FIRST, Slots
+from support import virtual_time
+
+WORKERS = 20
+
+
+class Destination:
+    """Starts as many attempts as may start, whenever one more may."""
+
+    def __init__(self) -> None:
+        self.started = 0
+        self.slots = Slots(self.start)
+
+    def start(self) -> None:
+        while self.slots.is_free(WORKERS):
+            self.slots.start(self.started, WORKERS)
+            self.started += 1
+
+    def answer(self, key: int, keeps_open: bool) -> None:
+        self.slots.answered(keeps_open)
+        self.slots.end(key)
+        self.start()
+
+
+def started_after(*steps: float | Callable[[Destination], None]) -> list[int]:
+    """Return how many attempts have started at first, and after each step: seconds that pass, or an event."""
+
+    async def run() -> None:
+        destination = Destination()
+        destination.start()
+        started.append(destination.started)
+        for step in steps:
+            if callable(step):
+                step(destination)
+            else:
+                await asyncio.sleep(step)
+            started.append(destination.started)
+
+    started: list[int] = []
+    virtual_time.run(run())
+    return started
+
+
+def test_while_nothing_is_known_of_a_receiver_a_few_begin_every_few_milliseconds() -> None:
+    a_little_later = NEW_FOR_AT_FIRST * 1.01
+    assert started_after(*[a_little_later] * 4) == [NEW, 2 * NEW, 3 * NEW, WORKERS, WORKERS]
+
+
+def test_a_receiver_that_closes_its_connections_gets_the_next_after_an_answer_or_a_tenth_of_a_second() -> None:
+    answer = [lambda destination, key=key: destination.answer(key, False) for key in range(NEW)]
+    steps = [*answer, NEW_FOR * 0.9, NEW_FOR * 0.2]
+    assert started_after(*steps) == [NEW, *range(NEW + 1, 2 * NEW + 1), 2 * NEW, 3 * NEW]
+
+
+def test_each_answer_whose_connection_stays_open_lets_one_more_begin() -> None:
+    answer = [lambda destination, key=key: destination.answer(key, True) for key in range(4)]
+    assert started_after(*answer) == [NEW, NEW + 2, NEW + 4, NEW + 6, NEW + 8]
+
+
+def test_a_receiver_that_keeps_enough_connections_open_gets_as_many_as_may_run() -> None:
+    async def run() -> None:
+        destination = Destination()
+        destination.start()
+        for key in range(WORKERS):
+            destination.answer(key, True)
+        assert destination.started == 2 * WORKERS
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, virtual_time.VirtualTimeLoop)
+        timers = loop.running_timers
+        destination.slots.start(destination.started, WORKERS)
+        assert loop.running_timers == timers  # it would cost time for nothing
+
+    virtual_time.run(run())
