@@ -76,6 +76,7 @@ class Hooks:
             await self._started.wait()
             await self._turns.next()  # many at once do not make mocked requests wait
             flow.response = await self._serve_control(flow, state)
+            await self._turns.next()  # nor do many waits that end at once
             raise exceptions.AddonHalt
         if state.to_page:
             headers = ("location", f"{CONTROL_PATH}/"), ("content-length", "0")
