@@ -176,8 +176,8 @@ class Dispatcher:
         return True
 
     def _start_attempt(self, destination: str, slots: Slots, key: int) -> None:
-        slots.start(key, self._workers)
         task = asyncio.get_running_loop().create_task(self._attempt(slots, key), name=f"webhook {key}")
+        slots.start(task, self._workers)
         self._running[task] = key
         task.add_done_callback(lambda done: self._on_end(destination, slots, done))
 
@@ -189,7 +189,8 @@ class Dispatcher:
             await self._handler.conclude(key, outcome)
 
     def _on_end(self, destination: str, slots: Slots, task: asyncio.Task[None]) -> None:
-        slots.end(self._running.pop(task))
+        self._running.pop(task)
+        slots.end(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("latehook: an attempt broke: %r", error, exc_info=error)
         if slots.waiting and not self._stopped:

@@ -31,29 +31,29 @@ class Slots:
         self._on_free = on_free
         self._new_for = NEW_FOR_AT_FIRST
         self._may_be_new = NEW
-        self._new: dict[int, asyncio.TimerHandle] = {}
+        self._new: dict[asyncio.Task[None], asyncio.TimerHandle] = {}
 
     def is_free(self, workers: int) -> bool:
         """Return whether one more attempt may start, where `workers` may run at once."""
         return self.running < workers and (len(self._new) < self._may_be_new or self._may_be_new >= workers)
 
-    def start(self, key: int, workers: int) -> None:
+    def start(self, attempt: asyncio.Task[None], workers: int) -> None:
         """Note that an attempt starts."""
         self.running += 1
         if self._may_be_new < workers:
-            self._new[key] = asyncio.get_running_loop().call_later(self._new_for, self._age, key)
+            self._new[attempt] = asyncio.get_running_loop().call_later(self._new_for, self._age, attempt)
 
     def answered(self, keeps_open: bool) -> None:
         """Note an answer, and whether its connection stays open: a later attempt uses it again."""
         self._new_for = NEW_FOR
         self._may_be_new += keeps_open
 
-    def end(self, key: int) -> None:
+    def end(self, attempt: asyncio.Task[None]) -> None:
         """Note that an attempt has ended."""
         self.running -= 1
-        if (timer := self._new.pop(key, None)) is not None:
+        if (timer := self._new.pop(attempt, None)) is not None:
             timer.cancel()
 
-    def _age(self, key: int) -> None:
-        del self._new[key]
+    def _age(self, attempt: asyncio.Task[None]) -> None:
+        del self._new[attempt]
         self._on_free()

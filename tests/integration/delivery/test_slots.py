@@ -13,17 +13,24 @@ class Destination:
     """Starts as many attempts as may start, whenever one more may."""
 
     def __init__(self) -> None:
-        self.started = 0
+        self.attempts: list[asyncio.Task[None]] = []
         self.slots = Slots(self.start)
+
+    @property
+    def started(self) -> int:
+        return len(self.attempts)
 
     def start(self) -> None:
         while self.slots.is_free(WORKERS):
-            self.slots.start(self.started, WORKERS)
-            self.started += 1
+            self.start_one()
 
-    def answer(self, key: int, keeps_open: bool) -> None:
+    def start_one(self) -> None:
+        self.attempts.append(asyncio.create_task(asyncio.sleep(1000)))
+        self.slots.start(self.attempts[-1], WORKERS)
+
+    def answer(self, number: int, keeps_open: bool) -> None:
         self.slots.answered(keeps_open)
-        self.slots.end(key)
+        self.slots.end(self.attempts[number])
         self.start()
 
 
@@ -52,13 +59,13 @@ def test_while_nothing_is_known_of_a_receiver_a_few_begin_every_few_milliseconds
 
 
 def test_a_receiver_that_closes_its_connections_gets_the_next_after_an_answer_or_a_tenth_of_a_second() -> None:
-    answer = [lambda destination, key=key: destination.answer(key, False) for key in range(NEW)]
+    answer = [lambda destination, number=number: destination.answer(number, False) for number in range(NEW)]
     steps = [*answer, NEW_FOR * 0.9, NEW_FOR * 0.2]
     assert started_after(*steps) == [NEW, *range(NEW + 1, 2 * NEW + 1), 2 * NEW, 3 * NEW]
 
 
 def test_each_answer_whose_connection_stays_open_lets_one_more_begin() -> None:
-    answer = [lambda destination, key=key: destination.answer(key, True) for key in range(4)]
+    answer = [lambda destination, number=number: destination.answer(number, True) for number in range(4)]
     assert started_after(*answer) == [NEW, NEW + 2, NEW + 4, NEW + 6, NEW + 8]
 
 
@@ -66,13 +73,13 @@ def test_a_receiver_that_keeps_enough_connections_open_gets_as_many_as_may_run()
     async def run() -> None:
         destination = Destination()
         destination.start()
-        for key in range(WORKERS):
-            destination.answer(key, True)
+        for number in range(WORKERS):
+            destination.answer(number, True)
         assert destination.started == 2 * WORKERS
         loop = asyncio.get_running_loop()
         assert isinstance(loop, virtual_time.VirtualTimeLoop)
         timers = loop.running_timers
-        destination.slots.start(destination.started, WORKERS)
+        destination.start_one()
         assert loop.running_timers == timers  # it would cost time for nothing
 
     virtual_time.run(run())
