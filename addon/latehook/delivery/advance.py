@@ -91,7 +91,7 @@ class Advance:
         left = seconds
         await self._ownership.take([job])
         try:
-            async with self._barrier() as barrier:
+            async with self._barrier(job) as barrier:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(limit):
                         while (step := await self._until_next(job)) <= left and not self._state.holding:
@@ -106,9 +106,12 @@ class Advance:
         return [stored for stored in await self._store.webhooks(job, (State.PENDING,)) if stored.webhook.due <= now]
 
     @asynccontextmanager
-    async def _barrier(self) -> AsyncIterator[AdvanceBarrier]:
+    async def _barrier(self, job: int | None = None) -> AsyncIterator[AdvanceBarrier]:
+        """Let no other advance run in the block. Give a barrier with what is due already, of all jobs or of one."""
         async with self._lock:
-            with self._outbox.advance.barrier() as barrier:
+            of_job = None if job is None else {stored.key for stored in await self._store.webhooks(job)}
+            enqueued = self._outbox.enqueued
+            with self._outbox.advance.barrier(enqueued if of_job is None else of_job.intersection(enqueued)) as barrier:
                 yield barrier
 
     async def _move_to(self, target: float, barrier: AdvanceBarrier) -> None:

@@ -70,7 +70,7 @@ class Dispatcher:
         self._running: dict[asyncio.Task[None], int] = {}
         self._is_starting = False
         self._starting: asyncio.Task[None] | None = None
-        self._examining = False
+        self._being_examined: Sequence[int] = ()
         self._stopped = False
 
     def enqueue(self, keys: Iterable[int]) -> None:
@@ -85,7 +85,15 @@ class Dispatcher:
     @property
     def is_idle(self) -> bool:
         """Whether no attempt is running, and no webhook is waiting for one."""
-        return not (self._due or self._free or self._examined or self._slots or self._examining)
+        return not (self._due or self._free or self._examined or self._slots or self._being_examined)
+
+    @property
+    def keys(self) -> set[int]:
+        """The webhooks that are enqueued, or whose attempts are running."""
+        waiting = {key for slots in self._slots.values() for key in slots.waiting}
+        examined = {key for _, key in self._examined}
+        running = {key for task, key in self._running.items() if not task.done()}
+        return waiting.union(self._due, self._being_examined, examined, running)
 
     async def abort(self) -> None:
         """Cancel all running attempts, and drop the webhooks that wait for theirs."""
@@ -149,11 +157,11 @@ class Dispatcher:
     async def _examine(self) -> None:
         """Find out which of the next due webhooks may start, and where they go."""
         keys = [self._due.popleft() for _ in range(min(len(self._due), EXAMINED_PER_TURN))]
-        self._examining = True
+        self._being_examined = keys
         try:
             destinations = await self._handler.destinations(keys)
         finally:
-            self._examining = False
+            self._being_examined = ()
         self._examined += [(to, key) for key, to in zip(keys, destinations, strict=True) if to is not None]
 
     def _start_waiting(self, destination: str) -> bool:
@@ -185,7 +193,8 @@ class Dispatcher:
         outgoing = await self._handler.prepare(key)
         if outgoing is not None:
             outcome = await self._send(outgoing)
-            slots.answered(outcome.keeps_open)
+            if outcome.status is not None:
+                slots.answered(outcome.ended_at - outcome.started_at, outcome.keeps_open)
             await self._handler.conclude(key, outcome)
 
     def _on_end(self, destination: str, slots: Slots, task: asyncio.Task[None]) -> None:

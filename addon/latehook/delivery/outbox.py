@@ -165,6 +165,11 @@ class Outbox:
 
     # For an advance of the clock
 
+    @property
+    def enqueued(self) -> Collection[int]:
+        """The webhooks that are due and wait for their attempts, or whose attempts are running."""
+        return self._dispatcher.keys
+
     def next_due(self) -> float:
         """Return when the next webhook, or the next late status, is due; infinity where none is scheduled."""
         return min(self._schedule.next_due(), self.decisions.next_due())

@@ -24,9 +24,16 @@ class RunningAdvance:
         self._barrier: AdvanceBarrier | None = None
 
     @contextmanager
-    def barrier(self) -> Iterator[AdvanceBarrier]:
-        """Put every webhook that becomes due inside this block into a new barrier. One barrier may exist at a time."""
+    def barrier(self, keys: Collection[int]) -> Iterator[AdvanceBarrier]:
+        """Put webhooks that are due, and all that become due inside this block, into a new barrier.
+
+        One barrier may exist at a time.
+        """
         self._barrier = barrier = AdvanceBarrier()
+        barrier.add(keys, self._clock.now())
+        for key in keys:
+            if (attempt := self._running.get(key)) is not None:
+                self.started(key, attempt)
         try:
             yield barrier
         finally:

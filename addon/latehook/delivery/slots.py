@@ -1,6 +1,7 @@
 """How many attempts to one destination may run at once, and begin at once."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -14,6 +15,12 @@ the same moments, so that most are ignored again until their time is up.
 
 NEW_FOR = 0.1
 """Seconds for which an attempt without an answer counts as new: after that, most receivers have accepted it."""
+
+SLOW = 0.02
+"""Seconds. A receiver that answers faster needs no more attempts at once."""
+
+AS_FAST = 1.5
+"""An answer that took at most so many times as long as the fastest one did not wait for others."""
 
 NEW_FOR_AT_FIRST = 0.004
 """The same while nothing is known of a receiver. A fast one has answered soon, and a slow one must not cost time."""
@@ -31,6 +38,7 @@ class Slots:
         self._on_free = on_free
         self._new_for = NEW_FOR_AT_FIRST
         self._may_be_new = NEW
+        self._fastest = math.inf  # seconds until an answer
         self._new: dict[asyncio.Task[None], asyncio.TimerHandle] = {}
 
     def is_free(self, workers: int) -> bool:
@@ -43,10 +51,16 @@ class Slots:
         if self._may_be_new < workers:
             self._new[attempt] = asyncio.get_running_loop().call_later(self._new_for, self._age, attempt)
 
-    def answered(self, keeps_open: bool) -> None:
-        """Note an answer, and whether its connection stays open: a later attempt uses it again."""
+    def answered(self, took: float, keeps_open: bool) -> None:
+        """Note an answer that `took` so many seconds, and whether its connection stays open: a later attempt uses it.
+
+        One more may be new if the connection stays open, or if others wait, and a slow receiver has answered as fast as
+        if it had nothing else to do.
+        """
         self._new_for = NEW_FOR
-        self._may_be_new += keeps_open
+        self._fastest = min(self._fastest, took)
+        if keeps_open or (self.waiting and SLOW <= took <= AS_FAST * self._fastest):
+            self._may_be_new += 1
 
     def end(self, attempt: asyncio.Task[None]) -> None:
         """Note that an attempt has ended."""

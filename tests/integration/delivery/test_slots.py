@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from latehook.delivery.slots import NEW, NEW_FOR, NEW_FOR_AT_FIRST, Slots
+from latehook.delivery.slots import NEW, NEW_FOR, NEW_FOR_AT_FIRST, SLOW, Slots
 from support import virtual_time
 
 WORKERS = 20
@@ -28,8 +28,8 @@ class Destination:
         self.attempts.append(asyncio.create_task(asyncio.sleep(1000)))
         self.slots.start(self.attempts[-1], WORKERS)
 
-    def answer(self, number: int, keeps_open: bool) -> None:
-        self.slots.answered(keeps_open)
+    def answer(self, number: int, keeps_open: bool, took: float = 0.001) -> None:
+        self.slots.answered(took, keeps_open)
         self.slots.end(self.attempts[number])
         self.start()
 
@@ -67,6 +67,23 @@ def test_a_receiver_that_closes_its_connections_gets_the_next_after_an_answer_or
 def test_each_answer_whose_connection_stays_open_lets_one_more_begin() -> None:
     answer = [lambda destination, number=number: destination.answer(number, True) for number in range(4)]
     assert started_after(*answer) == [NEW, NEW + 2, NEW + 4, NEW + 6, NEW + 8]
+
+
+def test_while_others_wait_each_answer_of_a_slow_receiver_that_did_not_wait_itself_lets_one_more_begin() -> None:
+    def answer(number: int, took: float, is_waited_for: bool = True) -> Callable[[Destination], None]:
+        def do(destination: Destination) -> None:
+            if is_waited_for:
+                destination.slots.waiting.append(0)
+            destination.answer(number, False, took)
+            destination.slots.waiting.clear()
+
+        return do
+
+    others_did_wait = answer(2, 2 * SLOW)
+    nobody_waits = answer(3, SLOW, is_waited_for=False)
+    fast = answer(4, SLOW / 2)
+    steps = [answer(0, SLOW), answer(1, 1.2 * SLOW), others_did_wait, nobody_waits, fast]
+    assert [after - NEW for after in started_after(*steps)] == [0, 2, 4, 5, 6, 7]
 
 
 def test_a_receiver_that_keeps_enough_connections_open_gets_as_many_as_may_run() -> None:

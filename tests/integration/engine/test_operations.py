@@ -150,6 +150,58 @@ def test_an_advance_waits_for_its_attempts(run: Run) -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("id", [None, "a"])
+def test_an_advance_waits_for_an_attempt_that_runs_already(run: Run, id: str | None) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.takes = 3
+        await setup.post()
+        await asyncio.sleep(31)
+        left = await setup.operations.advance("40s", id)
+
+        assert (left, asyncio.get_running_loop().time()) == ([], 36)
+        assert [await state(setup, number) for number in (0, 1)] == [State.DELIVERED, State.DELIVERED]
+
+    run(scenario)
+
+
+def test_what_follows_from_an_attempt_that_runs_already_happens_within_the_advance(run: Run) -> None:
+    mocks = """
+mocks:
+  - match: POST api.slow.example/jobs
+    job: {id: "{{ request.json.id }}"}
+    webhook: {to: "http://app.test/", retry: [20s]}
+    stages:
+      - {after: 0s, webhook: {event: first}}
+      - {after: {ended: first, plus: 2s}, webhook: {event: second}}
+"""
+
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.results = [500, 200]
+        setup.sender.takes = 3
+        await setup.post()
+        await asyncio.sleep(1)
+        left = await setup.operations.advance("1h")
+
+        assert (left, asyncio.get_running_loop().time()) == ([], 9)
+        assert [await state(setup, number) for number in (0, 1)] == [State.DELIVERED, State.DELIVERED]
+
+    run(scenario, mocks)
+
+
+def test_an_advance_of_one_job_does_not_wait_for_attempts_of_others(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.takes = 60
+        await setup.post(id="a")
+        await asyncio.sleep(31)
+        setup.sender.takes = 3
+        await setup.post(id="b")
+        left = await setup.operations.advance("30s", "b")
+
+        assert (left, asyncio.get_running_loop().time()) == ([], 34)
+
+    run(scenario)
+
+
 def test_an_advance_returns_unfinished_webhooks_after_ten_seconds(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 60
