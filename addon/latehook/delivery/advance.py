@@ -107,11 +107,14 @@ class Advance:
 
     @asynccontextmanager
     async def _barrier(self, job: int | None = None) -> AsyncIterator[AdvanceBarrier]:
-        """Let no other advance run in the block. Give a barrier with what is due already, of all jobs or of one."""
+        """Let no other advance run in the block. Give a barrier with what is due already, of all jobs or of one.
+
+        During a hold an advance does not wait for attempts that have begun before: nothing may follow from them yet.
+        """
         async with self._lock:
             of_job = None if job is None else {stored.key for stored in await self._store.webhooks(job)}
-            enqueued = self._outbox.enqueued
-            with self._outbox.advance.barrier(enqueued if of_job is None else of_job.intersection(enqueued)) as barrier:
+            due = set[int]() if self._state.holding else self._outbox.enqueued
+            with self._outbox.advance.barrier(due if of_job is None else of_job & due) as barrier:
                 yield barrier
 
     async def _move_to(self, target: float, barrier: AdvanceBarrier) -> None:

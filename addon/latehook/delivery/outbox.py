@@ -166,7 +166,7 @@ class Outbox:
     # For an advance of the clock
 
     @property
-    def enqueued(self) -> Collection[int]:
+    def enqueued(self) -> set[int]:
         """The webhooks that are due and wait for their attempts, or whose attempts are running."""
         return self._dispatcher.keys
 

@@ -188,6 +188,20 @@ mocks:
     run(scenario, mocks)
 
 
+def test_during_a_hold_an_advance_does_not_wait_for_an_attempt_that_runs_already(run: Run) -> None:
+    async def scenario(setup: EngineSetup) -> None:
+        setup.sender.takes = 60
+        await setup.post()
+        await asyncio.sleep(31)
+        await setup.operations.hold()
+        left = await setup.operations.advance("30m")
+
+        assert (left, asyncio.get_running_loop().time()) == ([], 31)
+        await setup.operations.reset()
+
+    run(scenario)
+
+
 def test_an_advance_of_one_job_does_not_wait_for_attempts_of_others(run: Run) -> None:
     async def scenario(setup: EngineSetup) -> None:
         setup.sender.takes = 60

@@ -342,7 +342,7 @@ class History:
 
         def advanced(result: object) -> None:
             self._note(f"{process.name} has advanced: {result if isinstance(result, Exception) else 'done'}")
-            if self._is_healed and not self._seen.is_done:
+            if self._is_healed:  # a request that came at its end may have another job
                 self._kernel.after(0.5, self._release_again)
 
         process.run(lambda: process.operations.advance(seconds, limit=LEASE), advanced)
