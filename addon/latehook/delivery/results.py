@@ -83,8 +83,12 @@ class PendingResults:
             self._store.begin(key, number, content, by_hand)
             cluster = self._store.cluster
             epoch = None if cluster is None else cluster.epoch
-            is_refused = key in (await self._commits.committed()).refused
-            return not is_refused and (cluster is None or (cluster.epoch == epoch and cluster.is_fresh))
+            if key in (await self._commits.committed()).refused:
+                return False
+            if cluster is None or (cluster.epoch == epoch and cluster.is_fresh):
+                return True
+            await cluster.owners.abandon([key])  # else another process that owns it now would wait for its end
+            return False
         except StoreUnreachable:
             raise
         except StoreError as error:

@@ -5,13 +5,17 @@ from collections.abc import Callable, Collection
 
 import pytest
 
+from latehook.base.clock import steady_time
 from latehook.base.errors import StoreError
+from latehook.base.notifier import Notifier
+from latehook.delivery.results import PendingResults
 from latehook.store.address import PostgresAddress, parse_address
 from latehook.store.cluster import Taken
+from latehook.store.group_commit import GroupCommit
 from support.limits import LIMIT
 from support.postgres import PostgresServer, shorten_timeouts
 from support.relay import Relay
-from support.stored import add, job, webhook
+from support.stored import CONTENT, add, job, webhook
 
 pytest.importorskip("asyncpg")
 from latehook.store.postgresql import PostgresStore, schema
@@ -131,6 +135,33 @@ async def test_a_process_stays_alive_while_it_takes_over_and_reads_again_what_it
         await asyncio.wait_for(reloaded.wait(), LIMIT)
         await taker.close()
         await ended.close()
+
+
+async def test_an_attempt_that_must_not_be_sent_after_a_pause_does_not_keep_its_webhook(
+    postgres_server: PostgresServer,
+) -> None:
+    pause = paused = 0.0
+
+    def steady() -> float:
+        nonlocal paused
+        paused += pause  # between each two looks at the clock
+        return steady_time() + paused
+
+    address = parse_address(postgres_server.url("paused"))
+    assert isinstance(address, PostgresAddress)
+    store = PostgresStore(address, steady=steady)
+    await store.open()
+    [key] = add(store, job("j", webhook()))
+    await store.commit()
+    results = PendingResults(store, GroupCommit(store, Notifier()))
+    begun = f"SELECT begun FROM paused.webhook WHERE key = {key}"
+    assert await results.begin(key, 1, CONTENT, by_hand=False)
+    assert postgres_server.execute(begun) == str(store.cluster.epoch)
+
+    pause = store.cluster.lease
+    assert not await results.begin(key, 1, CONTENT, by_hand=False)
+    assert postgres_server.execute(begun) == ""
+    await store.close()
 
 
 async def test_nothing_of_a_dead_process_is_written(postgres_server: PostgresServer) -> None:
