@@ -16,14 +16,14 @@ the same moments, so that most are ignored again until their time is up.
 NEW_FOR = 0.1
 """Seconds for which an attempt without an answer counts as new: after that, most receivers have accepted it."""
 
+NEW_FOR_AT_FIRST = 0.004
+"""The same while nothing is known of a receiver. A fast one has answered soon, and a slow one must not cost time."""
+
 SLOW = 0.02
 """Seconds. A receiver that answers faster needs no more attempts at once."""
 
 AS_FAST = 1.5
 """An answer that took at most so many times as long as the fastest one did not wait for others."""
-
-NEW_FOR_AT_FIRST = 0.004
-"""The same while nothing is known of a receiver. A fast one has answered soon, and a slow one must not cost time."""
 
 
 class Slots:
