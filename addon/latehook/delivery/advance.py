@@ -113,6 +113,7 @@ class Advance:
         """
         async with self._lock:
             of_job = None if job is None else {stored.key for stored in await self._store.webhooks(job)}
+            # No attempt may end between the next two lines: nobody would remove it from the barrier.
             due = set[int]() if self._state.holding else self._outbox.enqueued
             with self._outbox.advance.barrier(due if of_job is None else of_job & due) as barrier:
                 yield barrier
