@@ -17,6 +17,8 @@ class Relay:
     def __init__(self, target: int) -> None:
         self._target = target
         self._is_cut = self._is_frozen = self._drops_answers = False
+        self.dropped = 0
+        """Bytes that were not passed on while it was frozen."""
         self._sockets: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -77,7 +79,9 @@ class Relay:
         with suppress(OSError):
             while data := source.recv(65536):
                 frozen = frozen or self._is_frozen or (answers and self._drops_answers)
-                if not frozen:
+                if frozen:
+                    self.dropped += len(data)
+                else:
                     sink.sendall(data)
         if not frozen:
             for one in (source, sink):

@@ -86,6 +86,16 @@ class Membership:
             return []
         return [node.epoch for node in self.others if node.left < 0]
 
+    @property
     def wait(self) -> float:
-        """Return the seconds from one heartbeat to the next."""
+        """The seconds from one heartbeat to the next."""
         return self.lease / BEATS
+
+    @property
+    def timeout(self) -> float:
+        """The seconds for which a heartbeat may last.
+
+        After that the process is not fresh any more. A connection that is broken without a sign is given up then, so
+        that the rest of the lease is left to connect again.
+        """
+        return FRESH * self.lease - self.wait

@@ -12,7 +12,7 @@ from latehook.delivery.results import PendingResults
 from latehook.store.address import PostgresAddress, parse_address
 from latehook.store.cluster import Taken
 from latehook.store.group_commit import GroupCommit
-from support.limits import LIMIT
+from support.limits import LIMIT, TIME_SCALE
 from support.postgres import PostgresServer, shorten_timeouts
 from support.relay import Relay
 from support.stored import CONTENT, add, job, webhook
@@ -23,10 +23,10 @@ from latehook.store.postgresql import PostgresStore, schema
 LEASE = 0.5
 
 
-def store_at(server: PostgresServer, schema: str, port: int | None = None) -> PostgresStore:
+def store_at(server: PostgresServer, schema: str, port: int | None = None, lease: float = LEASE) -> PostgresStore:
     address = parse_address(server.url(schema, port))
     assert isinstance(address, PostgresAddress)
-    return PostgresStore(address, lease=LEASE)
+    return PostgresStore(address, lease=lease)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -99,6 +99,30 @@ async def test_a_process_that_is_cut_off_is_declared_dead_and_joins_again(
         assert cut.cluster.epoch > epoch and cut.cluster.is_fresh
         await healthy.close()
         await cut.close()
+
+
+async def test_a_connection_that_is_silent_is_made_again_before_the_lease_ends(postgres_server: PostgresServer) -> None:
+    lease = 4 * TIME_SCALE
+    with Relay(postgres_server.port) as relay:
+        healthy = store_at(postgres_server, "silent", lease=lease)
+        silenced = store_at(postgres_server, "silent", relay.port, lease=lease)
+        await healthy.open()
+        await silenced.open()
+        await until(lambda: healthy.cluster.live == 2)
+        epoch = silenced.cluster.epoch
+        reloaded = asyncio.Event()
+
+        async def reload() -> None:
+            reloaded.set()
+
+        silenced.on_connected = reload
+        relay.freeze()
+        await until(lambda: relay.dropped)
+        relay.mend()
+        await asyncio.wait_for(reloaded.wait(), LIMIT)
+        assert silenced.cluster.is_fresh and silenced.cluster.epoch == epoch
+        await healthy.close()
+        await silenced.close()
 
 
 async def test_a_process_stays_alive_while_it_takes_over_and_reads_again_what_it_owns_after_an_error(

@@ -17,6 +17,7 @@ from latehook.mocks.definitions import Mock, Mocks
 from latehook.mocksfile import loading
 from latehook.proxy.mocked_hosts import ClosedHosts, MockedHosts
 from latehook.store.address import PostgresAddress, parse_address
+from latehook.store.membership import FRESH
 from latehook.store.postgresql import PostgresStore
 from support.simulation.kernel import NEVER, Kernel
 from support.simulation.loop import SimulatedLoop
@@ -31,7 +32,7 @@ Receive = Callable[["Process", Outgoing], Awaitable[Outcome]]
 
 @dataclass
 class Interval:
-    """A time in which a fault acts on a process. `end` is NEVER while it does."""
+    """A time in which a fault has effects on a process. `end` is NEVER while it lasts."""
 
     start: float
     end: float = NEVER
@@ -151,9 +152,15 @@ class Process:
         self.is_cut = True
 
     def mend(self) -> None:
+        """End a cut. It has effects as long as the process may trust a heartbeat from before it.
+
+        Its connections do not tell that they are broken: its lease may end before it has connected again.
+        """
         if self.is_cut:
             self.is_cut = False
-            self._end_faults()
+            for fault in self.faults:
+                if fault.end == NEVER:
+                    fault.end = max(self._kernel.now, fault.start + FRESH * LEASE / self.rate)
             self._server.mended(self)
 
     def lose_connections(self) -> None:
@@ -190,10 +197,6 @@ class Process:
     def end(self) -> None:
         """Free what it holds, at the end of a history."""
         self._end()
-
-    def _end_faults(self) -> None:
-        for fault in self.faults:
-            fault.end = min(fault.end, self._kernel.now)
 
     def had_fault(self, start: float, end: float) -> bool:
         """Return whether a fault has acted on it between these times."""

@@ -23,7 +23,8 @@ def test_a_process_is_fresh_for_a_part_of_its_lease_after_it_sent_its_last_heart
 
     assert beat(membership, 5.0)
     assert membership.is_fresh(5.0 + FRESH * LEASE - 0.1) and not membership.is_fresh(5.0 + FRESH * LEASE)
-    assert BEATS * membership.wait() == LEASE
+    assert BEATS * membership.wait == LEASE
+    assert not membership.is_fresh(5.0 + membership.wait + membership.timeout)
 
     assert not beat(membership, 6.0, me=9)
     assert (membership.epoch, membership.is_fresh(6.0), membership.others) == (None, False, ())

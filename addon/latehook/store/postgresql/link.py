@@ -109,14 +109,17 @@ class Link:
                     return await self._run("write", self._writer, sql, values, timeout or COMMAND_TIMEOUT)
             raise StoreError("the store cannot write: other processes write the same rows all the time")
 
-    async def beat(self, sql: str, *values: Any) -> list[Any]:
-        """Execute a short statement beside those that read and write. Return its rows. Raises StoreError."""
-        async with self._beating:
-            return await self._run("be reached", self._listener, sql, values, COMMAND_TIMEOUT)
+    async def beat(self, sql: str, *values: Any, timeout: float | None = None) -> list[Any]:
+        """Execute a short statement beside those that read and write, within `timeout` seconds or COMMAND_TIMEOUT.
 
-    async def notify(self, text: str) -> None:
-        """Send a notice to all processes on the schema. Raises StoreError."""
-        await self.beat("SELECT pg_notify($1, $2)", self._channel, text)
+        Return its rows. Raises StoreError.
+        """
+        async with self._beating:
+            return await self._run("be reached", self._listener, sql, values, timeout or COMMAND_TIMEOUT)
+
+    async def notify(self, text: str, timeout: float) -> None:
+        """Send a notice to all processes on the schema, within `timeout` seconds. Raises StoreError."""
+        await self.beat("SELECT pg_notify($1, $2)", self._channel, text, timeout=timeout)
 
     async def _run(
         self, verb: str, connection: asyncpg.Connection | None, sql: str, values: Sequence[Any], timeout: float

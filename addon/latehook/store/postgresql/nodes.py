@@ -54,7 +54,7 @@ class Nodes:
         self.on_taken: Callable[[Taken], Awaitable[None]] | None = None
         self._link = link
         self._membership = Membership(lease)
-        self._notices = Notices(link.notify, lambda: self.epoch)
+        self._notices = Notices(self._notify, lambda: self.epoch)
         self._on_rejoined = on_rejoined
         self._written = written
         self._steady = steady
@@ -173,7 +173,8 @@ class Nodes:
         """Renew the lease. Return False if this process was declared dead. Raises StoreError."""
         began, epoch = self._steady(), self.epoch
         others = {node.epoch for node in self._membership.others}
-        rows = await self._link.beat(BEAT, epoch, self.applied, self._membership.lease)
+        membership = self._membership
+        rows = await self._link.beat(BEAT, epoch, self.applied, membership.lease, timeout=membership.timeout)
         if epoch != self.epoch:
             return True
         is_alive = self._membership.beaten([Node(*row) for row in rows], began)
@@ -181,10 +182,13 @@ class Nodes:
             self._has_news = True
         return is_alive
 
+    async def _notify(self, text: str) -> None:
+        await self._link.notify(text, self._membership.timeout)  # the next heartbeat waits for it
+
     async def _beat_on(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._membership.wait())
+                await asyncio.wait_for(self._wake.wait(), self._membership.wait)
             self._wake.clear()
             try:
                 await self._look()
