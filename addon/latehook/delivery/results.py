@@ -58,6 +58,7 @@ class PendingResults:
         self._pending: dict[int, list[AttemptResult | NoAttempt]] = {}
         self.unwritten: Mapping[int, Sequence[AttemptResult | NoAttempt]] = self._pending
         """The results that are not in the store yet, by their webhook's key, for others to read."""
+        self._in_doubt: set[int] = set()  # their attempts may have begun in the store, and are not sent
         self._rewriting: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -75,8 +76,9 @@ class PendingResults:
         Return whether the attempt may be sent. If the store cannot write, that is logged, and it may unless another
         process can send it. If this one was paused until its lease was over, or has joined anew meanwhile, another one
         may have taken the webhook.
-        `by_hand`: an operation sends it, held or not. Raises StoreUnreachable.
+        `by_hand`: an operation sends it, held or not. Raises StoreUnreachable: it must not be sent then.
         """
+        self._in_doubt.discard(key)
         try:
             self._commits.schedule()
             self._write(key, self._pending.get(key, ()))  # else the store knows of fewer attempts, and refuses this one
@@ -90,6 +92,8 @@ class PendingResults:
             await cluster.owners.abandon([key])  # else another process that owns it now would wait for its end
             return False
         except StoreUnreachable:
+            self._in_doubt.add(key)
+            self._write_later()
             raise
         except StoreError as error:
             log.error("latehook: the content of a webhook cannot be written: %s", error)
@@ -148,12 +152,23 @@ class PendingResults:
     async def _rewrite(self) -> None:
         """Try to write the results that are left, again and again, until the store can write."""
         try:
-            while self._pending:
+            while self._pending or self._in_doubt:
                 await asyncio.sleep(REWRITE_AFTER)
                 with suppress(StoreError):
                     await self.write_now()
+                    await self._abandon_unsent()
         finally:
             self._rewriting = None
+
+    async def _abandon_unsent(self) -> None:
+        """Write that attempts are not under way of which the store may think so. Raises StoreError.
+
+        While the store could not be reached, another process may have taken their webhooks: it waits for their end.
+        """
+        keys = self._in_doubt - self._pending.keys()
+        if keys and self._store.cluster is not None:
+            await self._store.cluster.owners.abandon(keys)
+        self._in_doubt -= keys
 
     def _write(self, key: int, results: Sequence[AttemptResult | NoAttempt]) -> None:
         for result in results:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 import pytest
 
 from latehook.base.clock import steady_time
-from latehook.base.errors import StoreError
+from latehook.base.errors import StoreError, StoreUnreachable
 from latehook.base.notifier import Notifier
 from latehook.delivery.results import PendingResults
 from latehook.store.address import PostgresAddress, parse_address
@@ -186,6 +186,37 @@ async def test_an_attempt_that_must_not_be_sent_after_a_pause_does_not_keep_its_
     assert not await results.begin(key, 1, CONTENT, by_hand=False)
     assert postgres_server.execute(begun) == ""
     await store.close()
+
+
+async def test_an_attempt_that_began_when_the_connection_broke_does_not_keep_its_webhook_from_others(
+    postgres_server: PostgresServer,
+) -> None:
+    server = postgres_server
+    with Relay(server.port) as relay:
+        lease = 4 * TIME_SCALE
+        cut = store_at(server, "doubt", relay.port, lease=lease)
+        other = store_at(server, "doubt", lease=lease)
+        await cut.open()
+        await other.open()
+        [key] = add(cut, job("j", webhook()))
+        await cut.commit()
+        results = PendingResults(cut, GroupCommit(cut, Notifier()))
+        epoch = cut.cluster.epoch
+        begun = f"SELECT begun FROM doubt.webhook WHERE key = {key}"
+
+        relay.drop_answers()
+        attempt = asyncio.create_task(results.begin(key, 1, CONTENT, by_hand=False))
+        await until(lambda: server.execute(begun) == str(epoch))
+        await other.cluster.owners.take([stored.job.key for stored in await other.webhooks_by_key([key])])
+        relay.cut()
+        with pytest.raises(StoreUnreachable):
+            await attempt
+        relay.mend()
+        await until(lambda: server.execute(begun) == "")
+        assert cut.cluster.epoch == epoch
+        assert await PendingResults(other, GroupCommit(other, Notifier())).begin(key, 1, CONTENT, by_hand=False)
+        await cut.close()
+        await other.close()
 
 
 async def test_nothing_of_a_dead_process_is_written(postgres_server: PostgresServer) -> None:
