@@ -14,8 +14,7 @@ AHEAD = 500
 class Foresight:
     """The fewest seconds from the next attempt at a webhook to the one after it, by the webhook's key.
 
-    It is read ahead only where the store has to be waited for: else the clock would stand still at each due time until
-    the store has answered. Of a webhook that is not here, its attempt says it.
+    Without it, the clock would stand still at each due time until the attempt has been made, which tells the same.
     """
 
     def __init__(self, store: Store, compiled_mocks: CompiledMocks) -> None:
@@ -26,18 +25,19 @@ class Foresight:
     @property
     def is_short(self) -> bool:
         """Whether webhooks are to be read ahead."""
-        return self._store.at_once is None and len(self._least_waits) < AHEAD // 2
+        return len(self._least_waits) < AHEAD // 2
 
     async def look(self, webhooks: Collection[int]) -> None:
         """Read these webhooks ahead. Raises StoreError."""
-        for stored in await self._store.webhooks_by_key(key for key in webhooks if key not in self._least_waits):
-            webhook = stored.webhook
+        keys = [key for key in webhooks if key not in self._least_waits]
+        for key, due in zip(keys, await self._store.dues(keys), strict=True):
+            if due is None or due.late:
+                continue
             try:
-                _, spec = await self._compiled_mocks.webhook_spec(webhook.definition, webhook.mock_stage)
+                _, spec = await self._compiled_mocks.webhook_spec(due.definition, due.mock_stage)
             except LatehookError:  # its attempt fails, and says why
                 continue
-            if not webhook.late:
-                self._least_waits[stored.key] = retries.least_wait(spec.retry, stored.attempts + 1)
+            self._least_waits[key] = retries.least_wait(spec.retry, due.attempts + 1)
 
     def pop(self, webhook: int) -> float | None:
         """Return what is known of a webhook that is due now; None: nothing."""

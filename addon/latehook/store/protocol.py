@@ -20,11 +20,12 @@ MAX_ENDED_JOBS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A pending webhook, as far as is needed to decide whether its attempt may start.
+    """A pending webhook, as far as is needed to decide whether its attempt may start, and when it may be tried again.
 
     `due` is in seconds of Latehook's clock. `after` has the keys of the job's earlier webhooks whose first attempt must
-    come first. `job` is its job's key. A `late` webhook is still to be decided: its `url` may be empty. `elsewhere`:
-    another process makes an attempt at it now.
+    come first. `job` is its job's key. A `late` webhook is still to be decided: its `url` may be empty. `definition`
+    and `mock_stage` are those of Webhook, and `attempts` is how many have ended. `elsewhere`: another process makes an
+    attempt at it now.
     """
 
     due: float
@@ -33,6 +34,9 @@ class Due:
     job: int
     stage: int
     late: bool
+    definition: str
+    mock_stage: int
+    attempts: int
     elsewhere: bool = False
 
 

@@ -15,9 +15,11 @@ from latehook.store.damage import DAMAGED
 
 
 class Target(msgspec.Struct, frozen=True):
-    """An encoded webhook, of which only the URL is decoded, and whether it is late."""
+    """An encoded webhook, of which only this is decoded: see Due."""
 
     to: str | None
+    definition: str
+    mock_stage: int
     late: bool = False
 
 

@@ -1,6 +1,7 @@
 """The schedule, in virtual time."""
 
 import asyncio
+import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -141,6 +142,21 @@ def test_after_stop_nothing_wakes() -> None:
         await asyncio.sleep(60)
 
     assert run(scenario).woken == []
+
+
+@pytest.mark.parametrize("number", [0, 1, 7, 50, 200, 201])
+def test_the_first_keys_are_those_that_are_due_first(number: int) -> None:
+    source = random.Random(number)
+    entries = [(NOON + source.randrange(100), key) for key in range(200)]
+
+    async def scenario(setup: ScheduleSetup) -> None:
+        setup.schedule.load(entries[:100])
+        for entry in entries[100:]:
+            setup.schedule.push(*entry)
+        assert setup.schedule.first(number) == [key for _, key in sorted(entries)[:number]]
+        assert len(setup.schedule) == 200
+
+    run(scenario)
 
 
 def test_an_empty_schedule_has_no_timer() -> None:

@@ -219,7 +219,7 @@ class Database:
             if w is None or w.state != "pending" or not (self.owns(me, w.job) or not self.has(Guard.OWNER)):
                 continue
             is_elsewhere = w.begun is not None and w.begun != me and self.has(Guard.BEGUN)
-            found.append((w.key, w.due, w.value, w.job, w.stage, is_elsewhere, self._earlier(w)))
+            found.append((w.key, w.due, w.value, w.job, w.stage, w.attempts, is_elsewhere, self._earlier(w)))
         return found
 
     def _earlier(self, w: Webhook) -> list[int]:

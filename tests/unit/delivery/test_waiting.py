@@ -11,7 +11,7 @@ from latehook.store.sqlite import SqliteStore
 from latehook.store.world import World
 
 FIRST, SECOND = 1, 2
-SECOND_DUE = Due(0.0, "http://app.test/hook", (FIRST,), 7, 1, False)
+SECOND_DUE = Due(0.0, "http://app.test/hook", (FIRST,), 7, 1, False, "hash", 0, 0)
 
 
 async def nothing(before: World, world: World) -> None:

@@ -140,7 +140,8 @@ async def test_a_failed_attempt_leaves_the_webhook_pending_with_its_content(stor
     owed = await store.pending_webhook(key)
     assert owed is not None
     assert (owed.attempts, owed.content, owed.webhook.due) == (1, CONTENT, 1_800_000_006.0)
-    assert await store.dues([key]) == [Due(1_800_000_006.0, "http://app.test/hook", (), owed.job.key, 0, False)]
+    due = Due(1_800_000_006.0, "http://app.test/hook", (), owed.job.key, 0, False, "a definition", 0, 1)
+    assert await store.dues([key]) == [due]
     assert list(await store.attempts([key])) == [(key, Attempt(1, 1.0, 1.5, None, "Connection refused", b"", 1.25))]
 
 
@@ -237,7 +238,8 @@ async def test_a_webhook_that_is_made_pending_waits_for_no_other_if_it_is_not_or
 
     stored = await store.webhook(last)
     assert stored is not None
-    assert await store.dues([last]) == [Due(9.0, "http://app.test/hook", (), stored.job.key, 1, False)]
+    due = Due(9.0, "http://app.test/hook", (), stored.job.key, 1, False, "a definition", 0, 0)
+    assert await store.dues([last]) == [due]
     assert (stored.webhook.state, stored.webhook.reason) == (State.PENDING, None)
 
 

@@ -17,7 +17,7 @@ from latehook.store.protocol import Due
 from latehook.store.values import digest, read_redirects, read_target, read_value
 
 DUES = """
-SELECT w.key, w.due, w.value, w.job, w.stage, w.begun IS NOT NULL AND w.begun <> $2,
+SELECT w.key, w.due, w.value, w.job, w.stage, w.attempts, w.begun IS NOT NULL AND w.begun <> $2,
 CASE WHEN w.stage > 0 AND w.ordered AND w.attempts = 0 THEN ARRAY(
     SELECT e.key FROM webhook e
     WHERE e.job = w.job AND e.stage < w.stage AND e.attempts = 0 AND e.ordered AND e.state = 'pending'
@@ -86,13 +86,14 @@ class Reader(Rows):
         return [rows.get(key) for key in keys]
 
     def _due(
-        self, key: int, due: float, value: bytes, job: int, stage: int, elsewhere: bool, after: list[int]
+        self, key: int, due: float, value: bytes, job: int, stage: int, attempts: int, elsewhere: bool, after: list[int]
     ) -> Due | None:
         try:
             target = read_target(value)
             if target.to is None and not target.late:
                 raise TypeError("it has no URL")
-            return Due(due, target.to or "", tuple(after), job, stage, target.late, elsewhere)
+            url, where = target.to or "", (target.definition, target.mock_stage)
+            return Due(due, url, tuple(after), job, stage, target.late, *where, attempts, elsewhere)
         except DAMAGED as error:
             self.give_up(key, damage(error))
             return None

@@ -86,7 +86,8 @@ class Reader(JobsInSqlite):
         except DAMAGED as error:
             self.give_up(key, damage(error))
             return None
-        return Due(due, target.to or "", after, job, stage, target.late)
+        url = target.to or ""
+        return Due(due, url, after, job, stage, target.late, target.definition, target.mock_stage, attempts)
 
     def _unattempted_before(self, job: int, stage: int) -> list[int]:
         """Return the webhooks of earlier stages whose first attempt is still to come, the last one first."""
