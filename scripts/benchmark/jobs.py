@@ -65,11 +65,12 @@ async def burst(folder: Path, scale: Scale) -> list[Row]:
 
     async def run(proxy: Proxy, received: Receiver) -> list[Row]:
         loaded, cpu = await run_jobs(proxy, received, load(proxy, 300, "burst", scale.burst))
-        requests = [request for request in loaded.requests if request.identifier in received.arrived]
-        requests.sort(key=lambda request: request.at)
+        created_at = received.created_at
+        requests = [request for request in loaded.requests if request.identifier in created_at]
+        requests.sort(key=lambda request: created_at[str(request.identifier)])
         after_answer = lateness(requests, received, lambda request: request.at)
-        of_receiver = waits([request.at for request in requests], DEFAULT_WORKERS, takes)
-        after_end = lateness(requests, received, lambda request: received.created_at[str(request.identifier)])
+        of_receiver = waits([created_at[str(request.identifier)] for request in requests], DEFAULT_WORKERS, takes)
+        after_end = lateness(requests, received, lambda request: created_at[str(request.identifier)])
         of_latehook = [late - waited for late, waited in zip(after_answer, of_receiver, strict=True)]
         return [
             Row(f"{name}: lost", len(loaded.requests) - len(requests), "webhooks", 0),
