@@ -142,10 +142,12 @@ class Transport:
         if "user-agent" not in request.headers:
             request.headers["User-Agent"] = "Latehook"
         response = await self._connections.handle_async_request(_authenticated(request))
+        stream = response.stream
+        assert isinstance(stream, httpx.AsyncByteStream)
         try:
-            body, is_cut = await _read_body(response)
+            body, is_cut = await _read_body(stream)
         finally:
-            await response.aclose()
+            await stream.aclose()
         if outgoing.wire is not None:
             outgoing.wire.body = body
         headers = response.headers
@@ -186,10 +188,10 @@ def _decompressed(body: bytes, response: httpx.Response) -> bytes:
         return body
 
 
-async def _read_body(response: httpx.Response) -> tuple[bytes, bool]:
+async def _read_body(stream: httpx.AsyncByteStream) -> tuple[bytes, bool]:
     """Read the body, up to MAX_ANSWER bytes. Return it, and whether there is more."""
     body = bytearray()
-    async for piece in response.aiter_raw():
+    async for piece in stream:
         body += piece
         if len(body) > MAX_ANSWER:
             break

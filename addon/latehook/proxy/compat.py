@@ -252,7 +252,7 @@ def listening_ports(*modes: type[ProxyMode]) -> set[int]:
     return {
         address[1]
         for server in servers
-        if isinstance(server.mode, modes or ProxyMode)
+        if not modes or isinstance(server.mode, modes)
         for address in server.listen_addrs
     }
 
