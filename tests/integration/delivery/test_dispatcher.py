@@ -8,6 +8,7 @@ import pytest
 from latehook.base.messages import Outcome, Outgoing
 from latehook.delivery.dispatcher import STARTS_PER_TURN, Dispatcher
 from latehook.delivery.slots import NEW, NEW_FOR_AT_FIRST
+from support import virtual_time
 
 DONE = Outcome(0.0, 0.0, 200)
 KEPT_OPEN = Outcome(0.0, 0.0, 200, keeps_open=True)
@@ -86,29 +87,35 @@ async def test_all_slots_are_used_again_when_several_become_free() -> None:
     assert list(attempts.sent) == list(range(2 * NEW))
 
 
-async def test_attempts_that_begin_at_once_are_few_until_the_receiver_keeps_connections_open() -> None:
-    attempts = FakeAttempts()
-    await start(attempts, range(100), workers=50)
-    started = len(attempts.sent)
-    attempts.sent[0].set_result(KEPT_OPEN)
-    await settle()
+def test_attempts_that_begin_at_once_are_few_until_the_receiver_keeps_connections_open() -> None:
+    async def run() -> None:
+        attempts = FakeAttempts()
+        dispatcher = await start(attempts, range(100), workers=50)
+        assert len(attempts.sent) == NEW
 
-    assert NEW <= started < 50
-    assert len(attempts.sent) == started + 2
+        attempts.sent[0].set_result(KEPT_OPEN)
+        await settle()
+        assert len(attempts.sent) == NEW + 2
+        await dispatcher.abort()
+
+    virtual_time.run(run())
 
 
-async def test_a_webhook_that_is_enqueued_again_while_its_attempt_begins_takes_and_frees_a_slot_of_its_own() -> None:
-    attempts = FakeAttempts()
-    errors: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
-    dispatcher = await start(attempts, [7], workers=50)
-    attempts.nothing_to_send = {7}
-    dispatcher.enqueue([7])
-    await asyncio.sleep(2 * NEW_FOR_AT_FIRST)
+def test_a_webhook_that_is_enqueued_again_while_its_attempt_begins_takes_and_frees_a_slot_of_its_own() -> None:
+    async def run() -> None:
+        attempts = FakeAttempts()
+        errors: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        dispatcher = await start(attempts, [7], workers=50)
+        attempts.nothing_to_send = {7}
+        dispatcher.enqueue([7])
+        await asyncio.sleep(2 * NEW_FOR_AT_FIRST)
 
-    assert not errors
-    await attempts.end(7)
-    assert attempts.concluded == [(7, DONE)]
+        assert not errors
+        await attempts.end(7)
+        assert attempts.concluded == [(7, DONE)]
+
+    virtual_time.run(run())
 
 
 async def test_an_attempt_is_made_only_when_its_slot_is_free() -> None:
