@@ -160,6 +160,7 @@ class Latehook:
         gc.freeze()  # collecting garbage among all that is loaded would stop the loop for tens of milliseconds
         self.observe()
         hangup.stop_on_hangup(self._master)
+        listeners.keep_bursts()
         if not self._introduces and (page := listeners.page_url()) is not None:
             log.info("latehook: the page with all jobs and webhooks: %s", page)
         log.info("latehook: ready for %s", self._named_hosts())

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import AddonManager, traverse
 from mitmproxy.addons.next_layer import NeedsMoreData
 from mitmproxy.addons.next_layer import NextLayer as NextLayerAddon
-from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.addons.proxyserver import Proxyserver, Servers
 from mitmproxy.connection import Client, Connection
 from mitmproxy.hooks import all_hooks as all_hooks
 from mitmproxy.http import RequestData as RequestFields
@@ -70,7 +70,7 @@ from mitmproxy.proxy.layers.modes import (
     Socks5Proxy,
     TransparentProxy,
 )
-from mitmproxy.proxy.mode_servers import ServerInstance
+from mitmproxy.proxy.mode_servers import AsyncioServerInstance, ServerInstance
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 from mitmproxy.tls import ClientHello
@@ -79,7 +79,9 @@ ATTRIBUTES: Mapping[type, str] = {
     AddonManager: "chain get add invoke_addon_sync",
     OptManager: "deferred has_changed keys process_deferred",
     Proxyserver: "connections servers",
+    Servers: "changed",
     ServerInstance: "mode listen_addrs",
+    AsyncioServerInstance: "_servers",
     NextLayerAddon: "next_layer _ignore_connection _get_client_hello",
     LegacyLogEvents: "master addFilter",
     ConnectionHandler: "client layer transports",
@@ -262,6 +264,22 @@ def listening_addresses() -> Iterator[tuple[ProxyMode, str, int]]:
     proxyserver = ctx.master.addons.get("proxyserver")
     for server in proxyserver.servers if proxyserver else ():
         yield from ((server.mode, address[0], address[1]) for address in server.listen_addrs)
+
+
+def on_new_listeners(callback: Callable[[], None]) -> None:
+    """Call `callback`, a function of a module, when the proxy listens on other ports than before."""
+    if (proxyserver := ctx.master.addons.get("proxyserver")) is not None:
+        proxyserver.servers.changed.connect(callback)
+
+
+def set_backlog(backlog: int) -> None:
+    """Set how many connections wait at each TCP port of the proxy until they are accepted."""
+    proxyserver = ctx.master.addons.get("proxyserver")
+    for server in proxyserver.servers if proxyserver else ():
+        for listener in server._servers if isinstance(server, AsyncioServerInstance) else ():
+            for opened in listener.sockets if isinstance(listener, asyncio.Server) else ():
+                with opened.dup() as same:  # asyncio's own has no `listen`
+                    same.listen(backlog)
 
 
 def _handlers() -> Mapping[Any, Any]:

@@ -11,6 +11,23 @@ from latehook.base.hostnames import address_of, host_in_url
 from latehook.proxy import compat
 from latehook.proxy.mocked_hosts import MockedHosts
 
+BACKLOG = 1024
+"""New connections that wait at a port until they are accepted.
+
+A client whose connection finds no place tries again after a second. asyncio has 100 places: fewer than load tests, or
+many clients that wait for an event, need at one moment.
+"""
+
+
+def keep_bursts() -> None:
+    """Let many connections wait at the ports of the proxy, also at those that options open later."""
+    compat.on_new_listeners(_set_backlog)
+    _set_backlog()
+
+
+def _set_backlog() -> None:
+    compat.set_backlog(BACKLOG)
+
 
 def is_own_proxy(host: str, port: int) -> bool:
     """Return whether an explicit proxy of this mitmproxy listens on this port and the host is this machine."""

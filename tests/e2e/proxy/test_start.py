@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from support.attack_clients import read_response
 from support.limits import PROMPT
 from support.ports import free_port
@@ -90,3 +92,34 @@ def test_clients_that_leave_at_once_while_it_starts_or_many_connect_do_no_harm(
 
     assert proxy.stop() == 0
     assert "crashed" not in proxy.output and "Traceback" not in proxy.output
+
+
+OTHER_PORT_SCRIPT = """
+import os
+from mitmproxy import ctx
+
+def response(flow):
+    ctx.options.update(mode=["regular", "regular@" + os.environ["OTHER_PORT"]])
+"""
+MOST_WAITING = Path("/proc/sys/net/core/somaxconn")
+"""Has how many connections this system lets wait, whatever a program asks for."""
+
+
+@pytest.mark.skipif(
+    not MOST_WAITING.exists() or int(MOST_WAITING.read_text()) < 512, reason="this system lets fewer connections wait"
+)
+def test_hundreds_of_clients_that_connect_at_once_need_not_try_again(
+    start: Callable[..., Proxy], tmp_path: Path
+) -> None:
+    (tmp_path / "other_port.py").write_text(OTHER_PORT_SCRIPT)
+    other = free_port()
+    variables = {"CALLBACK_URL": "http://127.0.0.1:9/", "OTHER_PORT": str(other)}
+    proxy = start("-s", str(tmp_path / "other_port.py"), mocks=MOCKS, env=variables)
+    asks = ("--retry-connrefused", "--retry", "9", f"http://{HOST}/health")
+    for port in (proxy.port, other):
+        assert curl("-x", f"http://127.0.0.1:{port}", *asks).stdout == "ok"
+        proxy.process.send_signal(signal.SIGSTOP)  # it accepts none of these
+        clients = [socket.create_connection(("127.0.0.1", port), PROMPT) for _ in range(300)]
+        proxy.process.send_signal(signal.SIGCONT)
+        for client in clients:
+            client.close()
