@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from latehook.base.errors import LatehookError
 from latehook.delivery.compiled_mocks import CompiledMocks
-from latehook.store.protocol import Store
+from latehook.store.protocol import Due, Store
 from latehook.webhooks import retries
 
 AHEAD = 500
@@ -20,7 +20,7 @@ class Foresight:
     def __init__(self, store: Store, compiled_mocks: CompiledMocks) -> None:
         self._store = store
         self._compiled_mocks = compiled_mocks
-        self._least_waits: dict[int, float] = {}
+        self._least_waits: dict[int, float | None] = {}  # None: it cannot be told before the attempt is made
 
     @property
     def is_short(self) -> bool:
@@ -29,15 +29,16 @@ class Foresight:
 
     async def look(self, webhooks: Collection[int]) -> None:
         """Read these webhooks ahead. Raises StoreError."""
-        keys = [key for key in webhooks if key not in self._least_waits]
-        for key, due in zip(keys, await self._store.dues(keys), strict=True):
-            if due is None or due.late:
-                continue
-            try:
-                _, spec = await self._compiled_mocks.webhook_spec(due.definition, due.mock_stage)
-            except LatehookError:  # its attempt fails, and says why
-                continue
-            self._least_waits[key] = retries.least_wait(spec.retry, due.attempts + 1)
+        if keys := [key for key in webhooks if key not in self._least_waits]:
+            for key, due in zip(keys, await self._store.dues(keys), strict=True):
+                self._least_waits[key] = None if due is None or due.late else await self._least_wait(due)
+
+    async def _least_wait(self, due: Due) -> float | None:
+        try:
+            _, spec = await self._compiled_mocks.webhook_spec(due.definition, due.mock_stage)
+        except LatehookError:  # its attempt fails, and says why
+            return None
+        return retries.least_wait(spec.retry, due.attempts + 1)
 
     def pop(self, webhook: int) -> float | None:
         """Return what is known of a webhook that is due now; None: nothing."""

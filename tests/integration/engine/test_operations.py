@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +214,34 @@ def test_an_advance_of_one_job_does_not_wait_for_attempts_of_others(run: Run) ->
         assert (left, asyncio.get_running_loop().time()) == ([], 34)
 
     run(scenario)
+
+
+def test_an_advance_reads_each_webhook_ahead_once_also_where_that_tells_nothing(run: Run) -> None:
+    mocks = """
+mocks:
+  - match: POST api.slow.example/jobs
+    webhook: {to: "http://app.test/"}
+    stages:
+      - {after: 0s, webhook: {event: first}}
+      - {after: "{{ request.json.after }}", webhook: {when: job.webhooks.first.status == 200}}
+"""
+
+    async def scenario(setup: EngineSetup) -> None:
+        for number in range(60):
+            await setup.post(after=10 + number)
+        await asyncio.sleep(1)
+        asked, dues = list[int](), setup.store.dues
+
+        async def observed(keys: Sequence[int]) -> Any:
+            asked.extend(keys)
+            return await dues(keys)
+
+        setup.store.dues = observed
+        assert await setup.operations.advance("1h") == []
+        assert len(sent(setup)) == 120
+        assert len(asked) == 2 * 60  # ahead, and when it is due
+
+    run(scenario, mocks)
 
 
 def test_an_advance_returns_unfinished_webhooks_after_ten_seconds(run: Run) -> None:
