@@ -150,7 +150,7 @@ class PendingResults:
             self._rewriting = asyncio.get_running_loop().create_task(self._rewrite(), name="latehook: results")
 
     async def _rewrite(self) -> None:
-        """Try to write the results that are left, again and again, until the store can write."""
+        """Try to write the results that are left, and which attempts are not sent, until the store can write."""
         try:
             while self._pending or self._in_doubt:
                 await asyncio.sleep(REWRITE_AFTER)

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -249,11 +249,9 @@ def open_connections() -> Iterator[tuple[Client, list[Connection]]]:
 
 def listening_ports(*modes: type[ProxyMode]) -> set[int]:
     """Return the ports on which the proxy listens in these modes; without any, in all modes."""
-    proxyserver = ctx.master.addons.get("proxyserver")
-    servers = proxyserver.servers if proxyserver else ()
     return {
         address[1]
-        for server in servers
+        for server in _servers()
         if not modes or isinstance(server.mode, modes)
         for address in server.listen_addrs
     }
@@ -261,8 +259,7 @@ def listening_ports(*modes: type[ProxyMode]) -> set[int]:
 
 def listening_addresses() -> Iterator[tuple[ProxyMode, str, int]]:
     """Yield each mode with each host and port on which the proxy listens for it."""
-    proxyserver = ctx.master.addons.get("proxyserver")
-    for server in proxyserver.servers if proxyserver else ():
+    for server in _servers():
         yield from ((server.mode, address[0], address[1]) for address in server.listen_addrs)
 
 
@@ -274,12 +271,16 @@ def on_new_listeners(callback: Callable[[], None]) -> None:
 
 def set_backlog(backlog: int) -> None:
     """Set how many connections wait at each TCP port of the proxy until they are accepted."""
-    proxyserver = ctx.master.addons.get("proxyserver")
-    for server in proxyserver.servers if proxyserver else ():
+    for server in _servers():
         for listener in server._servers if isinstance(server, AsyncioServerInstance) else ():
             for opened in listener.sockets if isinstance(listener, asyncio.Server) else ():
                 with opened.dup() as same:  # asyncio's own has no `listen`
                     same.listen(backlog)
+
+
+def _servers() -> Iterable[ServerInstance[Any]]:
+    proxyserver = ctx.master.addons.get("proxyserver")
+    return proxyserver.servers if proxyserver else ()
 
 
 def _handlers() -> Mapping[Any, Any]:

@@ -12,9 +12,10 @@ from latehook.base.json_numbers import NumberAsWritten
 from latehook.base.messages import Redirect
 from latehook.base.model import UNKNOWN, Content, Job, Webhook
 from latehook.store.damage import DAMAGED
+from latehook.store.protocol import Due
 
 
-class Target(msgspec.Struct, frozen=True):
+class _Target(msgspec.Struct, frozen=True):
     """An encoded webhook, of which only this is decoded: see Due."""
 
     to: str | None
@@ -48,8 +49,19 @@ read_job = msgspec.msgpack.Decoder(Job, ext_hook=_from_extension).decode
 read_webhook = msgspec.msgpack.Decoder(Webhook, ext_hook=_from_extension).decode
 read_value = msgspec.msgpack.Decoder(ext_hook=_from_extension).decode
 read_content = msgspec.msgpack.Decoder(Content).decode
-read_target = msgspec.msgpack.Decoder(Target).decode
+_read_target = msgspec.msgpack.Decoder(_Target).decode
 _read_event = msgspec.msgpack.Decoder(Event).decode
+
+
+def read_due(
+    value: bytes, due: float, job: int, stage: int, after: Sequence[int], attempts: int, elsewhere: bool = False
+) -> Due:
+    """Return the Due of an encoded webhook, with what its other columns have. Raises an error of DAMAGED."""
+    target = _read_target(value)
+    if target.to is None and not target.late:
+        raise TypeError("it has no URL")
+    where = target.definition, target.mock_stage
+    return Due(due, target.to or "", after, job, stage, target.late, *where, attempts, elsewhere)
 
 
 def event_of(webhook: bytes) -> str | None:

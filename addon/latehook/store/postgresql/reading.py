@@ -14,7 +14,7 @@ from latehook.store.postgresql.rows import Rows
 from latehook.store.postgresql.together import Together
 from latehook.store.postgresql.values import storable
 from latehook.store.protocol import Due
-from latehook.store.values import digest, read_redirects, read_target, read_value
+from latehook.store.values import digest, read_due, read_redirects, read_value
 
 DUES = """
 SELECT w.key, w.due, w.value, w.job, w.stage, w.attempts, w.begun IS NOT NULL AND w.begun <> $2,
@@ -89,11 +89,7 @@ class Reader(Rows):
         self, key: int, due: float, value: bytes, job: int, stage: int, attempts: int, elsewhere: bool, after: list[int]
     ) -> Due | None:
         try:
-            target = read_target(value)
-            if target.to is None and not target.late:
-                raise TypeError("it has no URL")
-            url, where = target.to or "", (target.definition, target.mock_stage)
-            return Due(due, url, tuple(after), job, stage, target.late, *where, attempts, elsewhere)
+            return read_due(value, due, job, stage, tuple(after), attempts, elsewhere)
         except DAMAGED as error:
             self.give_up(key, damage(error))
             return None

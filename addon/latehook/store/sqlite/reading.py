@@ -11,7 +11,7 @@ from latehook.store.damage import DAMAGED, damage
 from latehook.store.protocol import Due
 from latehook.store.sqlite.lists import as_list
 from latehook.store.sqlite.rows import Rows
-from latehook.store.values import digest, read_redirects, read_target, read_value
+from latehook.store.values import digest, read_due, read_redirects, read_value
 
 
 class JobsInSqlite(Rows):
@@ -79,15 +79,11 @@ class Reader(JobsInSqlite):
 
     def _due(self, key: int, due: float, value: bytes, job: int, stage: int, ordered: int, attempts: int) -> Due | None:
         try:
-            target = read_target(value)
-            if target.to is None and not target.late:
-                raise TypeError("it has no URL")
             after = self._unattempted_before(job, stage) if stage > 0 and ordered and attempts == 0 else ()
+            return read_due(value, due, job, stage, after, attempts)
         except DAMAGED as error:
             self.give_up(key, damage(error))
             return None
-        url = target.to or ""
-        return Due(due, url, after, job, stage, target.late, target.definition, target.mock_stage, attempts)
 
     def _unattempted_before(self, job: int, stage: int) -> list[int]:
         """Return the webhooks of earlier stages whose first attempt is still to come, the last one first."""
