@@ -61,16 +61,19 @@ async def burst(folder: Path, scale: Scale) -> list[Row]:
     part of the lateness is the receiver's. The goal is for the rest.
     """
     takes = 0.05
-    name = f"{scale.burst:,} requests at once, receiver takes 50 ms"
+    name = f"{scale.burst:,} requests at once, receiver takes {1000 * takes:g} ms"
 
     async def run(proxy: Proxy, received: Receiver) -> list[Row]:
         loaded, cpu = await run_jobs(proxy, received, load(proxy, 300, "burst", scale.burst))
-        created_at = received.created_at
-        requests = [request for request in loaded.requests if request.identifier in created_at]
-        requests.sort(key=lambda request: created_at[str(request.identifier)])
+
+        def created_at(request: Answered) -> float:
+            return received.created_at[str(request.identifier)]
+
+        requests = [request for request in loaded.requests if request.identifier in received.created_at]
+        requests.sort(key=created_at)
         after_answer = lateness(requests, received, lambda request: request.at)
-        of_receiver = waits([created_at[str(request.identifier)] for request in requests], DEFAULT_WORKERS, takes)
-        after_end = lateness(requests, received, lambda request: created_at[str(request.identifier)])
+        of_receiver = waits(map(created_at, requests), DEFAULT_WORKERS, takes)
+        after_end = lateness(requests, received, created_at)
         of_latehook = [late - waited for late, waited in zip(after_answer, of_receiver, strict=True)]
         return [
             Row(f"{name}: lost", len(loaded.requests) - len(requests), "webhooks", 0),

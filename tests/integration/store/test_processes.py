@@ -21,12 +21,42 @@ pytest.importorskip("asyncpg")
 from latehook.store.postgresql import PostgresStore, schema
 
 LEASE = 0.5
+LONG_LEASE = 4 * TIME_SCALE
+"""For processes that must stay alive, and fresh, while the test works."""
 
 
-def store_at(server: PostgresServer, schema: str, port: int | None = None, lease: float = LEASE) -> PostgresStore:
+def store_at(
+    server: PostgresServer,
+    schema: str,
+    port: int | None = None,
+    lease: float = LEASE,
+    steady: Callable[[], float] = steady_time,
+) -> PostgresStore:
     address = parse_address(server.url(schema, port))
     assert isinstance(address, PostgresAddress)
-    return PostgresStore(address, lease=lease)
+    return PostgresStore(address, lease=lease, steady=steady)
+
+
+async def opened_pair(
+    server: PostgresServer, relay: Relay, schema: str, lease: float = LEASE
+) -> tuple[PostgresStore, PostgresStore]:
+    """Open a store, and another one on the same schema, which reaches the server through the relay."""
+    direct, relayed = store_at(server, schema, lease=lease), store_at(server, schema, relay.port, lease=lease)
+    await direct.open()
+    await relayed.open()
+    await until(lambda: direct.cluster.live == 2)
+    return direct, relayed
+
+
+def reload_of(store: PostgresStore) -> asyncio.Event:
+    """Return an event that is set when the store is to be read again: it was connected to, or joined, again."""
+    reloaded = asyncio.Event()
+
+    async def reload() -> None:
+        reloaded.set()
+
+    store.on_connected = reload
+    return reloaded
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -75,18 +105,9 @@ async def test_a_process_that_is_cut_off_is_declared_dead_and_joins_again(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Relay(postgres_server.port) as relay:
-        healthy, cut = store_at(postgres_server, "cut"), store_at(postgres_server, "cut", relay.port)
-        await healthy.open()
-        await cut.open()
-        await until(lambda: healthy.cluster.live == 2)
+        healthy, cut = await opened_pair(postgres_server, relay, "cut")
         shorten_timeouts(monkeypatch, 0.3)
-        epoch = cut.cluster.epoch
-        reloaded = asyncio.Event()
-
-        async def reload() -> None:
-            reloaded.set()
-
-        cut.on_connected = reload
+        epoch, reloaded = cut.cluster.epoch, reload_of(cut)
         relay.freeze()
         await until(lambda: not cut.cluster.is_fresh)
         assert cut.problem is not None
@@ -102,20 +123,9 @@ async def test_a_process_that_is_cut_off_is_declared_dead_and_joins_again(
 
 
 async def test_a_connection_that_is_silent_is_made_again_before_the_lease_ends(postgres_server: PostgresServer) -> None:
-    lease = 4 * TIME_SCALE
     with Relay(postgres_server.port) as relay:
-        healthy = store_at(postgres_server, "silent", lease=lease)
-        silenced = store_at(postgres_server, "silent", relay.port, lease=lease)
-        await healthy.open()
-        await silenced.open()
-        await until(lambda: healthy.cluster.live == 2)
-        epoch = silenced.cluster.epoch
-        reloaded = asyncio.Event()
-
-        async def reload() -> None:
-            reloaded.set()
-
-        silenced.on_connected = reload
+        healthy, silenced = await opened_pair(postgres_server, relay, "silent", LONG_LEASE)
+        epoch, reloaded = silenced.cluster.epoch, reload_of(silenced)
         relay.freeze()
         await until(lambda: relay.dropped)
         relay.mend()
@@ -130,24 +140,19 @@ async def test_a_process_stays_alive_while_it_takes_over_and_reads_again_what_it
 ) -> None:
     server = postgres_server
     with Relay(server.port) as relay:
-        taker, ended = store_at(server, "slow_taker"), store_at(server, "slow_taker", relay.port)
-        await taker.open()
-        await ended.open()
+        taker, ended = await opened_pair(server, relay, "slow_taker")
         add(ended, job("owed", webhook()))
         await ended.commit()
         epoch = taker.cluster.epoch
         taken = asyncio.Queue[Taken]()
-        may_go_on, reloaded = asyncio.Event(), asyncio.Event()
+        may_go_on, reloaded = asyncio.Event(), reload_of(taker)
 
         async def take(new: Taken) -> None:
             taken.put_nowait(new)
             await may_go_on.wait()
             raise StoreError("the store cannot read: a file is damaged")
 
-        async def reload() -> None:
-            reloaded.set()
-
-        taker.cluster.on_taken, taker.on_connected = take, reload
+        taker.cluster.on_taken = take
         relay.cut()
         new = await asyncio.wait_for(taken.get(), LIMIT)
         assert len(new.dues) == 1
@@ -171,9 +176,7 @@ async def test_an_attempt_that_must_not_be_sent_after_a_pause_does_not_keep_its_
         paused += pause  # between each two looks at the clock
         return steady_time() + paused
 
-    address = parse_address(postgres_server.url("paused"))
-    assert isinstance(address, PostgresAddress)
-    store = PostgresStore(address, steady=steady)
+    store = store_at(postgres_server, "paused", lease=LONG_LEASE, steady=steady)
     await store.open()
     [key] = add(store, job("j", webhook()))
     await store.commit()
@@ -193,11 +196,7 @@ async def test_an_attempt_that_began_when_the_connection_broke_does_not_keep_its
 ) -> None:
     server = postgres_server
     with Relay(server.port) as relay:
-        lease = 4 * TIME_SCALE
-        cut = store_at(server, "doubt", relay.port, lease=lease)
-        other = store_at(server, "doubt", lease=lease)
-        await cut.open()
-        await other.open()
+        other, cut = await opened_pair(server, relay, "doubt", LONG_LEASE)
         [key] = add(cut, job("j", webhook()))
         await cut.commit()
         results = PendingResults(cut, GroupCommit(cut, Notifier()))
