@@ -1,15 +1,25 @@
 """PURE: the texts of a mocks file, checked and compiled to expressions. This happens once, at load."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from jinja2 import Environment, TemplateSyntaxError, meta, nodes
+from jinja2 import Environment, Template, TemplateSyntaxError, meta, nodes
 
 from latehook.base.errors import ExpressionError, MocksError, Place
 from latehook.base.text import did_you_mean
-from latehook.expressions.expression import Evaluate, Expression, Names
+from latehook.expressions.expression import (
+    Evaluate,
+    EvaluateAll,
+    Expression,
+    Names,
+    Render,
+    expressions_in,
+    render,
+    render_at_once,
+)
 from latehook.expressions.metering import add_limits, concat
 from latehook.expressions.patterns import PatternError, check_patterns
 from latehook.expressions.sandbox import Sandbox
@@ -43,9 +53,14 @@ class _DottedName:
 
 @dataclass(frozen=True, slots=True)
 class _CompiledText:
-    """A compiled text, which may occur in several places. `free` are the names that it reads from the scope."""
+    """A compiled text, which may occur in several places.
+
+    `value` is the expression that gives its value, None where it has statements. `free` are the names that it reads
+    from the scope.
+    """
 
     evaluate: Evaluate
+    value: nodes.Expr | None
     free: frozenset[str]
     dotted_names: tuple[_DottedName, ...]
 
@@ -61,6 +76,7 @@ class Compiler:
         self._missing = missing
         self._sandbox = sandbox or Sandbox()
         self._texts: dict[str, _CompiledText] = {}
+        self._at_once: dict[tuple[str, ...], EvaluateAll] = {}
 
     def compile(self, text: str, place: Place, names: Names) -> Any:
         """Return an Expression, or the value itself where it depends on nothing but `env`.
@@ -79,6 +95,22 @@ class Compiler:
             return self._evaluate(expression)
         return expression
 
+    def renderer(self, value: Any) -> Render:
+        """Return a function that renders a compiled value, as `render` does.
+
+        Jinja evaluates the expressions in it in one call: each call takes as long as a short expression itself.
+        """
+        expressions = list(expressions_in(value))
+        texts = [self._texts[expression.text] for expression in expressions]
+        values = [text.value for text in texts if text.value is not None]
+        if len(values) < 2 or len(values) < len(texts):
+            return partial(render, value)
+        written = tuple(expression.text for expression in expressions)  # several mocks may have the same body
+        evaluate = self._at_once.get(written)
+        if evaluate is None:
+            evaluate = self._at_once[written] = self._runner(self._template(values))
+        return partial(render_at_once, value, expressions, evaluate)
+
     def constants(self) -> dict[str, Any]:
         """Return the part of a scope that is the same for all expressions: `env` and Jinja's functions."""
         return {**self._sandbox.globals, "env": self._env}
@@ -93,7 +125,7 @@ class Compiler:
                 raise MocksError(place, f"{kind} cannot be used: a mocks file has no other templates (in {text!r})")
             free = _undeclared(tree)
             dotted_names = tuple(name for name in _dotted_names(tree) if name.parts[0] in free)
-            return _CompiledText(self._evaluator(tree), free, dotted_names)
+            return _CompiledText(self._evaluator(tree), _value(tree), free, dotted_names)
         except PatternError as error:
             raise MocksError(place, f"{error} (in {text!r})") from None
         except TemplateSyntaxError as error:
@@ -110,27 +142,21 @@ class Compiler:
         """Return the function that gives a text's value: of the value's own type where the text is one expression."""
         value = _value(tree)
         if value is None:
-            return self._text_evaluator(tree)
-        assignment = nodes.Assign(nodes.Name(_VALUE, "store"), value, lineno=1)
-        tree = nodes.Template([assignment], lineno=1)
+            write = self._runner(self._sandbox.from_string(tree))
+            return lambda scope: "".join(write(scope))
+        evaluate = self._runner(self._template([value]))
+        return lambda scope: next(evaluate(scope))
+
+    def _runner(self, template: Template) -> EvaluateAll:
+        """Return a function that runs a template, and yields what the template does."""
+        run, evaluation = template.root_render_func, self._sandbox.evaluation
+        return lambda scope: run(evaluation(template, scope))
+
+    def _template(self, values: Sequence[nodes.Expr]) -> Template:
+        """Return a template that yields the values of expressions, each of its own type."""
+        tree = nodes.Template([nodes.ExprStmt(value, lineno=1) for value in values], lineno=1)
         tree.set_environment(self._sandbox)
-        return self._value_evaluator(tree)
-
-    def _value_evaluator(self, tree: nodes.Template) -> Evaluate:
-        """Return a function that runs a template and returns the value that it assigns: its output would be text."""
-        template, evaluation = self._sandbox.from_string(tree), self._sandbox.evaluation
-        run = template.root_render_func
-
-        def evaluate(scope: Mapping[str, Any]) -> Any:
-            context = evaluation(template, scope)
-            list(run(context))
-            return context.vars[_VALUE]
-
-        return evaluate
-
-    def _text_evaluator(self, tree: nodes.Template) -> Evaluate:
-        template, evaluation = self._sandbox.from_string(tree), self._sandbox.evaluation
-        return lambda scope: "".join(template.root_render_func(evaluation(template, scope)))
+        return self._sandbox.from_string(tree)
 
     def _filter_hint(self, error: TemplateSyntaxError) -> str:
         found = re.match(r"No (filter|test) named '(\w+)'", error.message or "")
@@ -211,10 +237,6 @@ def _undeclared(tree: nodes.Template) -> frozenset[str]:
     generator.optimizer = None
     generator.visit(tree)
     return frozenset(generator.undeclared_identifiers)
-
-
-_VALUE = "_value"
-"""The variable that a template assigns its value to. Jinja would export a name without the underscore."""
 
 
 def _value(tree: nodes.Template) -> nodes.Expr | None:

@@ -30,7 +30,7 @@ def _data(factor: int = 1) -> Prepare:
     """Return the cost of going through a value once, which takes `factor` times as long as copying it."""
 
     def prepare(context: Evaluation, value: Any, arguments: Sequence[Any]) -> Any:
-        context.count(context.size(value) * factor)
+        context.count_value(value, factor)
         return value
 
     return prepare
@@ -49,7 +49,7 @@ def _text(factor: int = 1) -> Prepare:
 
 def _converted(context: Evaluation, value: Any, arguments: Sequence[Any]) -> Any:
     """Prepare for a filter that converts data to JSON."""
-    context.count(context.size(value) * (1 if isinstance(value, str) else CONVERSION_FACTOR))
+    context.count_value(value, 1 if isinstance(value, str) else CONVERSION_FACTOR)
     return value
 
 
@@ -113,7 +113,7 @@ def count_search(context: Evaluation, text: str, pattern: Any) -> Pattern:
 
 def _number(context: Evaluation, value: Any, arguments: Sequence[Any]) -> Any:
     """Prepare for `int`: a text in base 2 to 36 has at most as many bits as a whole number may have."""
-    context.count(context.size(value))
+    context.count_value(value)
     if isinstance(value, str) and len(value) > MAX_INTEGER_BITS:
         raise LimitExceeded(f"a text of {len(value):,} characters is too long for a number")
     return value
@@ -152,12 +152,12 @@ def _wordwrap_size(
     return len(value) * (len(wrapstring or "") + 16)
 
 
-CONSTANT = frozenset(("default", "d", "first", "last", "length", "count", "attr"))
+CONSTANT = frozenset(("default", "d", "first", "last", "length", "count", "attr", "iso8601", "unix"))
 """Filters that need the same short time for every value."""
 
 COSTS: Mapping[str, Cost] = {
     # Numbers and times
-    **dict.fromkeys(("abs", "float", "filesizeformat", "iso8601", "unix"), Cost(_data(8))),
+    **dict.fromkeys(("abs", "float", "filesizeformat"), Cost(_data(8))),
     "strftime": Cost(_data(8), _strftime_size),
     "int": Cost(_number),
     "round": Cost(_data(), _round_size),

@@ -15,13 +15,16 @@ from latehook.expressions.values import null, to_text
 CONVERSION_FACTOR = 4
 """How many times longer than copying data it takes to convert it to JSON."""
 
+UNTIMED = 8 * STEP
+"""What an evaluation may spend before it looks at the processor time: that takes as long as several steps."""
+
 
 class Evaluation(Context):
     """The context that Jinja hands to operators, calls, filters and tests. It counts what they cost.
 
     No operation is interrupted: an exception at any moment could leave a cache or the store half changed. So each
     operation counts the size of everything that it works on before it starts, and that size is limited; between two
-    operations the processor time is looked at. It is the one clock that an evaluation reads.
+    operations the processor time is looked at, but for the first ones. It is the one clock that an evaluation reads.
     """
 
     max_steps = MAX_STEPS
@@ -52,11 +55,25 @@ class Evaluation(Context):
 
     def count(self, size: int = 0) -> None:
         """Count one step that works on `size` characters. Raises LimitExceeded if it is one too many."""
-        self._spend(STEP + max(size, 0))
+        self._spent += STEP + size if size > 0 else STEP
+        if self._spent > UNTIMED:
+            self._check_limits()
+
+    def count_value(self, value: Any, factor: int = 1) -> None:
+        """Count one step that goes through a value, which takes `factor` times as long as copying it."""
+        size = len(value) if type(value) is str else size_of(value, self.max_steps * STEP)
+        self._spent += STEP + size * factor
+        if self._spent > UNTIMED:
+            self._check_limits()
+
+    def restart(self) -> None:
+        """Begin the next of several expressions: each may take as many steps, and as much time, as one alone."""
+        self._spent = 0
+        self._time = None
 
     def size(self, value: Any) -> int:
         """Return the size of a value in characters, no further than the evaluation can pay."""
-        return size_of(value, self.max_steps * STEP)
+        return len(value) if type(value) is str else size_of(value, self.max_steps * STEP)
 
     def sizes(self, values: Iterable[Any]) -> int:
         """Return the size of several values together."""
@@ -66,17 +83,18 @@ class Evaluation(Context):
         """Yield the items of a value, with null for None, and count half a step for each and for each lookup in it."""
         cost = STEP // 2 * (1 + lookups)
         for item in () if values is None else values:
-            self._spend(cost)
+            self._spent += cost
+            if self._spent > UNTIMED:
+                self._check_limits()
             yield null("none") if item is None else item
 
     def text(self, value: Any) -> str:
         """Return the text of a value, and count the size of one that has to be converted."""
         if not isinstance(value, str):
-            self.count(self.size(value) * CONVERSION_FACTOR)
+            self.count_value(value, CONVERSION_FACTOR)
         return to_text(value)
 
-    def _spend(self, cost: int) -> None:
-        self._spent += cost
+    def _check_limits(self) -> None:
         if self._spent > self.max_steps * STEP:
             raise LimitExceeded(f"it takes more than {self.max_steps:,} steps")
         if self._time is None:

@@ -1,6 +1,6 @@
 """PURE: compiled expressions, and compiled values that contain them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from latehook.base.errors import ExpressionError, Place
@@ -12,6 +12,12 @@ Names = Mapping[str, Any]
 
 type Evaluate = Callable[[Mapping[str, Any]], Any]
 """A function that takes a scope (name → value) and returns an expression's value, not yet as plain data."""
+
+type EvaluateAll = Callable[[Mapping[str, Any]], Iterator[Any]]
+"""The same for several expressions: it yields their values. Each is computed when it is taken."""
+
+type Render = Callable[[Mapping[str, Any]], Any]
+"""A function that takes a scope and returns what `render` does for one compiled value."""
 
 
 class Expression:
@@ -54,24 +60,53 @@ class Expression:
 
 def render(value: Any, scope: Mapping[str, Any]) -> Any:
     """Return a compiled value with the value of each expression in its place. Raises ExpressionError."""
-    if isinstance(value, Expression):
+    kind = type(value)
+    if kind is Expression:
         return value(scope)
-    if isinstance(value, dict):
-        return {key: render(item, scope) for key, item in value.items()}
-    if isinstance(value, list):
-        return [render(item, scope) for item in value]
+    return fill(value, lambda expression: expression(scope)) if kind is dict or kind is list else value
+
+
+def render_at_once(
+    value: Any, expressions: Sequence[Expression], evaluate: EvaluateAll, scope: Mapping[str, Any]
+) -> Any:
+    """Return what `render` does. `expressions` are those in the value, in order; `evaluate` yields their values.
+
+    Raises ExpressionError with the place of the expression that fails: the first one without a value.
+    """
+    plain: list[Any] = []
+    try:
+        for result in evaluate(scope):
+            plain.append(to_plain(result))
+    except Exception as error:
+        raise expressions[len(plain)]._failure(error) from None
+    values = iter(plain)
+    return fill(value, lambda _: next(values))
+
+
+def fill(value: Any, value_of: Callable[[Expression], Any]) -> Any:
+    """Return a compiled value with what `value_of` returns in the place of each expression, one after the other."""
+    kind = type(value)
+    if kind is Expression:
+        return value_of(value)
+    if kind is dict:
+        return {key: fill(item, value_of) for key, item in value.items()}
+    if kind is list:
+        return [fill(item, value_of) for item in value]
     return value
+
+
+def expressions_in(value: Any) -> Iterator[Expression]:
+    """Yield the expressions in a compiled value, in the order in which `fill` takes them."""
+    if isinstance(value, Expression):
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from expressions_in(item)
 
 
 def reads_of(value: Any) -> frozenset[str]:
     """Return the dotted names that the expressions in a compiled value read."""
-    if isinstance(value, Expression):
-        return value.reads
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return frozenset().union(*map(reads_of, value))
-    return frozenset()
+    return frozenset().union(*(expression.reads for expression in expressions_in(value)))
 
 
 def as_written(value: Any) -> str:

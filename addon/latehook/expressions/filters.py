@@ -41,7 +41,7 @@ def _limited(filter_: Callable[..., Any], cost: Cost) -> Callable[..., Any]:
             result = filter_(value, *args, **kwargs)
         else:
             result = filter_(first_argument(context), value, *args, **kwargs)
-        context.count(context.size(result))
+        context.count_value(result)
         return result
 
     return limited
@@ -95,6 +95,17 @@ def _null_or(convert: Callable[..., Any]) -> Callable[..., Any]:
         return None if is_null(value) else convert(value, *arguments, **named)
 
     return filter_
+
+
+def _seconds(moment: Any) -> float:
+    """Return a time in Unix seconds as a number. Texts are short, so this takes the same short time for every value."""
+    if isinstance(moment, str) and len(moment) > MAX_TIME_LENGTH:
+        raise ValueError(f"a text of {len(moment):,} characters is too long for a time in seconds")
+    return float(moment)
+
+
+MAX_TIME_LENGTH = 100
+"""Characters of a text that is converted to a time."""
 
 
 def _all(value: Any) -> list[Any]:
@@ -183,14 +194,14 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "b64decode": _null_or(_b64decode),
     "sha256": _null_or(lambda value: hashlib.sha256(_bytes(value)).hexdigest()),
     "hmac": _null_or(_hmac),
-    "iso8601": _null_or(lambda moment: timestamps.iso8601(float(moment))),
-    "unix": _null_or(lambda moment: int(float(moment))),
+    "iso8601": _null_or(lambda moment: timestamps.iso8601(_seconds(moment))),
+    "unix": _null_or(lambda moment: int(_seconds(moment))),
     "first": _first,
     "last": _last,
     "all": _all,
     "items": _items,
     "split": _null_or(_split),
     "regex_replace": _regex_replace,
-    "strftime": _null_or(lambda moment, form: timestamps.utc_datetime(float(moment)).strftime(form)),
+    "strftime": _null_or(lambda moment, form: timestamps.utc_datetime(_seconds(moment)).strftime(form)),
 }
 """Latehook's own filters, which come before Jinja's of the same name."""

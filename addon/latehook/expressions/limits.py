@@ -72,7 +72,7 @@ def size_of(value: Any, limit: int) -> int:
     kind = type(value)
     if kind is str:
         return len(value)
-    return 0 if kind in _ATOMS else limit - _left(value, limit)
+    return 0 if kind in _ATOMS or isinstance(value, Undefined) else limit - _left(value, limit)
 
 
 def _left(value: Any, left: int) -> int:
@@ -81,14 +81,14 @@ def _left(value: Any, left: int) -> int:
         return left - len(value)
     if isinstance(value, Undefined):
         return left
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            left = _left_after_item(item, _left_after_item(key, left))
-            if left < 0:
-                break
-    elif isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)):
         for item in value:
             left = _left_after_item(item, left)
+            if left < 0:
+                break
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            left = _left_after_item(item, _left_after_item(key, left))
             if left < 0:
                 break
     elif isinstance(value, NumberAsWritten):

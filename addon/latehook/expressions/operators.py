@@ -62,7 +62,7 @@ INTERCEPTED = frozenset(("+", "-", "*", "/", "//", "**", "%"))
 @pass_context
 def compared(context: Evaluation, value: Any, is_searched: bool = False) -> Any:
     """Return an operand of a comparison, and count its size."""
-    context.count(context.size(value) * (SEARCH_FACTOR if is_searched else 1))
+    context.count_value(value, SEARCH_FACTOR if is_searched else 1)
     return () if is_searched and value is None else value
 
 
@@ -88,7 +88,7 @@ def sliced(context: Evaluation, value: Any, start: Any, stop: Any, step: Any) ->
 @pass_context
 def joined(context: Evaluation, pieces: list[Any]) -> str:
     """Return the texts of several values as one."""
-    texts = list(map(context.text, pieces))
+    texts = [piece if type(piece) is str else context.text(piece) for piece in pieces]
     context.count(check_size(sum(map(len, texts))))
     return "".join(texts)
 

@@ -50,6 +50,12 @@ class _CodeGenerator(CodeGenerator):
         else:
             super().visit_Const(node, frame)
 
+    def visit_ExprStmt(self, node: nodes.ExprStmt, frame: Frame) -> None:
+        """Yield the value of an expression as it is: `Output` would yield its text. The compiler makes such nodes."""
+        self.writeline("yield ", node)
+        self.visit(node.node, frame)
+        self.writeline("context.restart()")
+
 
 _PRIVATE_USE = range(0xF0000, 0xFFFFE)
 """Codes of characters that no standard gives a meaning."""
@@ -142,7 +148,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.binop_table[operator](left, right)
 
     def call(self, context: Any, called: Any, /, *args: Any, **kwargs: Any) -> Any:
-        context.count(context.sizes(args) + context.sizes(kwargs.values()))
+        context.count(context.sizes((*args, *kwargs.values())))
         if isinstance(called, LoopContext) and args:  # `loop(children)` of a recursive loop
             args = (operators.loop_items(context, args[0]), *args[1:])
         if kwargs or isinstance(called, Macro):  # Jinja passes more arguments in loops and to macros

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -11,7 +11,7 @@ from latehook.base.errors import BodyError, ExpressionError, Place
 from latehook.base.json_text import encode_json
 from latehook.base.model import Moment
 from latehook.bodies.charsets import UTF_8, declared_charset, encode_charset, parameter
-from latehook.expressions.expression import Expression, as_written, render
+from latehook.expressions.expression import Expression, Render, as_written
 from latehook.expressions.values import to_text
 from latehook.mocks.fields import items_of, pairs_of, require_map
 
@@ -24,10 +24,14 @@ BYTES_TYPE = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True)
 class BodySpec:
-    """A body as a mock describes it: its compiled value, and where it is written. There is one subclass a kind."""
+    """A body as a mock describes it: its compiled value, and where it is written. There is one subclass a kind.
+
+    `render_value` renders the value.
+    """
 
     value: Any
     place: Place
+    render_value: Render = field(compare=False)
 
     NAME: ClassVar[str]
     """The kind, in descriptions."""
@@ -78,7 +82,7 @@ class JsonBody(BodySpec):
         return None  # JSON has escapes for all characters
 
     def render(self, scope: Mapping[str, Any], moment: Moment, content_type: str | None) -> tuple[bytes, str]:
-        value = render(self.value, scope)
+        value = self.render_value(scope)
         try:
             encoded = encode_json(value)
         except (ValueError, RecursionError) as error:
@@ -104,7 +108,7 @@ class XmlBody(BodySpec):
 
         charset = self._charset(content_type)
         try:
-            return encode_xml(render(self.value, scope), charset), content_type or XML_TYPE
+            return encode_xml(self.render_value(scope), charset), content_type or XML_TYPE
         except XmlError as error:
             at = f"{''.join(f'[{part}]' if isinstance(part, int) else f'.{part}' for part in error.path)[1:]}: "
             raise ExpressionError(self.place, f"{at if error.path else ''}{error}") from None
@@ -117,7 +121,7 @@ class FormBody(BodySpec):
     NAME = "a form body"
 
     def render(self, scope: Mapping[str, Any], moment: Moment, content_type: str | None) -> tuple[bytes, str]:
-        fields = require_map(render(self.value, scope), self.place, "form")
+        fields = require_map(self.render_value(scope), self.place, "form")
         charset, pairs = self._charset(content_type), pairs_of(fields)
         try:
             return urlencode(pairs, encoding=charset, errors="strict").encode("ascii"), content_type or FORM_TYPE
@@ -131,7 +135,7 @@ class TextBody(BodySpec):
     NAME = "the text"
 
     def render(self, scope: Mapping[str, Any], moment: Moment, content_type: str | None) -> tuple[bytes, str]:
-        value = self.value(scope, keep_bytes=True) if isinstance(self.value, Expression) else render(self.value, scope)
+        value = self.value(scope, keep_bytes=True) if isinstance(self.value, Expression) else self.render_value(scope)
         if isinstance(value, bytes):
             return value, content_type or BYTES_TYPE
         text = to_text(value)
@@ -171,7 +175,7 @@ class MultipartBody(BodySpec):
     NAME = "a multipart body"
 
     def render(self, scope: Mapping[str, Any], moment: Moment, content_type: str | None) -> tuple[bytes, str]:
-        fields = require_map(render(self.value, scope), self.place, "multipart")
+        fields = require_map(self.render_value(scope), self.place, "multipart")
         charset = self._charset(content_type)
         drawn = f"latehook-{moment.random.getrandbits(96):024x}"
         boundary = parameter(content_type or "", "boundary") or drawn

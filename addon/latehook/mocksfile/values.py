@@ -211,7 +211,8 @@ class Values:
             "file": lambda name, path, _: self._load_file(name, path),
             "multipart": self._multipart,
         }[kind]
-        return bodies.KINDS[kind](compile_value(value, path, names), self.place(path))
+        compiled = compile_value(value, path, names)
+        return bodies.KINDS[kind](compiled, self.place(path), self._compiler.renderer(compiled))
 
     def _xml(self, value: Any, path: KeyPath, names: Names) -> Any:
         """Compile an XML body, and check what is known of it."""

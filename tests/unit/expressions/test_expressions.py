@@ -208,6 +208,13 @@ def test_an_expression_that_fails_is_an_error_with_its_place(text: str) -> None:
         evaluate(text + "{{ now }}")
 
 
+@pytest.mark.parametrize("filter_", ["iso8601", "unix", "strftime('%Y')"])
+def test_a_long_text_is_not_converted_to_a_time(filter_: str) -> None:
+    assert evaluate("{{ ('0' * 99 + '1' if now) | " + filter_ + " }}") == evaluate("{{ (1 if now) | " + filter_ + " }}")
+    with pytest.raises(ExpressionError, match=r"a text of 101 characters is too long for a time in seconds$"):
+        evaluate("{{ ('0' * 101 if now) | " + filter_ + " }}")
+
+
 def test_a_body_that_is_not_json_is_null() -> None:
     assert evaluate("{{ request.json.n | default('none') }}", body=b"%PDF-1.7") == "none"
 
