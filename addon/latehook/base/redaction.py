@@ -71,7 +71,8 @@ class Redaction:
         if isinstance(value, dict):
             return {key: self._redacted(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            return type(value)(self._redacted(item) for item in value)
+            items = [self._redacted(item) for item in value]
+            return items if isinstance(value, list) else type(value)(items)
         return value
 
     def _redacted_text(self, text: str) -> str:

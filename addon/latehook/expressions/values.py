@@ -81,7 +81,7 @@ def to_plain(value: Any) -> Any:
     Raises ValueError for a value that JSON cannot hold, LimitExceeded for one that is too large.
     """
     kind = type(value)
-    if value is None or kind is int or kind is bool or (kind is str and len(value) < MAX_VALUE_SIZE):
+    if (kind is str and len(value) < MAX_VALUE_SIZE) or value is None or kind is int or kind is bool:
         return value
     return None if kind is Null else _to_plain(value, SizeBudget())
 
