@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from latehook.base.errors import BodyError, ExpressionError, Place
-from latehook.base.json_text import encode_json
+from latehook.base.json_text import encode_finite_json
 from latehook.base.model import Moment
 from latehook.bodies.charsets import UTF_8, declared_charset, encode_charset, parameter
 from latehook.expressions.expression import Expression, Render, as_written
@@ -84,7 +84,7 @@ class JsonBody(BodySpec):
     def render(self, scope: Mapping[str, Any], moment: Moment, content_type: str | None) -> tuple[bytes, str]:
         value = self.render_value(scope)
         try:
-            encoded = encode_json(value)
+            encoded = encode_finite_json(value)  # a mocks file has no other numbers, nor has an expression's value
         except (ValueError, RecursionError) as error:
             raise ExpressionError(self.place, f"this is not JSON: {error}") from None
         charset = self._charset(content_type)

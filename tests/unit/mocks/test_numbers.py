@@ -87,6 +87,24 @@ def test_a_number_that_json_cannot_write_is_an_error_with_its_place(number: str)
     load_text(text.replace(number, f"'{number}'"), None, {}, {})
 
 
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf"])
+def test_a_number_that_is_not_finite_is_an_error_at_load(number: str) -> None:
+    with pytest.raises(MocksError, match=rf"^mocks\.yaml:2: .*JSON has no number {number}: write a finite number"):
+        load_text(f"mocks:\n  - {{match: POST a.example/, response: {{json: [{number}]}}}}", "mocks.yaml", {}, {})
+
+
+@pytest.mark.parametrize("body", ["[1e308 * 10]", "{'a': -1e308 * 10}", "'nan' | float"])
+def test_a_value_that_is_not_finite_is_an_error_and_not_null(scenario_of: Callable[..., Scenario], body: str) -> None:
+    expression = f'{{"a": "{{{{ now }}}}", "b": [null, "{{{{ {body} if now }}}}"]}}'
+    scenario = scenario_of(f"mocks:\n  - {{match: POST a.example/, response: {{json: {expression}}}}}")
+
+    decision = scenario.ask("POST", "https://a.example/")
+
+    assert decision.response is not None
+    assert decision.response.status == 500
+    assert "is not a number that JSON can hold" in json_body(decision)["error"]
+
+
 def test_keys_that_take_a_number_take_it_in_every_spelling() -> None:
     text = """
 mocks:
