@@ -100,12 +100,10 @@ def _arguments(words: list[str]) -> argparse.Namespace:
 
 
 def _cases(folder: Path) -> list[Case]:
-    provider = DEFAULT_MOCKS.parent / "providers" / f"{COMPLEX}.yaml"
     slow = (QUIET, SLOW_CLOCK)
     return [
         *_main_cases(),
         Case("TLS, a connection each", OVER_TLS, kind="fresh"),
-        Case(f"{COMPLEX}'s mock", PREDICT, mocks=provider, options=slow),
         Case(f"the last of {MANY} mocks", post_to_last_mock(MANY), mocks=many_mocks(folder, MANY), options=slow),
         Case(f"the last of {MANY} hosts", POST_TO_LAST_HOST, mocks=many_hosts(folder, MANY), options=slow),
         Case("900 connections", connections=900),
@@ -114,6 +112,7 @@ def _cases(folder: Path) -> list[Case]:
 
 
 def _main_cases() -> list[Case]:
+    complex_mock = DEFAULT_MOCKS.parent / "providers" / f"{COMPLEX}.yaml"
     return [
         Case("HTTP, flows printed", options=()),
         Case("HTTP"),
@@ -121,6 +120,8 @@ def _main_cases() -> list[Case]:
         Case("TLS, keep-alive, flows printed", OVER_TLS, options=()),
         Case("TLS, keep-alive", OVER_TLS),
         Case("TLS, keep-alive, store file", OVER_TLS, store=True),
+        Case(f"{COMPLEX}'s mock, flows printed", PREDICT, mocks=complex_mock, options=(SLOW_CLOCK,)),
+        Case(f"{COMPLEX}'s mock", PREDICT, mocks=complex_mock, options=(QUIET, SLOW_CLOCK)),
     ]
 
 
