@@ -63,7 +63,9 @@ def render(value: Any, scope: Mapping[str, Any]) -> Any:
     kind = type(value)
     if kind is Expression:
         return value(scope)
-    return fill(value, lambda expression: expression(scope)) if kind is dict or kind is list else value
+    if kind is dict or kind is list:
+        return _filled(value, (expression(scope) for expression in expressions_in(value)))
+    return value
 
 
 def render_at_once(
@@ -79,24 +81,23 @@ def render_at_once(
             plain.append(to_plain(result))
     except Exception as error:
         raise expressions[len(plain)]._failure(error) from None
-    values = iter(plain)
-    return fill(value, lambda _: next(values))
+    return _filled(value, iter(plain))
 
 
-def fill(value: Any, value_of: Callable[[Expression], Any]) -> Any:
-    """Return a compiled value with what `value_of` returns in the place of each expression, one after the other."""
+def _filled(value: Any, values: Iterator[Any]) -> Any:
+    """Return a compiled value with the next of `values` in the place of each expression."""
     kind = type(value)
     if kind is Expression:
-        return value_of(value)
+        return next(values)
     if kind is dict:
-        return {key: fill(item, value_of) for key, item in value.items()}
+        return {key: _filled(item, values) for key, item in value.items()}
     if kind is list:
-        return [fill(item, value_of) for item in value]
+        return [_filled(item, values) for item in value]
     return value
 
 
 def expressions_in(value: Any) -> Iterator[Expression]:
-    """Yield the expressions in a compiled value, in the order in which `fill` takes them."""
+    """Yield the expressions in a compiled value, in order."""
     if isinstance(value, Expression):
         yield value
     elif isinstance(value, (dict, list, tuple)):
