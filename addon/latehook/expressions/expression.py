@@ -5,6 +5,7 @@ from typing import Any
 
 from latehook.base.errors import ExpressionError, Place
 from latehook.expressions.octets import Octets
+from latehook.expressions.runtime_errors import in_plain_words
 from latehook.expressions.values import to_plain
 
 Names = Mapping[str, Any]
@@ -54,8 +55,7 @@ class Expression:
             raise self._failure(error) from None
 
     def _failure(self, error: Exception) -> ExpressionError:
-        reason = "its data is nested too deeply" if isinstance(error, RecursionError) else error or type(error).__name__
-        return ExpressionError(self.place, f"the expression failed: {reason}")
+        return ExpressionError(self.place, f"the expression failed: {in_plain_words(error)}")
 
 
 def render(value: Any, scope: Mapping[str, Any]) -> Any:

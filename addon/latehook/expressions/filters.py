@@ -1,6 +1,7 @@
 """PURE: the filters of expressions: those of Jinja, with limits, and those of Latehook."""
 
 import base64
+import binascii
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from typing import Any
 from jinja2 import pass_context
 
 from latehook.base import timestamps
+from latehook.base.errors import BodyError
 from latehook.base.json_text import decode_json, encode_json
 from latehook.expressions.costs import CONSTANT, COSTS, Cost
 from latehook.expressions.evaluation import Evaluation
@@ -140,9 +142,22 @@ def _bytes(value: Any) -> bytes:
     return value.raw if isinstance(value, Octets) else to_text(value).encode()
 
 
+def _from_json(value: Any) -> Any:
+    text = to_text(value)
+    try:
+        return decode_json(text)
+    except BodyError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"`from_json` has a text that is not JSON: {error}") from None
+
+
 def _b64decode(value: Any) -> str | Octets:
     """Return what base64 encodes: a text if it is UTF-8, else bytes. White space in it is ignored."""
-    raw = base64.b64decode(b"".join(_bytes(value).split()), validate=True)
+    try:
+        raw = base64.b64decode(b"".join(_bytes(value).split()), validate=True)
+    except binascii.Error:
+        raise ValueError("`b64decode` has a text that is not base64") from None
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -189,7 +204,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "default": _default,
     "d": _default,
     "tojson": lambda value: encode_json(to_plain(value)).decode(),
-    "from_json": _null_or(lambda value: decode_json(to_text(value))),
+    "from_json": _null_or(_from_json),
     "b64encode": _null_or(lambda value: base64.b64encode(_bytes(value)).decode()),
     "b64decode": _null_or(_b64decode),
     "sha256": _null_or(lambda value: hashlib.sha256(_bytes(value)).hexdigest()),

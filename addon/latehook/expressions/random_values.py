@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from latehook.expressions.values import View
+from latehook.expressions.values import View, to_text
 
 _ALPHABETS = {
     "hex": "0123456789abcdef",
@@ -21,9 +21,14 @@ class RandomView(View):
         self._source = source
 
     def int(self, least: Any, most: Any) -> Any:
+        if not isinstance(least, int) or not isinstance(most, int) or least > most:
+            given = f"random.int({to_text(least)}, {to_text(most)})"
+            raise ValueError(f"{given}: write two whole numbers, the smaller one first")
         return self._source.randint(least, most)
 
-    def choice(self, values: Sequence[Any]) -> Any:
+    def choice(self, values: Any) -> Any:
+        if not isinstance(values, Sequence) or not values:
+            raise ValueError("random.choice takes a list with at least one item")
         return self._source.choice(values)
 
     def hex(self, length: Any) -> str:
@@ -37,7 +42,7 @@ class RandomView(View):
 
 
 def _characters(source: random.Random, alphabet: str, length: int) -> str:
-    if not 0 <= length <= 1000:
+    if not isinstance(length, int) or not 0 <= length <= 1000:
         raise ValueError(f"random.{alphabet}({length}): write a length from 0 to 1000")
     return "".join(source.choices(_ALPHABETS[alphabet], k=length))
 
