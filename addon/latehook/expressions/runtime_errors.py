@@ -37,6 +37,7 @@ _MESSAGES = (
     (r".*unhashable type: '(\w+)'.*", "{kind0} cannot be the key of a map"),
     (r"slice indices must be integers.*", "the places in `[from:to]` must be whole numbers"),
     (r"'(\w+)' object cannot be interpreted as an integer", "there is {kind0} where a whole number should be"),
+    (r"a (?:function|method|Macro) is not data", "a function is not data: call it, as in `uuid()`"),
     (r"(?:float|int)\(\) argument must be .*, not '(\w+)'", "there is {kind0} where a number should be"),
     (r"could not convert string to float: (.*)", "{0} is not a number"),
     (r"type (\w+) doesn't define __round__ method", "{kind0} cannot be rounded"),

@@ -38,6 +38,8 @@ DEFAULT = "write `| default(…)` behind it, or test it first"
         ("request.json.list['a':]", "the places in `[from:to]` must be whole numbers"),
         ("range(request.path)", "there is a text where a whole number should be"),
         ("range(1000000)", "a range may have 100000 numbers"),
+        ("uuid", "a function is not data: call it, as in `uuid()`"),
+        ("[random.hex]", "a function is not data: call it, as in `uuid()`"),
         ("request.json.list | unix", "there is a list where a number should be"),
         ("request.json.text | unix", "'{{ 7*7 }}' is not a number"),
         ("request.json.text | round", "a text cannot be rounded"),
