@@ -1,6 +1,7 @@
 """PURE: limits of one evaluation: the size of its values and numbers, and its cost."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from jinja2 import Undefined
@@ -77,30 +78,24 @@ def size_of(value: Any, limit: int) -> int:
 
 def _left(value: Any, left: int) -> int:
     """Return what is left of a limit after going through a value; something negative if it is not enough."""
+    items: Iterable[Any] = ()
     if isinstance(value, str):
         return left - len(value)
-    if isinstance(value, Undefined):
-        return left
     if isinstance(value, (list, tuple)):
-        for item in value:
-            left = _left_after_item(item, left)
-            if left < 0:
-                break
+        items = value
     elif isinstance(value, Mapping):
-        for key, item in value.items():
-            left = _left_after_item(item, _left_after_item(key, left))
-            if left < 0:
-                break
+        items = chain(value, value.values())
     elif isinstance(value, NumberAsWritten):
         left -= len(value.text)
     elif isinstance(value, (range, bytes, Octets)):
         left -= len(value) * (ITEM_SIZE if isinstance(value, range) else 1)
+    for item in items:
+        left -= ITEM_SIZE
+        kind = type(item)
+        if kind is str:
+            left -= len(item)
+        elif kind not in _ATOMS:
+            left = _left(item, left)
+        if left < 0:
+            break
     return left
-
-
-def _left_after_item(item: Any, left: int) -> int:
-    left -= ITEM_SIZE
-    kind = type(item)
-    if kind is str:
-        return left - len(item)
-    return left if kind in _ATOMS else _left(item, left)

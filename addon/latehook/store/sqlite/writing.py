@@ -83,11 +83,11 @@ class Writer(Reader, Searches):
             INSERT INTO webhook (job, id, stage, ordered, due, url, state, reason, value)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
-        redacted = self.redaction.redact([[webhook.to, webhook.reason] for webhook in webhooks])
-        keys = [
-            self._write(sql, (job, one.id, one.stage, one.ordered, one.due, url, one.state, reason, value))
-            for one, (url, reason), value in zip(webhooks, redacted, values, strict=True)
-        ]
+        keys = []
+        for one, value in zip(webhooks, values, strict=True):
+            url, reason = self.redaction.redact(one.to), self.redaction.redact(one.reason)
+            row = (job, one.id, one.stage, one.ordered, one.due, url, one.state, reason, value)
+            keys.append(self._write(sql, row))
         self._changed.update(keys)
         return keys
 
