@@ -1,7 +1,7 @@
 """PURE: the texts of a mocks file, checked and compiled to expressions. This happens once, at load."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -144,16 +144,18 @@ class Compiler:
         if value is None:
             write = self._runner(self._sandbox.from_string(tree))
             return lambda scope: "".join(write(scope))
-        evaluate = self._runner(self._template([value]))
-        return lambda scope: next(evaluate(scope))
+        return self._runner(self._template([value]))
 
-    def _runner(self, template: Template) -> EvaluateAll:
-        """Return a function that runs a template, and yields what the template does."""
+    def _runner(self, template: Template) -> Callable[[Mapping[str, Any]], Any]:
+        """Return a function that takes a scope, runs a template, and returns what its function does."""
         run, evaluation = template.root_render_func, self._sandbox.evaluation
         return lambda scope: run(evaluation(template, scope))
 
     def _template(self, values: Sequence[nodes.Expr]) -> Template:
-        """Return a template that yields the values of expressions, each of its own type."""
+        """Return a template whose function yields the values of expressions, each of its own type.
+
+        A single one is returned.
+        """
         tree = nodes.Template([nodes.ExprStmt(value, lineno=1) for value in values], lineno=1)
         tree.set_environment(self._sandbox)
         return self._sandbox.from_string(tree)

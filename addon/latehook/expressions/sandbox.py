@@ -43,6 +43,27 @@ class _Lexer(Lexer):
 
 
 class _CodeGenerator(CodeGenerator):
+    """Jinja's, but numbers keep their text, and expressions that the compiler makes statements give their values.
+
+    Several are yielded, each when it is asked for. A single one is returned: a generator takes as long as a short
+    expression itself.
+    """
+
+    _returns_value = False
+
+    def visit_Template(self, node: nodes.Template, frame: Frame | None = None) -> None:
+        self._returns_value = len(node.body) == 1 and isinstance(node.body[0], nodes.ExprStmt)
+        super().visit_Template(node, frame)
+
+    def write_commons(self) -> None:
+        """Write the names that expressions use. Jinja's own makes each function a generator."""
+        if not self._returns_value:
+            super().write_commons()
+            return
+        self.writeline("resolve = context.resolve_or_missing")
+        self.writeline("undefined = environment.undefined")
+        self.writeline("cond_expr_undefined = Undefined")
+
     def visit_Const(self, node: nodes.Const, frame: Frame) -> None:
         value = node.as_const(frame.eval_ctx)
         if isinstance(value, NumberAsWritten):
@@ -51,10 +72,11 @@ class _CodeGenerator(CodeGenerator):
             super().visit_Const(node, frame)
 
     def visit_ExprStmt(self, node: nodes.ExprStmt, frame: Frame) -> None:
-        """Yield the value of an expression as it is: `Output` would yield its text. The compiler makes such nodes."""
-        self.writeline("yield ", node)
+        """Give the value of an expression as it is: `Output` would give its text."""
+        self.writeline("return " if self._returns_value else "yield ", node)
         self.visit(node.node, frame)
-        self.writeline("context.restart()")
+        if not self._returns_value:
+            self.writeline("context.restart()")
 
 
 _PRIVATE_USE = range(0xF0000, 0xFFFFE)
