@@ -74,7 +74,7 @@ class _NoSender:
     def preload(self) -> None:
         pass
 
-    async def send(self, outgoing: object) -> Outcome:
+    async def send(self, outgoing: object, observer: object = None) -> Outcome:
         raise NotImplementedError
 
     async def close(self) -> None:

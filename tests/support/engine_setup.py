@@ -46,7 +46,7 @@ class RecordingSender:
     def preload(self) -> None:
         pass
 
-    async def send(self, outgoing: Outgoing) -> Outcome:
+    async def send(self, outgoing: Outgoing, observer: object = None) -> Outcome:
         loop = asyncio.get_running_loop()
         self.sent.append((round(loop.time(), 3), outgoing))
         result = self.results.pop(0) if len(self.results) > 1 else self.results[0]

@@ -6,11 +6,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv6Address, ip_address
 from typing import Any, NamedTuple
 
+from latehook.delivery.attempts import ConnectObserver
+from latehook.delivery.readiness import is_connecting
+
 LOOKUP_KEPT = 10.0
 """Seconds for which the addresses of a host are kept."""
 
 NEXT_AFTER = 0.25
 """Seconds until the next address is tried beside one that has not answered (RFC 8305 section 8 recommends 250 ms)."""
+
+
+STALLED_AFTER = 0.004
+"""Seconds after which a connection that is not made counts as stalled. The system of a receiver on the same machine or
+in the same network takes one at once, whatever its program does, unless too many wait already.
+"""
 
 
 class Address(NamedTuple):
@@ -79,7 +88,7 @@ class Addresses:
             raise
 
 
-async def connect(addresses: Sequence[Address]) -> socket.socket:
+async def connect(addresses: Sequence[Address], observer: ConnectObserver | None = None) -> socket.socket:
     """Return a socket that is connected to one of the addresses, the first that answers.
 
     The next address is tried when one has failed, or has not answered after `NEXT_AFTER` seconds. Raises the OSError
@@ -91,7 +100,7 @@ async def connect(addresses: Sequence[Address]) -> socket.socket:
     try:
         while waiting or running:
             if waiting:
-                running.add(asyncio.get_running_loop().create_task(_connect(waiting.pop(0))))
+                running.add(asyncio.get_running_loop().create_task(_connect(waiting.pop(0), observer)))
             done, running = await asyncio.wait(
                 running, timeout=NEXT_AFTER if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
@@ -107,12 +116,24 @@ async def connect(addresses: Sequence[Address]) -> socket.socket:
             attempt.cancel()
 
 
-async def _connect(address: Address) -> socket.socket:
+async def _connect(address: Address, observer: ConnectObserver | None) -> socket.socket:
+    loop = asyncio.get_running_loop()
     connecting = socket.socket(address.family, socket.SOCK_STREAM)
+    timer = None if observer is None else loop.call_later(STALLED_AFTER, _check_stalled, connecting, observer)
     try:
         connecting.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(connecting, address.sockaddr)
+        await loop.sock_connect(connecting, address.sockaddr)
     except BaseException:
         connecting.close()
         raise
+    finally:
+        if timer is not None:
+            timer.cancel()
+    if observer is not None:
+        observer.connected()
     return connecting
+
+
+def _check_stalled(connecting: socket.socket, observer: ConnectObserver) -> None:
+    if is_connecting(connecting):  # else it is made, and the loop was busy
+        observer.stalled()

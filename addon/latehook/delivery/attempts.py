@@ -36,14 +36,27 @@ AttemptObserver = Callable[[RunningAttempt, Outcome], None]
 """Called with each attempt that has ended, and how."""
 
 
+class ConnectObserver(Protocol):
+    """Is told how a receiver takes connections."""
+
+    def connected(self) -> None:
+        """Take note that a connection was made."""
+
+    def stalled(self) -> None:
+        """Take note that a connection was not made at once."""
+
+
 class Sender(Protocol):
     """Sends attempts."""
 
     def preload(self) -> object:
         """Prepare for the first attempt. Called for every job with webhooks."""
 
-    async def send(self, outgoing: Outgoing) -> Outcome:
-        """Send an attempt and return how it ended. Never raises."""
+    async def send(self, outgoing: Outgoing, observer: ConnectObserver | None = None) -> Outcome:
+        """Send an attempt and return how it ended. Never raises.
+
+        `observer` is told how the receiver takes the connection, if a new one is made.
+        """
 
     async def close(self) -> None: ...
 

@@ -8,7 +8,6 @@ transport opens the connections itself, and h11 speaks HTTP on them.
 import asyncio
 import os
 import re
-import select
 import ssl
 import time
 from collections import defaultdict
@@ -20,6 +19,8 @@ import httpx
 from latehook.base.messages import ResponseHead, WireTrace
 from latehook.delivery.addresses import Addresses, Lookup, connect, system_lookup
 from latehook.delivery.answer_heads import LONGEST_HEAD, HeadReader
+from latehook.delivery.attempts import ConnectObserver
+from latehook.delivery.readiness import is_readable
 from latehook.webhooks.targets import Origin
 
 IDLE_KEPT = 1.0
@@ -46,8 +47,8 @@ class Connections(httpx.AsyncBaseTransport):
 
     It reads these extensions of a request: `target` (bytes: path and query exactly as they go into the request line),
     `connect_to` (the `Origin` that the connection is made to; TLS is for the URL's host), `verify` (whether the
-    receiver's certificate is verified, or the file with the authority that must have signed it), and `wire` (a
-    `WireTrace` that notes what went over the connection, or None).
+    receiver's certificate is verified, or the file with the authority that must have signed it), `wire` (a `WireTrace`
+    that notes what went over the connection, or None), and `observer` (a `ConnectObserver`, or None).
     """
 
     def __init__(self, refusal: Refusal, lookup: Lookup = system_lookup, now: Callable[[], float] = time.time) -> None:
@@ -68,7 +69,7 @@ class Connections(httpx.AsyncBaseTransport):
             wire.server = (origin.host, origin.port)
         connection = self._take_idle(key)
         if connection is None:
-            connection = await _explained(request, self._open(origin, tls))
+            connection = await _explained(request, self._open(origin, tls, request.extensions["observer"]))
         try:
             head = await _explained(request, connection.exchange(request, self._now))
         except BaseException:
@@ -114,13 +115,15 @@ class Connections(httpx.AsyncBaseTransport):
         if not idle:
             self._idle.pop(key, None)
 
-    async def _open(self, origin: Origin, tls: tuple[str, bool | str] | None) -> "_Connection":
+    async def _open(
+        self, origin: Origin, tls: tuple[str, bool | str] | None, observer: ConnectObserver | None
+    ) -> "_Connection":
         found = await self._addresses.of(origin.host, origin.port)
         reasons = [self._refusal(origin.host, origin.port, address.host) for address in found]
         allowed = [address for address, reason in zip(found, reasons, strict=True) if reason is None]
         if not allowed:
             raise Refused(reasons[0])
-        connected = await connect(allowed)
+        connected = await connect(allowed, observer)
         try:
             if tls is None:
                 return _Connection(*await asyncio.open_connection(sock=connected))
@@ -214,9 +217,7 @@ class _Connection:
         """Return whether nothing has come on the idle connection: data or its end would mean that it is of no use."""
         if self._reader.at_eof() or self._writer.is_closing():
             return False
-        poll = select.poll()
-        poll.register(self._writer.get_extra_info("socket"), select.POLLIN)
-        return not poll.poll(0)
+        return not is_readable(self._writer.get_extra_info("socket"))
 
     def close(self) -> None:
         self._writer.transport.abort() if self._http.their_state is h11.SEND_BODY else self._writer.close()

@@ -10,6 +10,7 @@ from typing import Protocol
 from latehook.base import logs
 from latehook.base.messages import Outcome, Outgoing
 from latehook.base.urls import split_url
+from latehook.delivery.attempts import ConnectObserver
 from latehook.delivery.reporting import without_user
 from latehook.delivery.slots import Slots
 
@@ -57,7 +58,7 @@ class Dispatcher:
     def __init__(
         self,
         handler: AttemptHandler,
-        send: Callable[[Outgoing], Awaitable[Outcome]],
+        send: Callable[[Outgoing, ConnectObserver], Awaitable[Outcome]],
         workers: int = DEFAULT_WORKERS,
     ) -> None:
         self._handler = handler
@@ -192,7 +193,7 @@ class Dispatcher:
     async def _attempt(self, slots: Slots, key: int) -> None:
         outgoing = await self._handler.prepare(key)
         if outgoing is not None:
-            outcome = await self._send(outgoing)
+            outcome = await self._send(outgoing, slots)
             if outcome.status is not None:
                 slots.answered(outcome.ended_at - outcome.started_at, outcome.keeps_open)
             await self._handler.conclude(key, outcome)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from latehook.base.messages import Outcome, Outgoing
 
 if TYPE_CHECKING:
+    from latehook.delivery.attempts import ConnectObserver
     from latehook.delivery.connections import Refusal
     from latehook.delivery.transport import Route, Transport
 
@@ -25,9 +26,9 @@ class LazyTransport:
             self._transport = asyncio.get_running_loop().create_task(self._import(), name="latehook: transport")
         return self._transport
 
-    async def send(self, outgoing: Outgoing) -> Outcome:
+    async def send(self, outgoing: Outgoing, observer: "ConnectObserver | None" = None) -> Outcome:
         transport = await asyncio.shield(self.preload())  # an attempt that is canceled must not cancel the import
-        return await transport.send(outgoing)
+        return await transport.send(outgoing, observer)
 
     async def close(self) -> None:
         if self._transport is not None:

@@ -39,11 +39,14 @@ class Slots:
         self._new_for = NEW_FOR_AT_FIRST
         self._may_be_new = NEW
         self._fastest = math.inf  # seconds until an answer
+        self._has_connected = False
+        self._is_full = False
         self._new: dict[asyncio.Task[None], asyncio.TimerHandle] = {}
 
     def is_free(self, workers: int) -> bool:
         """Return whether one more attempt may start, where `workers` may run at once."""
-        return self.running < workers and (len(self._new) < self._may_be_new or self._may_be_new >= workers)
+        new = self.running if self._is_full else len(self._new)
+        return self.running < workers and (new < self._may_be_new or self._may_be_new >= workers)
 
     def start(self, attempt: asyncio.Task[None], workers: int) -> None:
         """Note that an attempt starts."""
@@ -51,15 +54,28 @@ class Slots:
         if self._may_be_new < workers:
             self._new[attempt] = asyncio.get_running_loop().call_later(self._new_for, self._age, attempt)
 
+    def connected(self) -> None:
+        """Note that a connection to the receiver was made."""
+        self._has_connected = True
+
+    def stalled(self) -> None:
+        """Note that a connection was not made at once. Where others were, the receiver lets no more wait.
+
+        From then on, attempts count as new until they end, and only connections that stay open let more run.
+        """
+        if self._has_connected:
+            self._is_full, self._may_be_new = True, NEW
+
     def answered(self, took: float, keeps_open: bool) -> None:
         """Note an answer that `took` so many seconds, and whether its connection stays open: a later attempt uses it.
 
         One more may be new if the connection stays open, or if others wait, and a slow receiver has answered as fast as
-        if it had nothing else to do.
+        if it had nothing else to do and can let more wait.
         """
         self._new_for = NEW_FOR
         self._fastest = min(self._fastest, took)
-        if keeps_open or (self.waiting and SLOW <= took <= AS_FAST * self._fastest):
+        is_alone = SLOW <= took <= AS_FAST * self._fastest
+        if keeps_open or (self.waiting and is_alone and not self._is_full):
             self._may_be_new += 1
 
     def end(self, attempt: asyncio.Task[None]) -> None:

@@ -19,6 +19,7 @@ from latehook.base.hostnames import DEFAULT_PORTS
 from latehook.base.messages import Answer, Outcome, Outgoing, Redirect, WebhookFault, WireTrace
 from latehook.bodies.codings import codings_of, decompress
 from latehook.delivery.addresses import Lookup, system_lookup
+from latehook.delivery.attempts import ConnectObserver
 from latehook.delivery.connections import Connections, Refusal, Refused
 from latehook.delivery.redirects import following
 from latehook.delivery.reporting import without_user
@@ -68,21 +69,25 @@ class Transport:
         self._now = now
         self._connections = Connections(refusal, lookup, now)
 
-    async def send(self, outgoing: Outgoing) -> Outcome:
-        """Send an attempt and return how it ended. Never raises: an error is an outcome."""
+    async def send(self, outgoing: Outgoing, observer: ConnectObserver | None = None) -> Outcome:
+        """Send an attempt and return how it ended. Never raises: an error is an outcome.
+
+        `observer` is told how the receiver takes the connection, if a new one is made.
+        """
         if outgoing.fault is WebhookFault.DROP:
             return Outcome(self._now(), self._now(), None, DROPPED, final=True)
         if outgoing.fault is WebhookFault.DUPLICATE:
-            return (await asyncio.gather(self._send(outgoing), self._send(replace(outgoing, wire=None))))[0]
-        return await self._send(outgoing)
+            unwatched = replace(outgoing, wire=None)
+            return (await asyncio.gather(self._send(outgoing, observer), self._send(unwatched, observer)))[0]
+        return await self._send(outgoing, observer)
 
-    async def _send(self, outgoing: Outgoing) -> Outcome:
+    async def _send(self, outgoing: Outgoing, observer: ConnectObserver | None) -> Outcome:
         started_at = self._now()
         redirects: list[Redirect] = []
         is_final = False
         try:
             async with timeout(outgoing.timeout):
-                answer = await self._follow(outgoing, redirects)
+                answer = await self._follow(outgoing, redirects, observer)
             whole = answer.whole
             end = Outcome(
                 started_at,
@@ -108,10 +113,12 @@ class Transport:
     async def close(self) -> None:
         await self._connections.aclose()
 
-    async def _follow(self, outgoing: Outgoing, redirects: list[Redirect]) -> "_Answer":
+    async def _follow(
+        self, outgoing: Outgoing, redirects: list[Redirect], observer: ConnectObserver | None
+    ) -> "_Answer":
         """Send a request, and those that its redirects lead to, which are added to the list. Return the last answer."""
         while True:
-            answer = await self._exchange(outgoing)
+            answer = await self._exchange(outgoing, observer)
             follows = len(redirects) < outgoing.redirects
             redirected = following(outgoing, answer.whole.status or 0, answer.location) if follows else None
             if redirected is None:
@@ -121,7 +128,7 @@ class Transport:
             if outgoing.wire is not None:
                 _restart(outgoing.wire, outgoing)
 
-    async def _exchange(self, outgoing: Outgoing) -> "_Answer":
+    async def _exchange(self, outgoing: Outgoing, observer: ConnectObserver | None) -> "_Answer":
         base, target = split_target(outgoing.url)
         url, named = _parse(base)
         origin = self._route(named)
@@ -137,6 +144,7 @@ class Transport:
                 "connect_to": origin,
                 "verify": outgoing.verify,
                 "wire": outgoing.wire,
+                "observer": observer,
             },
         )
         if "user-agent" not in request.headers:

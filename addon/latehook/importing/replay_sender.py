@@ -20,7 +20,7 @@ class ReplaySender:
     def preload(self) -> None:
         pass
 
-    async def send(self, outgoing: Outgoing) -> Outcome:
+    async def send(self, outgoing: Outgoing, observer: object = None) -> Outcome:
         now = asyncio.get_running_loop().time()
         self.sent.append((now, outgoing))
         path = path_of(outgoing.url)

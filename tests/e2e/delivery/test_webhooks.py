@@ -347,24 +347,30 @@ class SlowHandler(CountingHandler):
         super().do_POST()
 
 
+class SlowestHandler(CountingHandler):
+    def do_POST(self) -> None:
+        time.sleep(0.05)
+        super().do_POST()
+
+
 class KeepingHandler(CountingHandler):
     protocol_version = "HTTP/1.1"  # it keeps connections open
 
 
 @pytest.mark.parametrize(
-    ("kind", "handler"),
+    ("kind", "handler", "count"),
     [
-        (SmallServer, CountingHandler),
-        (SmallServer, SlowHandler),
-        (SmallThreadingServer, CountingHandler),
-        (SmallThreadingServer, KeepingHandler),
+        (SmallServer, CountingHandler, 300),
+        (SmallServer, SlowHandler, 300),
+        (SmallServer, SlowestHandler, 100),
+        (SmallThreadingServer, CountingHandler, 300),
+        (SmallThreadingServer, KeepingHandler, 300),
     ],
 )
 def test_a_small_receiver_gets_a_burst_at_the_first_attempt(
-    client: Sut, kind: type[SmallServer], handler: type[CountingHandler]
+    client: Sut, kind: type[SmallServer], handler: type[CountingHandler], count: int
 ) -> None:
     """The default of `mock_workers` does not overload the smallest receivers that are in use."""
-    count = 300
     control = f"{client.proxy.url}/_latehook"
     with kind(handler) as server, httpx.Client(trust_env=False) as tester:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

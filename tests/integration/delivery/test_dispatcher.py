@@ -34,7 +34,7 @@ class FakeAttempts:
     async def conclude(self, key: int, outcome: Outcome) -> None:
         self.concluded.append((key, outcome))
 
-    async def send(self, outgoing: Outgoing) -> Outcome:
+    async def send(self, outgoing: Outgoing, observer: object = None) -> Outcome:
         self.sent[int(outgoing.url)] = asyncio.get_running_loop().create_future()
         return await self.sent[int(outgoing.url)]
 

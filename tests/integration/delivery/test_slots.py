@@ -86,6 +86,37 @@ def test_while_others_wait_each_answer_of_a_slow_receiver_that_did_not_wait_itse
     assert [after - NEW for after in started_after(*steps)] == [0, 2, 4, 5, 6, 7]
 
 
+def connected(destination: Destination) -> None:
+    destination.slots.connected()
+
+
+def stalled(destination: Destination) -> None:
+    destination.slots.stalled()
+
+
+def test_while_a_receiver_takes_no_more_connections_an_attempt_begins_when_another_ends() -> None:
+    def answer(number: int, keeps_open: bool) -> Callable[[Destination], None]:
+        def do(destination: Destination) -> None:
+            destination.slots.waiting.append(0)
+            destination.answer(number, keeps_open, SLOW)
+
+        return do
+
+    ends = [answer(number, False) for number in range(NEW, 2 * NEW)]
+    steps = [connected, NEW_FOR_AT_FIRST * 1.01, stalled, *[answer(number, False) for number in range(NEW)]]
+    waits_for_the_first = [NEW, NEW, 2 * NEW, 2 * NEW, *[2 * NEW] * NEW]
+    one_for_each = [2 * NEW + number + 1 for number in range(NEW)]
+
+    started = started_after(*steps, NEW_FOR * 2, *ends, NEW_FOR * 2, answer(2 * NEW, True))
+
+    assert started == [*waits_for_the_first, 2 * NEW, *one_for_each, 3 * NEW, 3 * NEW + 2]
+
+
+def test_a_receiver_that_takes_no_connection_at_all_is_not_spared() -> None:
+    a_little_later = NEW_FOR_AT_FIRST * 1.01
+    assert started_after(stalled, a_little_later, a_little_later) == [NEW, NEW, 2 * NEW, 3 * NEW]
+
+
 def test_a_receiver_that_keeps_enough_connections_open_gets_as_many_as_may_run() -> None:
     async def run() -> None:
         destination = Destination()

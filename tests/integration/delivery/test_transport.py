@@ -5,6 +5,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 
 from latehook.base.messages import Answer, Outcome, Outgoing, WireTrace
 from latehook.bodies.codings import codings_of, compress
+from latehook.delivery.addresses import STALLED_AFTER
 from latehook.delivery.transport import MAX_ANSWER, MAX_REASON, Transport
 from support.ports import free_port
 from support.raw_servers import OK, Serve, drips, hangs, raw_server, resets, sends
@@ -149,6 +151,64 @@ async def test_the_outcome_has_the_status_the_answer_and_both_times(sut: Receive
     assert (b"content-length", b"2") in outcome.answer.headers
     assert replace(outcome.answer, headers=()) == Answer(200, body=b"ok")
     assert replace(outcome, answer=None) == Outcome(10.0, 12.5, 200, None, b"ok", keeps_open=True)
+
+
+class Observer:
+    """Notes how a receiver takes connections."""
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    def connected(self) -> None:
+        self.noted.append("connected")
+
+    def stalled(self) -> None:
+        self.noted.append("stalled")
+
+
+@pytest.mark.parametrize(("length", "connections"), [(b"content-length: 0\r\n", 1), (b"connection: close\r\n", 2)])
+async def test_an_observer_is_told_of_each_new_connection(length: bytes, connections: int) -> None:
+    def serve(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            connection.sendall(OK + length + b"\r\n")
+            if b"close" in length:
+                return
+
+    observer, transport = Observer(), Transport(allow)
+    with raw_server(serve) as port:
+        for _ in range(2):
+            await transport.send(Outgoing("POST", f"http://127.0.0.1:{port}/", (), b"", 5.0), observer)
+        await transport.close()
+
+    assert observer.noted == ["connected"] * connections
+
+
+async def test_an_observer_is_told_of_a_connection_that_the_receivers_system_does_not_take() -> None:
+    taken, not_taken = Observer(), Observer()
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:  # its system takes one connection
+        outgoing = Outgoing("POST", f"http://127.0.0.1:{listener.getsockname()[1]}/", (), b"", 0.3)
+        await asyncio.gather(send_to(outgoing, taken), send_to(outgoing, not_taken))
+
+    assert (taken.noted, not_taken.noted) == (["connected"], ["stalled"])
+
+
+async def test_a_connection_is_not_called_stalled_because_the_loop_is_busy(sut: Receiver) -> None:
+    observer = Observer()
+    sending = asyncio.create_task(send_to(Outgoing("POST", sut.url, (), b"", 5.0), observer))
+    while not observer.noted:
+        time.sleep(5 * STALLED_AFTER)  # the loop is busy
+        await asyncio.sleep(0)
+    await sending
+
+    assert observer.noted == ["connected"]
+
+
+async def send_to(outgoing: Outgoing, observer: Observer) -> Outcome:
+    transport = Transport(allow)
+    try:
+        return await transport.send(outgoing, observer)
+    finally:
+        await transport.close()
 
 
 @pytest.mark.parametrize(

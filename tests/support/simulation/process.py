@@ -214,7 +214,7 @@ class Process:
     def preload(self) -> None:
         pass
 
-    async def send(self, outgoing: Outgoing) -> Outcome:
+    async def send(self, outgoing: Outgoing, observer: object = None) -> Outcome:
         return await self._receive(self, outgoing)
 
     async def close(self) -> None:
