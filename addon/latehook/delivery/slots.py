@@ -26,6 +26,14 @@ AS_FAST = 1.5
 """An answer that took at most so many times as long as the fastest one did not wait for others."""
 
 
+FULL_FOR = 5.0
+"""Seconds for which a receiver gets no more than it has room for, after a connection has stalled.
+
+Meanwhile the stalled ones find room: TCP repeats them after 1 s and 3 s. It ends because the receiver may have been
+busy only for a moment.
+"""
+
+
 class Slots:
     """The attempts to one destination that run, and the webhooks that wait for their turn, by their keys.
 
@@ -40,12 +48,12 @@ class Slots:
         self._may_be_new = NEW
         self._fastest = math.inf  # seconds until an answer
         self._has_connected = False
-        self._is_full = False
+        self._full_until = -math.inf
         self._new: dict[asyncio.Task[None], asyncio.TimerHandle] = {}
 
     def is_free(self, workers: int) -> bool:
         """Return whether one more attempt may start, where `workers` may run at once."""
-        new = self.running if self._is_full else len(self._new)
+        new = self.running if self._is_full() else len(self._new)
         return self.running < workers and (new < self._may_be_new or self._may_be_new >= workers)
 
     def start(self, attempt: asyncio.Task[None], workers: int) -> None:
@@ -61,10 +69,11 @@ class Slots:
     def stalled(self) -> None:
         """Note that a connection was not made at once. Where others were, the receiver lets no more wait.
 
-        From then on, attempts count as new until they end, and only connections that stay open let more run.
+        For `FULL_FOR` seconds, attempts count as new until they end, and only connections that stay open let more run.
         """
         if self._has_connected:
-            self._is_full, self._may_be_new = True, NEW
+            self._full_until = asyncio.get_running_loop().time() + FULL_FOR
+            self._may_be_new = NEW
 
     def answered(self, took: float, keeps_open: bool) -> None:
         """Note an answer that `took` so many seconds, and whether its connection stays open: a later attempt uses it.
@@ -75,7 +84,7 @@ class Slots:
         self._new_for = NEW_FOR
         self._fastest = min(self._fastest, took)
         is_alone = SLOW <= took <= AS_FAST * self._fastest
-        if keeps_open or (self.waiting and is_alone and not self._is_full):
+        if keeps_open or (self.waiting and is_alone and not self._is_full()):
             self._may_be_new += 1
 
     def end(self, attempt: asyncio.Task[None]) -> None:
@@ -83,6 +92,9 @@ class Slots:
         self.running -= 1
         if (timer := self._new.pop(attempt, None)) is not None:
             timer.cancel()
+
+    def _is_full(self) -> bool:
+        return asyncio.get_running_loop().time() < self._full_until
 
     def _age(self, attempt: asyncio.Task[None]) -> None:
         del self._new[attempt]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from latehook.delivery.slots import NEW, NEW_FOR, NEW_FOR_AT_FIRST, SLOW, Slots
+from latehook.delivery.slots import FULL_FOR, NEW, NEW_FOR, NEW_FOR_AT_FIRST, SLOW, Slots
 from support import virtual_time
 
 WORKERS = 20
@@ -110,6 +110,14 @@ def test_while_a_receiver_takes_no_more_connections_an_attempt_begins_when_anoth
     started = started_after(*steps, NEW_FOR * 2, *ends, NEW_FOR * 2, answer(2 * NEW, True))
 
     assert started == [*waits_for_the_first, 2 * NEW, *one_for_each, 3 * NEW, 3 * NEW + 2]
+
+
+def test_a_receiver_that_took_no_more_connections_gets_more_at_once_after_a_while() -> None:
+    *ends, next_end = [lambda destination, at=at: destination.answer(at, False) for at in range(NEW + 1)]
+
+    started = started_after(connected, NEW_FOR_AT_FIRST * 1.01, stalled, *ends, FULL_FOR, next_end)
+
+    assert started[-2:] == [2 * NEW, 3 * NEW]
 
 
 def test_a_receiver_that_takes_no_connection_at_all_is_not_spared() -> None:
