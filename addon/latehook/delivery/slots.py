@@ -48,7 +48,7 @@ class Slots:
         self._may_be_new = NEW
         self._fastest = math.inf  # seconds until an answer
         self._has_connected = False
-        self._full_until = -math.inf
+        self._full_until = 0.0  # by the loop's clock
         self._new: dict[asyncio.Task[None], asyncio.TimerHandle] = {}
 
     def is_free(self, workers: int) -> bool:
@@ -83,8 +83,7 @@ class Slots:
         """
         self._new_for = NEW_FOR
         self._fastest = min(self._fastest, took)
-        is_alone = SLOW <= took <= AS_FAST * self._fastest
-        if keeps_open or (self.waiting and is_alone and not self._is_full()):
+        if keeps_open or (self.waiting and SLOW <= took <= AS_FAST * self._fastest and not self._is_full()):
             self._may_be_new += 1
 
     def end(self, attempt: asyncio.Task[None]) -> None:
@@ -94,7 +93,7 @@ class Slots:
             timer.cancel()
 
     def _is_full(self) -> bool:
-        return asyncio.get_running_loop().time() < self._full_until
+        return self._full_until > 0 and asyncio.get_running_loop().time() < self._full_until
 
     def _age(self, attempt: asyncio.Task[None]) -> None:
         del self._new[attempt]
