@@ -63,8 +63,10 @@ def render(value: Any, scope: Mapping[str, Any]) -> Any:
     kind = type(value)
     if kind is Expression:
         return value(scope)
-    if kind is dict or kind is list:
-        return _filled(value, (expression(scope) for expression in expressions_in(value)))
+    if kind is dict:
+        return {key: render(item, scope) for key, item in value.items()}
+    if kind is list:
+        return [render(item, scope) for item in value]
     return value
 
 
