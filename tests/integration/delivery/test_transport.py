@@ -15,8 +15,10 @@ from msgspec.structs import replace
 
 from latehook.base.messages import Answer, Outcome, Outgoing, WireTrace
 from latehook.bodies.codings import codings_of, compress
+from latehook.delivery import connections
 from latehook.delivery.addresses import STALLED_AFTER
 from latehook.delivery.transport import MAX_ANSWER, MAX_REASON, Transport
+from support.limits import LIMIT
 from support.ports import free_port
 from support.raw_servers import OK, Serve, drips, hangs, raw_server, resets, sends
 from support.receivers import Receiver, answer, receiver
@@ -166,8 +168,12 @@ class Observer:
         self.noted.append("stalled")
 
 
-@pytest.mark.parametrize(("length", "connections"), [(b"content-length: 0\r\n", 1), (b"connection: close\r\n", 2)])
-async def test_an_observer_is_told_of_each_new_connection(length: bytes, connections: int) -> None:
+@pytest.mark.parametrize(("length", "made"), [(b"content-length: 0\r\n", 1), (b"connection: close\r\n", 2)])
+async def test_an_observer_is_told_of_each_new_connection(
+    length: bytes, made: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "IDLE_KEPT", LIMIT)
+
     def serve(connection: socket.socket) -> None:
         while connection.recv(65536):
             connection.sendall(OK + length + b"\r\n")
@@ -180,14 +186,20 @@ async def test_an_observer_is_told_of_each_new_connection(length: bytes, connect
             await transport.send(Outgoing("POST", f"http://127.0.0.1:{port}/", (), b"", 5.0), observer)
         await transport.close()
 
-    assert observer.noted == ["connected"] * connections
+    assert observer.noted == ["connected"] * made
 
 
 async def test_an_observer_is_told_of_a_connection_that_the_receivers_system_does_not_take() -> None:
     taken, not_taken = Observer(), Observer()
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:  # its system takes one connection
-        outgoing = Outgoing("POST", f"http://127.0.0.1:{listener.getsockname()[1]}/", (), b"", 0.3)
-        await asyncio.gather(send_to(outgoing, taken), send_to(outgoing, not_taken))
+        outgoing = Outgoing("POST", f"http://127.0.0.1:{listener.getsockname()[1]}/", (), b"", LIMIT)
+        sending = [asyncio.create_task(send_to(outgoing, observer)) for observer in (taken, not_taken)]
+        async with asyncio.timeout(LIMIT):
+            while not (taken.noted and not_taken.noted):
+                await asyncio.sleep(0.001)
+        for task in sending:
+            task.cancel()
+        await asyncio.wait(sending)
 
     assert (taken.noted, not_taken.noted) == (["connected"], ["stalled"])
 
