@@ -3,7 +3,6 @@
 import json
 import math
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -22,7 +21,7 @@ def encode_json(value: Any) -> bytes:
     """
     encoded = encode_finite_json(value)
     if b"null" in encoded:  # msgspec writes it for NaN and infinite numbers too
-        _check_finite([value])
+        _check_finite(value)
     return encoded
 
 
@@ -57,15 +56,14 @@ def _with_escapes(value: Any) -> str:
     return _ENCODER.encode(value).decode()
 
 
-def _check_finite(values: Iterable[Any]) -> None:
-    for value in values:
-        kind = type(value)
-        if kind is dict:
-            _check_finite(value.values())
-        elif kind is list or kind is tuple:
-            _check_finite(value)
-        elif kind is float and not math.isfinite(value):
-            raise ValueError(f"{value} is not a number that JSON can hold")
+def _check_finite(value: Any) -> None:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            _check_finite(item)
+    elif type(value) is float and not math.isfinite(value):
+        raise ValueError(f"{value} is not a number that JSON can hold")
 
 
 def decode_json(source: bytes | str) -> Any:

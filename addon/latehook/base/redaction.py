@@ -71,8 +71,7 @@ class Redaction:
         if isinstance(value, dict):
             return {key: self._redacted(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            items = [self._redacted(item) for item in value]
-            return items if isinstance(value, list) else type(value)(items)
+            return type(value)(self._redacted(item) for item in value)
         return value
 
     def _redacted_text(self, text: str) -> str:

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from collections import OrderedDict
 from decimal import Decimal
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_a_copy_keeps_the_text() -> None:
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 def test_numbers_that_json_does_not_have_are_an_error(number: float) -> None:
-    for value in (number, [None, number], {"a": [{"b": number}]}):
+    for value in (number, [None, number], {"a": [{"b": number}]}, OrderedDict(a=[number])):
         with pytest.raises(ValueError, match="is not a number that JSON can hold"):
             encode_json(value)
 
