@@ -15,7 +15,6 @@ LOOKUP_KEPT = 10.0
 NEXT_AFTER = 0.25
 """Seconds until the next address is tried beside one that has not answered (RFC 8305 section 8 recommends 250 ms)."""
 
-
 STALLED_AFTER = 0.004
 """Seconds after which a connection that is not made counts as stalled. The system of a receiver on the same machine or
 in the same network takes one at once, whatever its program does, unless too many wait already.

@@ -25,7 +25,6 @@ SLOW = 0.02
 AS_FAST = 1.5
 """An answer that took at most so many times as long as the fastest one did not wait for others."""
 
-
 FULL_FOR = 5.0
 """Seconds for which a receiver gets no more than it has room for, after a connection has stalled.
 

@@ -77,8 +77,8 @@ class Transport:
         if outgoing.fault is WebhookFault.DROP:
             return Outcome(self._now(), self._now(), None, DROPPED, final=True)
         if outgoing.fault is WebhookFault.DUPLICATE:
-            unwatched = replace(outgoing, wire=None)
-            return (await asyncio.gather(self._send(outgoing, observer), self._send(unwatched, observer)))[0]
+            untraced = replace(outgoing, wire=None)
+            return (await asyncio.gather(self._send(outgoing, observer), self._send(untraced, observer)))[0]
         return await self._send(outgoing, observer)
 
     async def _send(self, outgoing: Outgoing, observer: ConnectObserver | None) -> Outcome:

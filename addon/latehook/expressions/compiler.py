@@ -10,6 +10,7 @@ from jinja2 import Environment, Template, TemplateSyntaxError, meta, nodes
 
 from latehook.base.errors import ExpressionError, MocksError, Place
 from latehook.base.text import did_you_mean
+from latehook.expressions.dotted_names import DottedName, check_members, dotted_names_in
 from latehook.expressions.expression import (
     Evaluate,
     EvaluateAll,
@@ -33,23 +34,6 @@ _REASONS = {
 }
 """Why a name does not exist where others do."""
 
-_MEMBER_REASONS: Mapping[tuple[str, ...], str] = {
-    (
-        "job",
-        "webhooks",
-    ): ": it is there for what is decided after the request: `to` and `when` of a webhook and what it "
-    "sends, the status of a stage, the response"
-}
-"""Why a member does not exist where others do."""
-
-
-@dataclass(frozen=True, slots=True)
-class _DottedName:
-    """A name with the members that follow it: the parts of `job.request.json`, and of `job['request'].json` alike."""
-
-    parts: tuple[str, ...]
-    has_default: bool
-
 
 @dataclass(frozen=True, slots=True)
 class _CompiledText:
@@ -62,7 +46,7 @@ class _CompiledText:
     evaluate: Evaluate
     value: nodes.Expr | None
     free: frozenset[str]
-    dotted_names: tuple[_DottedName, ...]
+    dotted_names: tuple[DottedName, ...]
 
 
 class Compiler:
@@ -101,14 +85,13 @@ class Compiler:
         Jinja evaluates the expressions in it in one call: each call takes as long as a short expression itself.
         """
         expressions = list(expressions_in(value))
-        texts = [self._texts[expression.text] for expression in expressions]
-        values = [text.value for text in texts if text.value is not None]
+        texts = tuple(expression.text for expression in expressions)  # several mocks may have the same body
+        values = [found for text in texts if (found := self._texts[text].value) is not None]
         if len(values) < 2 or len(values) < len(texts):
             return partial(render, value)
-        written = tuple(expression.text for expression in expressions)  # several mocks may have the same body
-        evaluate = self._at_once.get(written)
+        evaluate = self._at_once.get(texts)
         if evaluate is None:
-            evaluate = self._at_once[written] = self._runner(self._template(values))
+            evaluate = self._at_once[texts] = self._runner(self._template(values))
         return partial(render_at_once, value, expressions, evaluate)
 
     def constants(self) -> dict[str, Any]:
@@ -124,8 +107,9 @@ class Compiler:
                 kind = type(node).__name__.lower()
                 raise MocksError(place, f"{kind} cannot be used: a mocks file has no other templates (in {text!r})")
             free = _undeclared(tree)
-            dotted_names = tuple(name for name in _dotted_names(tree) if name.parts[0] in free)
-            return _CompiledText(self._evaluator(tree), _value(tree), free, dotted_names)
+            dotted_names = tuple(name for name in dotted_names_in(tree) if name.parts[0] in free)
+            value = _value(tree)
+            return _CompiledText(self._evaluator(tree, value), value, free, dotted_names)
         except PatternError as error:
             raise MocksError(place, f"{error} (in {text!r})") from None
         except TemplateSyntaxError as error:
@@ -138,9 +122,8 @@ class Compiler:
                 raise MocksError(place, "the expression is nested too deeply") from None
             raise MocksError(place, f"this cannot be used: {error or type(error).__name__} (in {text!r})") from None
 
-    def _evaluator(self, tree: nodes.Template) -> Evaluate:
+    def _evaluator(self, tree: nodes.Template, value: nodes.Expr | None) -> Evaluate:
         """Return the function that gives a text's value: of the value's own type where the text is one expression."""
-        value = _value(tree)
         if value is None:
             write = self._runner(self._sandbox.from_string(tree))
             return lambda scope: "".join(write(scope))
@@ -173,11 +156,11 @@ class Compiler:
         for name in sorted(text.free - allowed.keys()):
             raise MocksError(place, f"there is no {name!r} here{_REASONS.get(name) or did_you_mean(name, allowed)}")
         for dotted in text.dotted_names:
-            _check_members(dotted.parts, allowed, place)
+            check_members(dotted.parts, allowed, place)
             if self._is_missing(dotted):
                 self._report_missing(dotted.parts[1], place)
 
-    def _is_missing(self, name: _DottedName) -> bool:
+    def _is_missing(self, name: DottedName) -> bool:
         parts = name.parts
         return parts[0] == "env" and len(parts) > 1 and not name.has_default and parts[1] not in self._env
 
@@ -252,51 +235,3 @@ def _value(tree: nodes.Template) -> nodes.Expr | None:
     if len(pieces) == 1 and not isinstance(pieces[0], nodes.TemplateData):
         return pieces[0]
     return concat([nodes.Const(at.data) if isinstance(at, nodes.TemplateData) else at for at in pieces])
-
-
-def _dotted_names(tree: nodes.Template) -> list[_DottedName]:
-    """Return every dotted name in a text, each in its full length, and every name that stands alone."""
-    defaulted = {id(found.node) for found in tree.find_all(nodes.Filter) if found.name in ("default", "d")}
-    lookups: list[nodes.Getattr | nodes.Getitem] = [*tree.find_all(nodes.Getattr), *tree.find_all(nodes.Getitem)]
-    inner = {id(lookup.node) for lookup in lookups}
-    dotted = []
-    bases = set()
-    for node in (lookup for lookup in lookups if id(lookup) not in inner):
-        base, parts = _parts(node)
-        if isinstance(base, nodes.Name) and parts:
-            dotted.append(_DottedName((base.name, *parts), id(node) in defaulted))
-            bases.add(id(base))
-    alone = (name for name in tree.find_all(nodes.Name) if name.ctx == "load" and id(name) not in bases)
-    return dotted + [_DottedName((name.name,), False) for name in alone]
-
-
-def _parts(node: nodes.Node) -> tuple[nodes.Node, list[str]]:
-    """Return what a chain of lookups starts at, and its members up to the first computed one."""
-    parts: list[str] = []
-    while isinstance(node, (nodes.Getattr, nodes.Getitem)):
-        member = _member(node)
-        if member is None:  # everything that follows is data
-            parts.clear()
-        else:
-            parts.append(member)
-        node = node.node
-    return node, parts[::-1]
-
-
-def _member(node: nodes.Getattr | nodes.Getitem) -> str | None:
-    """Return the name of the member that is looked up; None where it is computed."""
-    if isinstance(node, nodes.Getattr):
-        return node.attr
-    return node.arg.value if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str) else None
-
-
-def _check_members(parts: tuple[str, ...], names: Names, place: Place) -> None:
-    """Raise MocksError for the first part of a dotted name that the names do not have."""
-    known: Names | None = names
-    for at, part in enumerate(parts):
-        if known is None:
-            return
-        if part not in known:
-            hint = _MEMBER_REASONS.get(parts[: at + 1]) or did_you_mean(part, known)
-            raise MocksError(place, f"{'.'.join(parts[:at])} has no {part!r}{hint}")
-        known = known[part]

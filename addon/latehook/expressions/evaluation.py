@@ -61,10 +61,7 @@ class Evaluation(Context):
 
     def count_value(self, value: Any, factor: int = 1) -> None:
         """Count one step that goes through a value, which takes `factor` times as long as copying it."""
-        size = len(value) if type(value) is str else size_of(value, self.max_steps * STEP)
-        self._spent += STEP + size * factor
-        if self._spent > UNTIMED:
-            self._check_limits()
+        self.count(self.size(value) * factor)
 
     def restart(self) -> None:
         """Begin the next of several expressions: each may take as many steps, and as much time, as one alone."""
@@ -73,7 +70,7 @@ class Evaluation(Context):
 
     def size(self, value: Any) -> int:
         """Return the size of a value in characters, no further than the evaluation can pay."""
-        return len(value) if type(value) is str else size_of(value, self.max_steps * STEP)
+        return size_of(value, self.max_steps * STEP)
 
     def sizes(self, values: Iterable[Any]) -> int:
         """Return the size of several values together."""
