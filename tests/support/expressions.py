@@ -1,6 +1,7 @@
 """Evaluate expressions for one fixed request and job."""
 
 import random
+import time
 from typing import Any, ClassVar
 
 from latehook.base.errors import Place
@@ -60,3 +61,17 @@ def scope(compiler: Compiler, body: bytes | None, target: str = "/jobs/7?a=1&a=2
     stages = (Stage(1700000000.5, "queued"), Stage(1700000060.0, "done"))
     job = Job("j1", "a mock", 1700000000.5, request, stages, {"kind": "a"})
     return scope_of(compiler.constants(), request, moment, NoJobs()) | {"job": JobView(job, moment.now)}
+
+
+def busy_sandbox(seconds: float) -> Sandbox:
+    """Return a sandbox with the filter `busy`: it uses so much processor time, and returns its value."""
+
+    def busy(value: Any) -> Any:
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
+            pass
+        return value
+
+    sandbox = Sandbox()
+    sandbox.filters["busy"] = busy
+    return sandbox

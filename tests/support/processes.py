@@ -1,10 +1,9 @@
 """Several engines on one PostgreSQL schema, each as if in a process of its own, with a network of its own to the server."""
 
-import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from latehook.mocks.decisions import Decision
 from latehook.mocksfile import loading
 from latehook.store.address import PostgresAddress, parse_address
 from support.engine_setup import RecordingSender, load
-from support.limits import LIMIT
 from support.postgres import PostgresServer
 from support.relay import Relay
+from support.waiting import until
 
 
 class Process:
@@ -84,16 +83,6 @@ async def processes(
             stack.push_async_callback(process.close)
         await until(lambda: all(process.store.cluster.live == number for process in made))
         yield made
-
-
-async def until(condition: Callable[[], object | Awaitable[object]]) -> None:
-    """Wait until a condition holds, which may be awaited."""
-    async with asyncio.timeout(LIMIT):
-        while True:
-            holds = condition()
-            if await holds if isinstance(holds, Awaitable) else holds:
-                return
-            await asyncio.sleep(0.01)
 
 
 def times_sent(made: Sequence[Process]) -> Counter[str]:

@@ -1,7 +1,8 @@
 """Waiting for a condition."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from support.limits import LIMIT
@@ -20,3 +21,13 @@ def wait_until(condition: Callable[[], Any], what: str, limit: float = LIMIT) ->
         assert time.monotonic() < end, f"did not happen within {limit:g} s: {what}"
         time.sleep(POLL)
     return value
+
+
+async def until(condition: Callable[[], object | Awaitable[object]]) -> None:
+    """Wait until a condition holds, which may be awaited."""
+    async with asyncio.timeout(LIMIT):
+        while True:
+            holds = condition()
+            if await holds if isinstance(holds, Awaitable) else holds:
+                return
+            await asyncio.sleep(POLL)

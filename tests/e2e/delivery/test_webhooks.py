@@ -342,15 +342,15 @@ class CountingHandler(BaseHTTPRequestHandler):
 
 
 class SlowHandler(CountingHandler):
+    takes = 0.005
+
     def do_POST(self) -> None:
-        time.sleep(0.005)
+        time.sleep(self.takes)
         super().do_POST()
 
 
-class SlowestHandler(CountingHandler):
-    def do_POST(self) -> None:
-        time.sleep(0.05)
-        super().do_POST()
+class SlowestHandler(SlowHandler):
+    takes = 0.05
 
 
 class KeepingHandler(CountingHandler):

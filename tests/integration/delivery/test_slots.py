@@ -53,6 +53,20 @@ def started_after(*steps: float | Callable[[Destination], None]) -> list[int]:
     return started
 
 
+def answer(
+    number: int, took: float, keeps_open: bool = False, is_waited_for: bool = True
+) -> Callable[[Destination], None]:
+    """Return an event: the receiver answers the attempt with this number, while other webhooks wait or do not."""
+
+    def do(destination: Destination) -> None:
+        if is_waited_for:
+            destination.slots.waiting.append(0)
+        destination.answer(number, keeps_open, took)
+        destination.slots.waiting.clear()
+
+    return do
+
+
 def test_while_nothing_is_known_of_a_receiver_a_few_begin_every_few_milliseconds() -> None:
     a_little_later = NEW_FOR_AT_FIRST * 1.01
     assert started_after(*[a_little_later] * 4) == [NEW, 2 * NEW, 3 * NEW, WORKERS, WORKERS]
@@ -70,15 +84,6 @@ def test_each_answer_whose_connection_stays_open_lets_one_more_begin() -> None:
 
 
 def test_while_others_wait_each_answer_of_a_slow_receiver_that_did_not_wait_itself_lets_one_more_begin() -> None:
-    def answer(number: int, took: float, is_waited_for: bool = True) -> Callable[[Destination], None]:
-        def do(destination: Destination) -> None:
-            if is_waited_for:
-                destination.slots.waiting.append(0)
-            destination.answer(number, False, took)
-            destination.slots.waiting.clear()
-
-        return do
-
     others_did_wait = answer(2, 2 * SLOW)
     nobody_waits = answer(3, SLOW, is_waited_for=False)
     fast = answer(4, SLOW / 2)
@@ -95,19 +100,12 @@ def stalled(destination: Destination) -> None:
 
 
 def test_while_a_receiver_takes_no_more_connections_an_attempt_begins_when_another_ends() -> None:
-    def answer(number: int, keeps_open: bool) -> Callable[[Destination], None]:
-        def do(destination: Destination) -> None:
-            destination.slots.waiting.append(0)
-            destination.answer(number, keeps_open, SLOW)
-
-        return do
-
-    ends = [answer(number, False) for number in range(NEW, 2 * NEW)]
-    steps = [connected, NEW_FOR_AT_FIRST * 1.01, stalled, *[answer(number, False) for number in range(NEW)]]
+    ends = [answer(number, SLOW) for number in range(NEW, 2 * NEW)]
+    steps = [connected, NEW_FOR_AT_FIRST * 1.01, stalled, *[answer(number, SLOW) for number in range(NEW)]]
     waits_for_the_first = [NEW, NEW, 2 * NEW, 2 * NEW, *[2 * NEW] * NEW]
     one_for_each = [2 * NEW + number + 1 for number in range(NEW)]
 
-    started = started_after(*steps, NEW_FOR * 2, *ends, NEW_FOR * 2, answer(2 * NEW, True))
+    started = started_after(*steps, NEW_FOR * 2, *ends, NEW_FOR * 2, answer(2 * NEW, SLOW, keeps_open=True))
 
     assert started == [*waits_for_the_first, 2 * NEW, *one_for_each, 3 * NEW, 3 * NEW + 2]
 

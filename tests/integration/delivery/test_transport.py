@@ -17,23 +17,27 @@ from latehook.base.messages import Answer, Outcome, Outgoing, WireTrace
 from latehook.bodies.codings import codings_of, compress
 from latehook.delivery import connections
 from latehook.delivery.addresses import STALLED_AFTER
+from latehook.delivery.attempts import ConnectObserver
 from latehook.delivery.transport import MAX_ANSWER, MAX_REASON, Transport
 from support.limits import LIMIT
 from support.ports import free_port
 from support.raw_servers import OK, Serve, drips, hangs, raw_server, resets, sends
 from support.receivers import Receiver, answer, receiver
+from support.waiting import until
 
 
 def allow(host: str, port: int, address: str | None) -> str | None:
     return None
 
 
-async def send(url: str, transport: Transport | None = None, **changes: object) -> Outcome:
+async def send(
+    url: str, transport: Transport | None = None, observer: ConnectObserver | None = None, **changes: object
+) -> Outcome:
     """One attempt, over a transport of its own unless one is given."""
     outgoing = {"method": "POST", "headers": (), "body": b"{}", "timeout": 5.0, **changes}
     own = transport or Transport(allow)
     try:
-        return await own.send(Outgoing(url=url, **outgoing))  # type: ignore[arg-type]
+        return await own.send(Outgoing(url=url, **outgoing), observer)  # type: ignore[arg-type]
     finally:
         if transport is None:
             await own.close()
@@ -183,7 +187,7 @@ async def test_an_observer_is_told_of_each_new_connection(
     observer, transport = Observer(), Transport(allow)
     with raw_server(serve) as port:
         for _ in range(2):
-            await transport.send(Outgoing("POST", f"http://127.0.0.1:{port}/", (), b"", 5.0), observer)
+            await send(f"http://127.0.0.1:{port}/", transport, observer)
         await transport.close()
 
     assert observer.noted == ["connected"] * made
@@ -192,11 +196,9 @@ async def test_an_observer_is_told_of_each_new_connection(
 async def test_an_observer_is_told_of_a_connection_that_the_receivers_system_does_not_take() -> None:
     taken, not_taken = Observer(), Observer()
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:  # its system takes one connection
-        outgoing = Outgoing("POST", f"http://127.0.0.1:{listener.getsockname()[1]}/", (), b"", LIMIT)
-        sending = [asyncio.create_task(send_to(outgoing, observer)) for observer in (taken, not_taken)]
-        async with asyncio.timeout(LIMIT):
-            while not (taken.noted and not_taken.noted):
-                await asyncio.sleep(0.001)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        sending = [asyncio.create_task(send(url, observer=each, timeout=LIMIT)) for each in (taken, not_taken)]
+        await until(lambda: taken.noted and not_taken.noted)
         for task in sending:
             task.cancel()
         await asyncio.wait(sending)
@@ -206,21 +208,13 @@ async def test_an_observer_is_told_of_a_connection_that_the_receivers_system_doe
 
 async def test_a_connection_is_not_called_stalled_because_the_loop_is_busy(sut: Receiver) -> None:
     observer = Observer()
-    sending = asyncio.create_task(send_to(Outgoing("POST", sut.url, (), b"", 5.0), observer))
+    sending = asyncio.create_task(send(sut.url, observer=observer))
     while not observer.noted:
         time.sleep(5 * STALLED_AFTER)  # the loop is busy
         await asyncio.sleep(0)
     await sending
 
     assert observer.noted == ["connected"]
-
-
-async def send_to(outgoing: Outgoing, observer: Observer) -> Outcome:
-    transport = Transport(allow)
-    try:
-        return await transport.send(outgoing, observer)
-    finally:
-        await transport.close()
 
 
 @pytest.mark.parametrize(

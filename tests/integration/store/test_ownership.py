@@ -8,7 +8,8 @@ import pytest
 from support import postgres
 from support.limits import SILENCE
 from support.postgres import PostgresServer, shorten_timeouts
-from support.processes import Process, processes, times_sent, until
+from support.processes import Process, processes, times_sent
+from support.waiting import until
 
 pytest.importorskip("asyncpg")
 MOCKS = """

@@ -11,7 +11,8 @@ from latehook.base.model import State
 from latehook.engine.filters import Filter
 from support.limits import LIMIT
 from support.postgres import PostgresServer
-from support.processes import Process, answer, processes, times_sent, until
+from support.processes import Process, answer, processes, times_sent
+from support.waiting import until
 
 pytest.importorskip("asyncpg")
 

@@ -22,7 +22,7 @@ from latehook.expressions.filters import COUNTING, FILTERS
 from latehook.expressions.limits import MAX_STEPS, MAX_VALUE_SIZE, STEP, LimitExceeded
 from latehook.expressions.operators import CONSTANT_TESTS, COUNTED_TESTS, COUNTING_TESTS, INTERCEPTED
 from latehook.expressions.sandbox import Sandbox
-from support.expressions import NAMES, PLACE, evaluate
+from support.expressions import NAMES, PLACE, busy_sandbox, evaluate
 
 LEFT_OUT = {"random", "pprint", "urlize", "xmlattr"}
 """Filters of Jinja that are not reproducible, or of no use in a message."""
@@ -275,16 +275,7 @@ def test_colliding_hashes_do_not_make_it_slow() -> None:
 
 def test_the_processor_time_of_an_evaluation_is_limited_whatever_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "MAX_SECONDS", 0.2)
-    sandbox = Sandbox()
-
-    def busy(value: Any) -> Any:
-        end = time.thread_time() + 0.01
-        while time.thread_time() < end:
-            pass
-        return value
-
-    sandbox.filters["busy"] = busy
-    compiler = Compiler({}, sandbox=sandbox)
+    compiler = Compiler({}, sandbox=busy_sandbox(0.01))
     loop = compiler.compile("{% for i in range(n) %}{{ i | busy }}{% endfor %}", PLACE, {"n": None})
 
     assert loop({**compiler.constants(), "n": 3}) == "012"

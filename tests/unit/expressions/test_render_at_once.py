@@ -1,6 +1,5 @@
 """A body's expressions are evaluated in one call, and give what each of them gives alone."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from latehook.expressions.compiler import Compiler
 from latehook.expressions.evaluation import ShortEvaluation
 from latehook.expressions.expression import render
 from latehook.expressions.sandbox import Sandbox
-from support.expressions import BODY, NAMES, scope
+from support.expressions import BODY, NAMES, busy_sandbox, scope
 
 TEXTS = [
     "{{ uuid() }}",
@@ -66,15 +65,7 @@ def test_each_expression_may_take_as_many_steps_as_one_alone() -> None:
 
 def test_each_expression_may_take_as_much_time_as_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "MAX_SECONDS", 0.2)
-    sandbox = Sandbox()
-
-    def busy(value: Any) -> Any:
-        end = time.thread_time() + 0.005
-        while time.thread_time() < end:
-            pass
-        return value
-
-    sandbox.filters["busy"] = busy
+    sandbox = busy_sandbox(0.005)
     within, above = "{{ range(20 if now) | map('busy') }}", "{{ range(200 if now) | map('busy') }}"
 
     assert rendered([within] * 4, sandbox) == [list(range(20))] * 4
