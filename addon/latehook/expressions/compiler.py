@@ -1,30 +1,27 @@
 """PURE: the texts of a mocks file, checked and compiled to expressions. This happens once, at load."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from jinja2 import Environment, Template, TemplateSyntaxError, meta, nodes
+from jinja2 import Environment, TemplateSyntaxError, meta, nodes
 
 from latehook.base.errors import ExpressionError, MocksError, Place
 from latehook.base.text import did_you_mean
 from latehook.expressions.dotted_names import DottedName, check_members, dotted_names_in
 from latehook.expressions.expression import (
     Evaluate,
-    EvaluateAll,
     Expression,
     Names,
     Render,
     expressions_in,
-    render,
-    render_at_once,
 )
-from latehook.expressions.metering import add_limits, concat
-from latehook.expressions.patterns import PatternError, check_patterns
+from latehook.expressions.patterns import PatternError
+from latehook.expressions.renderer import Renderer
 from latehook.expressions.sandbox import Sandbox
 from latehook.expressions.syntax_errors import in_plain_words
+from latehook.expressions.templates import Run, parse, text_function, value_function, value_of
 
 _REASONS = {
     "job": ": this mock starts no job (it would with `job: {}`, `webhook` or `stages`), and finds none with `lookup`",
@@ -39,12 +36,10 @@ _REASONS = {
 class _CompiledText:
     """A compiled text, which may occur in several places.
 
-    `value` is the expression that gives its value, None where it has statements. `free` are the names that it reads
-    from the scope.
+    `free` are the names that it reads from the scope.
     """
 
     evaluate: Evaluate
-    value: nodes.Expr | None
     free: frozenset[str]
     dotted_names: tuple[DottedName, ...]
 
@@ -60,7 +55,6 @@ class Compiler:
         self._missing = missing
         self._sandbox = sandbox or Sandbox()
         self._texts: dict[str, _CompiledText] = {}
-        self._at_once: dict[tuple[str, ...], EvaluateAll] = {}
 
     def compile(self, text: str, place: Place, names: Names) -> Any:
         """Return an Expression, or the value itself where it depends on nothing but `env`.
@@ -80,19 +74,10 @@ class Compiler:
         return expression
 
     def renderer(self, value: Any) -> Render:
-        """Return a function that renders a compiled value, as `render` does.
-
-        Jinja evaluates the expressions in it in one call: each call takes as long as a short expression itself.
-        """
-        expressions = list(expressions_in(value))
-        texts = tuple(expression.text for expression in expressions)  # several mocks may have the same body
-        values = [found for text in texts if (found := self._texts[text].value) is not None]
-        if len(values) < 2 or len(values) < len(texts):
-            return partial(render, value)
-        evaluate = self._at_once.get(texts)
-        if evaluate is None:
-            evaluate = self._at_once[texts] = self._runner(self._template(values))
-        return partial(render_at_once, value, expressions, evaluate)
+        """Return a function that renders a compiled value, as `render` does, but faster."""
+        if isinstance(value, Expression):
+            return value
+        return Renderer(self._sandbox, value).render if any(expressions_in(value)) else lambda _: value
 
     def constants(self) -> dict[str, Any]:
         """Return the part of a scope that is the same for all expressions: `env` and Jinja's functions."""
@@ -100,16 +85,15 @@ class Compiler:
 
     def _compile(self, text: str, place: Place) -> _CompiledText:
         try:
-            tree = self._sandbox.parse(text)
-            check_patterns(tree)
-            add_limits(tree)
+            tree = parse(self._sandbox, text)
             for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block)):
                 kind = type(node).__name__.lower()
                 raise MocksError(place, f"{kind} cannot be used: a mocks file has no other templates (in {text!r})")
             free = _undeclared(tree)
             dotted_names = tuple(name for name in dotted_names_in(tree) if name.parts[0] in free)
-            value = _value(tree)
-            return _CompiledText(self._evaluator(tree, value), value, free, dotted_names)
+            value = value_of(tree)
+            run = text_function(self._sandbox, tree) if value is None else value_function(self._sandbox, value)
+            return _CompiledText(self._evaluator(run), free, dotted_names)
         except PatternError as error:
             raise MocksError(place, f"{error} (in {text!r})") from None
         except TemplateSyntaxError as error:
@@ -122,26 +106,9 @@ class Compiler:
                 raise MocksError(place, "the expression is nested too deeply") from None
             raise MocksError(place, f"this cannot be used: {error or type(error).__name__} (in {text!r})") from None
 
-    def _evaluator(self, tree: nodes.Template, value: nodes.Expr | None) -> Evaluate:
-        """Return the function that gives a text's value: of the value's own type where the text is one expression."""
-        if value is None:
-            write = self._runner(self._sandbox.from_string(tree))
-            return lambda scope: "".join(write(scope))
-        return self._runner(self._template([value]))
-
-    def _runner(self, template: Template) -> Callable[[Mapping[str, Any]], Any]:
-        """Return a function that takes a scope, runs a template, and returns what its function does."""
-        run, evaluation = template.root_render_func, self._sandbox.evaluation
-        return lambda scope: run(evaluation(template, scope))
-
-    def _template(self, values: Sequence[nodes.Expr]) -> Template:
-        """Return a template whose function yields the values of expressions, each of its own type.
-
-        A single one is returned.
-        """
-        tree = nodes.Template([nodes.ExprStmt(value, lineno=1) for value in values], lineno=1)
-        tree.set_environment(self._sandbox)
-        return self._sandbox.from_string(tree)
+    def _evaluator(self, run: Run) -> Evaluate:
+        sandbox, new_evaluation = self._sandbox, self._sandbox.evaluation
+        return lambda scope: run(new_evaluation(sandbox, scope))
 
     def _filter_hint(self, error: TemplateSyntaxError) -> str:
         found = re.match(r"No (filter|test) named '(\w+)'", error.message or "")
@@ -222,16 +189,3 @@ def _undeclared(tree: nodes.Template) -> frozenset[str]:
     generator.optimizer = None
     generator.visit(tree)
     return frozenset(generator.undeclared_identifiers)
-
-
-def _value(tree: nodes.Template) -> nodes.Expr | None:
-    """Return the expression that gives a text's value: the only one in it, or one that joins all its pieces.
-
-    None where the text has statements, such as a loop.
-    """
-    if len(tree.body) != 1 or not isinstance(tree.body[0], nodes.Output):
-        return None
-    pieces = tree.body[0].nodes
-    if len(pieces) == 1 and not isinstance(pieces[0], nodes.TemplateData):
-        return pieces[0]
-    return concat([nodes.Const(at.data) if isinstance(at, nodes.TemplateData) else at for at in pieces])

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from jinja2 import Template
+from jinja2 import Environment, pass_context
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
+from jinja2.utils import missing
 
 from latehook.base.processor_time import ProcessorTimeLimit
 from latehook.expressions.limits import MAX_SECONDS, MAX_STEPS, STEP, LimitExceeded, size_of
-from latehook.expressions.values import null, to_text
+from latehook.expressions.values import null, to_plain, to_text
 
 CONVERSION_FACTOR = 4
 """How many times longer than copying data it takes to convert it to JSON."""
@@ -28,25 +29,37 @@ class Evaluation(Context):
     """
 
     max_steps = MAX_STEPS
+    finished = 0
+    """How many of several expressions have been evaluated."""
+
+    name = None
     _spent = 0
     _time: ProcessorTimeLimit | None = None
 
-    def __init__(self, template: Template, scope: Mapping[str, Any]) -> None:
+    def __init__(self, environment: Environment, scope: Mapping[str, Any]) -> None:
         """Set the attributes that `Context.__init__` sets, without copying the scope.
 
         Jinja's own also prepares what only inheritance and imports between templates use, which are errors here. That
         takes a third of the time of a short expression. A test evaluates all kinds of expressions with both.
         """
-        self.environment = template.environment
+        self.environment = environment
         self.parent = scope  # type: ignore[assignment]  # Jinja only reads it
-        self.name = template.name
-        self.vars = {}
-        self.exported_vars = set()
-        self.blocks = {}
+
+    @cached_property
+    def vars(self) -> dict[str, Any]:  # type: ignore[override]
+        return {}
+
+    @cached_property
+    def exported_vars(self) -> set[str]:  # type: ignore[override]
+        return set()
 
     @cached_property
     def eval_ctx(self) -> EvalContext:  # type: ignore[override]
         return EvalContext(self.environment, self.name)
+
+    def resolve_or_missing(self, key: str) -> Any:
+        """Return the value of a name. Only the scope has names: a template asks for those that it does not set."""
+        return self.parent.get(key, missing)
 
     @property
     def steps(self) -> float:
@@ -63,10 +76,18 @@ class Evaluation(Context):
         """Count one step that goes through a value, which takes `factor` times as long as copying it."""
         self.count(self.size(value) * factor)
 
-    def restart(self) -> None:
-        """Begin the next of several expressions: each may take as many steps, and as much time, as one alone."""
-        self._spent = 0
-        self._time = None
+    @pass_context
+    def finish(self, value: Any) -> Any:
+        """Return the value of one of several expressions as plain data, and begin the next one.
+
+        Each may take as many steps, and as much time, as one alone. Raises as `to_plain` does.
+        """
+        plain = to_plain(value)
+        self.finished += 1
+        if self._spent:
+            self._spent = 0
+            self._time = None
+        return plain
 
     def size(self, value: Any) -> int:
         """Return the size of a value in characters, no further than the evaluation can pay."""

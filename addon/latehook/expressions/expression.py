@@ -1,6 +1,6 @@
 """PURE: compiled expressions, and compiled values that contain them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from latehook.base.errors import ExpressionError, Place
@@ -13,9 +13,6 @@ Names = Mapping[str, Any]
 
 type Evaluate = Callable[[Mapping[str, Any]], Any]
 """A function that takes a scope (name → value) and returns an expression's value, not yet as plain data."""
-
-type EvaluateAll = Callable[[Mapping[str, Any]], Iterator[Any]]
-"""The same for several expressions: it yields their values. Each is computed when it is taken."""
 
 type Render = Callable[[Mapping[str, Any]], Any]
 """A function that takes a scope and returns what `render` does for one compiled value."""
@@ -35,6 +32,9 @@ class Expression:
         self.reads = reads
         self._evaluate = evaluate
 
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
     def __call__(self, scope: Mapping[str, Any], keep_bytes: bool = False) -> Any:
         """Return the value as plain data: of its own type where the text is one expression, else a text.
 
@@ -44,7 +44,7 @@ class Expression:
             value = self._evaluate(scope)
             return value.raw if keep_bytes and isinstance(value, Octets) else to_plain(value)
         except Exception as error:  # Jinja's filters raise all kinds of errors for data that they do not expect
-            raise self._failure(error) from None
+            raise self.failure(error) from None
 
     def is_true(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the value is true, as a condition takes it. Raises ExpressionError with the place."""
@@ -52,9 +52,10 @@ class Expression:
             value = self._evaluate(scope)
             return bool(to_plain(value) if isinstance(value, Iterator) else value)
         except Exception as error:
-            raise self._failure(error) from None
+            raise self.failure(error) from None
 
-    def _failure(self, error: Exception) -> ExpressionError:
+    def failure(self, error: Exception) -> ExpressionError:
+        """Return the error, with the expression's place, for one that its evaluation has raised."""
         return ExpressionError(self.place, f"the expression failed: {in_plain_words(error)}")
 
 
@@ -67,34 +68,6 @@ def render(value: Any, scope: Mapping[str, Any]) -> Any:
         return {key: render(item, scope) for key, item in value.items()}
     if kind is list:
         return [render(item, scope) for item in value]
-    return value
-
-
-def render_at_once(
-    value: Any, expressions: Sequence[Expression], evaluate: EvaluateAll, scope: Mapping[str, Any]
-) -> Any:
-    """Return what `render` does. `expressions` are those in the value, in order; `evaluate` yields their values.
-
-    Raises ExpressionError with the place of the expression that fails: the first one without a value.
-    """
-    plain: list[Any] = []
-    try:
-        for result in evaluate(scope):
-            plain.append(to_plain(result))
-    except Exception as error:
-        raise expressions[len(plain)]._failure(error) from None
-    return _filled(value, iter(plain))
-
-
-def _filled(value: Any, values: Iterator[Any]) -> Any:
-    """Return a compiled value with the next of `values` in the place of each expression."""
-    kind = type(value)
-    if kind is Expression:
-        return next(values)
-    if kind is dict:
-        return {key: _filled(item, values) for key, item in value.items()}
-    if kind is list:
-        return [_filled(item, values) for item in value]
     return value
 
 

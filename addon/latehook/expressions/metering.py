@@ -80,5 +80,10 @@ def concat(pieces: list[nodes.Expr]) -> nodes.Filter:
     return _filter("a concatenation", nodes.List(pieces))
 
 
+def finished(value: nodes.Expr) -> nodes.Filter:
+    """Return an expression that is one of several, each with limits of its own."""
+    return _filter("a value", value)
+
+
 def _filter(name: str, node: Any, *args: nodes.Expr) -> nodes.Filter:
     return nodes.Filter(node, name, list(args), [], None, None, lineno=1)

@@ -115,6 +115,7 @@ INTERNAL: Mapping[str, Callable[..., Any]] = {
     "a slice": sliced,
     "a concatenation": joined,
     "a loop": loop_items,
+    "a value": Evaluation.finish,
 }
 """Filters that only the compiler uses. Their names have a blank: no expression can name them except as a text."""
 

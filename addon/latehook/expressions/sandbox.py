@@ -43,16 +43,15 @@ class _Lexer(Lexer):
 
 
 class _CodeGenerator(CodeGenerator):
-    """Jinja's, but numbers keep their text, and expressions that the compiler makes statements give their values.
+    """Jinja's, but numbers keep their text, and an expression that the compiler makes a statement is returned.
 
-    Several are yielded, each when it is asked for. A single one is returned: a generator takes as long as a short
-    expression itself.
+    Jinja's own functions are generators: that takes as long as a short expression itself.
     """
 
     _returns_value = False
 
     def visit_Template(self, node: nodes.Template, frame: Frame | None = None) -> None:
-        self._returns_value = len(node.body) == 1 and isinstance(node.body[0], nodes.ExprStmt)
+        self._returns_value = isinstance(node.body[0], nodes.ExprStmt) if node.body else False
         super().visit_Template(node, frame)
 
     def write_commons(self) -> None:
@@ -72,11 +71,9 @@ class _CodeGenerator(CodeGenerator):
             super().visit_Const(node, frame)
 
     def visit_ExprStmt(self, node: nodes.ExprStmt, frame: Frame) -> None:
-        """Give the value of an expression as it is: `Output` would give its text."""
-        self.writeline("return " if self._returns_value else "yield ", node)
+        """Return the value of an expression as it is: `Output` would give its text."""
+        self.writeline("return ", node)
         self.visit(node.node, frame)
-        if not self._returns_value:
-            self.writeline("context.restart()")
 
 
 _PRIVATE_USE = range(0xF0000, 0xFFFFE)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from latehook.base.errors import Place
 from latehook.base.hostnames import canonical_host
 from latehook.base.messages import Request, Response, ResponseFault, WebhookFault
+from latehook.expressions.expression import Render
 from latehook.mocks.bodies import BodySpec
 from latehook.mocks.matching import Matcher
 from latehook.mocks.router import Router
@@ -77,7 +78,8 @@ class WebhookSpec:
     `verify` says whether the receiver's certificate is verified, or has the CAs to verify it by, in PEM form.
     `body_members` are the members of `request` that need its body and that are read after the response. So many
     `redirects` of a receiver are followed. `late` has those of `to` and `when` that are decided when the webhook's turn
-    comes, because they read `job.webhooks`.
+    comes, because they read `job.webhooks`. `render_at_request` gives the values of `when`, `event` and `to` at the
+    request: of a late `when` it is true, of a late `to` null.
     """
 
     to: Any
@@ -94,6 +96,7 @@ class WebhookSpec:
     verify: bool | str
     fault: FaultSpec[WebhookFault] | None
     place: Place
+    render_at_request: Render = field(compare=False)
     redirects: int = 0
     body_members: frozenset[str] = field(default_factory=frozenset)
     late: frozenset[str] = field(default_factory=frozenset)

@@ -137,14 +137,14 @@ def _first_webhooks(spec: WebhookSpec, template: Webhook, scope: Mapping[str, An
 
     One whose `to` is late stands for all those that `to` will give.
     """
-    is_wanted = "when" in spec.late or spec.when is None or bool(render(spec.when, scope))
-    event = render(spec.event, scope)
+    when, event, to = spec.render_at_request(scope)
+    is_wanted = bool(when)
     event = scope["job"].status if event is None else require_name(event, spec.place, "webhook.event")
     if not spec.late:
-        return [_for_target(target, event, is_wanted, template, moment) for target in _targets(spec, scope)]
+        return [_for_target(target, event, is_wanted, template, moment) for target in _targets(spec, to)]
     if "to" in spec.late and is_wanted:
         return [replace(template, id=new_uuid(moment.random), event=event, late=True)]
-    targets = [None] if "to" in spec.late else _targets(spec, scope)
+    targets = _targets(spec, to)
     found = [_for_target(target, event, is_wanted, template, moment) for target in targets]
     if "when" not in spec.late:
         return found
@@ -160,7 +160,7 @@ def decided_webhooks(spec: WebhookSpec, webhook: Webhook, scope: Mapping[str, An
     is_wanted = "when" not in spec.late or bool(render(spec.when, scope))
     if "to" not in spec.late or not is_wanted:
         return [decided if is_wanted else replace(decided, state=State.SKIPPED, reason=NOT_WANTED)]
-    targets = _targets(spec, scope) or [None]
+    targets = _targets(spec, render(spec.to, scope)) or [None]
     found = [_for_target(target, webhook.event, is_wanted, decided, moment) for target in targets]
     return [replace(found[0], id=webhook.id), *found[1:]]
 
@@ -173,8 +173,8 @@ def _for_target(target: Any, event: str | None, is_wanted: bool, template: Webho
     return replace(template, id=new_uuid(moment.random), to=to, event=event, state=state, reason=reason)
 
 
-def _targets(spec: WebhookSpec, scope: Mapping[str, Any]) -> Sequence[Any]:
-    to = render(spec.to, scope)
+def _targets(spec: WebhookSpec, to: Any) -> Sequence[Any]:
+    """Return the items of a rendered `to`. Raises ExpressionError where they are too many."""
     if not isinstance(to, list):
         return [to]
     if len(to) > MAX_TARGETS:

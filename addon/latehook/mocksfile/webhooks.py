@@ -65,14 +65,17 @@ class WebhookCompiler:
             "when": self._values.when(when, when_path, self._at_turn),
         }
         late = frozenset(name for name, value in decided.items() if reads_answers(value))
-        event_path, event = pick(layers, "event", None)
+        event_path, written_event = pick(layers, "event", None)
+        event = self._values.compile(written_event, event_path, self._at_request)
+        wanted = True if "when" in late or decided["when"] is None else decided["when"]
+        target = None if "to" in late else decided["to"]
         return WebhookSpec(
             **decided,
             method=method,
             headers=headers,
             query=query,
             body=body,
-            event=self._values.compile(event, event_path, self._at_request),
+            event=event,
             retry=self._retry(*pick(layers, "retry")),
             timeout=self._timeout(*pick(layers, "timeout", DEFAULT_TIMEOUT)),
             sign=sign,
@@ -80,6 +83,7 @@ class WebhookCompiler:
             verify=self._verify(*pick(layers, "verify", True)),
             fault=self._fault(*pick(layers, "fault"), webhook_path, body, sign),
             place=self._values.place(webhook_path),
+            render_at_request=self._values.renderer([wanted, event, target]),
             redirects=pick(layers, "redirects", 0)[1],
             body_members=members_read(reads_of([*read_at_attempt, *(decided[name] for name in late)])),
             late=late,

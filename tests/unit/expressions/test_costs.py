@@ -73,7 +73,7 @@ def sandbox() -> Sandbox:
 
 @pytest.fixture
 def context(sandbox: Sandbox) -> Evaluation:
-    return Evaluation(sandbox.from_string(""), {})
+    return Evaluation(sandbox, {})
 
 
 def test_the_cost_of_every_filter_is_known(sandbox: Sandbox) -> None:
@@ -307,7 +307,7 @@ def test_a_list_is_not_read_when_it_is_looked_up() -> None:
 
 
 def test_a_short_evaluation_may_take_fewer_steps() -> None:
-    context = ShortEvaluation(Sandbox().from_string(""), {})
+    context = ShortEvaluation(Sandbox(), {})
     with pytest.raises(LimitExceeded, match="it takes more than 10,000 steps"):
         context.count(MAX_VALUE_SIZE)
     assert context.steps == MAX_VALUE_SIZE / STEP + 1

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from jinja2 import Template
+from jinja2 import Environment
 from jinja2.runtime import Context
 
 from latehook.base.errors import ExpressionError, MocksError
@@ -83,10 +83,12 @@ def test_one_expression_keeps_its_type_and_a_text_around_it_gives_a_text(text: s
 
 
 class JinjaEvaluation(Evaluation):
-    """An evaluation that Jinja's own `Context.__init__` has prepared."""
+    """An evaluation that Jinja's own `Context.__init__` has prepared, and that finds names as Jinja does."""
 
-    def __init__(self, template: Template, scope: Mapping[str, Any]) -> None:
-        Context.__init__(self, template.environment, dict(scope), template.name, template.blocks)
+    resolve_or_missing = Context.resolve_or_missing
+
+    def __init__(self, environment: Environment, scope: Mapping[str, Any]) -> None:
+        Context.__init__(self, environment, dict(scope), None, {})
 
 
 @pytest.mark.parametrize(("text", "value"), VALUES)
