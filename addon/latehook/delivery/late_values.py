@@ -10,11 +10,10 @@ from latehook.base.json_text import LONE_SURROGATE
 from latehook.base.model import Job, Moment, Stage, State, StoredWebhook, Webhook
 from latehook.delivery.attempts import DeliveryContext
 from latehook.delivery.compiled_mocks import CompiledMocks
-from latehook.expressions.expression import render
 from latehook.expressions.views import JobView
 from latehook.mocks import jobs, rendering
 from latehook.mocks.context import Context, scope_of
-from latehook.mocks.stages import status_name
+from latehook.mocks.stages import status_at
 
 log = logging.getLogger(logs.LOGGER)
 
@@ -39,7 +38,7 @@ class LateValues:
             moment = moment.of(job)
             scope = scope_of(mock.constants, late.request or job.request, moment, context)
             scope["job"] = JobView(job, moment.now, number - 1, webhooks=context.webhooks)
-            found = status_name(mock, late.mock_stage, render(mock.stages[late.mock_stage].status, scope))
+            found = status_at(mock, late.mock_stage, scope)
             if found is not None and LONE_SURROGATE.search(found):
                 raise ExpressionError(mock.place, "the status has half of a surrogate pair, which cannot be kept")
             return found

@@ -12,6 +12,10 @@ def add_limits(tree: nodes.Template) -> None:
     _Limits().visit(tree)
 
 
+_SEARCHES = ("in", "notin")
+"""Jinja's names of the operators that search."""
+
+
 class _Limits(NodeTransformer):
     """Puts the filters of `operators.INTERNAL` around nodes."""
 
@@ -32,9 +36,16 @@ class _Limits(NodeTransformer):
 
     def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
         self.generic_visit(node)
+        [*others, last] = node.ops
+        has_constant = not others and (isinstance(node.expr, nodes.Const) or isinstance(last.expr, nodes.Const))
+        if has_constant and last.op not in _SEARCHES:  # that takes no longer than the constant is
+            return node
+        if has_constant and isinstance(node.expr, nodes.Const):
+            last.expr = _filter("a search for a constant", last.expr)
+            return node
         node.expr = _operand(node.expr, is_searched=False)
         for operand in node.ops:
-            operand.expr = _operand(operand.expr, operand.op in ("in", "notin"))
+            operand.expr = _operand(operand.expr, operand.op in _SEARCHES)
         return node
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:

@@ -67,6 +67,15 @@ def compared(context: Evaluation, value: Any, is_searched: bool = False) -> Any:
 
 
 @pass_context
+def searched(context: Evaluation, value: Any) -> Any:
+    """Return what a constant is searched in, and count its size. The items of a list count alike, whatever they are."""
+    if type(value) is not list:
+        return compared(context, value, is_searched=True)
+    context.count(len(value) * ITEM_SIZE * SEARCH_FACTOR)
+    return value
+
+
+@pass_context
 def built(context: Evaluation, value: Any) -> Any:
     """Return a list, a map or a text that an expression has put together, and check its size.
 
@@ -111,6 +120,7 @@ def written(context: Evaluation, value: Any) -> str:
 
 INTERNAL: Mapping[str, Callable[..., Any]] = {
     "a comparison": compared,
+    "a search for a constant": searched,
     "a literal": built,
     "a slice": sliced,
     "a concatenation": joined,

@@ -31,7 +31,7 @@ def quoted(value: Any) -> str:
 
 def require_name(value: Any, place: Place, key: str) -> str:
     """Return a rendered value as a name. A name is stored, compared and shown. Raises ExpressionError if it is long."""
-    name = to_text(value)
+    name = value if type(value) is str else to_text(value)
     if len(name) > MAX_NAME_LENGTH:
         raise ExpressionError(place, f"{key} has {len(name):,} characters, and may have {MAX_NAME_LENGTH:,}: {name}")
     return name

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from latehook.base.errors import ExpressionError
 from latehook.base.messages import Request
 from latehook.base.model import UNKNOWN, LateStatus, Moment, OpenStage, Stage
-from latehook.expressions.expression import Expression, render
+from latehook.expressions.expression import Expression
 from latehook.expressions.values import to_text
 from latehook.mocks.definitions import EndOf, Mock, RepeatSpec
 from latehook.mocks.fields import quoted, require_name
@@ -49,7 +49,7 @@ def plan_stages(
             plan.repeat(at - 1, repeated, until=max(begin.earliest, plan.after))
         plan.begin(begin)
         late = LateStatus(mock.definition, at, request) if spec.is_status_late else None
-        status = None if late is not None else status_name(mock, at, render(spec.status, scope))
+        status = None if late is not None else status_at(mock, at, scope)
         repeated = None
         if spec.repeat is None:
             plan.add(at, status, late=late)
@@ -71,14 +71,19 @@ def _plain_stages(mock: Mock, scope: Mapping[str, Any], moment: Moment) -> Seque
         if spec.after is not None:
             assert not isinstance(spec.after, EndOf), "this time is not known: see Mock.has_plain_stages"
             after = max(after, seconds_of(spec.after, scope, moment.random))
-        status = status_name(mock, at, render(spec.status, scope))
+        status = status_at(mock, at, scope)
         planned.append(PlannedStage(Stage(moment.now + after, status), at))
     return planned
 
 
-def status_name(mock: Mock, at: int, status: Any) -> str | None:
-    """Return the computed status of the mock's stage with this index. Raises ExpressionError."""
-    return None if status is None else require_name(status, mock.place, f"stages[{at}].status")
+def status_at(mock: Mock, at: int, scope: Mapping[str, Any]) -> str | None:
+    """Return the status of the mock's stage with this index. Raises ExpressionError."""
+    status = mock.stages[at].status
+    if not isinstance(status, Expression):
+        known: str | None = status
+        return known
+    value = status(scope)
+    return None if value is None else require_name(value, mock.place, f"stages[{at}].status")
 
 
 class _Begin(NamedTuple):

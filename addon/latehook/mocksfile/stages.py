@@ -7,8 +7,10 @@ from msgspec import UNSET
 
 from latehook.base.model import COMPLETED
 from latehook.expressions.answers import reads_answers
-from latehook.expressions.expression import Names
+from latehook.expressions.expression import Expression, Names
+from latehook.expressions.values import to_text
 from latehook.mocks.definitions import EndOf, StageSpec, WebhookSpec
+from latehook.mocks.fields import MAX_NAME_LENGTH
 from latehook.mocks.times import Time
 from latehook.mocksfile.entries import MockEntry, StageEntry
 from latehook.mocksfile.events import check_events, check_own_events, check_repetitions
@@ -86,7 +88,7 @@ class StageCompiler:
         """Return the one stage of a `webhook` without `stages`."""
         after_path, after = pick(layers, "after", DEFAULT_AFTER)
         status_path, status = pick(layers, "status", COMPLETED)
-        compiled = self._values.compile(status, status_path, self._after_request)
+        compiled = self._status(status, status_path)
         webhook = self._webhooks.seeing(names_of(each, None)).compile(layers)
         is_late = reads_answers(compiled)
         return StageSpec(self._after(after, after_path), compiled, webhook, each, is_status_late=is_late)
@@ -98,12 +100,20 @@ class StageCompiler:
             each = compile_each(self._values, stage.each, (*path, "each"), self._with_job)
         repeat = compile_repeat(self._values, stage, path, self._with_job, is_last)
         webhook = self._webhook(stage, path, base, names_of(each, repeat))
-        status = None
-        if stage.status is not UNSET:
-            status = self._values.compile(stage.status, (*path, "status"), self._after_request)
+        status = None if stage.status is UNSET else self._status(stage.status, (*path, "status"))
         return StageSpec(
             self._after(stage.after, (*path, "after")), status, webhook, each, repeat, reads_answers(status)
         )
+
+    def _status(self, status: str, path: KeyPath) -> Any:
+        """Compile a status. One that is known now is a text, or None: it keeps the one before."""
+        compiled = self._values.compile(status, path, self._after_request)
+        if isinstance(compiled, Expression) or compiled is None:
+            return compiled
+        name = to_text(compiled)
+        if len(name) > MAX_NAME_LENGTH:
+            raise self._values.error(path, f"it has {len(name):,} characters, and may have {MAX_NAME_LENGTH:,}")
+        return name
 
     def _webhook(self, stage: StageEntry, path: KeyPath, base: Sequence[Layer], names: Names) -> WebhookSpec | None:
         """Return the webhook of a stage, whose expressions may use `names` too; None if it sends none."""

@@ -351,6 +351,11 @@ def test_the_error_of_an_invalid_duration_says_what_to_write(duration: str | flo
             id="a status in the webhook of a stage",
         ),
         pytest.param(
+            MOCK + f"    stages: [{{status: {'x' * 1001}, webhook: true}}]\n",
+            "mocks.yaml:7: mocks[0].stages[0].status: it has 1,001 characters, and may have 1,000",
+            id="a long status",
+        ),
+        pytest.param(
             MOCK.replace(
                 "POST api.slow.example/jobs", "POST api.slow.example/jobs\n    when: request.text is matching('a(')"
             ),
