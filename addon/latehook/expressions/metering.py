@@ -36,12 +36,12 @@ class _Limits(NodeTransformer):
 
     def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
         self.generic_visit(node)
-        [*others, last] = node.ops
-        has_constant = not others and (isinstance(node.expr, nodes.Const) or isinstance(last.expr, nodes.Const))
-        if has_constant and last.op not in _SEARCHES:  # that takes no longer than the constant is
-            return node
-        if has_constant and isinstance(node.expr, nodes.Const):
-            last.expr = _filter("a search for a constant", last.expr)
+        right = node.ops[0]
+        is_alone, is_search = len(node.ops) == 1, right.op in _SEARCHES
+        if is_alone and not is_search and _has_constant(node.expr, right.expr):
+            return node  # it takes no longer than the constant is
+        if is_alone and is_search and _has_constant(node.expr):
+            right.expr = _filter("a search for a constant", right.expr)
             return node
         node.expr = _operand(node.expr, is_searched=False)
         for operand in node.ops:
@@ -76,6 +76,10 @@ def _is_constant(node: nodes.Node) -> bool:
     if isinstance(node, (nodes.Literal, nodes.Pair)):
         return isinstance(node, nodes.Const) or all(map(_is_constant, node.iter_child_nodes()))
     return False
+
+
+def _has_constant(*operands: nodes.Expr) -> bool:
+    return any(isinstance(operand, nodes.Const) for operand in operands)
 
 
 def _operand(node: nodes.Expr, is_searched: bool) -> nodes.Expr:

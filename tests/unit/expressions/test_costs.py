@@ -222,6 +222,7 @@ OVERLOOKED = [
     "{% set b = 'ab' * 400000 %}{% set n = ('ab' * 200000) ~ 'c' %}{% for i in range(100) if n in b %}{% endfor %}x",
     "{% set b = range(100000) | list %}{% for i in range(5000) if 'x' in b %}{% endfor %}x",
     "{% set b = range(100000) | list %}{% set c = range(100000) | list %}{% for i in range(5000) if c == b and false %}{% endfor %}x",
+    "{% set b = ('[' ~ '1e400,' * 100000 ~ '1]') | from_json %}{% for i in range(5000) if 1.5 in b %}{% endfor %}x",
     BIG + "{{ range(20000) | select('in', b) | list | length }}",
     BIG + "{{ range(20000) | map('string') | select('in', b) | list | length }}",
     BIG + "{{ [b] * 1000 | select('equalto', b ~ '') | list | length }}",
