@@ -74,7 +74,7 @@ class Evaluation(Context):
 
     def count_value(self, value: Any, factor: int = 1) -> None:
         """Count one step that goes through a value, which takes `factor` times as long as copying it."""
-        self.count(size_of(value, self.max_steps * STEP) * factor)
+        self.count(self.size(value) * factor)
 
     @pass_context
     def finish(self, value: Any) -> Any:
