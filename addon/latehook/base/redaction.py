@@ -48,7 +48,7 @@ class Redaction:
 
     def redact[Plain](self, value: Plain) -> Plain:
         """Return text or bytes with *** for each secret; a dict or list with redacted values and unchanged keys."""
-        return value if self._pattern is None or value is None else self._redacted(value)
+        return value if self._pattern is None else self._redacted(value)
 
     def cut(self, text: str, end: int) -> int:
         """Return where a text can be cut without cutting a secret in two: at `end`, or before the secret there."""

@@ -10,13 +10,7 @@ from jinja2 import Environment, TemplateSyntaxError, meta, nodes
 from latehook.base.errors import ExpressionError, MocksError, Place
 from latehook.base.text import did_you_mean
 from latehook.expressions.dotted_names import DottedName, check_members, dotted_names_in
-from latehook.expressions.expression import (
-    Evaluate,
-    Expression,
-    Names,
-    Render,
-    expressions_in,
-)
+from latehook.expressions.expression import Evaluate, Expression, Names, Render, expressions_in
 from latehook.expressions.patterns import PatternError
 from latehook.expressions.renderer import Renderer
 from latehook.expressions.sandbox import Sandbox

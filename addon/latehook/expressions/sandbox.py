@@ -51,7 +51,7 @@ class _CodeGenerator(CodeGenerator):
     _returns_value = False
 
     def visit_Template(self, node: nodes.Template, frame: Frame | None = None) -> None:
-        self._returns_value = isinstance(node.body[0], nodes.ExprStmt) if node.body else False
+        self._returns_value = len(node.body) == 1 and isinstance(node.body[0], nodes.ExprStmt)
         super().visit_Template(node, frame)
 
     def write_commons(self) -> None:

@@ -31,10 +31,17 @@ def quoted(value: Any) -> str:
 
 def require_name(value: Any, place: Place, key: str) -> str:
     """Return a rendered value as a name. A name is stored, compared and shown. Raises ExpressionError if it is long."""
-    name = value if type(value) is str else to_text(value)
-    if len(name) > MAX_NAME_LENGTH:
-        raise ExpressionError(place, f"{key} has {len(name):,} characters, and may have {MAX_NAME_LENGTH:,}: {name}")
+    name = to_text(value)
+    if problem := name_problem(name):
+        raise ExpressionError(place, f"{key} {problem}: {name}")
     return name
+
+
+def name_problem(name: str) -> str | None:
+    """Return why a text cannot be a name, as words that follow what it names; None if it can."""
+    if len(name) <= MAX_NAME_LENGTH:
+        return None
+    return f"has {len(name):,} characters, and may have {MAX_NAME_LENGTH:,}"
 
 
 def items_of(value: Any) -> Sequence[Any]:

@@ -10,7 +10,7 @@ from latehook.expressions.answers import reads_answers
 from latehook.expressions.expression import Expression, Names
 from latehook.expressions.values import to_text
 from latehook.mocks.definitions import EndOf, StageSpec, WebhookSpec
-from latehook.mocks.fields import MAX_NAME_LENGTH
+from latehook.mocks.fields import name_problem
 from latehook.mocks.times import Time
 from latehook.mocksfile.entries import MockEntry, StageEntry
 from latehook.mocksfile.events import check_events, check_own_events, check_repetitions
@@ -111,8 +111,8 @@ class StageCompiler:
         if isinstance(compiled, Expression) or compiled is None:
             return compiled
         name = to_text(compiled)
-        if len(name) > MAX_NAME_LENGTH:
-            raise self._values.error(path, f"it has {len(name):,} characters, and may have {MAX_NAME_LENGTH:,}")
+        if problem := name_problem(name):
+            raise self._values.error(path, f"it {problem}")
         return name
 
     def _webhook(self, stage: StageEntry, path: KeyPath, base: Sequence[Layer], names: Names) -> WebhookSpec | None:
